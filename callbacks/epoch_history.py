@@ -1,0 +1,31 @@
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class EpochHistory(Callback):
+    """Remembers the training and validation metrics of every epoch; base of callbacks that report on them.
+
+    Attributes:
+        history: One entry an epoch: `epoch` (from 0) and the value of each `train/...` and `val/...` metric.
+    """
+
+    def __init__(self) -> None:
+        self.history: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Adds the epoch."""
+        metrics = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith(("train/", "val/"))
+        }
+        self.history.append({"epoch": trainer.current_epoch, **metrics})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the history, so that a resumed run reports on all epochs."""
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores the history."""
+        self.history = list(state_dict["history"])

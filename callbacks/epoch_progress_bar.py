@@ -1,0 +1,41 @@
+from typing import Any, Protocol, runtime_checkable
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import TQDMProgressBar
+
+from lit_modules.metrics import EpochMeans
+
+UPDATES_AN_EPOCH = 20
+
+
+@runtime_checkable
+class AveragesTraining(Protocol):
+    """A module that sums up its training loss over the epoch."""
+
+    train_means: EpochMeans
+
+
+class EpochProgressBar(TQDMProgressBar):
+    """Lightning's progress bar, one line an epoch, with the epoch's mean training loss.
+
+    It is drawn some twenty times an epoch: drawing at every step would take a fifth of a small model's time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(leave=True)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Chooses how often to draw."""
+        batches = trainer.num_training_batches
+        self._refresh_rate = max(1, int(batches) // UPDATES_AN_EPOCH) if batches != float("inf") else UPDATES_AN_EPOCH
+        super().on_train_start(trainer, pl_module)
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """Returns what stands behind the bar: the mean loss so far, and the last validation's scores."""
+        items = super().get_metrics(trainer, pl_module)
+        items.pop("v_num", None)
+        if trainer.training and isinstance(pl_module, AveragesTraining) and pl_module.train_means.update_called:
+            items = {"train/loss": pl_module.train_means.so_far("loss"), **items}
+        elif "train/loss" in trainer.callback_metrics:
+            items = {"train/loss": trainer.callback_metrics["train/loss"].item(), **items}
+        return items

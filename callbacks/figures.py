@@ -1,0 +1,29 @@
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.figure import Figure
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Returns an empty figure of a size in inches, drawn without a screen and outside pyplot's global state."""
+    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def publish_figure(trainer: Trainer, name: str, figure: Figure, run_folder: str | None) -> None:
+    """Writes a figure to `<run folder>/figures/<name>.png` and to TensorBoard where there is one.
+
+    Args:
+        trainer: Whose run it belongs to.
+        name: Of the file and of the TensorBoard entry.
+        figure: What to write.
+        run_folder: `trainer.log_dir`, asked for on every process (it is a broadcast); written on the first one only.
+    """
+    if not trainer.is_global_zero:
+        return
+    folder = Path(run_folder or trainer.default_root_dir) / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{name}.png")
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_figure(f"figures/{name}", figure, global_step=trainer.global_step)

@@ -1,0 +1,19 @@
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON in one step: a reader, or a run killed on the way, never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def run_folder_of(trainer: Trainer) -> Path:
+    """Returns the folder of the run. It is a broadcast: every process has to ask."""
+    return Path(trainer.log_dir or trainer.default_root_dir)

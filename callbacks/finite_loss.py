@@ -1,0 +1,40 @@
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+STEPS_BETWEEN_CHECKS = 50
+
+
+class FiniteLoss(Callback):
+    """Stops the run when the training loss is NaN or infinite, before such a model can be validated or saved.
+
+    On a CPU every step is checked before its backward pass. On other devices looking at a number makes the host wait,
+    so the first bad step is noted on the device and looked at every 50 steps and before each validation.
+    """
+
+    def __init__(self) -> None:
+        self._first_bad: Tensor | None = None
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Notes whether this step's loss is finite."""
+        step = trainer.global_step
+        bad = torch.where(loss.detach().isfinite(), torch.inf, float(step))
+        self._first_bad = bad if self._first_bad is None else torch.minimum(self._first_bad, bad)
+        if loss.device.type == "cpu" or step % STEPS_BETWEEN_CHECKS == 0:
+            self._check(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Looks before the weights are judged and saved."""
+        self._check(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Looks before the weights are saved, where there is no validation."""
+        self._check(trainer)
+
+    def _check(self, trainer: Trainer) -> None:
+        if self._first_bad is not None and (step := self._first_bad.item()) < torch.inf:
+            raise FloatingPointError(
+                f"the training loss is not finite at step {step:.0f} (epoch {trainer.current_epoch}). Lower the "
+                "learning rate, or clip gradients with --trainer.gradient_clip_val 1. Checkpoints of earlier epochs "
+                "are in place"
+            )

@@ -1,0 +1,80 @@
+from collections.abc import Sequence
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from callbacks.classified_tests import ClassifiedTestFigure
+from callbacks.figures import new_figure
+from datamodules.batch import UNKNOWN
+
+COLUMNS = 6
+
+
+@runtime_checkable
+class ShowsTestPictures(Protocol):
+    """A datamodule that can show test samples."""
+
+    def test_pictures(self, index: Tensor) -> Tensor:
+        """Returns the pictures of test samples as they are in the file, uint8 `[n, C, H, W]`."""
+        ...
+
+
+class PredictionGrid(ClassifiedTestFigure):
+    """Draws test pictures with their predicted names; wrong ones are marked red and carry the true name too.
+
+    Args:
+        count: How many pictures.
+        show: `first` shows the first ones of the test set; `mistakes` the wrong ones that the model was surest of.
+
+    Raises:
+        ValueError: If `count` is below 1, or `show` is neither.
+    """
+
+    def __init__(self, count: int = 36, show: Literal["first", "mistakes"] = "first") -> None:
+        super().__init__("predictions" if show == "first" else "mistakes")
+        if count < 1:
+            raise ValueError(f"PredictionGrid.count: {count} pictures; give at least 1")
+        if show not in ("first", "mistakes"):
+            raise ValueError(f"PredictionGrid.show: {show!r} is neither 'first' nor 'mistakes'")
+        self.count = count
+        self.show = show
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuses a datamodule without pictures, and a module that does not classify.
+
+        Raises:
+            TypeError: If the datamodule has no `test_pictures`, or the module no `class_names`.
+        """
+        super().setup(trainer, pl_module, stage)
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(datamodule, ShowsTestPictures):
+            raise TypeError(
+                f"PredictionGrid shows pictures, but {type(datamodule).__name__} has no test_pictures: remove the "
+                "callback or choose a datamodule of pictures"
+            )
+
+    def draw(self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor]) -> Figure:
+        """Draws the grid."""
+        confidence, predicted = outputs["logits"].softmax(dim=1).max(dim=1)
+        wrong = predicted != outputs["target"]
+        if self.show == "mistakes":
+            chosen = torch.where(wrong, confidence, -1.0).argsort(descending=True)[: min(self.count, int(wrong.sum()))]
+        else:
+            chosen = torch.arange(min(self.count, len(predicted)))
+        pictures = trainer.datamodule.test_pictures(outputs["index"][chosen])  # type: ignore[attr-defined]
+        rows = max(1, -(-len(chosen) // COLUMNS))
+        figure = new_figure(1.35 * COLUMNS, 1.55 * rows + 0.4)
+        for cell in (panels := figure.subplots(rows, COLUMNS, squeeze=False)).flat:
+            cell.axis("off")
+        for cell, sample, picture in zip(panels.flat, chosen.tolist(), pictures, strict=False):
+            cell.imshow(picture.permute(1, 2, 0).squeeze(-1), cmap="gray", vmin=0, vmax=255)
+            title = class_names[int(predicted[sample])]
+            if wrong[sample]:
+                target = int(outputs["target"][sample])
+                title += f"\nnot {'unknown' if target == UNKNOWN else class_names[target]}"
+            cell.set_title(title, fontsize=9, color="tab:red" if wrong[sample] else "black")
+        figure.suptitle(f"{int(wrong.sum())} of {len(wrong)} test pictures wrong", fontsize=10)
+        return figure

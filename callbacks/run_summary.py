@@ -1,0 +1,86 @@
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from lightning.pytorch import LightningModule, Trainer
+from rich.console import Console
+from rich.table import Table
+
+from callbacks.epoch_history import EpochHistory
+from callbacks.files import run_folder_of, write_json
+
+
+class RunSummary(EpochHistory):
+    """Keeps `splits.json` and `metrics.json` in the run folder, and prints what a test found and where it all is.
+
+    `metrics.json` is one flat object, metric name -> number: the training and validation metrics of the best epoch
+    (the one in `best.ckpt`), and the test's. `fit`, `validate` and `test` each rewrite their part.
+    """
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes `splits.json`, if the datamodule can tell."""
+        path = run_folder_of(trainer) / "splits.json"
+        report = getattr(trainer.datamodule, "split_report", None)  # type: ignore[attr-defined]
+        if trainer.is_global_zero and report is not None:
+            write_json(path, report())
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the best epoch's metrics, and forgets those of an earlier training in the same folder."""
+        path = run_folder_of(trainer) / "metrics.json"
+        if trainer.is_global_zero and self.history:
+            write_json(path, self._best_epoch(trainer))
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Rewrites the validation metrics after `validate`."""
+        if trainer.state.fn == "validate":
+            self._rewrite(trainer, "val/")
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Rewrites the test metrics, and prints them."""
+        self._rewrite(trainer, "test/")
+
+    def _best_epoch(self, trainer: Trainer) -> dict[str, float]:
+        checkpoint = trainer.checkpoint_callback
+        monitor = getattr(checkpoint, "monitor", None)
+        scored = [entry for entry in self.history if monitor in entry]
+        if not scored:
+            return self.history[-1]
+        best = max if getattr(checkpoint, "mode", "min") == "max" else min
+        return best(scored, key=lambda entry: entry[str(monitor)])
+
+    def _rewrite(self, trainer: Trainer, prefix: str) -> None:
+        run_folder = run_folder_of(trainer)
+        if not trainer.is_global_zero:
+            return
+        path = run_folder / "metrics.json"
+        found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        write_json(path, {name: value for name, value in kept.items() if not name.startswith(prefix)} | found)
+        _print_summary(found, run_folder)
+
+
+def _print_summary(metrics: dict[str, float], run_folder: Path) -> None:
+    console = Console()
+    table = Table("metric", "value", title=f"{next(iter(metrics), '').split('/')[0]} metrics")
+    classes = {name: value for name, value in metrics.items() if name.count("/") == 2}
+    for name, value in metrics.items():
+        if name not in classes:
+            table.add_row(name, f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}")
+    if classes:
+        worst = min(classes, key=lambda name: classes[name])
+        table.add_row(f"{worst} (lowest class)", f"{classes[worst]:.4f}")
+    console.print(table)
+    on_path = shutil.which("tensorboard")
+    tensorboard = "tensorboard" if on_path else os.path.relpath(Path(sys.executable).with_name("tensorboard"))
+    for label, value in [
+        ("run folder", f"{_short(run_folder)}"),
+        ("figures", f"{_short(run_folder / 'figures')}"),
+        ("TensorBoard", f"{tensorboard} --logdir {_short(run_folder.parent)}"),
+    ]:
+        console.print(f"{label:12} {value}", soft_wrap=True, highlight=False)
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,125 @@
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from datamodules.batch import Batch
+from datamodules.dataset import InMemoryDataset, identity
+from datamodules.sampler import EpochShuffle
+from datamodules.splits import Split, fingerprint, split_train_val
+
+
+class BaseDataModule(LightningDataModule, ABC):
+    """Serves whole batches of a data set that is read once and split reproducibly.
+
+    Subclasses read and split in `setup` and, if there is something to download, do so in `prepare_data`.
+
+    Args:
+        root: Folder of the data; left out, the environment variable `LITZOO_DATA_DIR`, else `data`.
+        batch_size: Samples in a training batch (on each device).
+        eval_batch_size: Samples in a validation, test or prediction batch.
+        train_size: Training samples: a count, a fraction of what validation leaves, or all of it when left out.
+        val_size: Validation samples, drawn from the training set before anything else: a count or a fraction; 0 turns
+            validation off. The test set is never used for it.
+        drop_last: Whether an incomplete last training batch is left out. Evaluation always sees every sample.
+        num_workers: Processes that load batches; the data are in memory, so that 0 is usually fastest.
+        seed: Of the split. It is not the seed of the training, so that runs with other seeds share their data.
+
+    Raises:
+        ValueError: If a size is impossible.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        batch_size: int = 128,
+        eval_batch_size: int = 1000,
+        train_size: int | float | None = None,
+        val_size: int | float = 0.1,
+        drop_last: bool = False,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value, least in [
+            ("batch_size", batch_size, 1),
+            ("eval_batch_size", eval_batch_size, 1),
+            ("num_workers", num_workers, 0),
+            ("seed", seed, 0),
+        ]:
+            if value < least:
+                raise ValueError(f"data.{name}: {value} is too small; give a whole number of at least {least}")
+        self.root = Path(root or os.environ.get("LITZOO_DATA_DIR") or "data")
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.train_size = train_size
+        self.val_size = val_size
+        self.drop_last = drop_last
+        self.num_workers = num_workers
+        self.seed = seed
+        self.split: Split | None = None
+        self.train_set: InMemoryDataset | None = None
+        self.val_set: InMemoryDataset | None = None
+        self.test_set: InMemoryDataset | None = None
+
+    @abstractmethod
+    def setup(self, stage: str) -> None:
+        """Reads and splits what `stage` needs; a second call finds everything there and does nothing."""
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Serves the training set, in an order that is a function of the seed and the epoch alone."""
+        assert self.train_set is not None
+        return self._loader(
+            self.train_set, self.batch_size, sampler=EpochShuffle(self.train_set), drop_last=self.drop_last
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
+        """Serves the validation set, or nothing where its size is 0."""
+        assert self.val_set is not None
+        return self._loader(self.val_set, self.eval_batch_size) if len(self.val_set) else []
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Serves the whole test set in order."""
+        assert self.test_set is not None
+        return self._loader(self.test_set, self.eval_batch_size)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Serves the whole test set in order."""
+        return self.test_dataloader()
+
+    def split_report(self) -> dict[str, Any]:
+        """Returns what `splits.json` holds: the sizes, the seed, and the fingerprint of the indices."""
+        assert self.split is not None
+        return {
+            "seed": self.seed,
+            "sizes": {name: len(indices) for name, indices in self.split._asdict().items()},
+            "fingerprint": fingerprint(*self.split),
+        }
+
+    def _loader(self, dataset: InMemoryDataset, batch_size: int, **options: Any) -> DataLoader[Batch]:
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            collate_fn=identity,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
+            **options,
+        )
+
+
+def hold_out(targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Sets a test set aside where a data set has no official one: `(training, test)` positions.
+
+    The draw is always the same, whatever seed the user asks for: a test sample must never be trained on by another run.
+    """
+    split = split_train_val(targets, train_size=None, val_size=share, seed=HOLD_OUT_SEED)
+    return split.train, split.val
+
+
+HOLD_OUT_SEED = int(np.iinfo(np.uint32).max)  # far from every seed that a user would ask for

@@ -1,0 +1,95 @@
+import csv
+from typing import Any
+
+import numpy as np
+
+from datamodules.table import TableDataModule
+
+MOST_WORDS = 100
+
+
+class CSVRegressionDataModule(TableDataModule):
+    """Any CSV file with a header line and a column of numbers to predict.
+
+    A column is one of numbers if every filled cell is a number, else one of words. Empty cells are missing values.
+
+    Args:
+        file: Name of the file, within `root`.
+        target: Name of the column to predict.
+        drop_columns: Names of columns to leave out, such as identifiers.
+        **options: See `TableDataModule` and `BaseDataModule`.
+    """
+
+    def __init__(self, file: str, target: str, drop_columns: list[str] | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.file = file
+        self.target = target
+        self.drop_columns = drop_columns or []
+
+    def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns the columns of numbers, the columns of words, and the targets.
+
+        Raises:
+            FileNotFoundError: If the file is absent.
+            ValueError: If it is no CSV file with a header, a named column is not in it, rows have other lengths than
+                the header, the target has an empty cell or one that is no finite number, or a column of words has
+                more than 100 different ones.
+        """
+        columns = self._columns()
+        for name in [self.target, *self.drop_columns]:
+            if name not in columns:
+                raise ValueError(f"{self._path}: no column {name!r}; there are {', '.join(columns)}")
+        values = _numbers(columns.pop(self.target))
+        if values is None or not np.isfinite(values).all():
+            raise ValueError(f"{self._path}: the target column {self.target!r} has cells that are empty or no number")
+        for name in self.drop_columns:
+            columns.pop(name, None)
+        numbers, words = [], []
+        for name, cells in columns.items():
+            parsed = _numbers(cells)
+            if parsed is not None:
+                numbers.append(parsed)
+            elif len(set(cells)) <= MOST_WORDS:
+                words.append(np.array(cells, dtype=object))
+            else:
+                raise ValueError(
+                    f"{self._path}: column {name!r} has {len(set(cells))} different words, more than {MOST_WORDS}; "
+                    "name it in data.drop_columns, or group them"
+                )
+        empty = np.empty((len(values), 0))
+        return (
+            np.stack(numbers, axis=1) if numbers else empty,
+            np.stack(words, axis=1) if words else empty.astype(object),
+            values,
+        )
+
+    @property
+    def _path(self) -> str:
+        return str(self.root / self.file)
+
+    def _columns(self) -> dict[str, list[str]]:
+        try:
+            with open(self._path, newline="", encoding="utf-8-sig") as stream:
+                rows = [row for row in csv.reader(stream) if row]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{self._path} is no CSV file: {error}") from error
+        except OSError as error:
+            raise FileNotFoundError(
+                f"{self._path} cannot be read ({error.strerror}); data.file is looked up in data.root, or in the "
+                "environment variable LITZOO_DATA_DIR"
+            ) from error
+        if len(rows) < 2:
+            raise ValueError(f"{self._path}: needs a header line and rows, has {len(rows)} lines")
+        header, *body = rows
+        for number, row in enumerate(body, start=2):
+            if len(row) != len(header):
+                raise ValueError(f"{self._path}: row {number} has {len(row)} cells, the header {len(header)}")
+        return {name: [row[column] for row in body] for column, name in enumerate(header)}
+
+
+def _numbers(cells: list[str]) -> np.ndarray | None:
+    """Returns the cells as numbers, empty ones NaN; `None` if a filled one is no number."""
+    try:
+        return np.array([float(cell) if cell.strip() else np.nan for cell in cells])
+    except ValueError:
+        return None

@@ -1,0 +1,16 @@
+import torchvision
+
+from datamodules.mnist import MNISTDataModule
+
+
+class FashionMNISTDataModule(MNISTDataModule):
+    """60,000 + 10,000 pieces of clothing, 1×28×28, in MNIST's format (Xiao et al. 2017); downloaded when absent.
+
+    Args:
+        **options: See `ImageDataModule` and `BaseDataModule`.
+    """
+
+    dataset = torchvision.datasets.FashionMNIST
+    class_names = torchvision.datasets.FashionMNIST.classes
+    mean = (0.2860,)
+    std = (0.3530,)

@@ -1,0 +1,91 @@
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from torch import Tensor
+
+from datamodules.base import BaseDataModule, hold_out
+from datamodules.dataset import InMemoryDataset
+from datamodules.splits import split_train_val
+
+HELD_OUT = 0.2
+
+
+class TableDataModule(BaseDataModule):
+    """Rows of numbers and words with one value each to predict.
+
+    Columns are prepared with statistics of the training rows alone. Numbers: missing ones become the median, and an
+    extra column marks where; then mean 0 and standard deviation 1. Words: one 0/1 column for each word seen in training;
+    a missing word is a word, an unseen one has all columns 0. Targets stay in their own units.
+
+    There is no official test set: a fifth of the rows, the same whatever the seed, is set aside.
+
+    Args:
+        **options: See `BaseDataModule`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._inputs: Tensor | None = None
+
+    @abstractmethod
+    def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns numbers `[N, A]` (missing ones NaN), words `[N, B]` (missing ones empty) and targets `[N]`."""
+
+    def setup(self, stage: str) -> None:
+        """Reads, splits and prepares everything at once: the test rows need the training rows' statistics."""
+        if self.split is not None:
+            return
+        numbers, words, values = self.read()
+        targets = torch.from_numpy(values).float()
+        training, test = hold_out(targets, HELD_OUT)
+        chosen = split_train_val(targets[training], self.train_size, self.val_size, self.seed)
+        fitted = training[chosen.train].numpy()
+        columns = ColumnTransformer(
+            [
+                ("numbers", _number_columns(), list(range(numbers.shape[1]))),
+                ("words", _word_columns(), list(range(numbers.shape[1], numbers.shape[1] + words.shape[1]))),
+            ]
+        )
+        table = np.concatenate([numbers.astype(object), words.astype(object)], axis=1)
+        columns.fit(table[fitted])
+        self._inputs = torch.from_numpy(np.asarray(columns.transform(table), dtype=np.float32))
+        self.split = chosen
+        self.train_set = InMemoryDataset(self._inputs[training], targets[training], chosen.train)
+        self.val_set = InMemoryDataset(self._inputs[training], targets[training], chosen.val)
+        self.test_set = InMemoryDataset(self._inputs[test], targets[test])
+
+    @property
+    def input_shape(self) -> tuple[int]:
+        """`(F,)`: how many prepared columns there are. Reads the table."""
+        self.setup("fit")
+        assert self._inputs is not None
+        return (self._inputs.shape[1],)
+
+    @property
+    def target_mean(self) -> float:
+        """Mean of the training targets. Reads the table."""
+        return self._training_targets().mean().item()
+
+    @property
+    def target_std(self) -> float:
+        """Standard deviation of the training targets. Reads the table."""
+        return self._training_targets().std().item()
+
+    def _training_targets(self) -> Tensor:
+        self.setup("fit")
+        assert self.train_set is not None
+        return self.train_set.targets[self.train_set.indices].double()
+
+
+def _number_columns() -> Any:
+    return make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+
+
+def _word_columns() -> Any:
+    return OneHotEncoder(handle_unknown="ignore", sparse_output=False)

@@ -1,0 +1,71 @@
+from collections.abc import Sequence
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from datamodules.batch import UNKNOWN, Batch
+from lit_modules.base import LitModule, Stage
+from lit_modules.metrics import classification_scores, detailed_classification_scores
+
+
+class Classifier(LitModule):
+    """Predicts one of K classes. Concrete classifiers add the network.
+
+    Args:
+        net: The network, from inputs `[B, ...]` to logits `[B, K]`.
+        num_classes: K.
+        class_names: K names, kept with the checkpoint; the numbers when left out.
+        loss: Training objective `loss(logits, target)`; cross-entropy when left out. Validation and test always
+            report plain cross-entropy, so that runs with different losses can be compared.
+        **options: See `LitModule`.
+
+    Raises:
+        ValueError: If there are not as many names as classes.
+    """
+
+    train_scores = ("acc",)
+    kept_outputs = ("logits", "target")
+
+    def __init__(
+        self,
+        net: nn.Module,
+        num_classes: int,
+        class_names: Sequence[str] | None = None,
+        loss: nn.Module | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(net, nn.CrossEntropyLoss() if loss is None else loss, **options)
+        self.class_names = list(class_names or map(str, range(num_classes)))
+        if len(self.class_names) != num_classes:
+            raise ValueError(f"class_names: {len(self.class_names)} names for {num_classes} classes")
+
+    def step(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
+        """Returns `loss`, `logits` `[B, K]`, `target` and `index`, and in training `acc`."""
+        target = batch["target"]
+        logits = self(batch["input"])
+        outputs = {"logits": logits.detach().float(), "target": target, "index": batch["index"]}
+        if stage == "train":
+            outputs["loss"] = self.objective(logits, batch, target)
+            outputs["acc"] = (logits.detach().argmax(dim=1) == target).float().mean()
+        else:
+            outputs["loss"] = F.cross_entropy(outputs["logits"], target, ignore_index=UNKNOWN)
+        return outputs
+
+    def scores(self, outputs: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
+        """Returns loss and accuracy; for a test also macro F1, calibration error and the accuracy of each class.
+
+        Samples of unknown classes have no right answer and are left out.
+        """
+        known = outputs["target"] != UNKNOWN
+        logits, target = outputs["logits"][known], outputs["target"][known]
+        scores = classification_scores(logits, target)
+        if stage == "test":
+            scores |= detailed_classification_scores(logits, target, self.class_names)
+        return scores
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Returns `index`, `logits`, the `prediction` (a class) and its `confidence` (its softmax value)."""
+        logits = self(batch["input"]).float()
+        confidence, prediction = logits.softmax(dim=1).max(dim=1)
+        return {"index": batch["index"], "logits": logits, "prediction": prediction, "confidence": confidence}

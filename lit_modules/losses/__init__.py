@@ -1,0 +1,5 @@
+"""Losses `loss(output, target)`, plain torch. Any `torch.nn` loss works beside them."""
+
+from lit_modules.losses.one_hot_squared_error import OneHotSquaredError
+
+__all__ = ["OneHotSquaredError"]

@@ -1,0 +1,68 @@
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class CNN(nn.Module):
+    """A plain convolutional network: stages of 3×3 convolutions, each stage ended by 2×2 max-pooling.
+
+    Args:
+        input_shape: `(C, H, W)` of a picture.
+        num_classes: Numbers in one output.
+        widths: Channels of each stage.
+        depth: Convolutions in each stage.
+        hidden: Widths of linear layers between the last stage and the head.
+        batch_norm: Whether each convolution is normalised before its ReLU.
+        dropout: Share of each stage's outputs that is dropped in training, element by element.
+        hidden_dropout: Share of each hidden linear layer's outputs that is dropped in training.
+
+    Raises:
+        ValueError: If the picture is too small to be halved once a stage.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        widths: Sequence[int],
+        depth: int = 1,
+        hidden: Sequence[int] = (),
+        batch_norm: bool = True,
+        dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        channels, height, width = input_shape
+        if min(height, width) >> len(widths) == 0:
+            raise ValueError(
+                f"widths: {len(widths)} stages halve a {height}×{width} picture to nothing; "
+                f"give at most {min(height, width).bit_length() - 1}"
+            )
+        layers: list[nn.Module] = []
+        for stage_width in widths:
+            for _ in range(depth):
+                layers.append(nn.Conv2d(channels, stage_width, 3, padding=1, bias=not batch_norm))
+                if batch_norm:
+                    layers.append(nn.BatchNorm2d(stage_width))
+                layers.append(nn.ReLU(inplace=True))
+                channels = stage_width
+            layers.append(nn.MaxPool2d(2))
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+        layers.append(nn.Flatten())
+        size = channels * (height >> len(widths)) * (width >> len(widths))
+        for hidden_size in hidden:
+            layers += [nn.Linear(size, hidden_size), nn.ReLU(inplace=True)]
+            if hidden_dropout:
+                layers.append(nn.Dropout(hidden_dropout))
+            size = hidden_size
+        self.trunk = nn.Sequential(*layers)
+        self.head = nn.Linear(size, num_classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Returns what the head sees, `[B, D]`, of pictures `[B, C, H, W]`."""
+        return self.trunk(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns logits `[B, num_classes]` of pictures `[B, C, H, W]`."""
+        return self.head(self.features(x))

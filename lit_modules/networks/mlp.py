@@ -1,0 +1,63 @@
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+INITS = {
+    "default": None,
+    "kaiming": nn.init.kaiming_normal_,
+    "xavier": nn.init.xavier_uniform_,
+    "normal": lambda weight: nn.init.normal_(weight, std=0.01),
+}
+Init = Literal["default", "kaiming", "xavier", "normal"]
+
+
+class MLP(nn.Module):
+    """A multi-layer perceptron: flatten, then linear layers with ReLU between them.
+
+    Args:
+        in_features: Numbers in one flattened input.
+        out_features: Numbers in one output.
+        hidden: Width of each hidden layer; none makes it a linear model.
+        dropout: Share of each hidden layer's outputs that is dropped in training.
+        batch_norm: Whether each hidden layer is normalised before its ReLU.
+        init: How weights start: torch's own way, `kaiming` (He et al. 2015), `xavier` (Glorot & Bengio 2010), or
+            `normal` with standard deviation 0.01. All but the first start biases at 0.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        hidden: Sequence[int] = (),
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        init: Init = "default",
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Flatten()]
+        width = in_features
+        for next_width in hidden:
+            layers.append(nn.Linear(width, next_width, bias=not batch_norm))
+            if batch_norm:
+                layers.append(nn.BatchNorm1d(next_width))
+            layers.append(nn.ReLU(inplace=True))
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            width = next_width
+        self.trunk = nn.Sequential(*layers)
+        self.head = nn.Linear(width, out_features)
+        if (start := INITS[init]) is not None:
+            for module in self.modules():
+                if isinstance(module, nn.Linear):
+                    start(module.weight)
+                    if module.bias is not None:
+                        nn.init.zeros_(module.bias)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Returns what the head sees, `[B, hidden[-1]]`, of inputs `[B, ...]`."""
+        return self.trunk(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns outputs `[B, out_features]` of inputs `[B, ...]`."""
+        return self.head(self.features(x))

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch.utilities import rank_zero_warn
+
+
+def find_checkpoint(asked: str | None, base: Path, experiment: str) -> Path:
+    """Turns `best`, `last` or nothing (which is `best`) into the file of the experiment's newest run that has one.
+
+    Raises:
+        FileNotFoundError: If the experiment has no such checkpoint, or the path given does not exist.
+    """
+    if asked not in (None, "best", "last"):
+        if not Path(asked).is_file():
+            raise FileNotFoundError(f"--ckpt_path {asked}: there is no such file")
+        return Path(asked)
+    name = f"{asked or 'best'}.ckpt"
+    found = list((base / experiment).glob(f"version_*/checkpoints/{name}"))
+    if not found:
+        raise FileNotFoundError(
+            f"--ckpt_path {asked or 'best'}: no run in {base / experiment} has a checkpoints/{name}; train one with "
+            "`litzoo fit` first, or give the path of a checkpoint"
+        )
+    return max(found, key=lambda path: int(path.parents[1].name[8:]))
+
+
+def check_checkpoint(path: str) -> None:
+    """Refuses a file that is no checkpoint of Lightning's, before anything is built.
+
+    Raises:
+        ValueError: If it cannot be loaded as plain weights, or holds no module.
+    """
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    except Exception as error:
+        raise ValueError(f"--ckpt_path {path}: this is no checkpoint, or a damaged one ({type(error).__name__})") from error
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise ValueError(f"--ckpt_path {path}: this is a file of torch, but no checkpoint of a module")
+
+
+def warn_of_overridden(asked: Namespace, used: Namespace, path: str | None) -> None:
+    """Says which model options of the command line give way to those that the checkpoint was trained with.
+
+    Raises:
+        ValueError: If the checkpoint is of another class altogether.
+    """
+    if asked.class_path != used.class_path:
+        raise ValueError(
+            f"--ckpt_path {path}: holds a {used.class_path}, but --model asks for a {asked.class_path}; "
+            "use the config.yaml beside the checkpoint"
+        )
+    before, after = asked.get("init_args", Namespace()).as_dict(), used.get("init_args", Namespace()).as_dict()
+    changed = [name for name in before if name in after and before[name] != after[name]]
+    if changed:
+        rank_zero_warn(
+            f"The checkpoint's own model options are used instead of those given: {', '.join(sorted(changed))}"
+        )

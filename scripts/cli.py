@@ -1,0 +1,167 @@
+"""The command `litzoo`: Lightning's command line, with the zoo's run folder, callbacks and error messages."""
+
+import logging
+import os
+import sys
+import warnings
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ProgressBar
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+
+import callbacks as zoo
+import datamodules  # noqa: F401 (so that class names can be given without their package)
+import lit_modules  # noqa: F401
+from scripts.checkpoints import check_checkpoint, find_checkpoint, warn_of_overridden
+from scripts.errors import explain
+from scripts.links import add_links, check_links
+from scripts.run_folder import new_run_folder, run_folder_of_checkpoint
+
+
+class LitzooCLI(LightningCLI):
+    """Lightning's command line: one YAML file names a module, a datamodule, a loss, an optimizer and callbacks."""
+
+    def __init__(self, args: ArgsType = None) -> None:
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={"exit_on_error": False, **{name: {"exit_on_error": False} for name in self.subcommands()}},
+            args=args,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Takes away options that would do nothing here: the zoo prints its own table and loads plain weights only."""
+        return {name: skip | {"verbose", "weights_only"} for name, skip in LightningCLI.subcommands().items()}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the zoo's own options, and the links from the datamodule to the module."""
+        parser.add_argument(
+            "--experiment", type=str | None, help="Name of the run's folder; the name of the config file if left out."
+        )
+        parser.add_argument("--test_after_fit", type=bool, default=True, help="Whether `fit` tests the best checkpoint.")
+        parser.add_lightning_class_args(zoo.BestCheckpoint, "checkpoint")
+        parser.set_defaults({"trainer.default_root_dir": "runs"})
+        add_links(parser)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parses, names the experiment and finds the checkpoint, before anything is built."""
+        super().parse_arguments(parser, args)
+        self.options = options = self.config[self.config.subcommand]
+        files = options.get("config") or []
+        options.experiment = options.experiment or (Path(str(files[0])).stem if files else "unnamed")
+        if self.config.subcommand != "fit" or options.ckpt_path is not None:
+            runs = Path(options.trainer.default_root_dir)
+            options.ckpt_path = str(find_checkpoint(options.ckpt_path, runs, options.experiment))
+            check_checkpoint(options.ckpt_path)
+        self._asked_model = options.model.clone()
+
+    def before_instantiate_classes(self) -> None:
+        """Checks that the datamodule and the module fit, and that the checkpoint is of this module."""
+        options = self.options = self.config[self.config.subcommand]
+        if options.get("data") is None:
+            raise ValueError("no datamodule: name one with --data, or give an experiment with --config")
+        warn_of_overridden(self._asked_model, options.model, options.ckpt_path)
+        check_links(_class_at(options.data.class_path), _class_at(options.model.class_path))
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Makes the trainer, with the run folder, TensorBoard in it, and the zoo's callbacks beside the user's."""
+        options = self.config_init[self.config.subcommand].trainer
+        resumed = run_folder_of_checkpoint(Path(self.options.ckpt_path)) if self.options.ckpt_path else None
+        self.run_folder = resumed or new_run_folder(Path(options.default_root_dir), self.options.experiment)
+        self.run_folder_is_new = resumed is None
+        if options.logger in (None, True):
+            kwargs["logger"] = TensorBoardLogger(self.run_folder, name="", version="", default_hp_metric=False)
+        if self.config.subcommand != "fit":
+            self.save_config_callback = None
+        return super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+        given = config["callbacks"] or []
+        if config["enable_checkpointing"] is False:
+            callbacks = []
+        for callback in default_callbacks(self.model, self.datamodule):
+            replaced = any(isinstance(other, type(callback)) for other in given)
+            unwanted = (isinstance(callback, LearningRateMonitor) and not config["logger"]) or (
+                isinstance(callback, ProgressBar)
+                and (config["enable_progress_bar"] is False or any(isinstance(other, ProgressBar) for other in given))
+            )
+            if not (replaced or unwanted):
+                callbacks.append(callback)
+        return super()._instantiate_trainer(config, callbacks)
+
+    def after_fit(self) -> None:
+        """Tests the best checkpoint."""
+        if self.options.test_after_fit and not self.trainer.interrupted:
+            best = getattr(self.trainer.checkpoint_callback, "best_model_path", None) or None
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
+
+    def validate(self, **arguments: Any) -> None:
+        """Validates without Lightning's table, which `RunSummary` replaces."""
+        self.trainer.validate(verbose=False, **arguments)
+
+    def test(self, **arguments: Any) -> None:
+        """Tests without Lightning's table, which `RunSummary` replaces."""
+        self.trainer.test(verbose=False, **arguments)
+
+
+def default_callbacks(model: LightningModule, datamodule: LightningDataModule) -> list[Callback]:
+    """Returns the callbacks of every run; one of the same class in the configuration takes the place of its default."""
+    figures: list[Callback] = []
+    if isinstance(model, zoo.NamesClasses) and isinstance(datamodule, zoo.ShowsTestPictures):
+        figures = [zoo.PredictionGrid(), zoo.ConfusionMatrixFigure()]
+    return [
+        zoo.EpochProgressBar(),
+        zoo.FiniteLoss(),
+        LearningRateMonitor(),
+        zoo.TrainingCurves(),
+        *figures,
+        zoo.PredictionsCSV(),
+        zoo.RunRecord(),
+        zoo.RunSummary(),
+    ]
+
+
+def run(args: ArgsType = None) -> LitzooCLI:
+    """Runs the command in this process and lets errors through; `args` as on the command line, for use in Python."""
+    # A checkpoint may come from anywhere: nothing in it may run.
+    os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
+    warnings.filterwarnings("ignore", ".*does not have many workers")  # the data are in memory
+    tips = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    tips.addFilter(lambda record: "Tip:" not in record.getMessage())  # advertisements for other packages
+    warnings.filterwarnings("ignore", ".*LightningCLI's args parameter is intended")
+    return LitzooCLI(args)
+
+
+def main() -> None:
+    """Runs the command; what goes wrong is told in a few lines, or with `--debug` in full."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        print("\n".join(explain(error)), file=sys.stderr)
+        sys.exit(1)
+
+
+def _class_at(path: str) -> type:
+    module, name = path.rsplit(".", 1)
+    return getattr(import_module(module), name)
+
+
+if __name__ == "__main__":
+    main()

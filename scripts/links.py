@@ -1,0 +1,45 @@
+"""What a datamodule knows and a module must be told, without the user writing it down twice."""
+
+import inspect
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+LINKED = ("num_classes", "class_names", "input_shape", "target_mean", "target_std")
+"""Attributes of the datamodule that become arguments of the same name of the module."""
+
+
+def add_links(parser: LightningArgumentParser) -> None:
+    """Links each of `LINKED` from the datamodule, once it is there, to the module."""
+    for name in LINKED:
+        parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+
+
+def check_links(data_class: type, model_class: type) -> None:
+    """Refuses a pair that a link would leave unconnected: jsonargparse itself says nothing and links to nothing.
+
+    Raises:
+        ValueError: If one has what the other lacks; the message names both.
+    """
+    takes = _arguments(model_class)
+    for name in LINKED:
+        has = hasattr(data_class, name) or name in getattr(data_class, "__annotations__", {})
+        if has == (name in takes):
+            continue
+        raise ValueError(
+            f"data {data_class.__name__} and model {model_class.__name__} do not go together: {name!r} is "
+            + ("known to the first but not taken by the second" if has else "needed by the second, the first has none")
+            + ". Pictures go with classifiers, tables with the Regressor"
+        )
+
+
+def _arguments(model_class: type) -> set[str]:
+    """Names the arguments of a constructor and of those that its `**options` go to."""
+    names: set[str] = set()
+    for owner in model_class.__mro__:
+        if "__init__" not in vars(owner):
+            continue
+        parameters = inspect.signature(owner.__init__).parameters.values()
+        names.update(parameter.name for parameter in parameters)
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            break
+    return names

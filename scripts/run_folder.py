@@ -1,0 +1,38 @@
+import os
+from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_only
+
+SHARED = "LITZOO_RUN_FOLDER"
+"""Where the first process leaves the folder's name for the processes that it starts."""
+
+
+def new_run_folder(base: Path, experiment: str) -> Path:
+    """Makes and returns `<base>/<experiment>/version_<k>` for the next free k, safe against runs that start together.
+
+    Under several processes only the first makes one. Those it started find its name in the environment; those that a
+    launcher started guess it, and are told the truth when Lightning broadcasts the first one's.
+    """
+    if SHARED in os.environ and rank_zero_only.rank != 0:
+        return Path(os.environ[SHARED])
+    folder = base / experiment
+    taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdigit()]
+    version = max(taken, default=-1) + 1
+    while True:
+        candidate = (folder / f"version_{version}").absolute()
+        if rank_zero_only.rank != 0:
+            return candidate
+        try:
+            candidate.mkdir(parents=True)
+        except FileExistsError:
+            version += 1
+        else:
+            os.environ[SHARED] = str(candidate)
+            return candidate
+
+
+def run_folder_of_checkpoint(checkpoint: Path) -> Path | None:
+    """Returns the run folder that a checkpoint lies in, if it lies in one."""
+    folder = checkpoint.absolute().parent
+    return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file() else None
+
