@@ -34,7 +34,7 @@ class EpochProgressBar(TQDMProgressBar):
         """Returns what stands behind the bar: the mean loss so far, and the last validation's scores."""
         items = super().get_metrics(trainer, pl_module)
         items.pop("v_num", None)
-        if trainer.training and isinstance(pl_module, AveragesTraining) and pl_module.train_means.update_called:
+        if trainer.training and isinstance(pl_module, AveragesTraining) and pl_module.train_means.update_pending():
             items = {"train/loss": pl_module.train_means.so_far("loss"), **items}
         elif "train/loss" in trainer.callback_metrics:
             items = {"train/loss": trainer.callback_metrics["train/loss"].item(), **items}

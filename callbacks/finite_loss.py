@@ -1,3 +1,6 @@
+import math
+from typing import NoReturn
+
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
@@ -17,10 +20,14 @@ class FiniteLoss(Callback):
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Notes whether this step's loss is finite."""
+        if loss.device.type == "cpu":
+            if not math.isfinite(loss.item()):
+                self._stop(trainer, trainer.global_step)
+            return
         step = trainer.global_step
         bad = torch.where(loss.detach().isfinite(), torch.inf, float(step))
         self._first_bad = bad if self._first_bad is None else torch.minimum(self._first_bad, bad)
-        if loss.device.type == "cpu" or step % STEPS_BETWEEN_CHECKS == 0:
+        if step % STEPS_BETWEEN_CHECKS == 0:
             self._check(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -33,8 +40,10 @@ class FiniteLoss(Callback):
 
     def _check(self, trainer: Trainer) -> None:
         if self._first_bad is not None and (step := self._first_bad.item()) < torch.inf:
-            raise FloatingPointError(
-                f"the training loss is not finite at step {step:.0f} (epoch {trainer.current_epoch}). Lower the "
-                "learning rate, or clip gradients with --trainer.gradient_clip_val 1. Checkpoints of earlier epochs "
-                "are in place"
-            )
+            self._stop(trainer, int(step))
+
+    def _stop(self, trainer: Trainer, step: int) -> NoReturn:
+        raise FloatingPointError(
+            f"the training loss is not finite at step {step} (epoch {trainer.current_epoch}). Lower the learning rate, "
+            "or clip gradients with --trainer.gradient_clip_val 1. Checkpoints of earlier epochs are in place"
+        )

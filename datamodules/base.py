@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -91,6 +92,10 @@ class BaseDataModule(LightningDataModule, ABC):
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Serves the whole test set in order."""
         return self.test_dataloader()
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Moves a batch; on the CPU it is there already, and Lightning's search through it is saved."""
+        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def split_report(self) -> dict[str, Any]:
         """Returns what `splits.json` holds: the sizes, the seed, and the fingerprint of the indices."""

@@ -74,7 +74,7 @@ class ImageDataModule(BaseDataModule):
         """Turns pictures from 0...255 into float32 of mean 0 and standard deviation 1 over the training set."""
         if self._scale.device != pictures.device:
             self._scale, self._offset = self._scale.to(pictures.device), self._offset.to(pictures.device)
-        return torch.addcmul(self._offset, pictures.float(), self._scale)
+        return pictures.to(torch.float32, copy=True).mul_(self._scale).add_(self._offset)
 
     def test_pictures(self, index: Tensor) -> Tensor:
         """Returns test pictures as they are in the file, uint8 `[n, C, H, W]`, for figures."""

@@ -21,7 +21,7 @@ class LitModule(LightningModule, ABC):
         net: The network, with `features(x)` and `head`.
         loss: Training objective `loss(output, target)`, any `torch.nn` loss or one of `lit_modules.losses`. One whose
             `forward` also names `index` or `epoch` is given them.
-        optimizer: Makes the optimizer from the parameters that require gradients.
+        optimizer: Makes the optimizer from the parameters that require gradients; Adam when left out.
         scheduler: Makes the learning-rate scheduler from the optimizer. One that takes `total_steps` is given the
             number of steps of the whole training and moves at every step; others move at every epoch.
         channels_last: Whether pictures and weights are laid out with the channels last, which convolutions like best.
@@ -32,7 +32,7 @@ class LitModule(LightningModule, ABC):
         self,
         net: nn.Module,
         loss: nn.Module,
-        optimizer: OptimizerCallable = torch.optim.Adam,
+        optimizer: OptimizerCallable | None = None,
         scheduler: LRSchedulerCallable | None = None,
         channels_last: bool = False,
         compile: bool = False,
@@ -49,10 +49,18 @@ class LitModule(LightningModule, ABC):
         self.channels_last = channels_last
         self.loss = loss
         self._loss_extras = {"index", "epoch"} & set(inspect.signature(loss.forward).parameters)
-        self.make_optimizer = optimizer
+        # Not a default of the signature: jsonargparse would hand Adam's weight decay of 0 on to an AdamW in the YAML.
+        self.make_optimizer = optimizer or torch.optim.Adam
         self.make_scheduler = scheduler
         self.train_means = EpochMeans("loss", *self.train_scores)
         self.eval_outputs = EpochOutputs(*self.kept_outputs)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute; spares the name of the running hook, set 40 times a step, torch's search for parameters."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     train_scores: tuple[str, ...] = ()
     """Numbers that `step` returns beside the loss in training, to be averaged over the epoch."""
@@ -83,15 +91,14 @@ class LitModule(LightningModule, ABC):
         """Runs `step` and adds its loss and scores to the epoch's means."""
         outputs = self.step(batch, "train")
         means = [outputs["loss"].detach(), *(outputs.pop(name) for name in self.train_scores)]
-        self.train_means.update(means, len(batch["index"]))
+        self.train_means.add(means, len(batch["index"]))
         if self.trainer.is_last_batch:
             self._log_training()
         return outputs
 
     def on_train_epoch_end(self) -> None:
         """Logs what an epoch that was cut short (by `max_steps`, say) has not logged."""
-        if self.train_means.update_called:
-            self._log_training()
+        self._log_training()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Runs `step` and keeps what the metrics need."""
@@ -131,6 +138,8 @@ class LitModule(LightningModule, ABC):
         return outputs
 
     def _log_training(self) -> None:
+        if not self.train_means.update_pending():
+            return
         for name, value in self.train_means.compute().items():
             self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=1)
         self.train_means.reset()
