@@ -35,9 +35,7 @@ class BestWeightsEarlyStopping(EarlyStopping):
         for name, value in {"patience": patience, "min_delta": min_delta}.items():
             if value < 0:
                 raise ValueError(f"BestWeightsEarlyStopping.{name}: {value} is negative")
-        super().__init__(
-            monitor, min_delta, patience, verbose=verbose, mode=mode, check_on_train_epoch_end=False
-        )
+        super().__init__(monitor, min_delta, patience, verbose=verbose, mode=mode, check_on_train_epoch_end=False)
         self.best_weights: dict[str, Tensor] | None = None
         self._best_is_now = False
         self._loaded_weights: dict[str, Tensor] | None = None

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from callbacks.figures import publish_figure
+from callbacks.files import run_folder_of
 from lit_modules.metrics import EpochOutputs
 
 
@@ -45,14 +46,20 @@ class ClassifiedTestFigure(Callback, ABC):
             )
 
     def on_test_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Keeps what the test step returned."""
         self._outputs.update(outputs)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gathers from all processes, draws and publishes on the first one."""
-        run_folder = trainer.log_dir
+        run_folder = run_folder_of(trainer)
         outputs = {name: values.cpu() for name, values in self._outputs.compute().items()}
         self._outputs.reset()
         if trainer.is_global_zero:

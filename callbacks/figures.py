@@ -10,18 +10,18 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
 
 
-def publish_figure(trainer: Trainer, name: str, figure: Figure, run_folder: str | None) -> None:
+def publish_figure(trainer: Trainer, name: str, figure: Figure, run_folder: Path) -> None:
     """Writes a figure to `<run folder>/figures/<name>.png` and to TensorBoard where there is one.
 
     Args:
         trainer: Whose run it belongs to.
         name: Of the file and of the TensorBoard entry.
         figure: What to write.
-        run_folder: `trainer.log_dir`, asked for on every process (it is a broadcast); written on the first one only.
+        run_folder: Where to; ask `run_folder_of` for it on every process. Only the first one writes.
     """
     if not trainer.is_global_zero:
         return
-    folder = Path(run_folder or trainer.default_root_dir) / "figures"
+    folder = run_folder / "figures"
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / f"{name}.png")
     for logger in trainer.loggers:

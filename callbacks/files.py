@@ -17,3 +17,8 @@ def write_json(path: Path, content: Any) -> None:
 def run_folder_of(trainer: Trainer) -> Path:
     """Returns the folder of the run. It is a broadcast: every process has to ask."""
     return Path(trainer.log_dir or trainer.default_root_dir)
+
+
+def shown(path: Path) -> str:
+    """Returns a path as a user wants to read it: relative to the current folder if it lies within."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,10 +1,10 @@
 import csv
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.classified_tests import NamesClasses
+from callbacks.files import run_folder_of, shown
 from lit_modules.metrics import EpochOutputs
 
 
@@ -15,7 +15,13 @@ class PredictionsCSV(Callback):
         self._outputs: EpochOutputs | None = None
 
     def on_predict_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Keeps what the predict step returned."""
         if self._outputs is None:
@@ -24,19 +30,22 @@ class PredictionsCSV(Callback):
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gathers from all processes and writes on the first one."""
-        run_folder = trainer.log_dir
+        run_folder = run_folder_of(trainer)
         if self._outputs is None:
             return
-        columns = {name: values.tolist() for name, values in self._outputs.compute().items()}
+        columns: dict[str, list[Any]] = {
+            name: [f"{value:.6g}" for value in values.tolist()] if values.is_floating_point() else values.tolist()
+            for name, values in self._outputs.compute().items()
+        }
         self._outputs = None
         if not trainer.is_global_zero:
             return
         if isinstance(pl_module, NamesClasses):
             columns["class_name"] = [pl_module.class_names[label] for label in columns["prediction"]]
-        path = Path(run_folder or trainer.default_root_dir) / "predictions.csv"
+        path = run_folder / "predictions.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
             writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
-        print(f"{len(columns['index'])} predictions in {path}")
+        print(f"{len(columns['index'])} predictions in {shown(path)}")

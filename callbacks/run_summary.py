@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from callbacks.epoch_history import EpochHistory
-from callbacks.files import run_folder_of, write_json
+from callbacks.files import run_folder_of, shown, write_json
 
 
 class RunSummary(EpochHistory):
@@ -57,7 +57,8 @@ class RunSummary(EpochHistory):
         path = run_folder / "metrics.json"
         found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
         kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        write_json(path, {name: value for name, value in kept.items() if not name.startswith(prefix)} | found)
+        if Path(str(trainer.ckpt_path)).name != "last.ckpt":  # the file is about the best one
+            write_json(path, {name: value for name, value in kept.items() if not name.startswith(prefix)} | found)
         _print_summary(found, run_folder)
 
 
@@ -74,13 +75,9 @@ def _print_summary(metrics: dict[str, float], run_folder: Path) -> None:
     console.print(table)
     on_path = shutil.which("tensorboard")
     tensorboard = "tensorboard" if on_path else os.path.relpath(Path(sys.executable).with_name("tensorboard"))
-    for label, value in [
-        ("run folder", f"{_short(run_folder)}"),
-        ("figures", f"{_short(run_folder / 'figures')}"),
-        ("TensorBoard", f"{tensorboard} --logdir {_short(run_folder.parent)}"),
+    for label, place in [
+        ("run folder", shown(run_folder)),
+        ("figures", shown(run_folder / "figures")),
+        ("TensorBoard", f"{tensorboard} --logdir {shown(run_folder.parent)}"),
     ]:
-        console.print(f"{label:12} {value}", soft_wrap=True, highlight=False)
-
-
-def _short(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+        console.print(f"{label:12} {place}", soft_wrap=True, highlight=False)

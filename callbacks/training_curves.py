@@ -3,6 +3,7 @@ from matplotlib.ticker import MaxNLocator
 
 from callbacks.epoch_history import EpochHistory
 from callbacks.figures import new_figure, publish_figure
+from callbacks.files import run_folder_of
 
 
 class TrainingCurves(EpochHistory):
@@ -10,7 +11,7 @@ class TrainingCurves(EpochHistory):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes `figures/training_curves.png`, and the same to TensorBoard."""
-        run_folder = trainer.log_dir
+        run_folder = run_folder_of(trainer)
         names = dict.fromkeys(key.split("/", 1)[1] for entry in self.history for key in entry if key != "epoch")
         if not names:
             return
@@ -18,7 +19,9 @@ class TrainingCurves(EpochHistory):
         panels = figure.subplots(1, len(names), squeeze=False)[0]
         for panel, name in zip(panels, names, strict=True):
             for part, colour in (("train", "tab:blue"), ("val", "tab:orange")):
-                points = [(entry["epoch"] + 1, entry[f"{part}/{name}"]) for entry in self.history if f"{part}/{name}" in entry]
+                points = [
+                    (entry["epoch"] + 1, entry[f"{part}/{name}"]) for entry in self.history if f"{part}/{name}" in entry
+                ]
                 if points:
                     panel.plot(*zip(*points, strict=True), color=colour, marker=".", label=part)
             panel.set(title=name, xlabel="epoch")

@@ -15,7 +15,7 @@ class CIFAR10DataModule(ImageDataModule):
 
     dataset = torchvision.datasets.CIFAR10
     input_shape = (3, 32, 32)
-    class_names = "airplane automobile bird cat deer dog frog horse ship truck".split()  # noqa: SIM905
+    class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
     mean = (0.4914, 0.4822, 0.4465)
     std = (0.2470, 0.2435, 0.2616)
 

@@ -20,7 +20,7 @@ class DigitsDataModule(ImageDataModule):
     """
 
     input_shape = (1, 28, 28)
-    class_names = [str(digit) for digit in range(10)]
+    class_names = tuple("0123456789")
     mean = (0.3061,)
     std = (0.3250,)
 

@@ -11,6 +11,6 @@ class FashionMNISTDataModule(MNISTDataModule):
     """
 
     dataset = torchvision.datasets.FashionMNIST
-    class_names = torchvision.datasets.FashionMNIST.classes
+    class_names = tuple(torchvision.datasets.FashionMNIST.classes)
     mean = (0.2860,)
     std = (0.3530,)

@@ -30,13 +30,11 @@ class ImageDataModule(BaseDataModule):
     """
 
     input_shape: ClassVar[tuple[int, int, int]]
-    class_names: ClassVar[list[str]]
+    class_names: ClassVar[tuple[str, ...]]
     mean: ClassVar[tuple[float, ...]]
     std: ClassVar[tuple[float, ...]]
 
-    def __init__(
-        self, augment: Literal["none", "shift", "crop_flip", "affine"] = "none", **options: Any
-    ) -> None:
+    def __init__(self, augment: Literal["none", "shift", "crop_flip", "affine"] = "none", **options: Any) -> None:
         super().__init__(**options)
         self.augmentation = AUGMENTATIONS[augment](self.input_shape[-1])
         scale = 1 / (255 * torch.tensor(self.std))

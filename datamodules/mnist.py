@@ -18,7 +18,7 @@ class MNISTDataModule(ImageDataModule):
 
     dataset = torchvision.datasets.MNIST
     input_shape = (1, 28, 28)
-    class_names = [str(digit) for digit in range(10)]
+    class_names = tuple("0123456789")
     mean = (0.1307,)
     std = (0.3081,)
 
@@ -56,4 +56,3 @@ class MNISTDataModule(ImageDataModule):
                 f"{path} is not a file of this data set, or truncated ({error or type(error).__name__}); "
                 "remove its folder to download it anew"
             ) from error
-

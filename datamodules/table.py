@@ -20,8 +20,8 @@ class TableDataModule(BaseDataModule):
     """Rows of numbers and words with one value each to predict.
 
     Columns are prepared with statistics of the training rows alone. Numbers: missing ones become the median, and an
-    extra column marks where; then mean 0 and standard deviation 1. Words: one 0/1 column for each word seen in training;
-    a missing word is a word, an unseen one has all columns 0. Targets stay in their own units.
+    extra column marks where; then mean 0 and standard deviation 1. Words: one 0/1 column for each word seen in
+    training; a missing word is a word, an unseen one has all columns 0. Targets stay in their own units.
 
     There is no official test set: a fifth of the rows, the same whatever the seed, is set aside.
 

@@ -56,7 +56,7 @@ class LitModule(LightningModule, ABC):
         self.eval_outputs = EpochOutputs(*self.kept_outputs)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Sets an attribute; spares the name of the running hook, set 40 times a step, torch's search for parameters."""
+        """Sets an attribute; the running hook's name, set 40 times a step, without torch's search for parameters."""
         if name == "_current_fx_name":
             object.__setattr__(self, name, value)
         else:

@@ -18,7 +18,5 @@ class SoftmaxRegression(Classifier):
         **options: See `Classifier` and `LitModule`.
     """
 
-    def __init__(
-        self, input_shape: Sequence[int], num_classes: int, init: Init = "default", **options: Any
-    ) -> None:
+    def __init__(self, input_shape: Sequence[int], num_classes: int, init: Init = "default", **options: Any) -> None:
         super().__init__(MLP(torch.Size(input_shape).numel(), num_classes, init=init), num_classes, **options)

@@ -2,7 +2,9 @@ from pathlib import Path
 
 import torch
 from jsonargparse import Namespace
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info
+
+from scripts.links import LINKED
 
 
 def find_checkpoint(asked: str | None, base: Path, experiment: str) -> Path:
@@ -34,7 +36,9 @@ def check_checkpoint(path: str) -> None:
     try:
         content = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
     except Exception as error:
-        raise ValueError(f"--ckpt_path {path}: this is no checkpoint, or a damaged one ({type(error).__name__})") from error
+        raise ValueError(
+            f"--ckpt_path {path}: this is no checkpoint, or a damaged one ({type(error).__name__})"
+        ) from error
     if not isinstance(content, dict) or "state_dict" not in content:
         raise ValueError(f"--ckpt_path {path}: this is a file of torch, but no checkpoint of a module")
 
@@ -51,8 +55,8 @@ def warn_of_overridden(asked: Namespace, used: Namespace, path: str | None) -> N
             "use the config.yaml beside the checkpoint"
         )
     before, after = asked.get("init_args", Namespace()).as_dict(), used.get("init_args", Namespace()).as_dict()
-    changed = [name for name in before if name in after and before[name] != after[name]]
+    changed = [name for name in before if name in after and name not in LINKED and before[name] != after[name]]
     if changed:
-        rank_zero_warn(
+        rank_zero_info(
             f"The checkpoint's own model options are used instead of those given: {', '.join(sorted(changed))}"
         )

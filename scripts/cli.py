@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 import warnings
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,9 @@ import datamodules  # noqa: F401 (so that class names can be given without their
 import lit_modules  # noqa: F401
 from scripts.checkpoints import check_checkpoint, find_checkpoint, warn_of_overridden
 from scripts.errors import explain
-from scripts.links import add_links, check_links
-from scripts.run_folder import new_run_folder, run_folder_of_checkpoint
+from scripts.links import add_links, check_links, class_at
+from scripts.profiler import NoProfiler
+from scripts.run_folder import discard_if_empty, forget_run_folder, new_run_folder, run_folder_of_checkpoint
 
 
 class LitzooCLI(LightningCLI):
@@ -48,7 +48,9 @@ class LitzooCLI(LightningCLI):
         parser.add_argument(
             "--experiment", type=str | None, help="Name of the run's folder; the name of the config file if left out."
         )
-        parser.add_argument("--test_after_fit", type=bool, default=True, help="Whether `fit` tests the best checkpoint.")
+        parser.add_argument(
+            "--test_after_fit", type=bool, default=True, help="Whether `fit` tests the best checkpoint."
+        )
         parser.add_lightning_class_args(zoo.BestCheckpoint, "checkpoint")
         parser.set_defaults({"trainer.default_root_dir": "runs"})
         add_links(parser)
@@ -71,7 +73,7 @@ class LitzooCLI(LightningCLI):
         if options.get("data") is None:
             raise ValueError("no datamodule: name one with --data, or give an experiment with --config")
         warn_of_overridden(self._asked_model, options.model, options.ckpt_path)
-        check_links(_class_at(options.data.class_path), _class_at(options.model.class_path))
+        check_links(class_at(options.data.class_path), class_at(options.model.class_path))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Makes the trainer, with the run folder, TensorBoard in it, and the zoo's callbacks beside the user's."""
@@ -81,6 +83,8 @@ class LitzooCLI(LightningCLI):
         self.run_folder_is_new = resumed is None
         if options.logger in (None, True):
             kwargs["logger"] = TensorBoardLogger(self.run_folder, name="", version="", default_hp_metric=False)
+        if options.profiler is None:
+            kwargs["profiler"] = NoProfiler()
         if self.config.subcommand != "fit":
             self.save_config_callback = None
         return super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
@@ -135,11 +139,21 @@ def run(args: ArgsType = None) -> LitzooCLI:
     """Runs the command in this process and lets errors through; `args` as on the command line, for use in Python."""
     # A checkpoint may come from anywhere: nothing in it may run.
     os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
-    warnings.filterwarnings("ignore", ".*does not have many workers")  # the data are in memory
+    for useless in (
+        ".*does not have many workers",  # the data are in memory
+        ".*smaller than the logging interval",  # metrics are logged once an epoch anyway
+        ".*isinstance.treespec, LeafSpec.",  # a matter between Lightning and torch
+        ".*args parameter is intended",
+    ):
+        warnings.filterwarnings("ignore", useless)
     tips = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     tips.addFilter(lambda record: "Tip:" not in record.getMessage())  # advertisements for other packages
-    warnings.filterwarnings("ignore", ".*LightningCLI's args parameter is intended")
-    return LitzooCLI(args)
+    forget_run_folder()
+    try:
+        return LitzooCLI(args)
+    except BaseException:
+        discard_if_empty()
+        raise
 
 
 def main() -> None:
@@ -154,13 +168,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        print("\n".join(explain(error)), file=sys.stderr)
+        print("", *explain(error), sep="\n", file=sys.stderr)  # the empty line ends a progress bar's
         sys.exit(1)
-
-
-def _class_at(path: str) -> type:
-    module, name = path.rsplit(".", 1)
-    return getattr(import_module(module), name)
 
 
 if __name__ == "__main__":

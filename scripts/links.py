@@ -1,6 +1,7 @@
 """What a datamodule knows and a module must be told, without the user writing it down twice."""
 
 import inspect
+from importlib import import_module
 
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -20,7 +21,7 @@ def check_links(data_class: type, model_class: type) -> None:
     Raises:
         ValueError: If one has what the other lacks; the message names both.
     """
-    takes = _arguments(model_class)
+    takes = arguments_of(model_class)
     for name in LINKED:
         has = hasattr(data_class, name) or name in getattr(data_class, "__annotations__", {})
         if has == (name in takes):
@@ -32,14 +33,20 @@ def check_links(data_class: type, model_class: type) -> None:
         )
 
 
-def _arguments(model_class: type) -> set[str]:
+def arguments_of(owner_class: type) -> set[str]:
     """Names the arguments of a constructor and of those that its `**options` go to."""
     names: set[str] = set()
-    for owner in model_class.__mro__:
+    for owner in owner_class.__mro__:
         if "__init__" not in vars(owner):
             continue
-        parameters = inspect.signature(owner.__init__).parameters.values()
-        names.update(parameter.name for parameter in parameters)
+        parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
+        names.update(parameter.name for parameter in parameters if parameter.name not in ("self", "net"))
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             break
     return names
+
+
+def class_at(path: str) -> type:
+    """Returns the class at a dotted path."""
+    module, name = path.rsplit(".", 1)
+    return getattr(import_module(module), name)

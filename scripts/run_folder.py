@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
@@ -13,14 +14,14 @@ def new_run_folder(base: Path, experiment: str) -> Path:
     Under several processes only the first makes one. Those it started find its name in the environment; those that a
     launcher started guess it, and are told the truth when Lightning broadcasts the first one's.
     """
-    if SHARED in os.environ and rank_zero_only.rank != 0:
+    if SHARED in os.environ and not is_first_process():
         return Path(os.environ[SHARED])
     folder = base / experiment
     taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdigit()]
     version = max(taken, default=-1) + 1
     while True:
         candidate = (folder / f"version_{version}").absolute()
-        if rank_zero_only.rank != 0:
+        if not is_first_process():
             return candidate
         try:
             candidate.mkdir(parents=True)
@@ -31,8 +32,25 @@ def new_run_folder(base: Path, experiment: str) -> Path:
             return candidate
 
 
+def is_first_process() -> bool:
+    """Says whether this is the only process, or the first of several, before Lightning has set them up."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def forget_run_folder() -> None:
+    """Starts anew: the folder of an earlier run of this process is not this run's."""
+    if is_first_process():
+        os.environ.pop(SHARED, None)
+
+
+def discard_if_empty() -> None:
+    """Removes the folder that this process made for a run that failed before it had a checkpoint."""
+    folder = os.environ.get(SHARED)
+    if folder and is_first_process() and not list(Path(folder).glob("checkpoints/*.ckpt")):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def run_folder_of_checkpoint(checkpoint: Path) -> Path | None:
     """Returns the run folder that a checkpoint lies in, if it lies in one."""
     folder = checkpoint.absolute().parent
     return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file() else None
-

@@ -1,0 +1,46 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from tests.data import builders
+
+REAL_DATA = Path(os.environ.get("LITZOO_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with tiny genuine files of every data set that is read from files."""
+    root = tmp_path_factory.mktemp("data")
+    builders.write_mnist(root, "MNIST")
+    builders.write_mnist(root, "FashionMNIST")
+    builders.write_cifar10(root)
+    builders.write_housing(root)
+    return root
+
+
+@pytest.fixture
+def any_checksum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets torchvision read CIFAR-10 files that are not the original ones."""
+    cifar = torchvision.datasets.CIFAR10
+    for name in ("train_list", "test_list"):
+        monkeypatch.setattr(cifar, name, [[file, None] for file, _ in getattr(cifar, name)])
+    monkeypatch.setattr(cifar, "meta", {**cifar.meta, "md5": None})
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of the real data sets; the test is skipped where there is none."""
+    if not (REAL_DATA / "MNIST").is_dir():
+        pytest.skip(f"the real data sets are not in {REAL_DATA}; name their folder with LITZOO_DATA_DIR")
+    return REAL_DATA
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs each test in a folder of its own: nothing is written into the project."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LITZOO_DATA_DIR", raising=False)
+    torch.manual_seed(0)
