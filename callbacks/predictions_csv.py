@@ -28,7 +28,7 @@ class PredictionsCSV(Callback):
             self._outputs = EpochOutputs(*(name for name in ("prediction", "confidence") if name in outputs))
         self._outputs.update(outputs)
 
-    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gathers from all processes and writes on the first one."""
         run_folder = run_folder_of(trainer)
         if self._outputs is None:
