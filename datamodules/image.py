@@ -20,6 +20,8 @@ class ImageDataModule(BaseDataModule):
         augment: Random changes to training pictures, drawn for each of them: `shift` (up to 2 pixels of 28),
             `crop_flip` (up to 4 pixels of 32, and mirrored every second time), `affine` (rotated by up to 10 degrees,
             shifted, scaled).
+        scale: `standard` gives pixels mean 0 and standard deviation 1 over the training set, `unit` only brings them
+            from 0...255 to 0...1.
         **options: See `BaseDataModule`.
 
     Attributes:
@@ -34,12 +36,17 @@ class ImageDataModule(BaseDataModule):
     mean: ClassVar[tuple[float, ...]]
     std: ClassVar[tuple[float, ...]]
 
-    def __init__(self, augment: Literal["none", "shift", "crop_flip", "affine"] = "none", **options: Any) -> None:
+    def __init__(
+        self,
+        augment: Literal["none", "shift", "crop_flip", "affine"] = "none",
+        scale: Literal["standard", "unit"] = "standard",
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self.augmentation = AUGMENTATIONS[augment](self.input_shape[-1])
-        scale = 1 / (255 * torch.tensor(self.std))
-        self._scale = scale[:, None, None]
-        self._offset = (-255 * torch.tensor(self.mean) * scale)[:, None, None]
+        mean, std = (self.mean, self.std) if scale == "standard" else ((0.0,), (1.0,))
+        self._scale = (1 / (255 * torch.tensor(std)))[:, None, None]
+        self._offset = (-torch.tensor(mean) / torch.tensor(std))[:, None, None]
 
     @property
     def num_classes(self) -> int:
@@ -69,7 +76,7 @@ class ImageDataModule(BaseDataModule):
         return batch
 
     def normalise(self, pictures: Tensor) -> Tensor:
-        """Turns pictures from 0...255 into float32 of mean 0 and standard deviation 1 over the training set."""
+        """Turns pictures from 0...255 into float32 on the scale asked for."""
         if self._scale.device != pictures.device:
             self._scale, self._offset = self._scale.to(pictures.device), self._offset.to(pictures.device)
         return pictures.to(torch.float32, copy=True).mul_(self._scale).add_(self._offset)

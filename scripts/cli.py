@@ -21,6 +21,11 @@ from scripts.links import add_links, check_links, class_at
 from scripts.profiler import NoProfiler
 from scripts.run_folder import discard_if_empty, forget_run_folder, new_run_folder, run_folder_of_checkpoint
 
+DESCRIPTION = """Trains, validates, tests and predicts with what a YAML file names.
+
+For example: litzoo fit --config configs/digits_cnn.yaml --trainer.max_epochs 5
+"""
+
 
 class LitzooCLI(LightningCLI):
     """Lightning's command line: one YAML file names a module, a datamodule, a loss, an optimizer and callbacks."""
@@ -34,7 +39,12 @@ class LitzooCLI(LightningCLI):
             seed_everything_default=0,
             auto_configure_optimizers=False,
             save_config_kwargs={"overwrite": True},
-            parser_kwargs={"exit_on_error": False, **{name: {"exit_on_error": False} for name in self.subcommands()}},
+            parser_kwargs={
+                "exit_on_error": False,
+                "prog": "litzoo",
+                "description": DESCRIPTION,
+                **{name: {"exit_on_error": False} for name in self.subcommands()},
+            },
             args=args,
         )
 

@@ -1,0 +1,258 @@
+"""Measures how fast training runs: interleaved runs on MNIST, medians, one table.
+
+Usage: python -m scripts.benchmark [--repeats 5] [--write]
+
+Four ways to train the same network with the same optimizer for one epoch:
+
+- limit: a bare loop over float tensors in memory, no logging, no metrics, no validation;
+- per-sample: what the sources do, plain PyTorch over torchvision's data set and transforms, one sample at a time;
+- per-sample in Lightning: what peers do, the same loader, with loss and accuracy logged at every step;
+- litzoo fit: the command itself, with its default callbacks, metrics, TensorBoard and progress bar.
+
+`--write` puts the table into docs/performance.md.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+import torchmetrics
+import torchvision
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+from torchvision.transforms import v2
+
+from callbacks.run_record import hardware
+from datamodules import MNISTDataModule
+from scripts.cli import LitzooCLI, run
+from scripts.tables import markdown_table, replace_between
+
+RESULTS = Path("docs/results/benchmark.json")
+DOCUMENT = Path("docs/performance.md")
+CASES = {
+    "MLP, batch 64": ("configs/mnist_mlp.yaml", 64, []),
+    "MLP, batch 256": ("configs/mnist_mlp.yaml", 256, []),
+    "CNN, batch 128": ("configs/mnist_cnn.yaml", 128, []),
+    "CNN, batch 128, bf16": ("configs/mnist_cnn.yaml", 128, ["--trainer.precision", "bf16-mixed"]),
+}
+"""What is measured: name -> config, batch size, further options of `litzoo fit`. Nothing is augmented."""
+
+
+class EpochClock(Callback):
+    """Times the last epoch from its first to its last training batch."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock."""
+        self._start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stops the clock."""
+        self.seconds = time.perf_counter() - self._start
+
+
+class StepByStep(LightningModule):
+    """A module as tutorials write it: loss and accuracy logged at every step, shown in the progress bar."""
+
+    def __init__(self, net: nn.Module, make_optimizer: Callable[..., torch.optim.Optimizer]) -> None:
+        super().__init__()
+        self.net = net
+        self.make_optimizer = make_optimizer
+        self.accuracy = torchmetrics.Accuracy("multiclass", num_classes=10)
+
+    def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
+        """Returns the loss of a batch."""
+        logits = self.net(batch[0])
+        loss = F.cross_entropy(logits, batch[1])
+        self.accuracy(logits, batch[1])
+        self.log("train_loss", loss, prog_bar=True)
+        self.log("train_acc", self.accuracy, on_step=True, on_epoch=True, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Returns the optimizer."""
+        return self.make_optimizer(self.net.parameters())
+
+
+class Case:
+    """One network, optimizer and batch size, trained in the four ways."""
+
+    def __init__(self, config: str, batch_size: int, options: list[str], folder: str) -> None:
+        # fmt: off
+        self.arguments = [
+            "fit", "--config", config, "--data.batch_size", str(batch_size), "--data.augment", "none",
+            "--test_after_fit", "false", "--trainer.default_root_dir", folder, *options,
+        ]
+        # fmt: on
+        self.batch_size = batch_size
+        self.precision = "bf16-mixed" if options else "32-true"
+        self.built = self._litzoo(epochs=0)
+        datamodule = self.built.datamodule
+        assert isinstance(datamodule, MNISTDataModule)
+        datamodule.setup("fit")
+        train = datamodule.train_set
+        assert train is not None
+        self.samples = train.indices
+        self.inputs = datamodule.normalise(train.inputs[train.indices])
+        self.targets = train.targets[train.indices]
+        transform = v2.Compose(
+            [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(datamodule.mean, datamodule.std)]
+        )
+        self.one_by_one = Subset(
+            torchvision.datasets.MNIST(str(datamodule.root), transform=transform), train.indices.tolist()
+        )
+
+    def limit(self) -> float:
+        """Trains an epoch in a bare loop over tensors; returns seconds."""
+        model = self._fresh()
+        optimizer = model.make_optimizer(model.net.parameters())
+        model.net.train()
+        autocast = self.precision == "bf16-mixed"
+        start = time.perf_counter()
+        for batch in torch.randperm(len(self.targets)).split(self.batch_size):
+            x, y = self.inputs.index_select(0, batch), self.targets.index_select(0, batch)
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                loss = F.cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return time.perf_counter() - start
+
+    def per_sample(self) -> float:
+        """Trains an epoch as the sources do; returns seconds."""
+        model = self._fresh()
+        net = model.net.to(memory_format=torch.contiguous_format)
+        optimizer = model.make_optimizer(net.parameters())
+        net.train()
+        start = time.perf_counter()
+        for x, y in DataLoader(self.one_by_one, self.batch_size, shuffle=True):
+            loss = F.cross_entropy(net(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return time.perf_counter() - start
+
+    def per_sample_lightning(self) -> float:
+        """Trains an epoch as peers do; returns seconds."""
+        model = self._fresh()
+        clock = EpochClock()
+        with tempfile.TemporaryDirectory() as folder:
+            trainer = Trainer(max_epochs=1, callbacks=[clock], default_root_dir=folder, accelerator="cpu")
+            module = StepByStep(model.net.to(memory_format=torch.contiguous_format), model.make_optimizer)
+            trainer.fit(module, DataLoader(self.one_by_one, self.batch_size, shuffle=True))
+        return clock.seconds
+
+    def litzoo(self) -> float:
+        """Trains with the command; returns the seconds of one epoch."""
+        callbacks = self._litzoo(epochs=1).trainer.callbacks  # type: ignore[attr-defined]
+        return next(callback.seconds for callback in callbacks if isinstance(callback, EpochClock))
+
+    def _litzoo(self, epochs: int) -> LitzooCLI:
+        extra = ["--trainer.max_epochs", str(epochs), "--trainer.callbacks+=scripts.benchmark.EpochClock"]
+        return run([*self.arguments, *extra])
+
+    def _fresh(self):  # type: ignore[no-untyped-def]
+        """Makes the command's module anew, with fresh weights."""
+        model = self.built.model
+        for module in model.net.modules():
+            if hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+        return model
+
+
+WAYS = ("limit", "litzoo", "per_sample", "per_sample_lightning")
+
+
+def measure(repeats: int) -> dict[str, dict[str, list[float]]]:
+    """Returns samples per second, case -> way -> one number for each repeat; the ways take turns."""
+    rates: dict[str, dict[str, list[float]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (config, batch_size, options) in CASES.items():
+            case = Case(config, batch_size, options, folder)
+            rates[name] = {way: [] for way in WAYS}
+            for _ in range(repeats + 1):
+                for way in WAYS:
+                    rates[name][way].append(len(case.samples) / getattr(case, way)())
+            rates[name] = {way: values[1:] for way, values in rates[name].items()}  # the first round warms up
+    return rates
+
+
+def start_up(repeats: int) -> dict[str, list[float]]:
+    """Returns the seconds of `litzoo --help` and of importing Lightning's command line, in turns."""
+    commands = {
+        "litzoo --help": [sys.executable, "-m", "scripts.cli", "--help"],
+        "import lightning.pytorch.cli": [sys.executable, "-c", "import lightning.pytorch.cli"],
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(repeats + 1):
+        for name, command in commands.items():
+            start = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            seconds[name].append(time.perf_counter() - start)
+    return {name: values[1:] for name, values in seconds.items()}
+
+
+def table(result: dict) -> str:
+    """Writes the measurements as text with two tables."""
+    rows = []
+    for name, ways in result["samples_per_second"].items():
+        median = {way: statistics.median(values) for way, values in ways.items()}
+        limit, per_sample = median["limit"], median["per_sample"]
+        rows.append(
+            [
+                name,
+                *(f"{median[way]:,.0f}" for way in WAYS),
+                f"{median['litzoo'] / limit:.2f}",
+                f"{median['litzoo'] / per_sample:.1f} ×",
+                f"{median['litzoo'] / median['per_sample_lightning']:.1f} ×",
+            ]
+        )
+    header = ["training samples per second", "limit", "`litzoo fit`", "per-sample", "per-sample in Lightning"]
+    header += ["of the limit", "vs per-sample", "vs per-sample in Lightning"]
+    help_time, import_time = (statistics.median(values) for values in result["start_up_seconds"].values())
+    return (
+        f"{result['hardware']}, torch {result['torch']}, {result['threads']} threads, {result['date']}; medians of "
+        f"{result['repeats']} interleaved runs of one epoch (MNIST, {result['samples']:,} samples).\n\n"
+        + markdown_table(header, rows)
+        + f"\n\n`litzoo --help` takes {help_time:.1f} s, importing Lightning's command line alone {import_time:.1f} s: "
+        f"{help_time / import_time:.2f} ×."
+    )
+
+
+def main() -> None:
+    """Measures, prints, and writes if asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5, help="counted runs of each way (default: 5)")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
+    arguments = parser.parse_args()
+    pl.seed_everything(0, verbose=False)
+    rates = measure(arguments.repeats)
+    result = {
+        "hardware": hardware(Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        "repeats": arguments.repeats,
+        "samples": 55_000,
+        "samples_per_second": rates,
+        "start_up_seconds": start_up(arguments.repeats),
+    }
+    print(table(result))
+    if arguments.write:
+        RESULTS.parent.mkdir(parents=True, exist_ok=True)
+        RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        replace_between(DOCUMENT, "benchmark", table(result))
+
+
+if __name__ == "__main__":
+    main()

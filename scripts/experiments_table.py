@@ -1,0 +1,104 @@
+"""Collects finished runs into docs/results/experiments.json and writes the table of docs/experiments.md from it.
+
+Usage: python -m scripts.experiments_table [--runs runs]
+
+Every number comes from a run's `metrics.json` and `run.json`; the linear baselines are fitted here, on the same split.
+"""
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sklearn.linear_model import LinearRegression
+
+from datamodules import TableDataModule
+from scripts.links import class_at
+from scripts.tables import markdown_table, replace_between
+
+RESULTS = Path("docs/results/experiments.json")
+DOCUMENT = Path("docs/experiments.md")
+
+SOURCE = {
+    "mnist_softmax_mse": "86.88 %",
+    "mnist_cnn": "98.9 %",
+    "mnist_cnn_deep": "99.3 %",
+    "fashion_mnist_mlp": "89.39 %",
+    "cifar10_resnet18": "81.34 % (50 epochs)",
+}
+"""Test accuracies that the source articles print for the same system."""
+
+NOT_MEASURED = {"cifar10_resnet18": "not measured on a GPU yet; see below"}
+"""Experiments whose figure needs hardware that nobody has run them on."""
+
+
+def collect(runs: Path) -> dict[str, list[dict[str, Any]]]:
+    """Reads every finished run: experiment -> its runs, each with the test metrics and how it was made."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for record in sorted(runs.glob("*/version_*/run.json")):
+        metrics = json.loads(record.with_name("metrics.json").read_text(encoding="utf-8"))
+        tests = {name: value for name, value in metrics.items() if name.startswith("test/") and name.count("/") == 1}
+        if tests:
+            run = json.loads(record.read_text(encoding="utf-8"))
+            found.setdefault(record.parents[1].name, []).append({**run, "metrics": tests})
+    return found
+
+
+def linear_rmse(config: Path) -> float:
+    """Fits scikit-learn's linear regression on a config's training rows; its error on the same test rows."""
+    data = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]
+    datamodule = class_at(data["class_path"])(**data["init_args"])
+    assert isinstance(datamodule, TableDataModule)
+    datamodule.setup("fit")
+    train, test = datamodule.train_set, datamodule.test_set
+    assert train is not None
+    assert test is not None
+    model = LinearRegression().fit(train.inputs[train.indices], train.targets[train.indices])
+    errors = model.predict(test.inputs) - test.targets.numpy()
+    return float((errors**2).mean() ** 0.5)
+
+
+def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[str]:
+    """Writes one experiment's line of the table."""
+    if not runs:
+        return [f"`{name}`", SOURCE.get(name, ""), NOT_MEASURED.get(name, "not measured"), "", "", "", ""]
+    metric, scale, unit = ("test/acc", 100, " %") if "test/acc" in runs[0]["metrics"] else ("test/rmse", 1, "")
+    values = [scale * run["metrics"][metric] for run in runs]
+    digits = 2 if max(values) < 1000 else 0
+    spread = f" ± {statistics.stdev(values):,.{digits}f}" if len(values) > 1 else ""
+    result = f"{statistics.mean(values):,.{digits}f}{spread}{unit}" + (" RMSE" if not unit else "")
+    reference = SOURCE.get(name, "") if baseline is None else f"{baseline:,.{digits}f} RMSE (linear regression)"
+    seconds = statistics.median(run["training_seconds"] for run in runs)
+    return [
+        f"`{name}`",
+        reference,
+        f"**{result}**",
+        str(len(runs)),
+        f"{runs[0]['epochs']} / {seconds:,.0f} s",
+        ", ".join(sorted({f"{run['hardware']}, {run['precision']}" for run in runs})),
+        max(run["date"] for run in runs),
+    ]
+
+
+def main() -> None:
+    """Collects, keeps and writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"runs": {}, "linear_rmse": {}}
+    known["runs"].update(collect(parser.parse_args().runs))
+    configs = sorted(Path("configs").glob("*.yaml"))
+    for config in configs:
+        if config.stem in ("diabetes_regressor", "california_housing"):
+            known["linear_rmse"][config.stem] = linear_rmse(config)
+    known["runs"] = {config.stem: known["runs"].get(config.stem, []) for config in configs}
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    header = ["experiment", "reference", "test result (mean ± std)", "n", "epochs / training time", "hardware", "date"]
+    rows = [row(name, runs, known["linear_rmse"].get(name)) for name, runs in known["runs"].items()]
+    replace_between(DOCUMENT, "experiments", markdown_table(header, rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a Markdown table; all cells but those of the first column are aligned to the right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def replace_between(path: Path, name: str, text: str) -> None:
+    """Puts text between the lines `<!-- name -->` and `<!-- /name -->` of a file.
+
+    Raises:
+        ValueError: If the file has not exactly one such pair.
+    """
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    content = path.read_text(encoding="utf-8")
+    if content.count(start) != 1 or content.count(end) != 1 or content.index(start) > content.index(end):
+        raise ValueError(f"{path}: needs one pair of lines {start} and {end}")
+    before, rest = content.split(start)
+    path.write_text(f"{before}{start}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from callbacks import BestCheckpoint, BestWeightsEarlyStopping
+from tests.callbacks.scripted import STEPS_AN_EPOCH, Scripted
+from tests.training import cpu_trainer
+
+FOLDER = Path("run/checkpoints")
+
+
+def fit(scores, checkpoint=None, ckpt_path=None, callbacks=(), **options):
+    checkpoint = checkpoint or BestCheckpoint()
+    options = {"max_epochs": len(scores), "enable_checkpointing": True} | options
+    trainer = cpu_trainer(callbacks=[*callbacks, checkpoint], **options)
+    trainer.fit(Scripted(scores), ckpt_path=ckpt_path)
+    return checkpoint
+
+
+def epoch_of(name):
+    checkpoint = torch.load(FOLDER / name, weights_only=True)
+    assert checkpoint["state_dict"]["weight"].item() == STEPS_AN_EPOCH * (checkpoint["epoch"] + 1)
+    return checkpoint["epoch"]
+
+
+@pytest.mark.parametrize(("mode", "best"), [("min", 1), ("max", 2)])
+def test_best_is_the_best_epoch_and_last_the_last(mode, best):
+    checkpoint = fit([5.0, 1.0, 7.0, 3.0], BestCheckpoint(mode=mode))
+    assert Path(checkpoint.best_model_path).resolve() == (FOLDER / "best.ckpt").resolve()
+    assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (best, 3)
+
+
+def test_of_equal_epochs_the_first_is_best():
+    fit([2.0, 1.0, 1.0])
+    assert epoch_of("best.ckpt") == 1
+
+
+def test_last_is_not_touched_when_early_stopping_puts_the_best_weights_back():
+    fit([2.0, 1.0, 3.0, 4.0, 5.0], callbacks=[BestWeightsEarlyStopping(patience=2)])
+    assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (1, 3)
+
+
+def test_there_are_never_more_than_two_files():
+    fit([3.0, 2.0, 1.0])
+    assert sorted(path.name for path in FOLDER.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_a_second_training_in_the_same_folder_overwrites():
+    fit([3.0, 2.0, 1.0])
+    fit([1.0, 2.0])
+    assert sorted(path.name for path in FOLDER.iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (0, 1)
+
+
+def test_a_resumed_training_remembers_the_best_score():
+    scores = [5.0, 1.0, 3.0, 2.0]
+    fit(scores, max_epochs=2)
+    fit(scores, ckpt_path=FOLDER / "last.ckpt")
+    assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (1, 3)
+
+
+def test_without_validation_best_is_the_last_epoch():
+    fit([], max_epochs=3)
+    assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (2, 2)
+
+
+def test_without_validation_a_training_can_be_resumed(recwarn):
+    fit([], max_epochs=2)
+    fit([], max_epochs=3, ckpt_path=FOLDER / "last.ckpt")
+    assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (2, 2)
+    assert not [w for w in recwarn if "callbacks" in str(w.message)]  # Lightning's way to say that state was lost
+
+
+def test_validation_every_second_epoch_counts_when_no_sanity_check_ran_before():
+    fit([9.0, 1.0, 9.0, 2.0], check_val_every_n_epoch=2, num_sanity_val_steps=0)
+    assert epoch_of("best.ckpt") == 1
+
+
+def test_a_metric_that_is_not_logged_is_refused_before_training():
+    with pytest.raises(ValueError, match=r"'val/los' is not logged; there are val/loss"):
+        fit([1.0], BestCheckpoint(monitor="val/los"))
+    assert not FOLDER.exists()

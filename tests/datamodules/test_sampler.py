@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from datamodules import DigitsDataModule
+from datamodules.sampler import EpochShuffle
+from tests.datamodules.recording import Recorder, quiet_trainer, record
+
+
+def order(seed, epoch, size=50):
+    torch.manual_seed(seed)
+    sampler = EpochShuffle(range(size))
+    torch.rand(seed % 7), np.random.rand(3)  # what was drawn before must not matter
+    sampler.set_epoch(epoch)
+    return list(sampler)
+
+
+def digits():
+    return DigitsDataModule(train_size=90, val_size=20, batch_size=32)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**40, -1])
+@pytest.mark.parametrize("epoch", [0, 1, 1000])
+def test_each_sample_comes_once_in_an_order_of_seed_and_epoch(seed, epoch):
+    assert sorted(order(seed, epoch)) == list(range(50))
+    assert order(seed, epoch) == order(seed, epoch)
+
+
+def test_seeds_and_epochs_have_orders_of_their_own():
+    orders = [tuple(order(seed, epoch)) for seed in range(4) for epoch in range(4)]
+    assert len(set(orders)) == len(orders)
+
+
+def test_a_second_pass_over_the_same_epoch_is_the_same():
+    sampler = EpochShuffle(range(20))
+    assert list(sampler) == list(sampler)
+    assert len(sampler) == 20
+
+
+def test_the_global_generators_are_not_moved():
+    sampler = EpochShuffle(range(20))
+    before = torch.get_rng_state(), str(np.random.get_state())
+    list(sampler)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1] == str(np.random.get_state())
+
+
+def test_lightning_moves_on_to_the_next_epochs_order():
+    torch.manual_seed(5)
+    datamodule = digits()
+    recorder = record(datamodule, epochs=3)
+    for epoch in range(3):
+        expected = datamodule.split.train[order(5, epoch, 90)]
+        assert torch.equal(recorder.column("train", "index", epoch), expected)
+
+
+def test_a_resumed_run_sees_the_batches_of_an_unbroken_one():
+    torch.manual_seed(5)
+    unbroken = record(digits(), epochs=2)
+
+    torch.manual_seed(5)
+    first, trainer = Recorder(), quiet_trainer(Path.cwd())
+    trainer.fit(first, datamodule=digits())
+    trainer.save_checkpoint("first.ckpt")
+    torch.manual_seed(5)
+    resumed = record(digits(), epochs=2, ckpt_path="first.ckpt", weights_only=True)
+
+    assert ("train", 0) not in resumed.seen
+    assert torch.equal(resumed.column("train", "index", 1), unbroken.column("train", "index", 1))
