@@ -18,7 +18,8 @@ class EpochHistory(Callback):
         metrics = {
             name: float(value)
             for name, value in trainer.callback_metrics.items()
-            if name.startswith(("train/", "val/"))
+            # The learning rate is noted every so many steps: at the end of an epoch it would be an old one.
+            if name.startswith(("train/", "val/")) and name != "train/lr"
         }
         self.history.append({"epoch": trainer.current_epoch, **metrics})
 

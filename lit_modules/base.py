@@ -129,6 +129,7 @@ class LitModule(LightningModule, ABC):
                 "scheduler": self.make_scheduler(optimizer, **steps),
                 "interval": "step" if wants_steps else "epoch",
                 "monitor": "val/loss",
+                "name": "train/lr",
             },
         }
 

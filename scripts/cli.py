@@ -151,6 +151,7 @@ def run(args: ArgsType = None) -> LitzooCLI:
     os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
     for useless in (
         ".*does not have many workers",  # the data are in memory
+        ".*no learning rate schedulers",  # then there is nothing to log
         ".*smaller than the logging interval",  # metrics are logged once an epoch anyway
         ".*isinstance.treespec, LeafSpec.",  # a matter between Lightning and torch
         ".*args parameter is intended",

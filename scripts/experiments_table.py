@@ -30,8 +30,11 @@ SOURCE = {
 }
 """Test accuracies that the source articles print for the same system."""
 
-NOT_MEASURED = {"cifar10_resnet18": "not measured on a GPU yet; see below"}
-"""Experiments whose figure needs hardware that nobody has run them on."""
+NEEDS_GPU = {"cifar10_resnet18": "not measured (needs a GPU)"}
+"""Experiments that are meant for a GPU; until somebody runs them on one, there is no figure."""
+
+SHORT = {"cifar10_resnet18_short": "`cifar10_resnet18`, cut short for a CPU to show that it learns: {command}"}
+"""Runs that are no experiment of their own, with the words that say what they are."""
 
 
 def collect(runs: Path) -> dict[str, list[dict[str, Any]]]:
@@ -63,7 +66,7 @@ def linear_rmse(config: Path) -> float:
 def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[str]:
     """Writes one experiment's line of the table."""
     if not runs:
-        return [f"`{name}`", SOURCE.get(name, ""), NOT_MEASURED.get(name, "not measured"), "", "", "", ""]
+        return [f"`{name}`", SOURCE.get(name, ""), NEEDS_GPU.get(name, "not measured"), "", "", "", ""]
     metric, scale, unit = ("test/acc", 100, " %") if "test/acc" in runs[0]["metrics"] else ("test/rmse", 1, "")
     values = [scale * run["metrics"][metric] for run in runs]
     digits = 2 if max(values) < 1000 else 0
@@ -72,7 +75,7 @@ def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[s
     reference = SOURCE.get(name, "") if baseline is None else f"{baseline:,.{digits}f} RMSE (linear regression)"
     seconds = statistics.median(run["training_seconds"] for run in runs)
     return [
-        f"`{name}`",
+        SHORT[name].format(command=f"`{runs[0]['command']}`") if name in SHORT else f"`{name}`",
         reference,
         f"**{result}**",
         str(len(runs)),
@@ -92,7 +95,7 @@ def main() -> None:
     for config in configs:
         if config.stem in ("diabetes_regressor", "california_housing"):
             known["linear_rmse"][config.stem] = linear_rmse(config)
-    known["runs"] = {config.stem: known["runs"].get(config.stem, []) for config in configs}
+    known["runs"] = {name: known["runs"].get(name, []) for name in [*(config.stem for config in configs), *SHORT]}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     header = ["experiment", "reference", "test result (mean ± std)", "n", "epochs / training time", "hardware", "date"]

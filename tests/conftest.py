@@ -1,5 +1,7 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -44,3 +46,10 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LITZOO_DATA_DIR", raising=False)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _own_environment() -> Iterator[None]:
+    """Undoes what a run leaves in the environment for processes that it might start: its seed and its folder."""
+    with patch.dict(os.environ):
+        yield

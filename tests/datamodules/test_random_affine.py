@@ -32,12 +32,15 @@ def torchvision_affine(pictures, angle=0.0, translate=(0, 0), scale=1.0):
 )
 def test_the_furthest_draws_are_torchvisions_affine(ranges, ends, shape, monkeypatch):
     pictures = torch.rand(3, 2, *shape)
-    results = smallest_and_largest(RandomAffine(**{"degrees": 0, "shift": 0, "scale": 0, **ranges}), pictures, monkeypatch)
+    results = smallest_and_largest(
+        RandomAffine(**{"degrees": 0, "shift": 0, "scale": 0, **ranges}), pictures, monkeypatch
+    )
     height, width = shape
     expected = []
     for end in ends:
-        share = end.pop("share", 0)
-        expected.append(torchvision_affine(pictures, translate=(share * width, share * height), **end))
+        share = end.get("share", 0)
+        options = {name: value for name, value in end.items() if name != "share"}
+        expected.append(torchvision_affine(pictures, translate=(share * width, share * height), **options))
     # Which end of a symmetrical range is reached by which draw is nobody's business.
     in_order = all(torch.allclose(*pair, atol=1e-4) for pair in zip(results, expected, strict=True))
     reversed_ = all(torch.allclose(*pair, atol=1e-4) for pair in zip(results, expected[::-1], strict=True))

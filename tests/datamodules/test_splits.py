@@ -119,6 +119,6 @@ def test_fractions_of_training_are_fractions_of_what_validation_leaves(train_siz
 )
 @pytest.mark.parametrize("targets", [torch.arange(100) % 10, torch.arange(100).float()], ids=["classes", "values"])
 def test_impossible_sizes_are_refused_with_the_numbers(targets, train_size, val_size, words):
-    with pytest.raises(ValueError, match="train_size|val_size") as error:
+    with pytest.raises(ValueError, match=r"train_size|val_size") as error:
         split_train_val(targets, train_size, val_size, seed=0)
     assert all(word in str(error.value) for word in words), error.value

@@ -1,0 +1,95 @@
+import inspect
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import lit_modules
+from datamodules import DiabetesDataModule, DigitsDataModule
+from lit_modules import LitModule, OneHotSquaredError, Regressor, SoftmaxRegression
+from tests.training import cpu_trainer
+
+# `Classifier` takes its network from outside and is a base of others; all the rest must be saved whole.
+MODULES = [
+    module
+    for module in (getattr(lit_modules, name) for name in lit_modules.__all__)
+    if issubclass(module, LitModule) and not inspect.isabstract(module) and module is not lit_modules.Classifier
+]
+
+
+def tiny(module):
+    """Returns a datamodule that fits a module class, and a small module whose required arguments come from it."""
+    if issubclass(module, Regressor):
+        datamodule = DiabetesDataModule(val_size=20)
+        linked = ["input_shape", "target_mean", "target_std"]
+    else:
+        datamodule = DigitsDataModule(train_size=20, val_size=20, batch_size=8, eval_batch_size=200)
+        linked = ["input_shape", "num_classes", "class_names"]
+    return datamodule, module(**{name: getattr(datamodule, name) for name in linked})
+
+
+def predictions(model, datamodule):
+    batches = cpu_trainer(limit_predict_batches=1).predict(model, datamodule)
+    return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def all_equal(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_there_are_modules_to_save():
+    assert {"CNNClassifier", "MLPClassifier", "Regressor", "ResNetClassifier", "SoftmaxRegression"} <= {
+        module.__name__ for module in MODULES
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_loaded_module_predicts_bitwise_the_same(module):
+    datamodule, model = tiny(module)
+    trainer = cpu_trainer()
+    trainer.fit(model, datamodule)
+    trainer.save_checkpoint("saved.ckpt")
+    assert "state_dict" in torch.load("saved.ckpt", weights_only=True)
+    loaded = module.load_from_checkpoint("saved.ckpt", weights_only=True)
+    before = predictions(model, datamodule)
+    assert before["prediction"].float().std() > 0
+    assert all_equal(before, predictions(loaded, datamodule))
+
+
+def test_a_module_keeps_its_names_and_units():
+    model = SoftmaxRegression((5,), 2, class_names=("no", "yes"))
+    trainer = cpu_trainer()
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint("saved.ckpt")
+    assert SoftmaxRegression.load_from_checkpoint("saved.ckpt", weights_only=True).class_names == ["no", "yes"]
+
+
+def saved_and_loaded(model, **options):
+    trainer = cpu_trainer()
+    trainer.strategy.connect(model)
+    trainer.save_checkpoint("saved.ckpt")
+    torch.load("saved.ckpt", weights_only=True)
+    return type(model).load_from_checkpoint("saved.ckpt", weights_only=True, **options)
+
+
+def test_objects_given_in_python_do_not_keep_a_checkpoint_from_loading():
+    loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0]))
+    model = SoftmaxRegression((5,), 2, loss=loss, optimizer=partial(torch.optim.SGD, lr=0.1))
+    loaded = saved_and_loaded(model, loss=OneHotSquaredError(), strict=False)
+    assert torch.equal(loaded.net.head.weight, model.net.head.weight)
+
+
+@pytest.mark.parametrize("number", [np.float64, np.float32])
+def test_numpy_numbers_do_not_keep_a_checkpoint_from_loading(number):
+    loaded = saved_and_loaded(Regressor((5,), target_mean=number(150), target_std=number(77)))
+    assert (loaded.target_mean, loaded.target_std) == (150, 77)
+
+
+def test_a_checkpoint_names_no_loss_among_its_weights():
+    datamodule, model = tiny(SoftmaxRegression)
+    trainer = cpu_trainer()
+    trainer.fit(model, datamodule)
+    trainer.save_checkpoint("saved.ckpt")
+    assert set(torch.load("saved.ckpt", weights_only=True)["state_dict"]) == {"net.head.weight", "net.head.bias"}

@@ -1,0 +1,25 @@
+import os
+import shutil
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from tests.scripts.helpers import MLP, litzoo
+
+
+@pytest.fixture(scope="session")
+def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `runs/digits_mlp/version_0`, trained for two short epochs and tested. Not to be written into."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patched, patch.dict(os.environ):
+        patched.chdir(folder)
+        litzoo("fit", *MLP, "--trainer.max_epochs=2", "--trainer.limit_train_batches=10")
+    return folder
+
+
+@pytest.fixture
+def trained(trained_folder: Path, tmp_path: Path) -> Path:
+    """The run folder `runs/digits_mlp/version_0` of a short training, a copy in the test's own folder."""
+    shutil.copytree(trained_folder / "runs", tmp_path / "runs")
+    return tmp_path / "runs" / "digits_mlp" / "version_0"

@@ -1,0 +1,151 @@
+import csv
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
+
+from datamodules import DigitsDataModule
+from scripts.checkpoints import find_checkpoint
+from tests.scripts.helpers import MLP, litzoo, short_fit
+
+
+@pytest.fixture
+def messages(caplog):
+    """What Lightning's logger says; it hands nothing on to the root logger by itself."""
+    logger = logging.getLogger("lightning.pytorch")
+    logger.addHandler(caplog.handler)
+    yield lambda: [record.getMessage() for record in caplog.records if "options are used" in record.getMessage()]
+    logger.removeHandler(caplog.handler)
+
+
+def probabilities_by_hand(checkpoint):
+    """The perceptron of configs/digits_mlp.yaml in numpy, on the test digits: probabilities and true classes."""
+    weights = {
+        name: value.double().numpy() for name, value in torch.load(checkpoint, weights_only=True)["state_dict"].items()
+    }
+    data = DigitsDataModule()
+    data.setup("test")
+    hidden = (data.test_set.inputs.double().numpy().reshape(len(data.test_set), -1) / 255 - 0.3061) / 0.3250
+    for layer in ("trunk.1", "trunk.4"):
+        hidden = np.maximum(hidden @ weights[f"net.{layer}.weight"].T + weights[f"net.{layer}.bias"], 0)
+    logits = hidden @ weights["net.head.weight"].T + weights["net.head.bias"]
+    exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponents / exponents.sum(axis=1, keepdims=True), data.test_set.targets.numpy()
+
+
+@pytest.mark.parametrize(
+    ("asked", "files", "expected"),
+    [
+        (None, ["version_0/checkpoints/best.ckpt", "version_1/checkpoints/best.ckpt"], "version_1/checkpoints/best.ckpt"),
+        ("best", ["version_9/checkpoints/best.ckpt", "version_10/checkpoints/best.ckpt"], "version_10/checkpoints/best.ckpt"),
+        ("last", ["version_0/checkpoints/best.ckpt", "version_0/checkpoints/last.ckpt"], "version_0/checkpoints/last.ckpt"),
+        ("best", ["version_0/checkpoints/best.ckpt", "version_1/config.yaml"], "version_0/checkpoints/best.ckpt"),
+    ],
+    ids=["newest", "ten after nine", "last", "newest that has one"],
+)  # fmt: skip
+def test_checkpoint_is_that_of_the_newest_run_that_has_one(tmp_path, asked, files, expected):
+    for file in files:
+        path = tmp_path / "name" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert find_checkpoint(asked, tmp_path, "name") == tmp_path / "name" / expected
+
+
+def test_checkpoint_of_a_hand_made_folder_does_not_get_in_the_way(tmp_path):
+    for name in ("version_0", "version_old"):
+        (tmp_path / "name" / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / "name" / name / "checkpoints" / "best.ckpt").touch()
+    assert find_checkpoint("best", tmp_path, "name").parents[1].name == "version_0"
+
+
+def test_given_file_is_taken_as_it_is(tmp_path):
+    Path("mine.ckpt").touch()
+    assert find_checkpoint("mine.ckpt", tmp_path, "name") == Path("mine.ckpt")
+
+
+@pytest.mark.parametrize("subcommand", ["test", "validate", "predict"])
+def test_without_a_path_the_newest_best_is_taken(trained, subcommand):
+    newest = shutil.copytree(trained, trained.with_name("version_10"))
+    shutil.copytree(trained, trained.with_name("version_9"))
+    cli = litzoo(subcommand, *MLP)
+    assert Path(cli.trainer.ckpt_path).resolve() == newest / "checkpoints" / "best.ckpt"
+    assert cli.run_folder == newest
+    if subcommand == "predict":
+        assert [path.parent for path in trained.parent.rglob("predictions.csv")] == [newest]
+
+
+def test_test_metrics_equal_those_computed_by_hand(trained):
+    probabilities, target = probabilities_by_hand(trained / "checkpoints" / "best.ckpt")
+    predicted = probabilities.argmax(axis=1)
+    expected = {
+        "test/loss": log_loss(target, probabilities, labels=range(10)),
+        "test/acc": accuracy_score(target, predicted),
+        "test/f1": f1_score(target, predicted, average="macro"),
+    }
+    recalls = recall_score(target, predicted, average=None)
+    expected |= {f"test/acc/{name}": recall for name, recall in enumerate(recalls)}
+
+    def found():
+        metrics = json.loads((trained / "metrics.json").read_text())
+        return {name: value for name, value in metrics.items() if name in expected}
+
+    after_fit = found()
+    assert after_fit == pytest.approx(expected, abs=1e-5)
+    litzoo("test", *MLP)
+    assert found() == after_fit
+
+
+def test_predictions_equal_those_computed_by_hand(trained):
+    litzoo("predict", *MLP)
+    probabilities, _ = probabilities_by_hand(trained / "checkpoints" / "best.ckpt")
+    with (trained / "predictions.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [int(row["index"]) for row in rows] == list(range(359))
+    assert [int(row["prediction"]) for row in rows] == probabilities.argmax(axis=1).tolist()
+    assert [float(row["confidence"]) for row in rows] == pytest.approx(probabilities.max(axis=1), abs=1e-5)
+    assert all(row["class_name"] == row["prediction"] for row in rows)
+
+
+def test_metrics_file_keeps_training_and_validation_when_tested_again(trained):
+    before = json.loads((trained / "metrics.json").read_text())
+    (trained / "metrics.json").write_text(json.dumps({**before, "test/acc": -1, "test/old": 0}))
+    litzoo("test", *MLP)
+    assert json.loads((trained / "metrics.json").read_text()) == before
+
+
+def test_last_checkpoint_leaves_the_best_ones_metrics_alone(trained):
+    before = (trained / "metrics.json").read_text()
+    cli = litzoo("test", *MLP, "--ckpt_path=last")
+    assert Path(cli.trainer.ckpt_path).name == "last.ckpt"
+    assert (trained / "metrics.json").read_text() == before
+
+
+def test_foreign_place_of_a_checkpoint_gets_a_run_folder_of_its_own(trained, tmp_path):
+    shutil.copy(trained / "checkpoints" / "best.ckpt", tmp_path / "mine.ckpt")
+    cli = litzoo("test", *MLP, "--ckpt_path=mine.ckpt")
+    assert cli.run_folder == trained.with_name("version_1")
+    assert (cli.run_folder / "metrics.json").is_file()
+    assert not (cli.run_folder / "config.yaml").exists()  # it is the trainings' that is kept
+
+
+def test_options_that_the_checkpoint_overrides_are_named(trained, messages):
+    cli = litzoo("test", *MLP, "--model.hidden=[7]", "--model.dropout=0.5")
+    assert cli.model.hparams["hidden"] == [256, 128]
+    (message,) = messages()
+    assert "dropout, hidden" in message
+
+
+def test_nothing_is_named_where_nothing_is_overridden(trained, messages):
+    litzoo("test", *MLP)
+    assert messages() == []
+
+
+def test_resumed_training_keeps_what_the_checkpoint_was_trained_with(trained, messages):
+    cli = short_fit("--ckpt_path=last", "--trainer.max_epochs=3", "--model.hidden=[7]")
+    assert cli.trainer.current_epoch == 3
+    assert any("hidden" in message for message in messages())

@@ -1,0 +1,78 @@
+import json
+import shutil
+
+import pytest
+import torch
+
+from tests.scripts.helpers import MLP, TABLE, files_in, litzoo, short_fit
+
+FOUR_EPOCHS = ["--trainer.max_epochs=4", "--trainer.limit_train_batches=5", "--test_after_fit=true"]
+SCHEDULED = ["--model.scheduler=CosineWithWarmup"]
+CRASH = "--trainer.callbacks+={class_path: tests.scripts.helpers.DiesInEpoch, init_args: {epoch: 2}}"
+
+
+def metrics_of(cli):
+    return json.loads((cli.run_folder / "metrics.json").read_text())
+
+
+def weights_in(folder):
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def test_same_seed_gives_the_same_metrics_and_weights():
+    runs = [short_fit() for _ in range(2)]
+    assert metrics_of(runs[0]) == metrics_of(runs[1])
+    weights = [weights_in(run.run_folder) for run in runs]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_default_seed_is_0_and_another_seed_gives_other_metrics_on_the_same_split():
+    default, zero, other = (short_fit(*seed) for seed in ([], ["--seed_everything=0"], ["--seed_everything=1"]))
+    assert metrics_of(default) == metrics_of(zero)
+    assert metrics_of(default)["val/loss"] != metrics_of(other)["val/loss"]
+    assert (default.run_folder / "splits.json").read_text() == (other.run_folder / "splits.json").read_text()
+    assert json.loads((other.run_folder / "run.json").read_text())["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "options"),
+    [
+        (MLP, ["--model.dropout=0"]),
+        (MLP, ["--model.dropout=0", *SCHEDULED]),
+        (TABLE, ["--model.dropout=0", "--data.batch_size=64"]),
+        (MLP, ["--model.dropout=0", "--data.augment=affine"]),
+    ],
+    ids=["plain", "scheduled", "regression", "augmented"],
+)
+def test_killed_and_resumed_run_ends_where_an_unbroken_one_does(config, options, tmp_path):
+    unbroken = litzoo("fit", *config, *FOUR_EPOCHS, *options)
+    folder = unbroken.run_folder
+    expected, expected_weights, expected_files = metrics_of(unbroken), weights_in(folder), files_in(folder)
+    shutil.rmtree(tmp_path / "runs")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        litzoo("fit", *config, *FOUR_EPOCHS, *options, CRASH)
+    assert (folder / "checkpoints" / "last.ckpt").is_file()
+    resumed = litzoo("fit", *config, *FOUR_EPOCHS, *options, "--ckpt_path=last")
+
+    assert resumed.run_folder == folder
+    assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
+    assert resumed.trainer.current_epoch == 4
+    assert metrics_of(resumed) == pytest.approx(expected, abs=1e-6)
+    assert len(unbroken.trainer.callback_metrics) == len(resumed.trainer.callback_metrics)
+    for name, weights in weights_in(folder).items():
+        torch.testing.assert_close(weights, expected_weights[name], msg=name)
+
+    def plain(files):
+        return {name for name in files if "tfevents" not in name}
+
+    assert plain(files_in(folder)) == plain(expected_files)
+
+
+def test_resumed_run_reports_on_all_epochs():
+    options = ["--trainer.limit_train_batches=2", "--test_after_fit=false"]
+    litzoo("fit", *MLP, "--trainer.max_epochs=2", *options)
+    resumed = litzoo("fit", *MLP, "--trainer.max_epochs=3", *options, "--ckpt_path=last")
+    histories = [callback.history for callback in resumed.trainer.callbacks if hasattr(callback, "history")]
+    assert histories
+    assert all([entry["epoch"] for entry in history] == [0, 1, 2] for history in histories)

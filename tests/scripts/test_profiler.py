@@ -1,0 +1,24 @@
+from lightning.pytorch.profilers import SimpleProfiler
+
+from scripts.profiler import NoProfiler
+from tests.scripts.helpers import short_fit
+
+
+def test_nothing_is_profiled_unless_asked_for():
+    assert isinstance(short_fit().trainer.profiler, NoProfiler)
+
+
+def test_profiler_asked_for_is_used():
+    profiler = short_fit("--trainer.profiler=simple").trainer.profiler
+    assert isinstance(profiler, SimpleProfiler)
+    assert len(profiler.recorded_durations["run_training_batch"]) == 2
+
+
+def test_errors_pass_through_the_empty_context():
+    try:
+        with NoProfiler().profile("anything"):
+            raise KeyError("inside")
+    except KeyError as error:
+        assert error.args == ("inside",)
+    else:
+        raise AssertionError("the error was swallowed")
