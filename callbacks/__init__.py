@@ -6,6 +6,7 @@ from callbacks.classified_tests import NamesClasses
 from callbacks.confusion_matrix_figure import ConfusionMatrixFigure
 from callbacks.epoch_progress_bar import EpochProgressBar
 from callbacks.finite_loss import FiniteLoss
+from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.prediction_grid import PredictionGrid, ShowsTestPictures
 from callbacks.predictions_csv import PredictionsCSV
 from callbacks.run_record import RunRecord
@@ -18,6 +19,7 @@ __all__ = [
     "ConfusionMatrixFigure",
     "EpochProgressBar",
     "FiniteLoss",
+    "LastCheckpoint",
     "NamesClasses",
     "PredictionGrid",
     "PredictionsCSV",

@@ -7,9 +7,7 @@ from callbacks.monitor import require_metric
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps `checkpoints/best.ckpt`, by a validation metric, and `checkpoints/last.ckpt`.
-
-    Where there is no validation set, `best` is the last epoch's too.
+    """Keeps `checkpoints/best.ckpt`, chosen by a validation metric; the newest one where nothing is validated.
 
     Args:
         monitor: Name of the metric that chooses.
@@ -21,19 +19,24 @@ class BestCheckpoint(ModelCheckpoint):
             filename="best",
             monitor=monitor,
             mode=mode,
-            save_last=True,
             auto_insert_metric_name=False,  # names of metrics have slashes
             enable_version_counter=False,
             # By then the training metrics of the epoch are known too, and a resumed run starts with a new epoch.
             save_on_train_epoch_end=True,
         )
 
+    @property
+    def state_key(self) -> str:
+        """A constant: Lightning's own depends on the monitor, which a run without validation does without."""
+        return "BestCheckpoint"
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Monitors nothing where nothing is validated."""
+        super().setup(trainer, pl_module, stage)
+        validates = getattr(trainer.datamodule, "validates", True)  # type: ignore[attr-defined]
+        if str(self.monitor).startswith("val/") and not (validates and trainer.enable_validation):
+            self.monitor = None
+
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuses a metric that is not there before any training."""
         require_metric(trainer, "checkpoint", self.monitor)
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Monitors nothing where nothing is validated."""
-        super().on_train_start(trainer, pl_module)
-        if not sum(trainer.num_val_batches):
-            self.monitor = None

@@ -11,7 +11,7 @@ from callbacks.monitor import require_metric
 class BestWeightsEarlyStopping(EarlyStopping):
     """Stops when a validation metric no longer improves, and puts the best weights back into the module.
 
-    Whatever ends the training, the module then holds the weights of the epoch that validated best.
+    Also when training ends because its epochs are over, the module then holds the weights that validated best.
 
     Args:
         monitor: Name of the metric.
@@ -44,7 +44,7 @@ class BestWeightsEarlyStopping(EarlyStopping):
         """Refuses a metric that is not there before any training."""
         require_metric(trainer, "BestWeightsEarlyStopping", self.monitor)
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Notes that from here on the module's weights are no longer those just validated."""
         self._best_is_now = False
 

@@ -60,8 +60,7 @@ class ClassifiedTestFigure(Callback, ABC):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gathers from all processes, draws and publishes on the first one."""
         run_folder = run_folder_of(trainer)
-        outputs = {name: values.cpu() for name, values in self._outputs.compute().items()}
-        self._outputs.reset()
+        outputs = {name: values.cpu() for name, values in self._outputs.gather().items()}
         if trainer.is_global_zero:
             assert isinstance(pl_module, NamesClasses)
             publish_figure(trainer, self.name, self.draw(trainer, pl_module.class_names, outputs), run_folder)

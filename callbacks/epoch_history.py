@@ -12,6 +12,15 @@ class EpochHistory(Callback):
 
     def __init__(self) -> None:
         self.history: list[dict[str, float]] = []
+        self._validated = False
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes that this epoch has not been validated yet: Lightning would show the values of an earlier one."""
+        self._validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes that it has."""
+        self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Adds the epoch."""
@@ -19,7 +28,7 @@ class EpochHistory(Callback):
             name: float(value)
             for name, value in trainer.callback_metrics.items()
             # The learning rate is noted every so many steps: at the end of an epoch it would be an old one.
-            if name.startswith(("train/", "val/")) and name != "train/lr"
+            if (name.startswith("train/") and name != "train/lr") or (name.startswith("val/") and self._validated)
         }
         self.history.append({"epoch": trainer.current_epoch, **metrics})
 

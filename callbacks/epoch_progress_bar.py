@@ -23,6 +23,7 @@ class EpochProgressBar(TQDMProgressBar):
 
     def __init__(self) -> None:
         super().__init__(leave=True)
+        self._train_loss: float | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Chooses how often to draw."""
@@ -31,11 +32,9 @@ class EpochProgressBar(TQDMProgressBar):
         super().on_train_start(trainer, pl_module)
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Returns what stands behind the bar: the mean loss so far, and the last validation's scores."""
+        """Returns what stands behind the bar: the epoch's mean loss so far, and the last validation's scores."""
         items = super().get_metrics(trainer, pl_module)
         items.pop("v_num", None)
-        if trainer.training and isinstance(pl_module, AveragesTraining) and pl_module.train_means.update_pending():
-            items = {"train/loss": pl_module.train_means.so_far("loss"), **items}
-        elif "train/loss" in trainer.callback_metrics:
-            items = {"train/loss": trainer.callback_metrics["train/loss"].item(), **items}
-        return items
+        if isinstance(pl_module, AveragesTraining) and pl_module.train_means.update_pending():
+            self._train_loss = pl_module.train_means.so_far("loss")
+        return items if self._train_loss is None else {"train/loss": self._train_loss, **items}

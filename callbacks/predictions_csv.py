@@ -35,7 +35,7 @@ class PredictionsCSV(Callback):
             return
         columns: dict[str, list[Any]] = {
             name: [f"{value:.6g}" for value in values.tolist()] if values.is_floating_point() else values.tolist()
-            for name, values in self._outputs.compute().items()
+            for name, values in self._outputs.gather().items()
         }
         self._outputs = None
         if not trainer.is_global_zero:

@@ -34,6 +34,7 @@ class RunSummary(EpochHistory):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Rewrites the validation metrics after `validate`."""
+        super().on_validation_end(trainer, pl_module)
         if trainer.state.fn == "validate":
             self._rewrite(trainer, "val/")
 

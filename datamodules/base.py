@@ -14,6 +14,8 @@ from datamodules.dataset import InMemoryDataset, identity
 from datamodules.sampler import EpochShuffle
 from datamodules.splits import Split, fingerprint, split_train_val
 
+HOLD_OUT_SEED = int(np.iinfo(np.uint32).max)  # the one seed that no user can ask for
+
 
 class BaseDataModule(LightningDataModule, ABC):
     """Serves whole batches of a data set that is read once and split reproducibly.
@@ -55,6 +57,8 @@ class BaseDataModule(LightningDataModule, ABC):
         ]:
             if value < least:
                 raise ValueError(f"data.{name}: {value} is too small; give a whole number of at least {least}")
+        if seed >= HOLD_OUT_SEED:
+            raise ValueError(f"data.seed: {seed} is too large; give a whole number below {HOLD_OUT_SEED}")
         self.root = Path(root or os.environ.get("LITZOO_DATA_DIR") or "data")
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -72,9 +76,23 @@ class BaseDataModule(LightningDataModule, ABC):
     def setup(self, stage: str) -> None:
         """Reads and splits what `stage` needs; a second call finds everything there and does nothing."""
 
+    @property
+    def validates(self) -> bool:
+        """Whether there is a validation set."""
+        return self.val_size != 0
+
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Serves the training set, in an order that is a function of the seed and the epoch alone."""
+        """Serves the training set, in an order that is a function of the seed and the epoch alone.
+
+        Raises:
+            ValueError: If `drop_last` would leave no batch.
+        """
         assert self.train_set is not None
+        if self.drop_last and len(self.train_set) < self.batch_size:
+            raise ValueError(
+                f"data.drop_last leaves out all {len(self.train_set)} training samples, fewer than data.batch_size "
+                f"{self.batch_size}: set data.drop_last false or lower data.batch_size"
+            )
         return self._loader(
             self.train_set, self.batch_size, sampler=EpochShuffle(self.train_set), drop_last=self.drop_last
         )
@@ -82,7 +100,7 @@ class BaseDataModule(LightningDataModule, ABC):
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Serves the validation set, or nothing where its size is 0."""
         assert self.val_set is not None
-        return self._loader(self.val_set, self.eval_batch_size) if len(self.val_set) else []
+        return self._loader(self.val_set, self.eval_batch_size) if self.validates else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Serves the whole test set in order."""
@@ -122,9 +140,11 @@ def hold_out(targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """Sets a test set aside where a data set has no official one: `(training, test)` positions.
 
     The draw is always the same, whatever seed the user asks for: a test sample must never be trained on by another run.
+
+    Raises:
+        ValueError: If the share is less than one sample.
     """
+    if len(targets) * share < 1:
+        raise ValueError(f"{len(targets)} samples are too few to set a share of {share} aside for testing")
     split = split_train_val(targets, train_size=None, val_size=share, seed=HOLD_OUT_SEED)
     return split.train, split.val
-
-
-HOLD_OUT_SEED = int(np.iinfo(np.uint32).max)  # far from every seed that a user would ask for

@@ -32,8 +32,8 @@ class CSVRegressionDataModule(TableDataModule):
         Raises:
             FileNotFoundError: If the file is absent.
             ValueError: If it is no CSV file with a header, a named column is not in it, rows have other lengths than
-                the header, the target has an empty cell or one that is no finite number, or a column of words has
-                more than 100 different ones.
+                the header, the target has an empty cell or one that is no finite number, another column has an
+                infinite one, no column is left, or a column of words has more than 100 different ones.
         """
         columns = self._columns()
         for name in [self.target, *self.drop_columns]:
@@ -47,6 +47,8 @@ class CSVRegressionDataModule(TableDataModule):
         numbers, words = [], []
         for name, cells in columns.items():
             parsed = _numbers(cells)
+            if parsed is not None and np.isinf(parsed).any():
+                raise ValueError(f"{self._path}: column {name!r} has infinite numbers; name it in data.drop_columns")
             if parsed is not None:
                 numbers.append(parsed)
             elif len(set(cells)) <= MOST_WORDS:
@@ -56,6 +58,8 @@ class CSVRegressionDataModule(TableDataModule):
                     f"{self._path}: column {name!r} has {len(set(cells))} different words, more than {MOST_WORDS}; "
                     "name it in data.drop_columns, or group them"
                 )
+        if not numbers and not words:
+            raise ValueError(f"{self._path}: no column is left to predict {self.target!r} from")
         empty = np.empty((len(values), 0))
         return (
             np.stack(numbers, axis=1) if numbers else empty,
@@ -81,6 +85,8 @@ class CSVRegressionDataModule(TableDataModule):
         if len(rows) < 2:
             raise ValueError(f"{self._path}: needs a header line and rows, has {len(rows)} lines")
         header, *body = rows
+        if len(set(header)) < len(header):
+            raise ValueError(f"{self._path}: the header names a column twice: {', '.join(header)}")
         for number, row in enumerate(body, start=2):
             if len(row) != len(header):
                 raise ValueError(f"{self._path}: row {number} has {len(row)} cells, the header {len(header)}")
@@ -89,6 +95,8 @@ class CSVRegressionDataModule(TableDataModule):
 
 def _numbers(cells: list[str]) -> np.ndarray | None:
     """Returns the cells as numbers, empty ones NaN; `None` if a filled one is no number."""
+    if any("_" in cell for cell in cells):
+        return None  # Python reads 1_000 as a number, nobody else does
     try:
         return np.array([float(cell) if cell.strip() else np.nan for cell in cells])
     except ValueError:

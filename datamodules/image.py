@@ -24,6 +24,9 @@ class ImageDataModule(BaseDataModule):
             from 0...255 to 0...1.
         **options: See `BaseDataModule`.
 
+    Raises:
+        ValueError: If `augment` or `scale` is none of those.
+
     Attributes:
         input_shape: `(C, H, W)` of a picture.
         class_names: In the order of the targets.
@@ -43,6 +46,9 @@ class ImageDataModule(BaseDataModule):
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        for name, value, choices in [("augment", augment, AUGMENTATIONS), ("scale", scale, ("standard", "unit"))]:
+            if value not in choices:
+                raise ValueError(f"data.{name}: {value!r} is none of {', '.join(choices)}")
         self.augmentation = AUGMENTATIONS[augment](self.input_shape[-1])
         mean, std = (self.mean, self.std) if scale == "standard" else ((0.0,), (1.0,))
         self._scale = (1 / (255 * torch.tensor(std)))[:, None, None]

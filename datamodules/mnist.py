@@ -53,6 +53,6 @@ class MNISTDataModule(ImageDataModule):
             raise FileNotFoundError(f"{path} is absent; remove its folder to download it anew") from error
         except Exception as error:
             raise ValueError(
-                f"{path} is not a file of this data set, or truncated ({error or type(error).__name__}); "
+                f"{path} is not a file of this data set, or truncated ({str(error) or type(error).__name__}); "
                 "remove its folder to download it anew"
             ) from error

@@ -50,11 +50,13 @@ def count_of(name: str, size: int | float, available: int) -> int:
     """Turns a size, a count (int) or a fraction (float in [0, 1]), into a count.
 
     Raises:
-        ValueError: If it is negative, a fraction above 1, or more than `available`.
+        ValueError: If it is negative, a fraction above 1 or of less than one sample, or more than `available`.
     """
     if isinstance(size, float) and not 0 <= size <= 1:
         raise ValueError(f"{name}: {size} is no fraction in [0, 1]; write a count as a whole number")
     count = round(size * available) if isinstance(size, float) else size
+    if size and not count:
+        raise ValueError(f"{name}: a share of {size} of {available} samples is less than one; ask for more, or for 0")
     if not 0 <= count <= available:
         raise ValueError(f"{name}: {size} asked, but only {available} samples are there to draw from")
     return count

@@ -1,8 +1,10 @@
 import inspect
 from abc import ABC, abstractmethod
 from functools import partial
+from types import NoneType
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
@@ -41,8 +43,11 @@ class LitModule(LightningModule, ABC):
         self.save_hyperparameters(ignore=["net", "options"], logger=False)
         # Only plain values go into a checkpoint, so that it loads with `weights_only=True`. (The command line hands
         # over losses and optimizers as plain dictionaries; in Python, give them to `load_from_checkpoint` again.)
-        for name in [name for name, value in self.hparams.items() if not _is_plain(value)]:
-            del self.hparams[name]
+        for name, value in list(self.hparams.items()):
+            if isinstance(value, np.generic):
+                self.hparams[name] = value.item()
+            elif name in ("loss", "optimizer", "scheduler") and not isinstance(value, (dict, str, NoneType)):
+                del self.hparams[name]
         self.net = net.to(memory_format=torch.channels_last) if channels_last else net
         if compile:
             self.net.compile()  # unlike `torch.compile(net)`, this leaves the names in checkpoints as they are
@@ -77,7 +82,8 @@ class LitModule(LightningModule, ABC):
         """Returns the metrics of a whole evaluation from the kept outputs, each sample once, in order of `index`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns the network's output for inputs `[B, ...]`."""
+        """Returns the network's output for inputs `[B, ...]`, brought to its number type and layout."""
+        x = x.to(self.dtype)
         if self.channels_last and x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         return self.net(x)
@@ -92,13 +98,13 @@ class LitModule(LightningModule, ABC):
         outputs = self.step(batch, "train")
         means = [outputs["loss"].detach(), *(outputs.pop(name) for name in self.train_scores)]
         self.train_means.add(means, len(batch["index"]))
-        if self.trainer.is_last_batch:
-            self._log_training()
         return outputs
 
-    def on_train_epoch_end(self) -> None:
-        """Logs what an epoch that was cut short (by `max_steps`, say) has not logged."""
-        self._log_training()
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """Logs `train/...` after the last batch, before any callback asks for it at the end of the epoch."""
+        trainer = self.trainer
+        if trainer.is_last_batch or trainer.should_stop or 0 < trainer.max_steps <= trainer.global_step:
+            self._log_training()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Runs `step` and keeps what the metrics need."""
@@ -121,14 +127,15 @@ class LitModule(LightningModule, ABC):
         optimizer = self.make_optimizer([weight for weight in self.parameters() if weight.requires_grad])
         if self.make_scheduler is None:
             return optimizer
-        wants_steps = "total_steps" in _open_parameters(self.make_scheduler)
-        steps = {"total_steps": int(self.trainer.estimated_stepping_batches)} if wants_steps else {}
+        counts_steps, given = _total_steps(self.make_scheduler)
+        steps = {"total_steps": int(self.trainer.estimated_stepping_batches)} if counts_steps and not given else {}
+        scheduler = self.make_scheduler(optimizer, **steps)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {
-                "scheduler": self.make_scheduler(optimizer, **steps),
-                "interval": "step" if wants_steps else "epoch",
-                "monitor": "val/loss",
+                "scheduler": scheduler,
+                "interval": "step" if counts_steps else "epoch",
+                "monitor": getattr(scheduler, "monitor", "val/loss"),  # for one that waits for a plateau
                 "name": "train/lr",
             },
         }
@@ -138,33 +145,28 @@ class LitModule(LightningModule, ABC):
         self.eval_outputs.update(outputs)
         return outputs
 
+    # In what follows every process has computed the same value; `sync_dist` only tells Lightning that this is known.
+
     def _log_training(self) -> None:
         if not self.train_means.update_pending():
             return
         for name, value in self.train_means.compute().items():
-            self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=1)
+            self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
         self.train_means.reset()
 
     def _log_evaluation(self, stage: Stage) -> None:
-        scores = self.scores(self.eval_outputs.compute(), stage)
-        self.eval_outputs.reset()
+        scores = self.scores(self.eval_outputs.gather(), stage)
         for name, value in scores.items():
-            # Every process has computed the same value; `sync_dist` only tells Lightning that this is known.
             self.log(f"{stage}/{name}", value, prog_bar=stage == "val", sync_dist=True)
 
 
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(_is_plain(item) for pair in value.items() for item in pair)
-    if isinstance(value, (list, tuple)):
-        return all(_is_plain(item) for item in value)
-    return value is None or isinstance(value, (bool, int, float, str))
+def _total_steps(factory: Any) -> tuple[bool, bool]:
+    """Says whether a scheduler takes `total_steps`, and whether it has been given them.
 
-
-def _open_parameters(factory: Any) -> set[str]:
-    """Names what a factory can still be given. The command line's are `partial(..., the class, **all options)`."""
-    given: dict[str, Any] = {}
+    What the command line makes is `partial(..., the class, **all its options)`.
+    """
+    options: dict[str, Any] = {}
     if isinstance(factory, partial):
-        given = factory.keywords
+        options = factory.keywords
         factory = next((argument for argument in factory.args if isinstance(argument, type)), factory.func)
-    return {name for name in inspect.signature(factory).parameters if given.get(name) is None}
+    return "total_steps" in inspect.signature(factory).parameters, options.get("total_steps") is not None

@@ -7,8 +7,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ProgressBar
+from lightning.pytorch.callbacks import Callback, Checkpoint, LearningRateMonitor, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -61,7 +62,7 @@ class LitzooCLI(LightningCLI):
         parser.add_argument(
             "--test_after_fit", type=bool, default=True, help="Whether `fit` tests the best checkpoint."
         )
-        parser.add_lightning_class_args(zoo.BestCheckpoint, "checkpoint")
+        parser.add_class_arguments(zoo.BestCheckpoint, "checkpoint")
         parser.set_defaults({"trainer.default_root_dir": "runs"})
         add_links(parser)
 
@@ -87,31 +88,32 @@ class LitzooCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Makes the trainer, with the run folder, TensorBoard in it, and the zoo's callbacks beside the user's."""
-        options = self.config_init[self.config.subcommand].trainer
+        built = self.config_init[self.config.subcommand]
         resumed = run_folder_of_checkpoint(Path(self.options.ckpt_path)) if self.options.ckpt_path else None
-        self.run_folder = resumed or new_run_folder(Path(options.default_root_dir), self.options.experiment)
-        self.run_folder_is_new = resumed is None
-        if options.logger in (None, True):
-            kwargs["logger"] = TensorBoardLogger(self.run_folder, name="", version="", default_hp_metric=False)
-        if options.profiler is None:
+        self.run_folder = resumed or new_run_folder(Path(built.trainer.default_root_dir), self.options.experiment)
+        if built.trainer.logger is not False:
+            # The first logger's folder is where Lightning puts all files of a run.
+            board = TensorBoardLogger(self.run_folder, name="", version="", default_hp_metric=False)
+            kwargs["logger"] = [board, *_as_list(built.trainer.logger)]
+        if built.trainer.profiler is None:
             kwargs["profiler"] = NoProfiler()
         if self.config.subcommand != "fit":
             self.save_config_callback = None
+        kwargs["callbacks"] = self._callbacks(built)
         return super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
 
-    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
-        given = config["callbacks"] or []
-        if config["enable_checkpointing"] is False:
-            callbacks = []
-        for callback in default_callbacks(self.model, self.datamodule):
-            replaced = any(isinstance(other, type(callback)) for other in given)
-            unwanted = (isinstance(callback, LearningRateMonitor) and not config["logger"]) or (
-                isinstance(callback, ProgressBar)
-                and (config["enable_progress_bar"] is False or any(isinstance(other, ProgressBar) for other in given))
-            )
-            if not (replaced or unwanted):
-                callbacks.append(callback)
-        return super()._instantiate_trainer(config, callbacks)
+    def _callbacks(self, built: Namespace) -> list[Callback]:
+        """Returns the user's callbacks, then the defaults that the user has neither replaced nor switched off."""
+        given = _as_list(built.trainer.callbacks)
+        unwanted: list[type] = [type(callback) for callback in given]
+        if built.trainer.logger is False:
+            unwanted.append(LearningRateMonitor)
+        if built.trainer.enable_progress_bar is False or any(isinstance(callback, ProgressBar) for callback in given):
+            unwanted.append(ProgressBar)
+        if built.trainer.enable_checkpointing is False:
+            unwanted.append(Checkpoint)
+        defaults = [*default_callbacks(self.model, self.datamodule), built.checkpoint, zoo.LastCheckpoint()]
+        return [*given, *(callback for callback in defaults if not isinstance(callback, tuple(unwanted)))]
 
     def after_fit(self) -> None:
         """Tests the best checkpoint."""
@@ -181,6 +183,11 @@ def main() -> None:
             raise
         print("", *explain(error), sep="\n", file=sys.stderr)  # the empty line ends a progress bar's
         sys.exit(1)
+
+
+def _as_list(given: Any) -> list[Any]:
+    """Returns what an option of the trainer names, one thing or several, without Lightning's `True` for a default."""
+    return [] if given in (None, True) else list(given) if isinstance(given, list) else [given]
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,5 +22,7 @@ class OneHotSquaredError(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Returns the loss of logits `[B, K]` and classes `[B]`: a scalar, or `[B]` with `reduction="none"`."""
         one_hot = F.one_hot(target, logits.shape[1])
-        losses = (logits.float().softmax(dim=1) - one_hot).square().mean(dim=1)
+        # Half precision would round small squares to 0.
+        probabilities = logits.softmax(dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
+        losses = (probabilities - one_hot).square().mean(dim=1)
         return losses.mean() if self.reduction == "mean" else losses

@@ -28,10 +28,12 @@ def detailed_classification_scores(logits: Tensor, target: Tensor, class_names: 
     """
     classes = len(class_names)
     recalls = multiclass_accuracy(logits, target, classes, average="none")
+    # A softmax of exactly 1 would get a bin of its own.
+    confidences = logits.softmax(dim=1).clamp(max=1 - 1e-7)
     present = target.bincount(minlength=classes) > 0
     return {
         "f1": multiclass_f1_score(logits, target, classes, average="macro"),
-        "ece": multiclass_calibration_error(logits.softmax(dim=1), target, classes, n_bins=15, norm="l1"),
+        "ece": multiclass_calibration_error(confidences, target, classes, n_bins=15, norm="l1"),
         # A slash in a name would open a sub-group in TensorBoard.
         **{
             f"acc/{name.replace('/', '-')}": recall

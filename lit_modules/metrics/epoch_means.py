@@ -23,7 +23,7 @@ class EpochMeans(Metric):
         self.names = names
         self.add_state("total", torch.zeros(len(names)), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros(()), dist_reduce_fx="sum")
-        self._pending: list[tuple[list[Tensor], int]] = []
+        self._pending: list[tuple[list[Tensor], int]] = []  # means and size of each batch not yet summed up
 
     def add(self, means: list[Tensor], size: int) -> None:
         """Adds a batch: the mean of each number over it (scalars, in the order of the names), and its size."""
@@ -39,6 +39,11 @@ class EpochMeans(Metric):
     def compute(self) -> dict[str, Tensor]:
         """Returns the mean of each number over all samples so far; call `update_pending` first."""
         return dict(zip(self.names, self.total / self.count, strict=True))
+
+    def reset(self) -> None:
+        """Forgets everything, also what has not been summed up yet."""
+        super().reset()
+        self._pending = []
 
     def update_pending(self) -> bool:
         """Sums up what has been added since the last time; says whether there is anything to average at all."""

@@ -26,10 +26,19 @@ class EpochOutputs(Metric):
             getattr(self, name).append(outputs[name])
 
     def compute(self) -> dict[str, Tensor]:
-        """Returns each kept tensor `[N, ...]`, in the order of the samples' index."""
+        """Returns each kept tensor `[N, ...]`, in the order of the samples' index; use `gather`."""
         kept = {name: dim_zero_cat(getattr(self, name)) for name in self.names}
         order = torch.argsort(kept["index"], stable=True)
         index = kept["index"][order]
         first = torch.ones_like(index, dtype=torch.bool)
         first[1:] = index[1:] != index[:-1]
         return {name: values[order][first] for name, values in kept.items()}
+
+    def gather(self) -> dict[str, Tensor]:
+        """Returns each kept tensor `[N, ...]`, in the order of the samples' index, and forgets them.
+
+        torchmetrics makes scalars of tensors with one element; here a single sample keeps its dimension.
+        """
+        kept = {name: values[None] if values.ndim == 0 else values for name, values in self.compute().items()}
+        self.reset()
+        return kept

@@ -18,23 +18,29 @@ class Scripted(LightningModule):
     Args:
         scores: One `val/loss` for each validation.
         validate_every: Steps between two validations.
-        bad_step: The step whose training loss is NaN.
+        bad_step: The step whose training loss is `bad_loss`.
+        bad_loss: NaN or infinite.
     """
 
     def __init__(
-        self, scores: Sequence[float] = (), validate_every: int = STEPS_AN_EPOCH, bad_step: int | None = None
+        self,
+        scores: Sequence[float] = (),
+        validate_every: int = STEPS_AN_EPOCH,
+        bad_step: int | None = None,
+        bad_loss: float = float("nan"),
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
         self.scores = scores
         self.validate_every = validate_every
         self.bad_step = bad_step
+        self.bad_loss = bad_loss
         self.train_means = EpochMeans("loss")
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         loss = -self.weight.sum()
         self.train_means.add([loss.detach()], len(batch))
-        return loss * float("nan") if self.bad_step == self.trainer.global_step else loss
+        return loss + self.bad_loss if self.bad_step == self.trainer.global_step else loss
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
         self.log("val/loss", self.scores[round(self.weight.item()) // self.validate_every - 1])

@@ -71,6 +71,19 @@ def test_shares_add_up_and_are_within_one_of_the_exact_share(counts, fraction):
         assert abs(share * sum(counts) - count * size) < max(sum(counts), 1)
 
 
+@pytest.mark.parametrize(
+    ("counts", "size", "expected"),
+    [
+        ([50, 30, 20], 7, [4, 2, 1]),  # 3.5, 2.1, 1.4: the one left over goes to the largest remainder
+        ([10, 30, 60], 13, [1, 4, 8]),  # 1.3, 3.9, 7.8
+        ([1, 1, 1], 2, [1, 1, 0]),  # a tie goes to the first
+        ([5, 0, 5], 10, [5, 0, 5]),
+    ],
+)
+def test_what_is_left_over_goes_to_the_largest_remainders(counts, size, expected):
+    assert shares(np.array(counts), size).tolist() == expected
+
+
 @pytest.mark.parametrize("targets", [torch.arange(50) % 3, torch.arange(50).float()], ids=["classes", "values"])
 def test_split_neither_reads_nor_moves_the_global_generators(targets):
     def states():

@@ -59,5 +59,5 @@ def test_as_many_stages_as_halvings_are_accepted():
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (1, 64, 28), (1, 28, 64)])
 def test_too_many_stages_are_refused(shape):
-    with pytest.raises(ValueError, match="widths: 5 stages .* give at most 4"):
+    with pytest.raises(ValueError, match=r"widths: 5 stages .* give at most 4"):
         CNN(shape, 10, (2,) * 5)

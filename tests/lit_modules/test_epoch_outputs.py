@@ -12,7 +12,7 @@ def kept_of(*batches):
     kept = EpochOutputs("logits")
     for outputs in batches:
         kept.update(outputs)
-    return kept.compute()
+    return kept.gather()
 
 
 def test_samples_come_in_the_order_of_their_index():
@@ -33,10 +33,10 @@ def test_only_what_was_asked_for_is_kept():
 def test_a_reset_forgets_everything():
     kept = EpochOutputs("logits")
     kept.update(batch(0, 1))
-    kept.compute()
+    kept.gather()
     kept.reset()
     kept.update(batch(7, 8))
-    assert kept.compute()["index"].tolist() == [7, 8]
+    assert kept.gather()["index"].tolist() == [7, 8]
 
 
 def test_a_single_sample_keeps_its_dimension():

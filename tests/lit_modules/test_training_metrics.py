@@ -109,12 +109,10 @@ def test_only_the_loss_of_a_step_leads_back_to_the_weights():
 
 
 def test_an_epoch_cut_short_by_max_steps_still_logs_its_loss():
-    datamodule = digits(batch_size=30)
-    datamodule.setup("fit")
     model = SoftmaxRegression((1, 28, 28), 10, optimizer=STANDING_STILL)
-    outputs, trainer = Outputs(), None
+    outputs = Outputs()
     trainer = cpu_trainer(max_epochs=-1, max_steps=2, callbacks=[outputs], num_sanity_val_steps=0)
-    trainer.fit(model, datamodule)
+    trainer.fit(model, digits(batch_size=30))
     assert trainer.global_step == 2
     mean = torch.stack([kept["loss"] for kept in outputs.kept]).mean()
     assert trainer.callback_metrics["train/loss"].item() == pytest.approx(mean.item())

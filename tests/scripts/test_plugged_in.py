@@ -84,12 +84,11 @@ def test_scheduler_of_the_yaml_knows_the_length_of_the_training():
     options = ["--model.scheduler=CosineWithWarmup", "--model.scheduler.warmup=0", "--trainer.max_epochs=3"]
     cli = short_fit(*options)
     assert cli.trainer.global_step == 6
-    assert optimizer_of(cli).param_groups[0]["lr"] == pytest.approx(0.001)
     assert cli.trainer.lr_scheduler_configs[0].scheduler.get_last_lr() == pytest.approx([0.0], abs=1e-12)
 
 
 def test_regression_takes_another_loss_and_reports_squared_error():
-    cli = litzoo("fit", *TABLE, *SHORT, "--model.loss=torch.nn.L1Loss")
+    cli = litzoo("fit", *TABLE, *SHORT, "--data.val_size=0.2", "--model.loss=torch.nn.L1Loss")
     metrics = cli.trainer.callback_metrics
     assert isinstance(cli.model.loss, nn.L1Loss)
     expected = (float(metrics["val/rmse"]) / cli.datamodule.target_std) ** 2

@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from callbacks import ConfusionMatrixFigure, PredictionGrid, TrainingCurves
+from datamodules import DiabetesDataModule, DigitsDataModule
+from lit_modules import Regressor, SoftmaxRegression
+from tests.training import cpu_trainer
+
+FIGURES = {"training_curves", "predictions", "mistakes", "confusion_matrix"}
+
+
+def run(logger):
+    """Trains and tests with every callback that draws."""
+    figures = [
+        TrainingCurves(),
+        PredictionGrid(count=6),
+        PredictionGrid(count=5, show="mistakes"),
+        ConfusionMatrixFigure(),
+    ]
+    trainer = cpu_trainer(max_epochs=2, logger=logger, callbacks=figures)
+    model, datamodule = SoftmaxRegression((1, 28, 28), 10), DigitsDataModule(train_size=100, val_size=50)
+    trainer.fit(model, datamodule)
+    trainer.test(model, datamodule, verbose=False)
+
+
+def assert_pictures(folder):
+    assert {path.name for path in folder.iterdir()} == {f"{name}.png" for name in FIGURES}
+    for path in folder.iterdir():
+        pixels = matplotlib.image.imread(path)[..., :3]
+        assert min(pixels.shape[:2]) > 100
+        assert 0.01 < (pixels < 0.9).any(axis=2).mean() < 0.9  # something is drawn, on white
+
+
+@pytest.mark.parametrize("logger", [False, CSVLogger("logs", name="", version="")])
+def test_figures_need_no_tensorboard(logger):
+    run(logger)
+    assert_pictures(Path("logs" if logger else "run", "figures"))
+
+
+def test_figures_are_in_tensorboard_and_in_the_run_folder():
+    run(TensorBoardLogger("logs", name="", version=""))
+    assert_pictures(Path("logs/figures"))
+    events = EventAccumulator("logs").Reload()
+    assert set(events.Tags()["images"]) == {f"figures/{name}" for name in FIGURES}
+    for name in FIGURES:
+        (image,) = events.Images(f"figures/{name}")
+        assert min(image.width, image.height) > 100
+
+
+def test_curves_are_drawn_for_regression_without_validation_too():
+    trainer = cpu_trainer(callbacks=[TrainingCurves()])
+    datamodule = DiabetesDataModule(val_size=0)
+    trainer.fit(Regressor(datamodule.input_shape), datamodule)
+    assert Path("run/figures/training_curves.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("callback", [ConfusionMatrixFigure, PredictionGrid])
+@pytest.mark.parametrize("command", ["fit", "test"])
+def test_a_module_that_does_not_classify_is_refused(callback, command):
+    message = f"{callback.__name__} draws classes, but Regressor has no class_names: remove the callback"
+    with pytest.raises(TypeError, match=message):
+        getattr(cpu_trainer(callbacks=[callback()]), command)(Regressor((10,)), DiabetesDataModule())
+
+
+@pytest.mark.parametrize("command", ["fit", "test"])
+def test_a_datamodule_without_pictures_is_refused(command):
+    with pytest.raises(TypeError, match="but DiabetesDataModule has no test_pictures: remove the callback"):
+        getattr(cpu_trainer(callbacks=[PredictionGrid()]), command)(SoftmaxRegression((10,), 2), DiabetesDataModule())

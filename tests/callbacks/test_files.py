@@ -1,0 +1,49 @@
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from callbacks.files import shown, write_json
+
+
+def test_what_was_written_can_be_read():
+    path = Path("new/folder/metrics.json")
+    write_json(path, {"val/loss": 0.5, "Größe": None})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"val/loss": 0.5, "Größe": None}
+    assert [file.name for file in path.parent.iterdir()] == ["metrics.json"]
+
+
+def test_a_failed_write_leaves_the_old_file():
+    path = Path("metrics.json")
+    write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"a": 2, "b": object()})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [file.name for file in Path().iterdir()] == ["metrics.json"]
+
+
+def test_a_reader_never_sees_half_a_file():
+    path, writing = Path("metrics.json"), threading.Event()
+    contents = [{str(number): side for number in range(2000)} for side in ("a", "b")]
+    write_json(path, contents[0])
+    writing.set()
+
+    def read_on():
+        while writing.is_set():
+            seen.append(json.loads(path.read_text()) in contents)
+
+    seen = []
+    reader = threading.Thread(target=read_on)
+    reader.start()
+    for turn in range(60):
+        write_json(path, contents[turn % 2])
+    writing.clear()
+    reader.join()
+    assert seen
+    assert all(seen)
+
+
+def test_paths_are_shown_from_where_the_user_stands(tmp_path):
+    assert shown(tmp_path / "runs" / "a") == str(Path("runs", "a"))
+    assert shown(tmp_path.parent) == str(tmp_path.parent)

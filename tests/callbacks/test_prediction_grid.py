@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from callbacks import PredictionGrid
+from datamodules import UNKNOWN, DigitsDataModule
+from lit_modules import SoftmaxRegression
+from tests.training import cpu_trainer
+
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+
+
+class Kept(PredictionGrid):
+    """Keeps its figure."""
+
+    def draw(self, trainer, class_names, outputs):
+        self.figure = super().draw(trainer, class_names, outputs)
+        return self.figure
+
+
+@pytest.fixture(scope="module")
+def trained():
+    torch.manual_seed(0)
+    datamodule = DigitsDataModule(train_size=100, batch_size=10, val_size=0, eval_batch_size=50)
+    model = SoftmaxRegression((1, 28, 28), 10, class_names=NAMES)
+    cpu_trainer().fit(model, datamodule)
+    return model, datamodule
+
+
+def draw(trained, **options):
+    grid, (model, datamodule) = Kept(**options), trained
+    trainer = cpu_trainer(callbacks=[grid])
+    trainer.test(model, datamodule, verbose=False)
+    logits = model(datamodule.normalise(datamodule.test_set.inputs)).detach()
+    return grid.figure, trainer, logits, datamodule.test_set.targets
+
+
+def cells(figure):
+    return [(panel.get_title(), panel.title.get_color(), panel.images[0]) for panel in figure.axes if panel.images]
+
+
+def test_pictures_carry_their_predicted_names_and_wrong_ones_are_red(trained):
+    figure, _, logits, targets = draw(trained, count=24)
+    predicted = logits.argmax(dim=1)
+    shown = cells(figure)
+    assert len(shown) == 24
+    for sample, (title, colour, image) in enumerate(shown):
+        name, true = NAMES[predicted[sample]], NAMES[targets[sample]]
+        assert (title, colour) == ((name, "black") if name == true else (f"{name}\nnot {true}", "tab:red"))
+        assert np.array_equal(image.get_array(), trained[1].test_set.inputs[sample, 0])
+    assert {colour for _, colour, _ in shown} == {"black", "tab:red"}
+    wrong = int((predicted != targets).sum())
+    assert figure.get_suptitle() == f"{wrong} of 359 test pictures wrong"
+
+
+def test_mistakes_are_the_wrong_ones_that_the_model_was_surest_of(trained):
+    figure, _, logits, targets = draw(trained, count=7, show="mistakes")
+    confidence, predicted = logits.softmax(dim=1).max(dim=1)
+    surest = sorted((-confidence[i].item(), i) for i in range(359) if predicted[i] != targets[i])[:7]
+    expected = [f"{NAMES[predicted[i]]}\nnot {NAMES[targets[i]]}" for _, i in surest]
+    assert [title for title, _, _ in cells(figure)] == expected
+
+
+@pytest.mark.parametrize(("show", "pictures"), [("first", 25), ("mistakes", 0)])
+def test_a_perfect_model_has_no_mistakes_to_show(trained, show, pictures):
+    _, trainer, _, targets = draw(trained, count=1)
+    outputs = {"logits": F.one_hot(targets, 10) * 9.0, "target": targets, "index": torch.arange(359)}
+    figure = PredictionGrid(count=25, show=show).draw(trainer, NAMES, outputs)
+    assert len(cells(figure)) == pictures
+    assert figure.get_suptitle() == "0 of 359 test pictures wrong"
+
+
+def test_a_picture_of_an_unknown_class_is_named_so(trained):
+    _, trainer, logits, _ = draw(trained, count=1)
+    outputs = {"logits": logits[:1], "target": torch.tensor([UNKNOWN]), "index": torch.tensor([0])}
+    ((title, colour, _),) = cells(PredictionGrid().draw(trainer, NAMES, outputs))
+    assert (title, colour) == (f"{NAMES[logits[0].argmax()]}\nnot unknown", "tab:red")
+
+
+@pytest.mark.parametrize("option", [{"count": 0}, {"show": "last"}])
+def test_impossible_options_are_refused(option):
+    ((name, value),) = option.items()
+    with pytest.raises(ValueError, match=rf"PredictionGrid\.{name}: {value!r}"):
+        PredictionGrid(**option)
