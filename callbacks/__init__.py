@@ -2,9 +2,11 @@
 
 from callbacks.best_checkpoint import BestCheckpoint
 from callbacks.best_weights_early_stopping import BestWeightsEarlyStopping
-from callbacks.classified_tests import NamesClasses
+from callbacks.classified_tests import ClassifiedTestFigure, NamesClasses
 from callbacks.confusion_matrix_figure import ConfusionMatrixFigure
-from callbacks.epoch_progress_bar import EpochProgressBar
+from callbacks.epoch_history import EpochHistory
+from callbacks.epoch_progress_bar import AveragesTraining, EpochProgressBar
+from callbacks.epoch_seed import EpochSeed
 from callbacks.finite_loss import FiniteLoss
 from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.prediction_grid import PredictionGrid, ShowsTestPictures
@@ -14,10 +16,14 @@ from callbacks.run_summary import RunSummary
 from callbacks.training_curves import TrainingCurves
 
 __all__ = [
+    "AveragesTraining",
     "BestCheckpoint",
     "BestWeightsEarlyStopping",
+    "ClassifiedTestFigure",
     "ConfusionMatrixFigure",
+    "EpochHistory",
     "EpochProgressBar",
+    "EpochSeed",
     "FiniteLoss",
     "LastCheckpoint",
     "NamesClasses",

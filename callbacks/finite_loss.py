@@ -45,5 +45,5 @@ class FiniteLoss(Callback):
     def _stop(self, trainer: Trainer, step: int) -> NoReturn:
         raise FloatingPointError(
             f"the training loss is not finite at step {step} (epoch {trainer.current_epoch}). Lower the learning rate, "
-            "or clip gradients with --trainer.gradient_clip_val 1. Checkpoints of earlier epochs are in place"
+            "or clip gradients with --trainer.gradient_clip_val 1. Checkpoints of earlier epochs stay"
         )

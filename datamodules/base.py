@@ -131,6 +131,8 @@ class BaseDataModule(LightningDataModule, ABC):
             collate_fn=identity,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            # Without one of its own, each pass over a loader moves the generator that dropout and augmentation use.
+            generator=torch.Generator().manual_seed(self.seed),
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             **options,
         )

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator, Sized
 
 import numpy as np
@@ -17,7 +18,7 @@ class EpochShuffle(RandomSampler):
 
     def __init__(self, data_source: Sized) -> None:
         super().__init__(data_source)
-        self.seed = torch.initial_seed() % 2**32  # what `seed_everything` was given
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", torch.initial_seed())) % 2**32
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 import torch
 from jsonargparse import Namespace
 from lightning.pytorch.utilities import rank_zero_info
+from torch import nn
 
 from scripts.links import LINKED
 
@@ -15,10 +16,12 @@ def find_checkpoint(asked: str | None, base: Path, experiment: str) -> Path:
     """
     if asked not in (None, "best", "last"):
         if not Path(asked).is_file():
-            raise FileNotFoundError(f"--ckpt_path {asked}: there is no such file")
+            raise FileNotFoundError(f"--ckpt_path {asked}: this is no file")
         return Path(asked)
     name = f"{asked or 'best'}.ckpt"
-    found = list((base / experiment).glob(f"version_*/checkpoints/{name}"))
+    found = [
+        path for path in (base / experiment).glob(f"version_*/checkpoints/{name}") if path.parents[1].name[8:].isdigit()
+    ]
     if not found:
         raise FileNotFoundError(
             f"--ckpt_path {asked or 'best'}: no run in {base / experiment} has a checkpoints/{name}; train one with "
@@ -39,8 +42,27 @@ def check_checkpoint(path: str) -> None:
         raise ValueError(
             f"--ckpt_path {path}: this is no checkpoint, or a damaged one ({type(error).__name__})"
         ) from error
-    if not isinstance(content, dict) or "state_dict" not in content:
-        raise ValueError(f"--ckpt_path {path}: this is a file of torch, but no checkpoint of a module")
+    if not isinstance(content, dict) or not {"state_dict", "pytorch-lightning_version"} <= set(content):
+        raise ValueError(f"--ckpt_path {path}: this is a file of torch's, but no checkpoint of Lightning's")
+
+
+def check_fits(path: str, module: nn.Module) -> None:
+    """Refuses a checkpoint whose weights have other names or shapes than the module's, before anything is run.
+
+    Raises:
+        ValueError: The message names the first that differs.
+    """
+    saved = torch.load(path, weights_only=True, map_location="cpu", mmap=True)["state_dict"]
+    saved_shapes = {name: list(value.shape) for name, value in saved.items()}
+    shapes = {name: list(value.shape) for name, value in module.state_dict().items()}
+    for name in [*shapes, *saved_shapes]:
+        if shapes.get(name) != saved_shapes.get(name):
+            raise ValueError(
+                f"--ckpt_path {path}: is of another architecture: {name} has the shape "
+                f"{saved_shapes.get(name, 'missing')} there, {shapes.get(name, 'missing')} in the "
+                f"{type(module).__name__} asked for; "
+                "use the config.yaml beside the checkpoint"
+            )
 
 
 def warn_of_overridden(asked: Namespace, used: Namespace, path: str | None) -> None:

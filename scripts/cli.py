@@ -16,7 +16,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 import callbacks as zoo
 import datamodules  # noqa: F401 (so that class names can be given without their package)
 import lit_modules  # noqa: F401
-from scripts.checkpoints import check_checkpoint, find_checkpoint, warn_of_overridden
+from scripts.checkpoints import check_checkpoint, check_fits, find_checkpoint, warn_of_overridden
+from scripts.config_files import check_config_files
 from scripts.errors import explain
 from scripts.links import add_links, check_links, class_at
 from scripts.profiler import NoProfiler
@@ -68,6 +69,7 @@ class LitzooCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses, names the experiment and finds the checkpoint, before anything is built."""
+        check_config_files(sys.argv[1:] if args is None else args)
         super().parse_arguments(parser, args)
         self.options = options = self.config[self.config.subcommand]
         files = options.get("config") or []
@@ -85,6 +87,11 @@ class LitzooCLI(LightningCLI):
             raise ValueError("no datamodule: name one with --data, or give an experiment with --config")
         warn_of_overridden(self._asked_model, options.model, options.ckpt_path)
         check_links(class_at(options.data.class_path), class_at(options.model.class_path))
+
+    def after_instantiate_classes(self) -> None:
+        """Checks that the checkpoint's weights fit the module."""
+        if self.options.ckpt_path:
+            check_fits(self.options.ckpt_path, self.model)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Makes the trainer, with the run folder, TensorBoard in it, and the zoo's callbacks beside the user's."""
@@ -137,6 +144,7 @@ def default_callbacks(model: LightningModule, datamodule: LightningDataModule) -
         figures = [zoo.PredictionGrid(), zoo.ConfusionMatrixFigure()]
     return [
         zoo.EpochProgressBar(),
+        zoo.EpochSeed(),
         zoo.FiniteLoss(),
         LearningRateMonitor(),
         zoo.TrainingCurves(),

@@ -40,8 +40,9 @@ def arguments_of(owner_class: type) -> set[str]:
         if "__init__" not in vars(owner):
             continue
         parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
-        names.update(parameter.name for parameter in parameters if parameter.name not in ("self", "net"))
-        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        open_ended = {parameter.name for parameter in parameters if parameter.kind is parameter.VAR_KEYWORD}
+        names |= {parameter.name for parameter in parameters} - open_ended - {"self", "net"}
+        if not open_ended:
             break
     return names
 

@@ -1,5 +1,6 @@
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
@@ -48,6 +49,8 @@ def discard_if_empty() -> None:
     folder = os.environ.get(SHARED)
     if folder and is_first_process() and not list(Path(folder).glob("checkpoints/*.ckpt")):
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # other runs of the experiment
+            Path(folder).parent.rmdir()
 
 
 def run_folder_of_checkpoint(checkpoint: Path) -> Path | None:

@@ -17,7 +17,7 @@ class CNN(nn.Module):
         hidden_dropout: Share of each hidden linear layer's outputs that is dropped in training.
 
     Raises:
-        ValueError: If the picture is too small to be halved once a stage.
+        ValueError: If a width or the depth is below 1, or the picture too small to be halved once a stage.
     """
 
     def __init__(
@@ -33,6 +33,8 @@ class CNN(nn.Module):
     ) -> None:
         super().__init__()
         channels, height, width = input_shape
+        if any(size < 1 for size in (*widths, depth, *hidden)):
+            raise ValueError(f"widths {list(widths)}, depth {depth}, hidden {list(hidden)}: each has to be at least 1")
         if min(height, width) >> len(widths) == 0:
             raise ValueError(
                 f"widths: {len(widths)} stages halve a {height}×{width} picture to nothing; "

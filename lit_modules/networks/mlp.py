@@ -23,6 +23,9 @@ class MLP(nn.Module):
         batch_norm: Whether each hidden layer is normalised before its ReLU.
         init: How weights start: torch's own way, `kaiming` (He et al. 2015), `xavier` (Glorot & Bengio 2010), or
             `normal` with standard deviation 0.01. All but the first start biases at 0.
+
+    Raises:
+        ValueError: If a hidden layer has no width.
     """
 
     def __init__(
@@ -35,6 +38,8 @@ class MLP(nn.Module):
         init: Init = "default",
     ) -> None:
         super().__init__()
+        if any(size < 1 for size in hidden):
+            raise ValueError(f"hidden: {list(hidden)}; a layer needs a width of at least 1")
         layers: list[nn.Module] = [nn.Flatten()]
         width = in_features
         for next_width in hidden:

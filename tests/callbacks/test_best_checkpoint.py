@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from callbacks import BestCheckpoint, BestWeightsEarlyStopping
+from callbacks import BestCheckpoint, BestWeightsEarlyStopping, LastCheckpoint
 from tests.callbacks.scripted import STEPS_AN_EPOCH, Scripted
 from tests.training import cpu_trainer
 
@@ -13,7 +13,7 @@ FOLDER = Path("run/checkpoints")
 def fit(scores, checkpoint=None, ckpt_path=None, callbacks=(), **options):
     checkpoint = checkpoint or BestCheckpoint()
     options = {"max_epochs": len(scores), "enable_checkpointing": True} | options
-    trainer = cpu_trainer(callbacks=[*callbacks, checkpoint], **options)
+    trainer = cpu_trainer(callbacks=[*callbacks, checkpoint, LastCheckpoint()], **options)
     trainer.fit(Scripted(scores), ckpt_path=ckpt_path)
     return checkpoint
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from callbacks import BestCheckpoint, FiniteLoss
+from callbacks import BestCheckpoint, FiniteLoss, LastCheckpoint
 from tests.callbacks.scripted import STEPS_AN_EPOCH, Scripted
 from tests.training import cpu_trainer
 
@@ -12,7 +12,7 @@ from tests.training import cpu_trainer
 def fit(bad_step, bad_loss=math.nan, **options):
     model = Scripted([3.0, 2.0, 1.0], bad_step=bad_step, bad_loss=bad_loss)
     trainer = cpu_trainer(
-        max_epochs=3, callbacks=[FiniteLoss(), BestCheckpoint()], enable_checkpointing=True, **options
+        max_epochs=3, callbacks=[FiniteLoss(), BestCheckpoint(), LastCheckpoint()], enable_checkpointing=True, **options
     )
     try:
         trainer.fit(model)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score
 
-from callbacks import BestCheckpoint, RunSummary
+from callbacks import BestCheckpoint, LastCheckpoint, RunSummary
 from datamodules import DigitsDataModule
 from lit_modules import MLPClassifier
 from tests.callbacks.scripted import Scripted

@@ -45,7 +45,7 @@ TABLE_OF_MISTAKES = {
         [*MLP, "--model.loss=torch.nn.CrosEntropyLoss"],
         ["--model.loss", "CrosEntropyLoss", "CrossEntropyLoss"],
     ),
-    "wrong optimizer": ([*MLP, "--model.optimizer=torch.optim.AdamX"], ["--model.optimizer", "AdamX", "AdamW"]),
+    "wrong optimizer": ([*MLP, "--model.optimizer=torch.optim.AdmW"], ["--model.optimizer", "AdmW", "AdamW"]),
     "text for a number": ([*MLP, "--data.batch_size=many"], ["--data.batch_size", "many", "int"]),
     "none of the choices": (
         [*MLP, "--data.augment=rotate"],

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor
 
 import callbacks as zoo
 from tests.scripts.helpers import MLP, TABLE, files_in, litzoo, short_fit
@@ -90,6 +90,6 @@ def test_fit_tests_unless_told_not_to(tests):
 
 def test_best_checkpoint_follows_the_metric_asked_for():
     cli = short_fit("--checkpoint.monitor=val/acc", "--checkpoint.mode=max")
-    (checkpoint,) = of_class(cli, ModelCheckpoint)
+    (checkpoint,) = of_class(cli, zoo.BestCheckpoint)
     metrics = json.loads((cli.run_folder / "metrics.json").read_text())
     assert float(checkpoint.best_model_score) == pytest.approx(metrics["val/acc"])
