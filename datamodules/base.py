@@ -14,7 +14,7 @@ from datamodules.dataset import InMemoryDataset, identity
 from datamodules.sampler import EpochShuffle
 from datamodules.splits import Split, fingerprint, split_train_val
 
-HOLD_OUT_SEED = int(np.iinfo(np.uint32).max)  # the one seed that no user can ask for
+HOLD_OUT_SEED = int(np.iinfo(np.uint32).max)  # far from every seed that users ask for
 
 
 class BaseDataModule(LightningDataModule, ABC):
@@ -57,8 +57,8 @@ class BaseDataModule(LightningDataModule, ABC):
         ]:
             if value < least:
                 raise ValueError(f"data.{name}: {value} is too small; give a whole number of at least {least}")
-        if seed >= HOLD_OUT_SEED:
-            raise ValueError(f"data.seed: {seed} is too large; give a whole number below {HOLD_OUT_SEED}")
+        if seed >= 2**32:
+            raise ValueError(f"data.seed: {seed} is too large; give a whole number below {2**32}")
         self.root = Path(root or os.environ.get("LITZOO_DATA_DIR") or "data")
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size

@@ -85,8 +85,8 @@ class CSVRegressionDataModule(TableDataModule):
         if len(rows) < 2:
             raise ValueError(f"{self._path}: needs a header line and rows, has {len(rows)} lines")
         header, *body = rows
-        if len(set(header)) < len(header):
-            raise ValueError(f"{self._path}: the header names a column twice: {', '.join(header)}")
+        if twice := {name for name in header if header.count(name) > 1}:
+            raise ValueError(f"{self._path}: the header names {', '.join(map(repr, sorted(twice)))} twice")
         for number, row in enumerate(body, start=2):
             if len(row) != len(header):
                 raise ValueError(f"{self._path}: row {number} has {len(row)} cells, the header {len(header)}")

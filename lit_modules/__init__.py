@@ -3,6 +3,7 @@
 from lit_modules.base import LitModule
 from lit_modules.classifier import Classifier
 from lit_modules.cnn_classifier import CNNClassifier
+from lit_modules.fast_hooks import FastHooks
 from lit_modules.losses import OneHotSquaredError
 from lit_modules.mlp_classifier import MLPClassifier
 from lit_modules.regressor import Regressor
@@ -14,6 +15,7 @@ __all__ = [
     "CNNClassifier",
     "Classifier",
     "CosineWithWarmup",
+    "FastHooks",
     "LitModule",
     "MLPClassifier",
     "OneHotSquaredError",

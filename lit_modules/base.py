@@ -1,23 +1,25 @@
 import inspect
 from abc import ABC, abstractmethod
-from functools import partial
-from types import NoneType
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from datamodules.batch import Batch
+from lit_modules.fast_hooks import FastHooks
+from lit_modules.hyperparameters import keep_plain
 from lit_modules.metrics import EpochMeans, EpochOutputs
+from lit_modules.optimization import optimizer_config
 
 Stage = Literal["train", "val", "test"]
 
 
-class LitModule(LightningModule, ABC):
+class LitModule(FastHooks, ABC):
     """What all modules share: optimizer and scheduler from outside, one `step`, and metrics logged once an epoch.
+
+    Subclasses name in `train_scores` what `step` returns in training beside the loss, to be averaged over the epoch,
+    and in `kept_outputs` what `scores` needs of a whole evaluation.
 
     Args:
         net: The network, with `features(x)` and `head`.
@@ -30,6 +32,9 @@ class LitModule(LightningModule, ABC):
         compile: Whether the network is compiled with `torch.compile`.
     """
 
+    train_scores: tuple[str, ...] = ()
+    kept_outputs: tuple[str, ...]
+
     def __init__(
         self,
         net: nn.Module,
@@ -41,13 +46,7 @@ class LitModule(LightningModule, ABC):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["net", "options"], logger=False)
-        # Only plain values go into a checkpoint, so that it loads with `weights_only=True`. (The command line hands
-        # over losses and optimizers as plain dictionaries; in Python, give them to `load_from_checkpoint` again.)
-        for name, value in list(self.hparams.items()):
-            if isinstance(value, np.generic):
-                self.hparams[name] = value.item()
-            elif name in ("loss", "optimizer", "scheduler") and not isinstance(value, (dict, str, NoneType)):
-                del self.hparams[name]
+        keep_plain(self.hparams)
         self.net = net.to(memory_format=torch.channels_last) if channels_last else net
         if compile:
             self.net.compile()  # unlike `torch.compile(net)`, this leaves the names in checkpoints as they are
@@ -59,19 +58,6 @@ class LitModule(LightningModule, ABC):
         self.make_scheduler = scheduler
         self.train_means = EpochMeans("loss", *self.train_scores)
         self.eval_outputs = EpochOutputs(*self.kept_outputs)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Sets an attribute; the running hook's name, set 40 times a step, without torch's search for parameters."""
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
-    train_scores: tuple[str, ...] = ()
-    """Numbers that `step` returns beside the loss in training, to be averaged over the epoch."""
-
-    kept_outputs: tuple[str, ...]
-    """Keys of the step output that `scores` needs."""
 
     @abstractmethod
     def step(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
@@ -108,65 +94,34 @@ class LitModule(LightningModule, ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Runs `step` and keeps what the metrics need."""
-        return self._evaluate(batch, "val")
-
-    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Runs `step` and keeps what the metrics need."""
-        return self._evaluate(batch, "test")
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs `val/...`."""
-        self._log_evaluation("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Logs `test/...`."""
-        self._log_evaluation("test")
-
-    def configure_optimizers(self) -> Any:
-        """Makes the optimizer and the scheduler."""
-        optimizer = self.make_optimizer([weight for weight in self.parameters() if weight.requires_grad])
-        if self.make_scheduler is None:
-            return optimizer
-        counts_steps, given = _total_steps(self.make_scheduler)
-        steps = {"total_steps": int(self.trainer.estimated_stepping_batches)} if counts_steps and not given else {}
-        scheduler = self.make_scheduler(optimizer, **steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {
-                "scheduler": scheduler,
-                "interval": "step" if counts_steps else "epoch",
-                "monitor": getattr(scheduler, "monitor", "val/loss"),  # for one that waits for a plateau
-                "name": "train/lr",
-            },
-        }
-
-    def _evaluate(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
-        outputs = self.step(batch, stage)
+        outputs = self.step(batch, self._eval_stage)
         self.eval_outputs.update(outputs)
         return outputs
 
-    # In what follows every process has computed the same value; `sync_dist` only tells Lightning that this is known.
+    test_step = validation_step
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs `val/...`, at the end of a test `test/...`, from all outputs at once."""
+        for name, value in self.scores(self.eval_outputs.gather(), self._eval_stage).items():
+            # Every process has computed the same value; `sync_dist` only tells Lightning that this is known.
+            self.log(f"{self._eval_stage}/{name}", value, prog_bar=self._eval_stage == "val", sync_dist=True)
+
+    on_test_epoch_end = on_validation_epoch_end
+
+    def configure_optimizers(self) -> Any:
+        """Makes the optimizer and the scheduler."""
+        weights = [weight for weight in self.parameters() if weight.requires_grad]
+        return optimizer_config(self.make_optimizer, self.make_scheduler, weights, self._total_steps)
+
+    def _total_steps(self) -> int:
+        return int(self.trainer.estimated_stepping_batches)
+
+    @property
+    def _eval_stage(self) -> Stage:
+        return "test" if self.trainer.testing else "val"
 
     def _log_training(self) -> None:
-        if not self.train_means.update_pending():
-            return
-        for name, value in self.train_means.compute().items():
-            self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
-        self.train_means.reset()
-
-    def _log_evaluation(self, stage: Stage) -> None:
-        scores = self.scores(self.eval_outputs.gather(), stage)
-        for name, value in scores.items():
-            self.log(f"{stage}/{name}", value, prog_bar=stage == "val", sync_dist=True)
-
-
-def _total_steps(factory: Any) -> tuple[bool, bool]:
-    """Says whether a scheduler takes `total_steps`, and whether it has been given them.
-
-    What the command line makes is `partial(..., the class, **all its options)`.
-    """
-    options: dict[str, Any] = {}
-    if isinstance(factory, partial):
-        options = factory.keywords
-        factory = next((argument for argument in factory.args if isinstance(argument, type)), factory.func)
-    return "total_steps" in inspect.signature(factory).parameters, options.get("total_steps") is not None
+        if self.train_means.update_pending():
+            for name, value in self.train_means.compute().items():
+                self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
+            self.train_means.reset()

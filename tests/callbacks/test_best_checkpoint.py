@@ -61,13 +61,13 @@ def test_a_resumed_training_remembers_the_best_score():
 
 
 def test_without_validation_best_is_the_last_epoch():
-    fit([], max_epochs=3)
+    fit([], max_epochs=3, limit_val_batches=0)
     assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (2, 2)
 
 
 def test_without_validation_a_training_can_be_resumed(recwarn):
-    fit([], max_epochs=2)
-    fit([], max_epochs=3, ckpt_path=FOLDER / "last.ckpt")
+    fit([], max_epochs=2, limit_val_batches=0)
+    fit([], max_epochs=3, limit_val_batches=0, ckpt_path=FOLDER / "last.ckpt")
     assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (2, 2)
     assert not [w for w in recwarn if "callbacks" in str(w.message)]  # Lightning's way to say that state was lost
 

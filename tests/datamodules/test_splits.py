@@ -127,7 +127,7 @@ def test_fractions_of_training_are_fractions_of_what_validation_leaves(train_siz
         (-0.5, 0, ["train_size", "-0.5"]),
         (0, 10, ["train_size 0", "val_size 10", "100"]),
         (None, 100, ["val_size 100", "no training sample", "100"]),
-        (0.001, 0.1, ["train_size 0.001", "val_size 0.1", "100"]),
+        (0.001, 0.1, ["train_size", "0.001", "90 samples"]),
     ],
 )
 @pytest.mark.parametrize("targets", [torch.arange(100) % 10, torch.arange(100).float()], ids=["classes", "values"])

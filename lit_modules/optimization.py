@@ -1,0 +1,51 @@
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import nn
+
+
+def optimizer_config(
+    make_optimizer: OptimizerCallable,
+    make_scheduler: LRSchedulerCallable | None,
+    weights: list[nn.Parameter],
+    total_steps: Callable[[], int],
+) -> Any:
+    """Makes an optimizer and its scheduler, as Lightning wants them from `configure_optimizers`.
+
+    Args:
+        make_optimizer: Makes the optimizer from the weights.
+        make_scheduler: Makes the scheduler from the optimizer, or `None`. One that takes `total_steps` moves at every
+            step, and is given the number of steps of the whole training unless it has one; others move every epoch.
+        weights: What is trained.
+        total_steps: Tells the number of steps of the whole training.
+    """
+    optimizer = make_optimizer(weights)
+    if make_scheduler is None:
+        return optimizer
+    counts_steps, given = _total_steps(make_scheduler)
+    steps = {"total_steps": total_steps()} if counts_steps and not given else {}
+    scheduler = make_scheduler(optimizer, **steps)
+    return {
+        "optimizer": optimizer,
+        "lr_scheduler": {
+            "scheduler": scheduler,
+            "interval": "step" if counts_steps else "epoch",
+            "monitor": getattr(scheduler, "monitor", "val/loss"),  # for one that waits for a plateau
+            "name": "train/lr",
+        },
+    }
+
+
+def _total_steps(factory: Any) -> tuple[bool, bool]:
+    """Says whether a scheduler takes `total_steps`, and whether it has been given them.
+
+    What the command line makes is `partial(..., the class, **all its options)`.
+    """
+    options: dict[str, Any] = {}
+    if isinstance(factory, partial):
+        options = factory.keywords
+        factory = next((argument for argument in factory.args if isinstance(argument, type)), factory.func)
+    return "total_steps" in inspect.signature(factory).parameters, options.get("total_steps") is not None
