@@ -50,12 +50,9 @@ class LitModule(FastHooks, ABC):
         self.net = net.to(memory_format=torch.channels_last) if channels_last else net
         if compile:
             self.net.compile()  # unlike `torch.compile(net)`, this leaves the names in checkpoints as they are
-        self.channels_last = channels_last
-        self.loss = loss
+        self.channels_last, self.loss = channels_last, loss
         self._loss_extras = {"index", "epoch"} & set(inspect.signature(loss.forward).parameters)
-        # Not a default of the signature: jsonargparse would hand Adam's weight decay of 0 on to an AdamW in the YAML.
-        self.make_optimizer = optimizer or torch.optim.Adam
-        self.make_scheduler = scheduler
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.train_means = EpochMeans("loss", *self.train_scores)
         self.eval_outputs = EpochOutputs(*self.kept_outputs)
 
@@ -88,8 +85,11 @@ class LitModule(FastHooks, ABC):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Logs `train/...` after the last batch, before any callback asks for it at the end of the epoch."""
-        trainer = self.trainer
-        if trainer.is_last_batch or trainer.should_stop or 0 < trainer.max_steps <= trainer.global_step:
+        if (
+            (trainer := self.trainer).is_last_batch
+            or trainer.should_stop
+            or 0 < trainer.max_steps <= trainer.global_step
+        ):
             self._log_training()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -111,10 +111,9 @@ class LitModule(FastHooks, ABC):
     def configure_optimizers(self) -> Any:
         """Makes the optimizer and the scheduler."""
         weights = [weight for weight in self.parameters() if weight.requires_grad]
-        return optimizer_config(self.make_optimizer, self.make_scheduler, weights, self._total_steps)
-
-    def _total_steps(self) -> int:
-        return int(self.trainer.estimated_stepping_batches)
+        return optimizer_config(
+            self.make_optimizer, self.make_scheduler, weights, lambda: int(self.trainer.estimated_stepping_batches)
+        )
 
     @property
     def _eval_stage(self) -> Stage:

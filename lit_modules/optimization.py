@@ -3,12 +3,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import nn
 
 
 def optimizer_config(
-    make_optimizer: OptimizerCallable,
+    make_optimizer: OptimizerCallable | None,
     make_scheduler: LRSchedulerCallable | None,
     weights: list[nn.Parameter],
     total_steps: Callable[[], int],
@@ -16,13 +17,14 @@ def optimizer_config(
     """Makes an optimizer and its scheduler, as Lightning wants them from `configure_optimizers`.
 
     Args:
-        make_optimizer: Makes the optimizer from the weights.
+        make_optimizer: Makes the optimizer from the weights; `None` is Adam.
         make_scheduler: Makes the scheduler from the optimizer, or `None`. One that takes `total_steps` moves at every
             step, and is given the number of steps of the whole training unless it has one; others move every epoch.
         weights: What is trained.
         total_steps: Tells the number of steps of the whole training.
     """
-    optimizer = make_optimizer(weights)
+    # Not a default in the modules' signature: jsonargparse would hand Adam's weight decay of 0 on to a config's AdamW.
+    optimizer = (make_optimizer or torch.optim.Adam)(weights)
     if make_scheduler is None:
         return optimizer
     counts_steps, given = _total_steps(make_scheduler)
