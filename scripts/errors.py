@@ -21,9 +21,9 @@ OPTIONS += [f"trainer.{name}" for name in inspect.signature(Trainer).parameters]
 
 # What jsonargparse says about each alternative of a type, beside the one thing that is wrong.
 NOISE = re.compile(
-    r"(- )?Does not validate against|Subtypes:|Errors:$|- Expected a (<class )?'?NoneType|Given value type|"
-    r"Given value: (Namespace|NestedArg)|Subclass types expect|a (class path|dict) |- Expected a path but|Parser key \"(config|ckpt_path)\":$|"
-    r"(- )?Problem with given class_path '[^']+':$"
+    r"(- )?Does not validate against|Subtypes:|Errors:$|- Expected a (<class )?'?NoneType|- Expected a path but|"
+    r"Given value type|Given value: (Namespace|NestedArg)|Subclass types expect|a (class path|dict) |"
+    r"Parser key \"(config|ckpt_path)\":$|(- )?Problem with given class_path '[^']+':$"
 )
 PLAINER = [
     (r"(a )?typing\.Literal\[(.+?)\]", r"one of \2"),

@@ -52,7 +52,8 @@ def trained():
     model = MLPClassifier(
         (1, 28, 28), 10, hidden=(16,), optimizer=lambda weights: torch.optim.SGD(weights, lr=0.2, momentum=0.9)
     )
-    trainer = cpu_trainer(max_epochs=3, callbacks=[RunSummary(), BestCheckpoint(), LastCheckpoint()], enable_checkpointing=True)
+    callbacks = [RunSummary(), BestCheckpoint(), LastCheckpoint()]
+    trainer = cpu_trainer(max_epochs=3, callbacks=callbacks, enable_checkpointing=True)
     trainer.fit(model, datamodule)
     return trainer, model, datamodule
 

@@ -10,7 +10,7 @@ CIFAR_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".sp
 
 
 def pictures(count: int, height: int, width: int, channels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws `count` uint8 pictures `[N, H, W, C]` of ten classes in unsorted order; each class has its own bright bar."""
+    """Draws `count` uint8 pictures `[N, H, W, C]` of ten unsorted classes; each has a bright bar elsewhere."""
     random = np.random.RandomState(seed)
     labels = random.permutation(np.arange(count) % 10)
     images = random.randint(0, 60, (count, height, width, channels), dtype=np.uint8)
