@@ -22,9 +22,11 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/.installed: pyproject.toml | .venv/bin/python
+	@echo "Installing into .venv: several minutes and gigabytes the first time ..."
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 .venv/.installed-dev: pyproject.toml | .venv/bin/python
+	@echo "Installing into .venv: several minutes and gigabytes the first time ..."
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@ .venv/.installed

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Literal
 
 from lightning.pytorch import LightningModule, Trainer
@@ -36,6 +37,14 @@ class BestCheckpoint(ModelCheckpoint):
         validates = getattr(trainer.datamodule, "validates", True)  # type: ignore[attr-defined]
         if str(self.monitor).startswith("val/") and not (validates and trainer.enable_validation):
             self.monitor = None
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Makes do with the last weights where training has ended before any validation."""
+        super().on_train_end(trainer, pl_module)
+        fast_dev_run = trainer.fast_dev_run  # type: ignore[attr-defined]
+        if not self.best_model_path and trainer.global_step and not fast_dev_run:
+            self.best_model_path = str(Path(str(self.dirpath)) / "best.ckpt")
+            trainer.save_checkpoint(self.best_model_path)
 
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuses a metric that is not there before any training."""

@@ -27,10 +27,11 @@ class EpochHistory(Callback):
         metrics = {
             name: float(value)
             for name, value in trainer.callback_metrics.items()
-            # The learning rate is noted every so many steps: at the end of an epoch it would be an old one.
-            if (name.startswith("train/") and name != "train/lr") or (name.startswith("val/") and self._validated)
+            if name.startswith("train/") or (name.startswith("val/") and self._validated)
         }
-        self.history.append({"epoch": trainer.current_epoch, **metrics})
+        # The learning rate is noted every so many steps: at the end of an epoch it would be an old one.
+        current = {name: value for name, value in metrics.items() if not name.startswith("train/lr")}
+        self.history.append({"epoch": trainer.current_epoch, **current})
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the history, so that a resumed run reports on all epochs."""

@@ -13,6 +13,6 @@ class EpochSeed(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Seeds torch, on all devices."""
         if seed := os.environ.get("PL_GLOBAL_SEED"):
-            # Large odd factors, so that no two of the three give the same sum.
+            # Factors that keep neighbouring seeds, epochs and processes apart.
             mixed = int(seed) * 1_000_003 + trainer.current_epoch * 7_919 + trainer.global_rank * 104_729
             torch.manual_seed(mixed % 2**63)

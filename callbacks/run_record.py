@@ -22,8 +22,15 @@ class RunRecord(Callback):
         """Starts the clock."""
         self._started = time.perf_counter()
 
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the file, so that an interrupted run has one too."""
+        self._write(trainer, trainer.current_epoch + 1)
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the file."""
+        """Writes the file for the last time."""
+        self._write(trainer, trainer.current_epoch)
+
+    def _write(self, trainer: Trainer, epochs: int) -> None:
         path = run_folder_of(trainer) / "run.json"
         if not trainer.is_global_zero:
             return
@@ -33,7 +40,7 @@ class RunRecord(Callback):
             "seed": None if seed is None else int(seed),
             "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
             "training_seconds": round(time.perf_counter() - self._started, 1),
-            "epochs": trainer.current_epoch,
+            "epochs": epochs,
             "hardware": hardware(trainer),
             "precision": str(trainer.precision),
             "python": platform.python_version(),

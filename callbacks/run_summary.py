@@ -58,7 +58,9 @@ class RunSummary(EpochHistory):
         path = run_folder / "metrics.json"
         found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
         kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        if Path(str(trainer.ckpt_path)).name != "last.ckpt":  # the file is about the best one
+        checkpoint = Path(str(trainer.ckpt_path)).absolute()
+        if checkpoint.name == "best.ckpt" or checkpoint.parent != (run_folder / "checkpoints").absolute():
+            # Of this run's checkpoints the file is about the best one only.
             write_json(path, {name: value for name, value in kept.items() if not name.startswith(prefix)} | found)
         _print_summary(found, run_folder)
 

@@ -12,7 +12,7 @@ class TrainingCurves(EpochHistory):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes `figures/training_curves.png`, and the same to TensorBoard."""
         run_folder = run_folder_of(trainer)
-        names = dict.fromkeys(key.split("/", 1)[1] for entry in self.history for key in entry if key != "epoch")
+        names = dict.fromkeys(key.split("/", 1)[1] for entry in self.history for key in entry if key.count("/") == 1)
         if not names:
             return
         figure = new_figure(4.6 * len(names), 3.6)

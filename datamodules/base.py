@@ -59,7 +59,7 @@ class BaseDataModule(LightningDataModule, ABC):
                 raise ValueError(f"data.{name}: {value} is too small; give a whole number of at least {least}")
         if seed >= 2**32:
             raise ValueError(f"data.seed: {seed} is too large; give a whole number below {2**32}")
-        self.root = Path(root or os.environ.get("LITZOO_DATA_DIR") or "data")
+        self.root = Path(root or os.environ.get("LITZOO_DATA_DIR") or "data").expanduser()
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.train_size = train_size
@@ -80,6 +80,23 @@ class BaseDataModule(LightningDataModule, ABC):
     def validates(self) -> bool:
         """Whether there is a validation set."""
         return self.val_size != 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what a checkpoint keeps of the data: the fingerprint of the split."""
+        return {} if self.split is None else {"fingerprint": fingerprint(*self.split)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Refuses a checkpoint that was trained on another split, where this one is known.
+
+        Raises:
+            ValueError: If the fingerprints differ.
+        """
+        saved = state_dict.get("fingerprint")
+        if self.split is not None and saved not in (None, fingerprint(*self.split)):
+            raise ValueError(
+                f"the checkpoint was trained on another split of the data ({saved}, here {fingerprint(*self.split)}): "
+                "repeat the data options that it was trained with, or use the config.yaml beside it"
+            )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Serves the training set, in an order that is a function of the seed and the epoch alone.

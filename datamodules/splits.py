@@ -58,7 +58,10 @@ def count_of(name: str, size: int | float, available: int) -> int:
     if size and not count:
         raise ValueError(f"{name}: a share of {size} of {available} samples is less than one; ask for more, or for 0")
     if not 0 <= count <= available:
-        raise ValueError(f"{name}: {size} asked, but only {available} samples are there to draw from")
+        raise ValueError(
+            f"{name}: {size} asked, but only {available} samples are there to draw from; give a count from 0 to "
+            f"{available}, or a fraction in [0, 1]"
+        )
     return count
 
 

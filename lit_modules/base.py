@@ -47,7 +47,7 @@ class LitModule(FastHooks, ABC):
         super().__init__()
         self.save_hyperparameters(ignore=["net", "options"], logger=False)
         keep_plain(self.hparams)
-        self.net = net.to(memory_format=torch.channels_last) if channels_last else net
+        self.net = net
         if compile:
             self.net.compile()  # unlike `torch.compile(net)`, this leaves the names in checkpoints as they are
         self.channels_last, self.loss = channels_last, loss
@@ -67,9 +67,15 @@ class LitModule(FastHooks, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """Returns the network's output for inputs `[B, ...]`, brought to its number type and layout."""
         x = x.to(self.dtype)
-        if self.channels_last and x.ndim == 4:
+        # Apple's GPUs get gradients of channels-last batch norm wrong in many versions of torch.
+        if self.channels_last and x.ndim == 4 and x.device.type != "mps":
             x = x.contiguous(memory_format=torch.channels_last)
         return self.net(x)
+
+    def setup(self, stage: str) -> None:
+        """Lays out the weights as `forward` lays out pictures."""
+        if self.channels_last and self.trainer.strategy.root_device.type != "mps":
+            self.net.to(memory_format=torch.channels_last)
 
     def objective(self, output: Tensor, batch: Batch, target: Tensor) -> Tensor:
         """Returns the training loss, handing the loss what it asks for."""

@@ -104,15 +104,15 @@ class LitzooCLI(LightningCLI):
             kwargs["logger"] = [board, *_as_list(built.trainer.logger)]
         if built.trainer.profiler is None:
             kwargs["profiler"] = NoProfiler()
-        if self.config.subcommand != "fit":
-            self.save_config_callback = None
+        if resumed or self.config.subcommand != "fit":
+            self.save_config_callback = None  # the config that the run was started with stays
         kwargs["callbacks"] = self._callbacks(built)
         return super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
 
     def _callbacks(self, built: Namespace) -> list[Callback]:
         """Returns the user's callbacks, then the defaults that the user has neither replaced nor switched off."""
         given = _as_list(built.trainer.callbacks)
-        unwanted: list[type] = [type(callback) for callback in given]
+        unwanted: list[type] = []
         if built.trainer.logger is False:
             unwanted.append(LearningRateMonitor)
         if built.trainer.enable_progress_bar is False or any(isinstance(callback, ProgressBar) for callback in given):
@@ -120,7 +120,9 @@ class LitzooCLI(LightningCLI):
         if built.trainer.enable_checkpointing is False:
             unwanted.append(Checkpoint)
         defaults = [*default_callbacks(self.model, self.datamodule), built.checkpoint, zoo.LastCheckpoint()]
-        return [*given, *(callback for callback in defaults if not isinstance(callback, tuple(unwanted)))]
+        replaced = {type(callback) for callback in given}
+        kept = [each for each in defaults if type(each) not in replaced and not isinstance(each, tuple(unwanted))]
+        return [*given, *kept]
 
     def after_fit(self) -> None:
         """Tests the best checkpoint."""
@@ -165,10 +167,12 @@ def run(args: ArgsType = None) -> LitzooCLI:
         ".*smaller than the logging interval",  # metrics are logged once an epoch anyway
         ".*isinstance.treespec, LeafSpec.",  # a matter between Lightning and torch
         ".*args parameter is intended",
+        "Total length of `list`",  # validation is off
+        "Checkpoint directory .* exists and is not empty",  # a resumed run goes on in its folder
     ):
         warnings.filterwarnings("ignore", useless)
     tips = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    tips.addFilter(lambda record: "Tip:" not in record.getMessage())  # advertisements for other packages
+    tips.addFilter(_no_tip)
     forget_run_folder()
     try:
         return LitzooCLI(args)
@@ -191,6 +195,11 @@ def main() -> None:
             raise
         print("", *explain(error), sep="\n", file=sys.stderr)  # the empty line ends a progress bar's
         sys.exit(1)
+
+
+def _no_tip(record: logging.LogRecord) -> bool:
+    """Keeps out advertisements for other packages."""
+    return "Tip:" not in record.getMessage()
 
 
 def _as_list(given: Any) -> list[Any]:

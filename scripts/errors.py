@@ -4,6 +4,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib import import_module
 
 from jsonargparse import ArgumentError
@@ -38,7 +39,10 @@ def explain(error: BaseException) -> list[str]:
     text = str(error).strip() or type(error).__name__
     nested = isinstance(error, ArgumentError) or "Does not validate" in text
     lines = [line.strip() for line in (_condense(text) if nested else text.splitlines()) if line.strip()]
-    if nearest := _nearest(text):
+    nearest: list[str] = []
+    with suppress(ImportError, AttributeError, ValueError):  # a name that cannot be looked up has no neighbours
+        nearest = _nearest(text)
+    if nearest:
         lines.insert(1, f"Nearest: {', '.join(nearest)}")
     lines = [line if len(line) <= MOST_CHARACTERS else f"{line[:MOST_CHARACTERS]} ..." for line in lines]
     if len(lines) > MOST_LINES:

@@ -7,6 +7,7 @@ Every number comes from a run's `metrics.json` and `run.json`; the linear baseli
 
 import argparse
 import json
+import re
 import statistics
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from scripts.tables import markdown_table, replace_between
 
 RESULTS = Path("docs/results/experiments.json")
 DOCUMENT = Path("docs/experiments.md")
+
+COMMAND = r"litzoo fit --config configs/{name}\.yaml --seed_everything \d+( --trainer\.precision [\w-]+)?"
 
 SOURCE = {
     "mnist_softmax_mse": "86.88 %",
@@ -38,15 +41,22 @@ SHORT = {"cifar10_resnet18_short": "`cifar10_resnet18`, cut short for a CPU to s
 
 
 def collect(runs: Path) -> dict[str, list[dict[str, Any]]]:
-    """Reads every finished run: experiment -> its runs, each with the test metrics and how it was made."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for record in sorted(runs.glob("*/version_*/run.json")):
-        metrics = json.loads(record.with_name("metrics.json").read_text(encoding="utf-8"))
+    """Reads the finished runs of the printed command: experiment -> its runs, the newest of each seed.
+
+    A run with other options than the seed and the precision is another experiment and does not count.
+    """
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for record in sorted(runs.glob("*/version_*/run.json"), key=lambda path: int(path.parent.name[8:])):
+        name = record.parents[1].name
+        run = json.loads(record.read_text(encoding="utf-8"))
+        results = record.with_name("metrics.json")
+        if not results.exists() or not (name in SHORT or re.fullmatch(COMMAND.format(name=name), run["command"])):
+            continue
+        metrics = json.loads(results.read_text(encoding="utf-8"))
         tests = {name: value for name, value in metrics.items() if name.startswith("test/") and name.count("/") == 1}
         if tests:
-            run = json.loads(record.read_text(encoding="utf-8"))
-            found.setdefault(record.parents[1].name, []).append({**run, "metrics": tests})
-    return found
+            found.setdefault(name, {})[run["seed"]] = {**run, "metrics": tests}
+    return {name: [by_seed[seed] for seed in sorted(by_seed)] for name, by_seed in found.items()}
 
 
 def linear_rmse(config: Path) -> float:
@@ -66,7 +76,7 @@ def linear_rmse(config: Path) -> float:
 def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[str]:
     """Writes one experiment's line of the table."""
     if not runs:
-        return [f"`{name}`", SOURCE.get(name, ""), NEEDS_GPU.get(name, "not measured"), "", "", "", ""]
+        return [f"`{name}`", SOURCE.get(name, ""), NEEDS_GPU.get(name, "not measured"), "", "", "", "", ""]
     metric, scale, unit = ("test/acc", 100, " %") if "test/acc" in runs[0]["metrics"] else ("test/rmse", 1, "")
     values = [scale * run["metrics"][metric] for run in runs]
     digits = 2 if max(values) < 1000 else 0
@@ -78,9 +88,10 @@ def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[s
         SHORT[name].format(command=f"`{runs[0]['command']}`") if name in SHORT else f"`{name}`",
         reference,
         f"**{result}**",
-        str(len(runs)),
-        f"{runs[0]['epochs']} / {seconds:,.0f} s",
-        ", ".join(sorted({f"{run['hardware']}, {run['precision']}" for run in runs})),
+        f"{len(runs)} ({', '.join(str(run['seed']) for run in runs)})",
+        f"{statistics.median(run['epochs'] for run in runs):.0f}, {seconds:,.0f} s",
+        ", ".join(sorted({run["precision"] for run in runs})),
+        ", ".join(sorted({run["hardware"] for run in runs})),
         max(run["date"] for run in runs),
     ]
 
@@ -98,7 +109,16 @@ def main() -> None:
     known["runs"] = {name: known["runs"].get(name, []) for name in [*(config.stem for config in configs), *SHORT]}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    header = ["experiment", "reference", "test result (mean ± std)", "n", "epochs / training time", "hardware", "date"]
+    header = [
+        "experiment",
+        "reference",
+        "test result (mean ± std)",
+        "n (seeds)",
+        "epochs, training time",
+        "precision",
+        "hardware",
+        "date",
+    ]
     rows = [row(name, runs, known["linear_rmse"].get(name)) for name, runs in known["runs"].items()]
     replace_between(DOCUMENT, "experiments", markdown_table(header, rows))
 

@@ -24,12 +24,12 @@ def check_links(data_class: type, model_class: type) -> None:
     takes = arguments_of(model_class)
     for name in LINKED:
         has = hasattr(data_class, name) or name in getattr(data_class, "__annotations__", {})
-        if has == (name in takes):
+        if has == (name in takes) or (name == "class_names" and has):
             continue
         raise ValueError(
             f"data {data_class.__name__} and model {model_class.__name__} do not go together: {name!r} is "
             + ("known to the first but not taken by the second" if has else "needed by the second, the first has none")
-            + ". Pictures go with classifiers, tables with the Regressor"
+            + ". Pictures go with classifiers, tables with the Regressor; classes of your own have to declare it"
         )
 
 

@@ -45,9 +45,10 @@ def forget_run_folder() -> None:
 
 
 def discard_if_empty() -> None:
-    """Removes the folder that this process made for a run that failed before it had a checkpoint."""
+    """Removes the folder that this process made for a run that failed before it had trained an epoch."""
     folder = os.environ.get(SHARED)
-    if folder and is_first_process() and not list(Path(folder).glob("checkpoints/*.ckpt")):
+    trained = folder and any(any(Path(folder).glob(name)) for name in ("checkpoints/*.ckpt", "run.json"))
+    if folder and is_first_process() and not trained:
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # other runs of the experiment
             Path(folder).parent.rmdir()

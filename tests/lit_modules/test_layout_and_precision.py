@@ -20,6 +20,7 @@ def pair(module, **option):
 @pytest.mark.parametrize("module", [CNNClassifier, ResNetClassifier])
 def test_channels_last_changes_the_layout_and_not_the_output(module):
     plain, special = pair(module, channels_last=True)
+    cpu_trainer(limit_predict_batches=1).predict(special, DigitsDataModule(eval_batch_size=2))
     assert any(
         weight.ndim == 4 and not weight.is_contiguous() and weight.is_contiguous(memory_format=torch.channels_last)
         for weight in special.net.parameters()
