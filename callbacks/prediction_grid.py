@@ -76,5 +76,5 @@ class PredictionGrid(ClassifiedTestFigure):
                 target = int(outputs["target"][sample])
                 title += f"\nnot {'unknown' if target == UNKNOWN else class_names[target]}"
             cell.set_title(title, fontsize=9, color="tab:red" if wrong[sample] else "black")
-        figure.suptitle(f"{int(wrong.sum())} of {len(wrong)} test pictures wrong", fontsize=10)
+        figure.suptitle(f"predicted classes; {int(wrong.sum())} of {len(wrong)} test pictures wrong", fontsize=10)
         return figure

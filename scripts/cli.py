@@ -19,6 +19,7 @@ import lit_modules  # noqa: F401
 from scripts.checkpoints import check_checkpoint, check_fits, find_checkpoint, warn_of_overridden
 from scripts.config_files import check_config_files
 from scripts.errors import explain
+from scripts.hooks import skip_empty_hooks
 from scripts.links import add_links, check_links, class_at
 from scripts.profiler import NoProfiler
 from scripts.run_folder import discard_if_empty, forget_run_folder, new_run_folder, run_folder_of_checkpoint
@@ -107,7 +108,9 @@ class LitzooCLI(LightningCLI):
         if resumed or self.config.subcommand != "fit":
             self.save_config_callback = None  # the config that the run was started with stays
         kwargs["callbacks"] = self._callbacks(built)
-        return super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
+        trainer = super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
+        skip_empty_hooks(trainer.callbacks)  # type: ignore[attr-defined]
+        return trainer
 
     def _callbacks(self, built: Namespace) -> list[Callback]:
         """Returns the user's callbacks, then the defaults that the user has neither replaced nor switched off."""

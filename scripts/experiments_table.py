@@ -36,8 +36,8 @@ SOURCE = {
 NEEDS_GPU = {"cifar10_resnet18": "not measured (needs a GPU)"}
 """Experiments that are meant for a GPU; until somebody runs them on one, there is no figure."""
 
-SHORT = {"cifar10_resnet18_short": "`cifar10_resnet18`, cut short for a CPU to show that it learns: {command}"}
-"""Runs that are no experiment of their own, with the words that say what they are."""
+SHORT = ("cifar10_resnet18_short",)
+"""Runs that are no experiment of their own: one that needs a GPU, cut short for a CPU to show that it learns."""
 
 
 def collect(runs: Path) -> dict[str, list[dict[str, Any]]]:
@@ -88,7 +88,7 @@ def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[s
     reference = SOURCE.get(name, "") if baseline is None else f"{baseline:,.{digits}f} RMSE (linear regression)"
     seconds = statistics.median(run["training_seconds"] for run in runs)
     return [
-        SHORT[name].format(command=f"`{runs[0]['command']}`") if name in SHORT else f"`{name}`",
+        f"`{name}`",
         reference,
         f"**{result}**",
         f"{len(runs)} ({', '.join(str(run['seed']) for run in runs)})",
@@ -124,6 +124,8 @@ def main() -> None:
     ]
     rows = [row(name, runs, known["linear_rmse"].get(name)) for name, runs in known["runs"].items()]
     replace_between(DOCUMENT, "experiments", markdown_table(header, rows))
+    commands = [run["command"] for name in SHORT for run in known["runs"][name]]
+    replace_between(DOCUMENT, "short", "\n".join(["```bash", *commands, "```"]))
 
 
 if __name__ == "__main__":

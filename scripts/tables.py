@@ -19,4 +19,4 @@ def replace_between(path: Path, name: str, text: str) -> None:
     if content.count(start) != 1 or content.count(end) != 1 or content.index(start) > content.index(end):
         raise ValueError(f"{path}: needs one pair of lines {start} and {end}")
     before, rest = content.split(start)
-    path.write_text(f"{before}{start}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+    path.write_text(f"{before}{start}\n\n{text}\n\n{end}{rest.split(end)[1]}", encoding="utf-8")

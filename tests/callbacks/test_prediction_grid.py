@@ -51,7 +51,7 @@ def test_pictures_carry_their_predicted_names_and_wrong_ones_are_red(trained):
         assert np.array_equal(image.get_array(), trained[1].test_set.inputs[sample, 0])
     assert {colour for _, colour, _ in shown} == {"black", "tab:red"}
     wrong = int((predicted != targets).sum())
-    assert figure.get_suptitle() == f"{wrong} of 359 test pictures wrong"
+    assert figure.get_suptitle() == f"predicted classes; {wrong} of 359 test pictures wrong"
 
 
 def test_mistakes_are_the_wrong_ones_that_the_model_was_surest_of(trained):
@@ -68,7 +68,7 @@ def test_a_perfect_model_has_no_mistakes_to_show(trained, show, pictures):
     outputs = {"logits": F.one_hot(targets, 10) * 9.0, "target": targets, "index": torch.arange(359)}
     figure = PredictionGrid(count=25, show=show).draw(trainer, NAMES, outputs)
     assert len(cells(figure)) == pictures
-    assert figure.get_suptitle() == "0 of 359 test pictures wrong"
+    assert figure.get_suptitle() == "predicted classes; 0 of 359 test pictures wrong"
 
 
 def test_a_picture_of_an_unknown_class_is_named_so(trained):

@@ -13,7 +13,7 @@ BARE = ["--data=DigitsDataModule", "--model=SoftmaxRegression"]
 
 
 def optimizer_of(cli):
-    return cli.model.configure_optimizers()
+    return cli.trainer.optimizers[0]
 
 
 def test_classes_go_by_their_short_names():

@@ -1,0 +1,47 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from scripts.experiments_table import collect, row
+from scripts.tables import markdown_table, replace_between
+
+
+def test_a_table_has_a_line_for_each_row():
+    assert markdown_table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | ---: |\n| 1 | 2 |"
+
+
+def test_only_what_stands_between_the_marks_is_replaced():
+    path = Path("page.md")
+    path.write_text("before\n<!-- x -->\nold\n<!-- /x -->\nafter\n")
+    for text in ("new", "newer"):
+        replace_between(path, "x", text)
+    assert path.read_text() == "before\n<!-- x -->\n\nnewer\n\n<!-- /x -->\nafter\n"
+
+
+@pytest.mark.parametrize("content", ["", "<!-- x -->", "<!-- /x --><!-- x -->", "<!-- x --><!-- x --><!-- /x -->"])
+def test_a_page_without_one_pair_of_marks_is_refused(content):
+    Path("page.md").write_text(content)
+    with pytest.raises(ValueError, match=r"page\.md"):
+        replace_between(Path("page.md"), "x", "new")
+
+
+def write_run(version, command, seed, accuracy):
+    folder = Path(f"runs/mnist_mlp/version_{version}")
+    folder.mkdir(parents=True)
+    run = {"command": command, "seed": seed, "epochs": 15, "training_seconds": 9.0, "date": "2026-01-02"}
+    (folder / "run.json").write_text(json.dumps(run | {"hardware": "a machine", "precision": "32-true"}))
+    (folder / "metrics.json").write_text(json.dumps({"val/acc": 0.5, "test/acc": accuracy, "test/acc/7": 0.1}))
+
+
+def test_runs_with_other_options_do_not_count_and_the_newest_of_a_seed_does():
+    printed = "litzoo fit --config configs/mnist_mlp.yaml --seed_everything"
+    write_run(0, f"{printed} 0", 0, 0.1)
+    write_run(2, f"{printed} 0", 0, 0.98)
+    write_run(10, f"{printed} 1 --trainer.precision bf16-mixed", 1, 0.96)
+    write_run(11, f"{printed} 2 --model.dropout 0.9", 2, 0.2)
+    write_run(12, "litzoo fit --config configs/mnist_mlp.yaml", 0, 0.3)
+    runs = collect(Path("runs"))["mnist_mlp"]
+    assert [(run["seed"], run["metrics"]) for run in runs] == [(0, {"test/acc": 0.98}), (1, {"test/acc": 0.96})]
+    cells = row("mnist_mlp", runs, None)
+    assert cells[2:4] == ["**97.00 ± 1.41 %**", "2 (0, 1)"]  # the sample standard deviation of 98 and 96
