@@ -19,8 +19,12 @@ def messages(caplog):
     """What Lightning's logger says, each message once: it may or may not hand them on to the root logger."""
     logger = logging.getLogger("lightning.pytorch")
     logger.addHandler(caplog.handler)
-    said = (record.getMessage() for record in caplog.records)
-    yield lambda: list(dict.fromkeys(message for message in said if "options are used" in message))
+
+    def said():
+        every = [record.getMessage() for record in caplog.records]
+        return [message for message in dict.fromkeys(every) if "options are used" in message]
+
+    yield said
     logger.removeHandler(caplog.handler)
 
 
