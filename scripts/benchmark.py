@@ -85,18 +85,19 @@ def table(result: dict) -> str:
     rows = []
     for name, ways in result["samples_per_second"].items():
         median = {way: statistics.median(values) for way, values in ways.items()}
-        limit, per_sample = median["limit"], median["per_sample"]
+        shares = [ours / limit for ours, limit in zip(ways["litzoo"], ways["limit"], strict=True)]
+        per_sample = median["per_sample"]
         rows.append(
             [
                 name,
                 *(f"{median[way]:,.0f}" for way in WAYS),
-                f"{median['litzoo'] / limit:.2f}",
+                f"{statistics.median(shares):.2f} ({min(shares):.2f} to {max(shares):.2f})",
                 f"{median['litzoo'] / per_sample:.1f} ×",
                 f"{median['litzoo'] / median['per_sample_lightning']:.1f} ×",
             ]
         )
     header = ["training samples per second", "limit", "`litzoo fit`", "per-sample", "per-sample in Lightning"]
-    header += ["of the limit", "vs per-sample", "vs per-sample in Lightning"]
+    header += ["of the limit, pair by pair (range)", "vs per-sample", "vs per-sample in Lightning"]
     help_time, import_time = (statistics.median(values) for values in result["start_up_seconds"].values())
     return (
         f"{result['hardware']}, torch {result['torch']}, {result['threads']} threads, {result['date']}; medians of "
