@@ -1,36 +1,58 @@
-"""What is trained on: data sets, splits, augmentation."""
+"""What is trained on: data sets, splits, label corruption, samplers, augmentation."""
 
-from datamodules.augment import RandomAffine, RandomFlip, RandomShift
 from datamodules.base import BaseDataModule
-from datamodules.batch import UNKNOWN, Batch
+from datamodules.batch import UNKNOWN, Batch, SemiSupervisedBatch, UnlabeledBatch
 from datamodules.cifar10 import CIFAR10DataModule
+from datamodules.class_split import ClassRequest
+from datamodules.classified import ClassifiedDataModule
 from datamodules.csv_regression import CSVRegressionDataModule
-from datamodules.dataset import InMemoryDataset
+from datamodules.dataset import IndexedDataset, Rows
 from datamodules.diabetes import DiabetesDataModule
 from datamodules.digits import DigitsDataModule
+from datamodules.epoch_batches import BalancedBatches, EpochBatches, WeightedBatches
 from datamodules.fashion_mnist import FashionMNISTDataModule
 from datamodules.image import ImageDataModule
+from datamodules.imbalance import ClassCounts, Imbalance, LongTailed, StepImbalance
+from datamodules.label_noise import AsymmetricNoise, LabelNoise, MatrixNoise, SymmetricNoise
 from datamodules.mnist import MNISTDataModule
-from datamodules.sampler import EpochShuffle
+from datamodules.random_appearance import RandomErase, RandomTone
+from datamodules.random_geometry import RandomAffine, RandomFlip, RandomShift
 from datamodules.splits import Split
 from datamodules.table import TableDataModule
 
 __all__ = [
     "UNKNOWN",
+    "AsymmetricNoise",
+    "BalancedBatches",
     "BaseDataModule",
     "Batch",
     "CIFAR10DataModule",
     "CSVRegressionDataModule",
+    "ClassCounts",
+    "ClassRequest",
+    "ClassifiedDataModule",
     "DiabetesDataModule",
     "DigitsDataModule",
-    "EpochShuffle",
+    "EpochBatches",
     "FashionMNISTDataModule",
     "ImageDataModule",
-    "InMemoryDataset",
+    "Imbalance",
+    "IndexedDataset",
+    "LabelNoise",
+    "LongTailed",
     "MNISTDataModule",
+    "MatrixNoise",
     "RandomAffine",
+    "RandomErase",
     "RandomFlip",
     "RandomShift",
+    "RandomTone",
+    "Rows",
+    "SemiSupervisedBatch",
     "Split",
+    "StepImbalance",
+    "SymmetricNoise",
     "TableDataModule",
+    "UnlabeledBatch",
+    "WeightedBatches",
 ]

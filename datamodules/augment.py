@@ -4,87 +4,31 @@ torchvision's transforms draw once per call, so that a whole batch would get one
 batch, on its device, on uint8 as well as float pictures, and fill with black what moves in from outside.
 """
 
-import math
 from collections.abc import Callable
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torchvision.transforms.v2 import Compose
+
+from datamodules.random_appearance import RandomErase, RandomTone
+from datamodules.random_geometry import RandomAffine, RandomFlip, RandomShift
 
 Augmentation = Callable[[Tensor], Tensor]
 
 
-class RandomShift:
-    """Moves every picture by up to `pixels` in each direction (the same as padding and cropping at random).
-
-    Args:
-        pixels: The furthest shift, in pixels.
-    """
-
-    def __init__(self, pixels: int) -> None:
-        self.pixels = pixels
-
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """Returns pictures of the same shape `[B, C, H, W]` and type."""
-        batch, _, height, width = pictures.shape
-        device, reach = pictures.device, 2 * self.pixels + 1
-        padded = F.pad(pictures, [self.pixels] * 4)
-        rows = torch.randint(reach, (batch, 1), device=device) + torch.arange(height, device=device)
-        columns = torch.randint(reach, (batch, 1), device=device) + torch.arange(width, device=device)
-        sample = torch.arange(batch, device=device)[:, None, None]
-        # Indexing around the channels puts them last, which is the layout that convolutions like best.
-        return padded[sample, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-class RandomFlip:
-    """Mirrors every second picture, left to right."""
-
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """Returns pictures of the same shape `[B, C, H, W]` and type."""
-        mirrored = torch.rand(len(pictures), device=pictures.device) < 0.5
-        return torch.where(mirrored[:, None, None, None], pictures.flip(3), pictures)
-
-
-class RandomAffine:
-    """Rotates, shifts and scales every picture by its own random amounts, in one bilinear resampling.
-
-    Args:
-        degrees: The largest rotation to either side.
-        shift: The largest shift to either side, as a share of the picture's size.
-        scale: The largest change of size, as a share: 0.1 draws a factor from 0.9 to 1.1.
-    """
-
-    def __init__(self, degrees: float, shift: float, scale: float) -> None:
-        self.degrees, self.shift, self.scale = degrees, shift, scale
-
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """Returns pictures of the same shape `[B, C, H, W]`, float32."""
-        batch, _, height, width = pictures.shape
-
-        def draw(largest: float) -> Tensor:
-            return (torch.rand(batch, device=pictures.device) * 2 - 1) * largest
-
-        angle, zoom = draw(math.radians(self.degrees)), 1 + draw(self.scale)
-        cos, sin = angle.cos() / zoom, angle.sin() / zoom
-        # Grid coordinates run from -1 to 1 on both axes; the aspect ratio keeps a rotation a rotation.
-        x_row = torch.stack([cos, -sin * height / width, 2 * draw(self.shift)], dim=1)
-        y_row = torch.stack([sin * width / height, cos, 2 * draw(self.shift)], dim=1)
-        grid = F.affine_grid(torch.stack([x_row, y_row], dim=1), list(pictures.shape), align_corners=False)
-        return F.grid_sample(pictures.float(), grid, align_corners=False)
-
-
-def _crop_flip(side: int) -> Augmentation:
-    shift, flip = RandomShift(max(1, side // 8)), RandomFlip()
-    return lambda pictures: flip(shift(pictures))
+def _strong() -> list[Augmentation]:
+    return [RandomAffine(degrees=30, shift=0.125, scale=0.2), RandomTone(0.2, 0.5), RandomErase(0.5)]
 
 
 AUGMENTATIONS: dict[str, Callable[[int], Augmentation]] = {
     "none": lambda side: lambda pictures: pictures,
     "shift": lambda side: RandomShift(max(1, side // 14)),
-    "crop_flip": _crop_flip,
+    "crop_flip": lambda side: Compose([RandomShift(max(1, side // 8)), RandomFlip()]),
     "affine": lambda side: RandomAffine(degrees=10, shift=2 / 28, scale=0.1),
+    "strong": lambda side: Compose(_strong()),
+    "strong_flip": lambda side: Compose([RandomFlip(), *_strong()]),
 }
 """What `augment` may name in a config: name -> a function of the picture's side in pixels -> the augmentation.
 
-`shift` moves 28-pixel digits by up to 2 pixels; `crop_flip` is CIFAR's usual recipe, 4 pixels at a side of 32.
+`shift` moves 28-pixel digits by up to 2 pixels; `crop_flip` is CIFAR's usual recipe, 4 pixels at a side of 32; `strong`
+is for the second view of unlabeled pictures, `strong_flip` where a mirrored picture is of the same class.
 """

@@ -1,20 +1,19 @@
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.batch import Batch
-from datamodules.dataset import InMemoryDataset, identity
-from datamodules.sampler import EpochShuffle
-from datamodules.splits import Split, fingerprint, split_train_val
-
-HOLD_OUT_SEED = int(np.iinfo(np.uint32).max)  # far from every seed that users ask for
+from datamodules.class_split import shown
+from datamodules.dataset import IndexedDataset, identity
+from datamodules.epoch_batches import EpochBatches
+from datamodules.splits import Split, fingerprint
 
 
 class BaseDataModule(LightningDataModule, ABC):
@@ -35,7 +34,12 @@ class BaseDataModule(LightningDataModule, ABC):
 
     Raises:
         ValueError: If a size is impossible.
+
+    Attributes:
+        split_by: Names of the options that decide what is in which part.
     """
+
+    split_by: ClassVar[tuple[str, ...]] = ("val_size", "train_size", "seed")
 
     def __init__(
         self,
@@ -68,9 +72,14 @@ class BaseDataModule(LightningDataModule, ABC):
         self.num_workers = num_workers
         self.seed = seed
         self.split: Split | None = None
-        self.train_set: InMemoryDataset | None = None
-        self.val_set: InMemoryDataset | None = None
-        self.test_set: InMemoryDataset | None = None
+        self.targets: Tensor | None = None  # of the full training set, as the model is given them
+        self.train_set: IndexedDataset | None = None
+        self.val_set: IndexedDataset | None = None
+        self.test_set: IndexedDataset | None = None
+
+    @abstractmethod
+    def find_split(self) -> None:
+        """Draws `split`, and sets `targets`, unless that is done; reads no more than it takes."""
 
     @abstractmethod
     def setup(self, stage: str) -> None:
@@ -81,38 +90,60 @@ class BaseDataModule(LightningDataModule, ABC):
         """Whether there is a validation set."""
         return self.val_size != 0
 
+    def fingerprint(self) -> str:
+        """Returns a hash of the split and its targets: the same wherever and whenever the same is trained on."""
+        assert self.targets is not None
+        parts = self.parts()
+        return fingerprint(**parts, **{f"{name}_targets": self.targets[part] for name, part in parts.items()})
+
+    def split_options(self) -> dict[str, str]:
+        """Returns what was asked of the split, option -> its value in words."""
+        return {name: shown(getattr(self, name)) for name in self.split_by}
+
     def state_dict(self) -> dict[str, Any]:
-        """Returns what a checkpoint keeps of the data: the fingerprint of the split."""
-        return {} if self.split is None else {"fingerprint": fingerprint(*self.split)}
+        """Returns what a checkpoint keeps of the data: the split's fingerprint, and what was asked of it."""
+        return {} if self.split is None else {"fingerprint": self.fingerprint(), "options": self.split_options()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuses a checkpoint that was trained on another split, where this one is known.
+        """Refuses a checkpoint that was trained on another split.
 
         Raises:
-            ValueError: If the fingerprints differ.
+            ValueError: If the fingerprints differ; the message names the options that do.
         """
-        saved = state_dict.get("fingerprint")
-        if self.split is not None and saved not in (None, fingerprint(*self.split)):
-            raise ValueError(
-                f"the checkpoint was trained on another split of the data ({saved}, here {fingerprint(*self.split)}): "
-                "repeat the data options that it was trained with, or use the config.yaml beside it"
-            )
+        if "fingerprint" not in state_dict:
+            return
+        try:
+            self.find_split()
+        except FileNotFoundError as error:
+            rank_zero_warn(f"Not checked whether the checkpoint was trained on this split of the data: {error}")
+            return
+        if state_dict["fingerprint"] == self.fingerprint():
+            return
+        before, now = state_dict["options"], self.split_options()
+        changed = [
+            f"data.{name} was {before.get(name)}, is {now[name]}" for name in now if now[name] != before.get(name)
+        ]
+        raise ValueError(
+            f"the checkpoint was trained on another split of the data (fingerprint {state_dict['fingerprint']}, here "
+            f"{self.fingerprint()}): {'; '.join(changed) or 'no option, but the files have changed'}. Repeat the data "
+            "options that it was trained with, or use the config.yaml beside it"
+        )
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> Any:
         """Serves the training set, in an order that is a function of the seed and the epoch alone.
 
         Raises:
-            ValueError: If `drop_last` would leave no batch.
+            ValueError: If there are fewer samples than processes, or `drop_last` would leave no batch.
         """
         assert self.train_set is not None
-        if self.drop_last and len(self.train_set) < self.batch_size:
-            raise ValueError(
-                f"data.drop_last leaves out all {len(self.train_set)} training samples, fewer than data.batch_size "
-                f"{self.batch_size}: set data.drop_last false or lower data.batch_size"
-            )
-        return self._loader(
-            self.train_set, self.batch_size, sampler=EpochShuffle(self.train_set), drop_last=self.drop_last
-        )
+        if getattr(self.trainer, "overfit_batches", 0):
+            return self._loader(self.train_set, self.batch_size)  # in order: the same few batches every epoch
+        return self._loader(self.train_set, None, sampler=self.train_batches())
+
+    def train_batches(self) -> EpochBatches:
+        """Returns which samples make which batch."""
+        assert self.train_set is not None
+        return EpochBatches(len(self.train_set), self.batch_size, self.drop_last, **self._processes())
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Serves the validation set, or nothing where its size is 0."""
@@ -137,11 +168,21 @@ class BaseDataModule(LightningDataModule, ABC):
         assert self.split is not None
         return {
             "seed": self.seed,
-            "sizes": {name: len(indices) for name, indices in self.split._asdict().items()},
-            "fingerprint": fingerprint(*self.split),
+            "sizes": {name: len(indices) for name, indices in self.parts().items()},
+            "fingerprint": self.fingerprint(),
         }
 
-    def _loader(self, dataset: InMemoryDataset, batch_size: int, **options: Any) -> DataLoader[Batch]:
+    def parts(self) -> dict[str, Tensor]:
+        """Returns the parts of the split, name -> positions; without an unlabeled one where there is none."""
+        assert self.split is not None
+        return {name: part for name, part in self.split._asdict().items() if name != "unlabeled" or len(part)}
+
+    def _processes(self) -> dict[str, Any]:
+        if self.trainer is None:
+            return {}
+        return {"num_replicas": self.trainer.world_size, "rank": self.trainer.global_rank}
+
+    def _loader(self, dataset: IndexedDataset, batch_size: int | None, **options: Any) -> DataLoader[Batch]:
         return DataLoader(
             dataset,
             batch_size=batch_size,
@@ -153,17 +194,3 @@ class BaseDataModule(LightningDataModule, ABC):
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             **options,
         )
-
-
-def hold_out(targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """Sets a test set aside where a data set has no official one: `(training, test)` positions.
-
-    The draw is always the same, whatever seed the user asks for: a test sample must never be trained on by another run.
-
-    Raises:
-        ValueError: If the share is less than one sample.
-    """
-    if len(targets) * share < 1:
-        raise ValueError(f"{len(targets)} samples are too few to set a share of {share} aside for testing")
-    split = split_train_val(targets, train_size=None, val_size=share, seed=HOLD_OUT_SEED)
-    return split.train, split.val

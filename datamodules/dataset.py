@@ -1,5 +1,7 @@
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Protocol, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -9,38 +11,65 @@ from datamodules.batch import Batch
 T = TypeVar("T")
 
 
-class InMemoryDataset(Dataset[Batch]):
-    """Chosen rows of tensors in memory; a whole batch costs one index operation instead of one call per sample.
+class Rows(Protocol):
+    """What a data set picks its rows from: a tensor, or something that reads them from files when asked."""
+
+    def __len__(self) -> int:
+        """Returns how many rows there are."""
+        ...
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        """Returns one row for a scalar index, and rows `[n, ...]` for an index `[n]`."""
+        ...
+
+    def index_select(self, dim: int, index: Tensor, /) -> Tensor:
+        """Returns rows `[n, ...]`; `dim` is 0."""
+        ...
+
+
+class IndexedDataset(Dataset[Batch]):
+    """Chosen rows of a data set; a whole batch costs one index operation instead of one call per sample.
 
     Args:
-        inputs: All inputs `[N, ...]`, of any dtype. They are shared, not copied.
-        targets: All targets `[N]`.
+        inputs: All inputs, `N` rows of any shape and type. They are shared, not copied.
+        targets: All targets `[N]`; `None` for samples without labels.
         indices: Which rows belong to this part, int64 `[n]`; all of them when left out.
+        clean_targets: The true targets `[N]`, where `targets` are corrupted or absent.
     """
 
-    def __init__(self, inputs: Tensor, targets: Tensor, indices: Tensor | None = None) -> None:
+    def __init__(
+        self, inputs: Rows, targets: Tensor | None, indices: Tensor | None = None, clean_targets: Tensor | None = None
+    ) -> None:
         self.inputs = inputs
-        self.targets = targets
-        self.indices = torch.arange(len(targets)) if indices is None else indices
+        self.indices = torch.arange(len(inputs)) if indices is None else indices
+        columns = {"input": inputs, "target": targets, "clean_target": clean_targets}
+        self.columns = {name: rows for name, rows in columns.items() if rows is not None}
+
+    @property
+    def targets(self) -> Tensor:
+        """All targets `[N]`, as the model is given them."""
+        return cast(Tensor, self.columns["target"])
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, position: int) -> Batch:
+    def __getitem__(self, position: int | np.ndarray) -> Batch:
+        """Returns one sample, or for an array of positions a whole batch."""
+        if isinstance(position, np.ndarray):
+            return self._rows(self.indices.index_select(0, torch.from_numpy(position)))
         index = self.indices[position]
-        return {"input": self.inputs[index], "target": self.targets[index], "index": index}
+        return cast(Batch, {"index": index, **{name: rows[index] for name, rows in self.columns.items()}})
 
-    def __getitems__(self, positions: list[int]) -> Batch:
+    def __getitems__(self, positions: Sequence[int]) -> Batch:
         """Returns the whole batch at once; `torch.utils.data.DataLoader` calls this when it exists."""
+        return self._rows(self.indices.index_select(0, torch.tensor(positions)))
+
+    def _rows(self, index: Tensor) -> Batch:
         # `index_select` copies whole rows: five to ten times as fast as `inputs[index]`.
-        index = self.indices.index_select(0, torch.tensor(positions))
-        return {
-            "input": self.inputs.index_select(0, index),
-            "target": self.targets.index_select(0, index),
-            "index": index,
-        }
+        rows = {name: rows.index_select(0, index) for name, rows in self.columns.items()}
+        return cast(Batch, {"index": index, **rows})
 
 
 def identity(batch: T) -> T:
-    """Collates nothing: `InMemoryDataset` already serves whole batches."""
+    """Collates nothing: `IndexedDataset` already serves whole batches."""
     return batch

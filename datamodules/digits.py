@@ -5,8 +5,9 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from datamodules.base import hold_out
 from datamodules.image import ImageDataModule
+from datamodules.mnist import MNISTDataModule
+from datamodules.splits import hold_out
 
 
 class DigitsDataModule(ImageDataModule):
@@ -21,6 +22,7 @@ class DigitsDataModule(ImageDataModule):
 
     input_shape = (1, 28, 28)
     class_names = tuple("0123456789")
+    lookalikes = MNISTDataModule.lookalikes
     mean = (0.3061,)
     std = (0.3250,)
 

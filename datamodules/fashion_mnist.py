@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import torchvision
 
 from datamodules.mnist import MNISTDataModule
@@ -12,5 +14,13 @@ class FashionMNISTDataModule(MNISTDataModule):
 
     dataset = torchvision.datasets.FashionMNIST
     class_names = tuple(torchvision.datasets.FashionMNIST.classes)
+    lookalikes: ClassVar = {
+        "T-shirt/top": "Shirt",
+        "Shirt": "T-shirt/top",
+        "Pullover": "Coat",
+        "Coat": "Pullover",
+        "Sandal": "Sneaker",
+        "Ankle boot": "Sneaker",
+    }  # ours: the pairs that classifiers confuse most
     mean = (0.2860,)
     std = (0.3530,)

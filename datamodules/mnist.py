@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import torchvision
 from torch import Tensor
@@ -19,6 +20,7 @@ class MNISTDataModule(ImageDataModule):
     dataset = torchvision.datasets.MNIST
     input_shape = (1, 28, 28)
     class_names = tuple("0123456789")
+    lookalikes: ClassVar = {"2": "7", "3": "8", "5": "6", "6": "5", "7": "1"}  # Ma et al. 2018
     mean = (0.1307,)
     std = (0.3081,)
 
@@ -35,15 +37,28 @@ class MNISTDataModule(ImageDataModule):
         raw = self.root / self.dataset.__name__ / "raw"
         part = "train" if train else "t10k"
         pictures = self._read_file(read_image_file, raw / f"{part}-images-idx3-ubyte")
-        labels = self._read_file(read_label_file, raw / f"{part}-labels-idx1-ubyte")
+        labels = self._labels(raw, part)
         if len(pictures) != len(labels) or pictures.shape[1:] != self.input_shape[1:]:
             raise ValueError(
                 f"{raw}: {part} has {len(pictures)} pictures of {tuple(pictures.shape[1:])} and {len(labels)} labels; "
                 f"expected as many of each, at {self.input_shape[1:]}"
             )
-        if len(labels) and not 0 <= labels.min() <= labels.max() < self.num_classes:
-            raise ValueError(f"{raw}/{part}-labels-idx1-ubyte: labels outside 0 to {self.num_classes - 1}")
         return pictures[:, None], labels
+
+    def read_labels(self) -> Tensor:
+        """Returns the labels of the training set alone, without opening the pictures.
+
+        Raises:
+            ValueError: As `read`.
+        """
+        return self._labels(self.root / self.dataset.__name__ / "raw", "train")
+
+    def _labels(self, raw: Path, part: str) -> Tensor:
+        path = raw / f"{part}-labels-idx1-ubyte"
+        labels, classes = self._read_file(read_label_file, path), len(self.file_class_names)
+        if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+            raise ValueError(f"{path}: labels outside 0 to {classes - 1}")
+        return labels
 
     @staticmethod
     def _read_file(reader: Callable[[str], Tensor], path: Path) -> Tensor:

@@ -11,12 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+HOLD_OUT_SEED = int(np.iinfo(np.uint32).max)  # far from every seed that users ask for
+NOBODY = torch.empty(0, dtype=torch.int64)
+
 
 class Split(NamedTuple):
-    """Disjoint, sorted positions in the full training set, int64 `[n]` each."""
+    """Disjoint, sorted positions in the full training set, int64 `[n]` each.
+
+    Attributes:
+        train: What is trained on with labels.
+        val: What is validated on.
+        unlabeled: What is trained on without labels.
+    """
 
     train: Tensor
     val: Tensor
+    unlabeled: Tensor = NOBODY
 
 
 def split_train_val(targets: Tensor, train_size: int | float | None, val_size: int | float, seed: int) -> Split:
@@ -44,6 +54,20 @@ def split_train_val(targets: Tensor, train_size: int | float | None, val_size: i
         )
     train = rest if train_size is None else _draw(values, rest, wanted, seed, part=1)
     return Split(torch.from_numpy(train), torch.from_numpy(val))
+
+
+def hold_out(targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Sets a test set aside where a data set has no official one: `(training, test)` positions.
+
+    The draw is always the same, whatever seed the user asks for: a test sample must never be trained on by another run.
+
+    Raises:
+        ValueError: If the share is less than one sample.
+    """
+    if len(targets) * share < 1:
+        raise ValueError(f"{len(targets)} samples are too few to set a share of {share} aside for testing")
+    split = split_train_val(targets, train_size=None, val_size=share, seed=HOLD_OUT_SEED)
+    return split.train, split.val
 
 
 def count_of(name: str, size: int | float, available: int) -> int:
@@ -80,23 +104,58 @@ def shares(class_counts: np.ndarray, size: int) -> np.ndarray:
     return whole
 
 
-def fingerprint(*parts: Tensor) -> str:
-    """Returns a short hash of index tensors, equal on every platform: two runs with the same one saw the same data."""
+def rounded_shares(exact: np.ndarray, total: int) -> np.ndarray:
+    """Rounds parts that add up to about `total` to whole numbers that do, each within one (largest remainders).
+
+    Parts that differ by less than a billionth count as equal, and the first of them is rounded up: the last digit of
+    a float differs between machines.
+
+    Example:
+        >>> rounded_shares(np.array([3.5, 2.1, 1.4]), 7)
+        array([4, 2, 1])
+    """
+    whole = np.floor(exact + 1e-9)
+    largest = np.argsort(-np.round(exact - whole, 9), kind="stable")[: total - int(whole.sum())]
+    whole[largest] += 1
+    return whole.astype(np.int64)
+
+
+def class_orders(targets: np.ndarray, pool: np.ndarray, seed: int, part: int) -> dict[int, np.ndarray]:
+    """Shuffles the positions of each class in `pool`: a draw of n takes the first n, and a larger one contains it.
+
+    Args:
+        targets: Classes of the full training set, int64 `[N]`.
+        pool: The positions to order.
+        seed: Of the shuffles.
+        part: Keeps the draws of one seed apart.
+    """
+    random = np.random.RandomState([seed, part])
+    labels = targets[pool]
+    return {int(label): random.permutation(pool[labels == label]) for label in np.unique(labels)}
+
+
+def fingerprint(**parts: Tensor) -> str:
+    """Returns a short hash of named tensors, equal on every platform: two runs with the same one saw the same data.
+
+    Args:
+        **parts: Positions or classes (int64), or values (float32), `[n]` each.
+    """
     digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part.numpy().astype("<i8").tobytes())
+    for name, part in parts.items():
+        digest.update(name.encode() + len(part).to_bytes(8, "little"))
+        digest.update(part.numpy().astype("<f4" if part.is_floating_point() else "<i8").tobytes())
     return digest.hexdigest()[:16]
 
 
 def _draw(targets: np.ndarray, pool: np.ndarray, size: int, seed: int, part: int) -> np.ndarray:
-    """Draws `size` positions from `pool`, sorted; `part` keeps the draws of one seed apart."""
-    random = np.random.RandomState([seed, part])
+    """Draws `size` positions from `pool`, sorted."""
     if not np.issubdtype(targets.dtype, np.integer):
-        return np.sort(random.permutation(pool)[:size])
-    classes, counts = np.unique(targets[pool], return_counts=True)
-    chosen = [
-        random.permutation(pool[targets[pool] == label])[:count]
-        for label, count in zip(classes, shares(counts, size), strict=True)
-    ]
-    return np.sort(np.concatenate(chosen)) if chosen else pool[:0]
+        return np.sort(np.random.RandomState([seed, part]).permutation(pool)[:size])
+    orders = class_orders(targets, pool, seed, part)
+    counts = shares(np.array([len(order) for order in orders.values()]), size)
+    return first_of_each(list(orders.values()), counts)
+
+
+def first_of_each(orders: list[np.ndarray], counts: np.ndarray) -> np.ndarray:
+    """Returns the first so many positions of each class, sorted."""
+    return np.sort(np.concatenate([NOBODY.numpy(), *(order[:n] for order, n in zip(orders, counts, strict=True))]))

@@ -9,9 +9,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
 
-from datamodules.base import BaseDataModule, hold_out
-from datamodules.dataset import InMemoryDataset
-from datamodules.splits import split_train_val
+from datamodules.base import BaseDataModule
+from datamodules.dataset import IndexedDataset
+from datamodules.splits import hold_out, split_train_val
 
 HELD_OUT = 0.2
 
@@ -37,6 +37,10 @@ class TableDataModule(BaseDataModule):
     def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns numbers `[N, A]` (missing ones NaN), words `[N, B]` (missing ones empty) and targets `[N]`."""
 
+    def find_split(self) -> None:
+        """Does all that `setup` does."""
+        self.setup("fit")
+
     def setup(self, stage: str) -> None:
         """Reads, splits and prepares everything at once: the test rows need the training rows' statistics."""
         if self.split is not None:
@@ -55,10 +59,10 @@ class TableDataModule(BaseDataModule):
         table = np.concatenate([numbers.astype(object), words.astype(object)], axis=1)
         columns.fit(table[fitted])
         self._inputs = torch.from_numpy(np.asarray(columns.transform(table), dtype=np.float32))
-        self.split = chosen
-        self.train_set = InMemoryDataset(self._inputs[training], targets[training], chosen.train)
-        self.val_set = InMemoryDataset(self._inputs[training], targets[training], chosen.val)
-        self.test_set = InMemoryDataset(self._inputs[test], targets[test])
+        self.split, self.targets = chosen, targets[training]
+        self.train_set = IndexedDataset(self._inputs[training], self.targets, chosen.train)
+        self.val_set = IndexedDataset(self._inputs[training], self.targets, chosen.val)
+        self.test_set = IndexedDataset(self._inputs[test], targets[test])
 
     @property
     def input_shape(self) -> tuple[int]:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from datamodules import DiabetesDataModule, DigitsDataModule, MNISTDataModule
-from datamodules.base import hold_out
+from datamodules.splits import hold_out
 from tests.datamodules.recording import record
 
 EMBEDDED = pytest.mark.parametrize("datamodule", [DigitsDataModule, DiabetesDataModule])

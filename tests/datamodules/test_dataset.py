@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from datamodules.dataset import InMemoryDataset, identity
+from datamodules.dataset import IndexedDataset, identity
 
 PICTURES = torch.randint(0, 256, (30, 2, 4, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 TARGETS = torch.arange(30) % 7
@@ -11,7 +11,7 @@ ROWS = torch.tensor([28, 3, 17, 0, 9, 11, 29])
 
 @pytest.mark.parametrize("indices", [None, ROWS], ids=["all", "chosen"])
 def test_a_batch_holds_what_its_rows_hold(indices):
-    dataset = InMemoryDataset(PICTURES, TARGETS, indices)
+    dataset = IndexedDataset(PICTURES, TARGETS, indices)
     positions = [5, 0, 0, 6]
     batch = dataset.__getitems__(positions)
     for place, position in enumerate(positions):
@@ -23,13 +23,13 @@ def test_a_batch_holds_what_its_rows_hold(indices):
 
 
 def test_dtypes_are_kept():
-    batch = InMemoryDataset(PICTURES, TARGETS.float(), ROWS).__getitems__([1])
+    batch = IndexedDataset(PICTURES, TARGETS.float(), ROWS).__getitems__([1])
     assert [batch[name].dtype for name in ("input", "target", "index")] == [torch.uint8, torch.float32, torch.int64]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_the_ordinary_loader_serves_whole_batches(workers):
-    dataset = InMemoryDataset(PICTURES, TARGETS, ROWS)
+    dataset = IndexedDataset(PICTURES, TARGETS, ROWS)
     batches = list(DataLoader(dataset, batch_size=3, collate_fn=identity, num_workers=workers))
     assert len(dataset) == 7
     assert [len(batch["target"]) for batch in batches] == [3, 3, 1]
@@ -38,7 +38,7 @@ def test_the_ordinary_loader_serves_whole_batches(workers):
 
 
 def test_changing_a_batch_leaves_the_data_alone():
-    dataset = InMemoryDataset(PICTURES.clone(), TARGETS.clone())
+    dataset = IndexedDataset(PICTURES.clone(), TARGETS.clone())
     batch = dataset.__getitems__([0, 1])
     batch["input"].zero_()
     batch["target"].fill_(9)

@@ -23,7 +23,8 @@ def requests(draw):
 def test_parts_are_disjoint_sorted_and_of_exact_size(request_, as_floats):
     targets, train_size, val_size, seed = request_
     targets = targets.float() if as_floats else targets
-    train, val = (part.tolist() for part in split_train_val(targets, train_size, val_size, seed))
+    train, val, unlabeled = (part.tolist() for part in split_train_val(targets, train_size, val_size, seed))
+    assert not unlabeled
     assert (len(train), len(val)) == (train_size, val_size)
     assert not set(train) & set(val)
     for part in (train, val):
@@ -111,7 +112,7 @@ def test_another_seed_gives_another_split_and_training_is_no_copy_of_the_validat
 )
 def test_fractions_of_training_are_fractions_of_what_validation_leaves(train_size, val_size, sizes):
     split = split_train_val(torch.arange(200) % 10, train_size, val_size, seed=0)
-    assert tuple(len(part) for part in split) == sizes
+    assert tuple(len(part) for part in split) == (*sizes, 0)
 
 
 @pytest.mark.parametrize(

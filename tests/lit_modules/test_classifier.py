@@ -5,13 +5,13 @@ from sklearn.metrics import accuracy_score, log_loss
 from torch.utils.data import DataLoader
 
 from datamodules import UNKNOWN, DigitsDataModule
-from datamodules.dataset import InMemoryDataset, identity
+from datamodules.dataset import IndexedDataset, identity
 from lit_modules import MLPClassifier, SoftmaxRegression
 from tests.training import cpu_trainer
 
 
 def loader(inputs, targets):
-    return DataLoader(InMemoryDataset(inputs, targets), batch_size=7, collate_fn=identity)
+    return DataLoader(IndexedDataset(inputs, targets), batch_size=7, collate_fn=identity)
 
 
 @pytest.mark.parametrize(("evaluate", "prefix"), [("validate", "val"), ("test", "test")])

@@ -1,0 +1,128 @@
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.imbalance import Imbalance
+from datamodules.splits import Split, class_orders, count_of, first_of_each, shares
+
+Size = int | float | dict[str, int]
+
+
+class ClassRequest(NamedTuple):
+    """What is asked of the training set of a classification data set.
+
+    Attributes:
+        known: Labels of the classes to learn, in the order of their targets; samples of others are left out.
+        names: Of these classes.
+        val_size: Validation samples: a count, or a fraction of the samples of known classes.
+        train_size: Training samples: a count, a fraction of what validation leaves, `{"per_class": n}`, or `None` for
+            all of them.
+        imbalance: How lopsided they are.
+        num_labeled: How many of them have a label, a count or a fraction; `None` for all.
+        balance_labeled: Whether each class has as many labels; else they are in proportion to the classes.
+        seed: Of all draws.
+    """
+
+    known: Sequence[int]
+    names: Sequence[str]
+    val_size: int | float
+    train_size: Size | None
+    imbalance: Imbalance | None
+    num_labeled: int | float | None
+    balance_labeled: bool
+    seed: int
+
+
+def split_classes(labels: Tensor, asked: ClassRequest) -> Split:
+    """Splits in a fixed order: known classes, validation, size and imbalance of the training set, labels.
+
+    Validation comes first and depends on the labels, the known classes, its own size and the seed alone. Each draw
+    takes the first samples of a shuffled class, so that a smaller request is contained in a larger one.
+
+    Args:
+        labels: Labels of the full training set as in the file, int64 `[N]`.
+        asked: What is asked.
+
+    Raises:
+        ValueError: If something is asked that the data cannot give; the message has the numbers that clash.
+    """
+    values, everything = labels.numpy(), np.arange(len(labels))
+    # Ties of rounding go to the smallest label, in whatever order the known classes are listed.
+    by_label = np.argsort(asked.known, kind="stable")
+
+    def orders(pool: np.ndarray, part: int) -> list[np.ndarray]:
+        drawn = class_orders(values, pool, asked.seed, part)
+        return [drawn.get(label, everything[:0]) for label in asked.known]
+
+    def in_proportion(counts: np.ndarray, size: int) -> np.ndarray:
+        divided = np.empty_like(counts)
+        divided[by_label] = shares(counts[by_label], size)
+        return divided
+
+    drawn = orders(everything, part=0)  # unknown classes too: leaving one out does not move the others
+    counts = np.array([len(order) for order in drawn])
+    val = first_of_each(drawn, in_proportion(counts, count_of("val_size", asked.val_size, counts.sum())))
+
+    drawn = orders(np.setdiff1d(everything, val), part=1)
+    counts = np.array([len(order) for order in drawn])
+    wanted = _train_counts(asked, counts, len(val), in_proportion)
+    train, unlabeled = first_of_each(drawn, wanted), everything[:0]
+
+    if asked.num_labeled is not None:
+        drawn = orders(train, part=2)
+        labeled = count_of("num_labeled", asked.num_labeled, len(train))
+        per_class = in_proportion(np.ones_like(wanted) if asked.balance_labeled else wanted, labeled)
+        if (per_class > wanted).any() or not per_class.all():
+            wrong = int(np.argmax((per_class > wanted) | (per_class == 0)))
+            raise ValueError(
+                f"num_labeled: {labeled} labels are {per_class[wrong]} for class {asked.names[wrong]!r}, which has "
+                f"{wanted[wrong]} training samples; each class needs at least one label, and no more than it has: ask "
+                f"for {'fewer' if per_class[wrong] else 'more'} labels, or set balance_labeled "
+                f"{str(not asked.balance_labeled).lower()}"
+            )
+        whole, train = train, first_of_each(drawn, per_class)
+        unlabeled = np.setdiff1d(whole, train)
+    return Split(*map(torch.from_numpy, (train, val, unlabeled)))
+
+
+def _train_counts(
+    asked: ClassRequest, available: np.ndarray, validated: int, in_proportion: Callable[[np.ndarray, int], np.ndarray]
+) -> np.ndarray:
+    """Returns how many training samples each class gets."""
+    size, head, total = asked.train_size, None, None
+    if isinstance(size, dict):
+        if set(size) != {"per_class"}:
+            raise ValueError(f"train_size: {size} is no size; give a count, a fraction, or {{per_class: count}}")
+        head = size["per_class"]
+    elif size is not None:
+        total = count_of("train_size", size, available.sum())
+    if asked.imbalance is not None:
+        wanted = asked.imbalance.counts(available, asked.names, head, total)
+    elif total is not None:
+        wanted = in_proportion(available, total)
+    else:
+        wanted = available if head is None else np.full_like(available, head)
+    requests = {"train_size": size, "imbalance": asked.imbalance, "val_size": asked.val_size}
+    stated = ", ".join(f"{option} {shown(value)}" for option, value in requests.items() if value is not None)
+    if not wanted.any():
+        raise ValueError(
+            f"{stated} leave no training sample of {validated + available.sum()}: ask for less validation or more training"
+        )
+    for name, count, most in zip(asked.names, wanted, available, strict=True):
+        if not 0 < count <= most:
+            raise ValueError(
+                f"{stated}: {count} training samples of class {name!r} asked, which has {most} after validation; each "
+                f"class needs at least one: ask for {'fewer' if count > most else 'more'}, or for less "
+                f"{'validation' if asked.imbalance is None else 'imbalance or validation'}"
+            )
+    return wanted
+
+
+def shown(option: Any) -> str:
+    """Writes an option as in a message: an object with its class and arguments."""
+    if not hasattr(option, "__dict__"):
+        return str(option)
+    return f"{type(option).__name__}({', '.join(f'{name}={value}' for name, value in vars(option).items())})"

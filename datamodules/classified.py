@@ -1,0 +1,237 @@
+from abc import abstractmethod
+from typing import Any, ClassVar, Literal
+
+import torch
+from lightning.pytorch.utilities import CombinedLoader
+from torch import Tensor
+
+from datamodules.base import BaseDataModule
+from datamodules.batch import UNKNOWN
+from datamodules.class_names import position_of
+from datamodules.class_split import ClassRequest, split_classes
+from datamodules.class_weights import class_weights
+from datamodules.dataset import IndexedDataset, Rows
+from datamodules.epoch_batches import BalancedBatches, EpochBatches, WeightedBatches
+from datamodules.imbalance import Imbalance
+from datamodules.label_noise import LabelNoise, corrupt
+
+
+class ClassifiedDataModule(BaseDataModule):
+    """Samples with one class each, and any of the troubles that come with classes.
+
+    What is asked is done in this order, and what does not fit together is refused with the numbers:
+
+    1. `known_classes`: samples of other classes leave the training set; in the test set they stay, as unknown.
+    2. `val_size`: drawn next, it depends on the known classes and the seed alone.
+    3. `train_size` and `imbalance`: what the training set keeps of the rest.
+    4. `num_labeled`: which of these keep their label; the others are the unlabeled pool.
+    5. `label_noise`: which of the labels are wrong.
+
+    Args:
+        train_size: Training samples: a count, a fraction of what validation leaves, `{per_class: n}`, or all of them
+            when left out. With an imbalance it is their sum, or with `per_class` the size of the largest class.
+        known_classes: Names or labels of the classes to learn, in the order of their targets; all when left out. A
+            test sample of another class has the target `UNKNOWN`.
+        imbalance: How lopsided the training set is: `LongTailed`, `StepImbalance` or `ClassCounts`. Without
+            `train_size` it keeps as many samples as the classes can provide.
+        num_labeled: Training samples that have a label: a count, or a fraction; all when left out.
+        balance_labeled: Whether each class has as many labels, within one; else they are in proportion to the classes.
+        unlabeled_batch_size: Samples without label in a training batch. When left out, only labeled ones are served;
+            else each batch is a `SemiSupervisedBatch`, and an epoch ends when the larger part has been seen.
+        label_noise: Wrong labels in the training set: `SymmetricNoise`, `AsymmetricNoise` or `MatrixNoise`.
+        noisy_val: Whether the validation set has the same noise; else its labels are right.
+        sampling: `shuffle` serves every training sample once an epoch; `weighted` each class in proportion to its
+            size times its class weight; `balanced` makes batches with as many samples of every class.
+        class_weighting: How class weights, of `weighted` sampling and of losses that ask for them, follow from the
+            classes' sizes: see `class_weights`.
+        effective_beta: β of the weighting `effective`.
+        **options: See `BaseDataModule`.
+
+    Raises:
+        ValueError: If an option is none of its choices, or two do not go together.
+
+    Attributes:
+        class_names: In the order of the targets; of the class, those of all classes in the files.
+        lookalikes: Which class is easily taken for which, by name, for `AsymmetricNoise`.
+        known: The label in the files of each target.
+    """
+
+    class_names: tuple[str, ...]
+    lookalikes: ClassVar[dict[int | str, int | str]] = {}
+    split_by = (
+        "known_classes",
+        "val_size",
+        "train_size",
+        "imbalance",
+        "num_labeled",
+        "balance_labeled",
+        "label_noise",
+        "noisy_val",
+        "seed",
+    )
+
+    def __init__(
+        self,
+        train_size: int | float | dict[str, int] | None = None,
+        known_classes: list[int | str] | None = None,
+        imbalance: Imbalance | None = None,
+        num_labeled: int | float | None = None,
+        balance_labeled: bool = True,
+        unlabeled_batch_size: int | None = None,
+        label_noise: LabelNoise | None = None,
+        noisy_val: bool = False,
+        sampling: Literal["shuffle", "weighted", "balanced"] = "shuffle",
+        class_weighting: Literal["inverse", "sqrt", "effective", "complement"] = "inverse",
+        effective_beta: float = 0.999,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if unlabeled_batch_size is not None and (num_labeled is None or unlabeled_batch_size < 1):
+            raise ValueError(
+                f"data.unlabeled_batch_size {unlabeled_batch_size} with data.num_labeled {num_labeled}: give at least "
+                "1, and say how many samples are labeled"
+            )
+        if noisy_val and label_noise is None:
+            raise ValueError("data.noisy_val asks for the noise of training, and data.label_noise for none: set both")
+        if sampling not in ("shuffle", "weighted", "balanced"):
+            raise ValueError(f"data.sampling: {sampling!r} is none of shuffle, weighted, balanced")
+        class_weights([1], class_weighting, effective_beta)
+        self.train_size = train_size  # type: ignore[assignment]
+        self.known_classes, self.imbalance = known_classes, imbalance
+        self.num_labeled, self.balance_labeled = num_labeled, balance_labeled
+        self.unlabeled_batch_size = unlabeled_batch_size
+        self.label_noise, self.noisy_val = label_noise, noisy_val
+        self.sampling, self.class_weighting, self.effective_beta = sampling, class_weighting, effective_beta
+        self.file_class_names = self.class_names
+        self.known = list(range(len(self.class_names)))
+        if known_classes is not None:
+            self.known = [position_of("data.known_classes", name, self.class_names) for name in known_classes]
+        if len(set(self.known)) < max(2, len(self.known)):
+            raise ValueError(f"data.known_classes: {known_classes} names a class twice, or less than two of them")
+        self.class_names = tuple(self.file_class_names[label] for label in self.known)
+        self.clean_targets: Tensor | None = None
+        self.unlabeled_set: IndexedDataset | None = None
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are to learn."""
+        return len(self.class_names)
+
+    @abstractmethod
+    def read(self, train: bool) -> tuple[Rows, Tensor]:
+        """Returns all inputs of a part, `N` rows, and their labels, int64 `[N]`."""
+
+    def read_labels(self) -> Tensor:
+        """Returns the labels of the training set alone; worth its own code where that is quicker than `read`."""
+        return self.read(train=True)[1]
+
+    def find_split(self) -> None:
+        """Splits the training set and corrupts its labels, unless that is done."""
+        if self.split is None:
+            self._split(self.read_labels())
+
+    def setup(self, stage: str) -> None:
+        """Reads and splits what `stage` needs; a second call finds everything there and does nothing."""
+        if stage in ("fit", "validate") and self.train_set is None:
+            inputs, labels = self.read(train=True)
+            if self.split is None:
+                self._split(labels)
+            assert self.split is not None
+            noisy, clean = self.label_noise is not None, self.clean_targets
+            self.train_set = IndexedDataset(inputs, self.targets, self.split.train, clean if noisy else None)
+            self.val_set = IndexedDataset(inputs, self.targets, self.split.val, clean if self.noisy_val else None)
+            self.unlabeled_set = IndexedDataset(inputs, None, self.split.unlabeled, clean)
+        if stage in ("test", "predict") and self.test_set is None:
+            inputs, labels = self.read(train=False)
+            self.test_set = IndexedDataset(inputs, self.target_of(labels))
+
+    def target_of(self, labels: Tensor) -> Tensor:
+        """Turns labels as in the files `[n]` into targets 0 to K - 1, `UNKNOWN` where the class is not known."""
+        table = torch.full((len(self.file_class_names),), UNKNOWN)
+        table[self.known] = torch.arange(self.num_classes)
+        return table[labels]
+
+    @property
+    def class_counts(self) -> list[int]:
+        """How many training samples have each label, `[K]`; wrong labels count as what they say."""
+        assert self.split is not None
+        assert self.targets is not None
+        return torch.bincount(self.targets[self.split.train], minlength=self.num_classes).tolist()
+
+    @property
+    def class_weights(self) -> Tensor:
+        """How much a training sample of each class counts, float32 `[K]`."""
+        return class_weights(self.class_counts, self.class_weighting, self.effective_beta)
+
+    def train_batches(self, steps: int | None = None) -> EpochBatches:
+        """Returns which labeled samples make which batch."""
+        assert self.split is not None
+        assert self.targets is not None
+        options: dict[str, Any] = {"drop_last": self.drop_last, "steps": steps, **self._processes()}
+        classes = self.targets[self.split.train]
+        if self.sampling == "weighted":
+            return WeightedBatches(classes, self.class_weights, self.batch_size, **options)
+        if self.sampling == "balanced":
+            return BalancedBatches(classes, self.batch_size, **options)
+        return EpochBatches(len(classes), self.batch_size, **options)
+
+    def train_dataloader(self) -> Any:
+        """Serves the labeled training set, and beside it the pool of unlabeled samples if that is asked for."""
+        if self.unlabeled_batch_size is None:
+            return super().train_dataloader()
+        assert self.train_set is not None
+        assert self.unlabeled_set is not None
+        pool, pool_batch = len(self.unlabeled_set), self.unlabeled_batch_size
+
+        def pool_batches(steps: int | None = None) -> EpochBatches:
+            return EpochBatches(pool, pool_batch, steps=steps, stream=1, **self._processes())
+
+        steps = max(len(self.train_batches()), len(pool_batches()))
+        loaders = {
+            "labeled": self._loader(self.train_set, None, sampler=self.train_batches(steps)),
+            "unlabeled": self._loader(self.unlabeled_set, None, sampler=pool_batches(steps)),
+        }
+        return CombinedLoader(loaders, "max_size_cycle")
+
+    def split_report(self) -> dict[str, Any]:
+        """Adds the class names, how many samples of each class are in each part, and the measured noise."""
+        report = super().split_report()
+        assert self.targets is not None
+        assert self.clean_targets is not None
+        report["class_names"] = self.class_names
+        report["per_class"] = {part: self._count(self.targets[indices]) for part, indices in self.parts().items()}
+        if self.label_noise is not None:
+            wrong = self.targets != self.clean_targets
+            report["label_noise"] = {
+                part: wrong[indices].float().mean().item() for part, indices in self.parts().items() if len(indices)
+            }
+        return report
+
+    def _count(self, targets: Tensor) -> list[int]:
+        return torch.bincount(targets[targets != UNKNOWN], minlength=self.num_classes).tolist()
+
+    def _split(self, labels: Tensor) -> None:
+        asked = ClassRequest(
+            self.known,
+            self.class_names,
+            self.val_size,
+            self.train_size,
+            self.imbalance,
+            self.num_labeled,
+            self.balance_labeled,
+            self.seed,
+        )
+        split = split_classes(labels, asked)
+        clean = self.target_of(labels)
+        targets = clean.clone()
+        if self.label_noise is not None:
+            transitions = self.label_noise.transitions(self.class_names, self.lookalikes)
+            targets[split.train] = corrupt(clean[split.train], transitions, self.seed, part=3)
+            if self.noisy_val:
+                targets[split.val] = corrupt(clean[split.val], transitions, self.seed, part=4)
+        if self.unlabeled_batch_size is not None and not len(split.unlabeled):
+            raise ValueError(
+                f"data.unlabeled_batch_size {self.unlabeled_batch_size}, but data.num_labeled {self.num_labeled} "
+                f"labels all {len(split.train)} training samples: label fewer"
+            )
+        self.split, self.targets, self.clean_targets = split, targets, clean

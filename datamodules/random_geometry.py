@@ -1,0 +1,64 @@
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class RandomShift:
+    """Moves every picture by up to `pixels` in each direction (the same as padding and cropping at random).
+
+    Args:
+        pixels: The furthest shift, in pixels.
+    """
+
+    def __init__(self, pixels: int) -> None:
+        self.pixels = pixels
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Returns pictures of the same shape `[B, C, H, W]` and type."""
+        batch, _, height, width = pictures.shape
+        device, reach = pictures.device, 2 * self.pixels + 1
+        padded = F.pad(pictures, [self.pixels] * 4)
+        rows = torch.randint(reach, (batch, 1), device=device) + torch.arange(height, device=device)
+        columns = torch.randint(reach, (batch, 1), device=device) + torch.arange(width, device=device)
+        sample = torch.arange(batch, device=device)[:, None, None]
+        # Indexing around the channels puts them last, which is the layout that convolutions like best.
+        return padded[sample, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+class RandomFlip:
+    """Mirrors every second picture, left to right."""
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Returns pictures of the same shape `[B, C, H, W]` and type."""
+        mirrored = torch.rand(len(pictures), device=pictures.device) < 0.5
+        return torch.where(mirrored[:, None, None, None], pictures.flip(3), pictures)
+
+
+class RandomAffine:
+    """Rotates, shifts and scales every picture by its own random amounts, in one bilinear resampling.
+
+    Args:
+        degrees: The largest rotation to either side.
+        shift: The largest shift to either side, as a share of the picture's size.
+        scale: The largest change of size, as a share: 0.1 draws a factor from 0.9 to 1.1.
+    """
+
+    def __init__(self, degrees: float, shift: float, scale: float) -> None:
+        self.degrees, self.shift, self.scale = degrees, shift, scale
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Returns pictures of the same shape `[B, C, H, W]`, float32."""
+        batch, _, height, width = pictures.shape
+
+        def draw(largest: float) -> Tensor:
+            return (torch.rand(batch, device=pictures.device) * 2 - 1) * largest
+
+        angle, zoom = draw(math.radians(self.degrees)), 1 + draw(self.scale)
+        cos, sin = angle.cos() / zoom, angle.sin() / zoom
+        # Grid coordinates run from -1 to 1 on both axes; the aspect ratio keeps a rotation a rotation.
+        x_row = torch.stack([cos, -sin * height / width, 2 * draw(self.shift)], dim=1)
+        y_row = torch.stack([sin * width / height, cos, 2 * draw(self.shift)], dim=1)
+        grid = F.affine_grid(torch.stack([x_row, y_row], dim=1), list(pictures.shape), align_corners=False)
+        return F.grid_sample(pictures.float(), grid, align_corners=False)
