@@ -109,7 +109,8 @@ def _train_counts(
     stated = ", ".join(f"{option} {shown(value)}" for option, value in requests.items() if value is not None)
     if not wanted.any():
         raise ValueError(
-            f"{stated} leave no training sample of {validated + available.sum()}: ask for less validation or more training"
+            f"{stated} leave no training sample of {validated + available.sum()}: ask for less validation or more "
+            "training"
         )
     for name, count, most in zip(asked.names, wanted, available, strict=True):
         if not 0 < count <= most:
