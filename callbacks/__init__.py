@@ -13,6 +13,7 @@ from callbacks.prediction_grid import PredictionGrid, ShowsTestPictures
 from callbacks.predictions_csv import PredictionsCSV
 from callbacks.run_record import RunRecord
 from callbacks.run_summary import RunSummary
+from callbacks.split_summary import ReportsSplit, SplitSummary
 from callbacks.training_curves import TrainingCurves
 
 __all__ = [
@@ -29,8 +30,10 @@ __all__ = [
     "NamesClasses",
     "PredictionGrid",
     "PredictionsCSV",
+    "ReportsSplit",
     "RunRecord",
     "RunSummary",
     "ShowsTestPictures",
+    "SplitSummary",
     "TrainingCurves",
 ]

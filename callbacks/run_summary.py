@@ -13,18 +13,11 @@ from callbacks.files import run_folder_of, shown, write_json
 
 
 class RunSummary(EpochHistory):
-    """Keeps `splits.json` and `metrics.json` in the run folder, and prints what a test found and where it all is.
+    """Keeps `metrics.json` in the run folder, and prints what a test found and where it all is.
 
     `metrics.json` is one flat object, metric name -> number: the training and validation metrics of the best epoch
     (the one in `best.ckpt`), and the test's. `fit`, `validate` and `test` each rewrite their part.
     """
-
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes `splits.json`, if the datamodule can tell."""
-        path = run_folder_of(trainer) / "splits.json"
-        report = getattr(trainer.datamodule, "split_report", None)  # type: ignore[attr-defined]
-        if trainer.is_global_zero and report is not None:
-            write_json(path, report())
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the best epoch's metrics, and forgets those of an earlier training in the same folder."""

@@ -12,9 +12,11 @@ from datamodules.digits import DigitsDataModule
 from datamodules.epoch_batches import BalancedBatches, EpochBatches, WeightedBatches
 from datamodules.fashion_mnist import FashionMNISTDataModule
 from datamodules.image import ImageDataModule
+from datamodules.image_folder import ImageFolderDataModule
 from datamodules.imbalance import ClassCounts, Imbalance, LongTailed, StepImbalance
 from datamodules.label_noise import AsymmetricNoise, LabelNoise, MatrixNoise, SymmetricNoise
 from datamodules.mnist import MNISTDataModule
+from datamodules.picture_files import PictureReader, PicturesOnDisk
 from datamodules.random_appearance import RandomErase, RandomTone
 from datamodules.random_geometry import RandomAffine, RandomFlip, RandomShift
 from datamodules.splits import Split
@@ -36,12 +38,15 @@ __all__ = [
     "EpochBatches",
     "FashionMNISTDataModule",
     "ImageDataModule",
+    "ImageFolderDataModule",
     "Imbalance",
     "IndexedDataset",
     "LabelNoise",
     "LongTailed",
     "MNISTDataModule",
     "MatrixNoise",
+    "PictureReader",
+    "PicturesOnDisk",
     "RandomAffine",
     "RandomErase",
     "RandomFlip",

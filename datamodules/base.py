@@ -1,7 +1,7 @@
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -39,7 +39,7 @@ class BaseDataModule(LightningDataModule, ABC):
         split_by: Names of the options that decide what is in which part.
     """
 
-    split_by: ClassVar[tuple[str, ...]] = ("val_size", "train_size", "seed")
+    split_by: tuple[str, ...] = ("val_size", "train_size", "seed")
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class BaseDataModule(LightningDataModule, ABC):
                 raise ValueError(f"data.{name}: {value} is too small; give a whole number of at least {least}")
         if seed >= 2**32:
             raise ValueError(f"data.seed: {seed} is too large; give a whole number below {2**32}")
-        self.root = Path(root or os.environ.get("LITZOO_DATA_DIR") or "data").expanduser()
+        self.root = data_root(root)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.train_size = train_size
@@ -164,13 +164,14 @@ class BaseDataModule(LightningDataModule, ABC):
         return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def split_report(self) -> dict[str, Any]:
-        """Returns what `splits.json` holds: the sizes, the seed, and the fingerprint of the indices."""
-        assert self.split is not None
-        return {
-            "seed": self.seed,
-            "sizes": {name: len(indices) for name, indices in self.parts().items()},
-            "fingerprint": self.fingerprint(),
-        }
+        """Returns what `splits.json` holds: the seed, and as far as they have been read the sizes and fingerprint."""
+        report: dict[str, Any] = {"seed": self.seed, "sizes": {}}
+        if self.split is not None:
+            report["fingerprint"] = self.fingerprint()
+            report["sizes"] = {name: len(indices) for name, indices in self.parts().items()}
+        if self.test_set is not None:
+            report["sizes"]["test"] = len(self.test_set)
+        return report
 
     def parts(self) -> dict[str, Tensor]:
         """Returns the parts of the split, name -> positions; without an unlabeled one where there is none."""
@@ -194,3 +195,8 @@ class BaseDataModule(LightningDataModule, ABC):
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             **options,
         )
+
+
+def data_root(root: str | None) -> Path:
+    """Returns the folder of the data: the one given, else the environment's, else `data`."""
+    return Path(root or os.environ.get("LITZOO_DATA_DIR") or "data").expanduser()

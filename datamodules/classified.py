@@ -58,7 +58,7 @@ class ClassifiedDataModule(BaseDataModule):
 
     class_names: tuple[str, ...]
     lookalikes: ClassVar[dict[int | str, int | str]] = {}
-    split_by = (
+    split_by: tuple[str, ...] = (
         "known_classes",
         "val_size",
         "train_size",
@@ -176,9 +176,19 @@ class ClassifiedDataModule(BaseDataModule):
         return EpochBatches(len(classes), self.batch_size, **options)
 
     def train_dataloader(self) -> Any:
-        """Serves the labeled training set, and beside it the pool of unlabeled samples if that is asked for."""
+        """Serves the labeled training set, and beside it the pool of unlabeled samples if that is asked for.
+
+        Raises:
+            ValueError: If it is asked for, and the module says that it trains on labeled samples alone.
+        """
         if self.unlabeled_batch_size is None:
             return super().train_dataloader()
+        module = getattr(self.trainer, "lightning_module", None)
+        if not getattr(module, "semi_supervised", True):
+            raise ValueError(
+                f"data.unlabeled_batch_size {self.unlabeled_batch_size} serves unlabeled samples beside the labeled "
+                f"ones, but {type(module).__name__} trains on labeled ones alone: leave the option out"
+            )
         assert self.train_set is not None
         assert self.unlabeled_set is not None
         pool, pool_batch = len(self.unlabeled_set), self.unlabeled_batch_size
@@ -195,16 +205,18 @@ class ClassifiedDataModule(BaseDataModule):
 
     def split_report(self) -> dict[str, Any]:
         """Adds the class names, how many samples of each class are in each part, and the measured noise."""
-        report = super().split_report()
-        assert self.targets is not None
-        assert self.clean_targets is not None
-        report["class_names"] = self.class_names
-        report["per_class"] = {part: self._count(self.targets[indices]) for part, indices in self.parts().items()}
-        if self.label_noise is not None:
-            wrong = self.targets != self.clean_targets
-            report["label_noise"] = {
-                part: wrong[indices].float().mean().item() for part, indices in self.parts().items() if len(indices)
-            }
+        report = super().split_report() | {"class_names": self.class_names, "per_class": {}}
+        if self.targets is not None and self.clean_targets is not None:
+            wrong = (self.targets != self.clean_targets).double()
+            parts = self.parts()
+            report["per_class"] = {part: self._count(self.targets[indices]) for part, indices in parts.items()}
+            if self.label_noise is not None:
+                noisy = ["train", "val"] if self.noisy_val else ["train"]
+                report["label_noise"] = {part: wrong[parts[part]].mean().item() for part in noisy}
+        if self.test_set is not None:
+            report["per_class"]["test"] = self._count(self.test_set.targets)
+            if unknown := int((self.test_set.targets == UNKNOWN).sum()):
+                report["unknown"] = {"test": unknown}
         return report
 
     def _count(self, targets: Tensor) -> list[int]:

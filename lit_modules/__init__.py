@@ -4,7 +4,7 @@ from lit_modules.base import LitModule
 from lit_modules.classifier import Classifier
 from lit_modules.cnn_classifier import CNNClassifier
 from lit_modules.fast_hooks import FastHooks
-from lit_modules.losses import OneHotSquaredError
+from lit_modules.losses import OneHotSquaredError, WeightedCrossEntropy
 from lit_modules.mlp_classifier import MLPClassifier
 from lit_modules.regressor import Regressor
 from lit_modules.resnet_classifier import ResNetClassifier
@@ -22,4 +22,5 @@ __all__ = [
     "Regressor",
     "ResNetClassifier",
     "SoftmaxRegression",
+    "WeightedCrossEntropy",
 ]

@@ -24,7 +24,7 @@ class LitModule(FastHooks, ABC):
     Args:
         net: The network, with `features(x)` and `head`.
         loss: Training objective `loss(output, target)`, any `torch.nn` loss or one of `lit_modules.losses`. One whose
-            `forward` also names `index` or `epoch` is given them.
+            `forward` also names one of `loss_extras` is given it.
         optimizer: Makes the optimizer from the parameters that require gradients; Adam when left out.
         scheduler: Makes the learning-rate scheduler from the optimizer. One that takes `total_steps` is given the
             number of steps of the whole training and moves at every step; others move at every epoch.
@@ -34,6 +34,8 @@ class LitModule(FastHooks, ABC):
 
     train_scores: tuple[str, ...] = ()
     kept_outputs: tuple[str, ...]
+    loss_extras: tuple[str, ...] = ("index", "epoch")
+    semi_supervised = False  # whether `step` takes a SemiSupervisedBatch
 
     def __init__(
         self,
@@ -51,7 +53,7 @@ class LitModule(FastHooks, ABC):
         if compile:
             self.net.compile()  # unlike `torch.compile(net)`, this leaves the names in checkpoints as they are
         self.channels_last, self.loss = channels_last, loss
-        self._loss_extras = {"index", "epoch"} & set(inspect.signature(loss.forward).parameters)
+        self.asked_extras = set(self.loss_extras) & set(inspect.signature(loss.forward).parameters)
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.train_means = EpochMeans("loss", *self.train_scores)
         self.eval_outputs = EpochOutputs(*self.kept_outputs)
@@ -79,8 +81,11 @@ class LitModule(FastHooks, ABC):
 
     def objective(self, output: Tensor, batch: Batch, target: Tensor) -> Tensor:
         """Returns the training loss, handing the loss what it asks for."""
-        extras: dict[str, Any] = {"index": batch["index"], "epoch": self.current_epoch}
-        return self.loss(output, target, **{name: extras[name] for name in self._loss_extras})
+        return self.loss(output, target, **{name: self.extra(name, batch) for name in self.asked_extras})
+
+    def extra(self, name: str, batch: Batch) -> Any:
+        """Returns one of `loss_extras`."""
+        return batch["index"] if name == "index" else self.current_epoch
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Runs `step` and adds its loss and scores to the epoch's means."""

@@ -1,12 +1,15 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datamodules.batch import UNKNOWN, Batch
 from lit_modules.base import LitModule, Stage
 from lit_modules.metrics import classification_scores, detailed_classification_scores
+
+CLASS_STATISTICS = ("class_counts", "class_weights")
 
 
 class Classifier(LitModule):
@@ -17,7 +20,8 @@ class Classifier(LitModule):
         num_classes: K.
         class_names: K names, kept with the checkpoint; the numbers when left out.
         loss: Training objective `loss(logits, target)`; cross-entropy when left out. Validation and test always
-            report plain cross-entropy, so that runs with different losses can be compared.
+            report plain cross-entropy, so that runs with different losses can be compared. One whose `forward` names
+            `class_counts` or `class_weights` is given those of the training set, float32 `[K]`.
         **options: See `LitModule`.
 
     Raises:
@@ -26,6 +30,7 @@ class Classifier(LitModule):
 
     train_scores = ("acc",)
     kept_outputs = ("logits", "target")
+    loss_extras = ("index", "epoch", *CLASS_STATISTICS)
 
     def __init__(
         self,
@@ -39,6 +44,30 @@ class Classifier(LitModule):
         self.class_names = list(class_names or map(str, range(num_classes)))
         if len(self.class_names) != num_classes:
             raise ValueError(f"class_names: {len(self.class_names)} names for {num_classes} classes")
+        for name in self.asked_extras.intersection(CLASS_STATISTICS):
+            self.register_buffer(name, torch.ones(num_classes))
+
+    def setup(self, stage: str) -> None:
+        """Takes over the class statistics that the loss asks for; they stay with the checkpoint.
+
+        They are known once the data have been read and split, which is too late for an argument of the constructor.
+
+        Raises:
+            ValueError: If the datamodule does not know them.
+        """
+        super().setup(stage)
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        for name in self.asked_extras.intersection(CLASS_STATISTICS) if stage == "fit" else ():
+            if not hasattr(datamodule, name):
+                raise ValueError(
+                    f"{type(self.loss).__name__} needs {name} of the training set, which {type(datamodule).__name__} "
+                    "does not tell: choose another loss or a datamodule with classes"
+                )
+            getattr(self, name).copy_(torch.as_tensor(getattr(datamodule, name)))
+
+    def extra(self, name: str, batch: Batch) -> Any:
+        """Returns one of `loss_extras`."""
+        return getattr(self, name) if name in CLASS_STATISTICS else super().extra(name, batch)
 
     def step(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         """Returns `loss`, `logits` `[B, K]`, `target` and `index`, and in training `acc`."""

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -156,11 +157,12 @@ def default_callbacks(model: LightningModule, datamodule: LightningDataModule) -
         *figures,
         zoo.PredictionsCSV(),
         zoo.RunRecord(),
+        zoo.SplitSummary(),
         zoo.RunSummary(),
     ]
 
 
-def run(args: ArgsType = None) -> LitzooCLI:
+def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCLI:
     """Runs the command in this process and lets errors through; `args` as on the command line, for use in Python."""
     # A checkpoint may come from anywhere: nothing in it may run.
     os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
@@ -178,19 +180,24 @@ def run(args: ArgsType = None) -> LitzooCLI:
     tips.addFilter(_no_tip)
     forget_run_folder()
     try:
-        return LitzooCLI(args)
+        return command(args)
     except BaseException:
         discard_if_empty()
         raise
 
 
 def main() -> None:
-    """Runs the command; what goes wrong is told in a few lines, or with `--debug` in full."""
+    """Runs the command."""
+    tell_errors(run)
+
+
+def tell_errors(action: Callable[[], object]) -> None:
+    """Does something; what goes wrong is told in a few lines, or with `--debug` on the command line in full."""
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
     try:
-        run()
+        action()
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:

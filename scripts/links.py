@@ -23,7 +23,7 @@ def check_links(data_class: type, model_class: type) -> None:
     """
     takes = arguments_of(model_class)
     for name in LINKED:
-        has = hasattr(data_class, name) or name in getattr(data_class, "__annotations__", {})
+        has = hasattr(data_class, name) or any(name in inspect.get_annotations(owner) for owner in data_class.__mro__)
         if has == (name in takes) or (name == "class_names" and has):
             continue
         raise ValueError(

@@ -19,6 +19,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     builders.write_mnist(root, "MNIST")
     builders.write_mnist(root, "FashionMNIST")
     builders.write_cifar10(root)
+    builders.write_image_folder(root / "cifar10")
     builders.write_housing(root)
     return root
 

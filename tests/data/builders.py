@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 CIFAR_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()  # noqa: SIM905
 
@@ -47,6 +48,15 @@ def write_cifar10(root: Path, train: int = 100, test: int = 40) -> None:
         batch = {"data": rows[chunk], "labels": labels[chunk].tolist(), "batch_label": file}
         (folder / file).write_bytes(pickle.dumps(batch))
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": CIFAR_CLASSES}))
+
+
+def write_image_folder(folder: Path, train: int = 100, test: int = 40, side: int = 32) -> None:
+    """Writes `<folder>/{train,test}/<class>/<number>.png`, 3×side×side, of CIFAR-10's ten classes."""
+    for seed, (part, count) in enumerate({"train": train, "test": test}.items()):
+        for number, (image, label) in enumerate(zip(*pictures(count, side, side, 3, seed), strict=True)):
+            path = folder / part / CIFAR_CLASSES[label] / f"{number:03}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
 
 
 def write_housing(root: Path, rows: int = 120) -> None:

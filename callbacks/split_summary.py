@@ -1,0 +1,75 @@
+import json
+import statistics
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.table import Table
+
+from callbacks.files import run_folder_of, write_json
+
+MOST_CLASSES = 20
+
+
+@runtime_checkable
+class ReportsSplit(Protocol):
+    """A datamodule that can tell how it is split."""
+
+    def split_report(self) -> dict[str, Any]:
+        """Returns `sizes` (part -> samples) and what else there is to tell.
+
+        `seed`, `fingerprint`, `class_names`, `per_class` (part -> one count a class), `unknown` (part -> samples of
+        classes that are not learned), `label_noise` (part -> share of wrong labels).
+        """
+        ...
+
+
+class SplitSummary(Callback):
+    """Keeps `splits.json` in the run folder, and prints before training what is trained and validated on."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the file and prints the table."""
+        path = run_folder_of(trainer) / "splits.json"
+        if trainer.is_global_zero and (report := _report(trainer)):
+            write_json(path, report)
+            print_split(report)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Adds the test set to the file."""
+        path = run_folder_of(trainer) / "splits.json"
+        if trainer.is_global_zero and (report := _report(trainer)):
+            kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            for name, value in report.items():
+                kept[name] = {**kept.get(name, {}), **value} if isinstance(value, dict) else value
+            write_json(path, kept)
+
+
+def print_split(report: dict[str, Any]) -> None:
+    """Prints the samples of each class and part; of many classes the smallest, median and largest count."""
+    wrong = [f", {share:.2%} of the {part} labels wrong" for part, share in report.get("label_noise", {}).items()]
+    Console().print(
+        f"data: split {report['seed']}, fingerprint {report['fingerprint']}{''.join(wrong)}", highlight=False
+    )
+    parts = list(report["sizes"])
+    table = Table("class")
+    for part in parts:
+        table.add_column(part, justify="right")
+    counts = [report["per_class"][part] for part in parts] if "per_class" in report else []
+    if counts and len(counts[0]) <= MOST_CLASSES:
+        for name, *row in zip(report["class_names"], *counts, strict=True):
+            table.add_row(name, *(f"{count:,}" for count in row))
+    elif counts:
+        picks: dict[str, Callable[[list[int]], int]]
+        picks = {"smallest": min, "median": statistics.median_low, "largest": max}
+        for name, pick in picks.items():
+            table.add_row(name, *(f"{pick(column):,}" for column in counts))
+    if unknown := report.get("unknown"):
+        table.add_row("unknown", *(f"{unknown[part]:,}" if part in unknown else "" for part in parts))
+    table.add_row("all", *(f"{size:,}" for size in report["sizes"].values()), style="bold")
+    Console().print(table)
+
+
+def _report(trainer: Trainer) -> dict[str, Any] | None:
+    datamodule = trainer.datamodule  # type: ignore[attr-defined]
+    return datamodule.split_report() if isinstance(datamodule, ReportsSplit) else None

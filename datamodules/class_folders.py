@@ -1,0 +1,30 @@
+from pathlib import Path
+
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+
+def class_names_in(folder: Path) -> tuple[str, ...]:
+    """Names the folders in a folder, sorted; hidden ones are passed over.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it holds less than two.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"{folder} is no folder; data.folder is looked up in data.root, or in the environment variable "
+            "LITZOO_DATA_DIR"
+        )
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if len(names) < 2:
+        raise ValueError(f"{folder}: {len(names)} class folders ({', '.join(names)}); it needs at least two")
+    return tuple(names)
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Lists the picture files in a folder and the folders within, sorted; linked folders within are not followed."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMG_EXTENSIONS and not path.name.startswith(".") and path.is_file()
+    )

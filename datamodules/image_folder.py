@@ -1,0 +1,139 @@
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+from PIL import Image
+from torch import Tensor
+
+from datamodules.base import data_root
+from datamodules.channel_statistics import channel_statistics
+from datamodules.class_folders import class_names_in, pictures_in
+from datamodules.dataset import Rows
+from datamodules.image import ImageDataModule
+from datamodules.picture_files import PictureReader, PicturesOnDisk, read_all
+from datamodules.splits import hold_out
+
+STATISTICS_OF = 5000  # pictures
+
+
+class ImageFolderDataModule(ImageDataModule):
+    """Pictures in folders, one a class: `<folder>/{train,test}/<class>/*.jpg`, or `<folder>/<class>/*.jpg`.
+
+    All of Pillow's usual formats are read, in folders within the class's folder too; other files and hidden ones are
+    passed over. Without the two parts, a fifth of the pictures, the same whatever the seed, is set aside for testing.
+    Every file is read once before training, so that a damaged one does not end a run. Mean and standard deviation of
+    the channels are those of the training pictures (of 5,000 of them where there are more), and stay with the
+    checkpoint.
+
+    Args:
+        folder: Within `root`, or an absolute path.
+        size: Height and width that pictures are brought to, scaled and cut around their centre; one number for both.
+            When left out, all pictures need to have the size of the first one.
+        grey: Whether pictures are read with one channel, else with three.
+        corrupt: Whether a file that cannot be read is refused, or left out with a warning.
+        memory_limit: Pictures stay in memory when they take up no more than so many GiB, counted for each part and
+            process; else they are read from their files whenever they are served, where `num_workers` helps.
+        root: See `BaseDataModule`.
+        **options: See `ImageDataModule`, `ClassifiedDataModule` and `BaseDataModule`.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it has less than two class folders, one of them is empty, pictures differ in size and no size is
+            given, or one cannot be read and is not to be left out.
+    """
+
+    split_by = (*ImageDataModule.split_by, "corrupt")
+
+    def __init__(
+        self,
+        folder: str,
+        size: int | tuple[int, int] | None = None,
+        grey: bool = False,
+        corrupt: Literal["refuse", "skip"] = "refuse",
+        memory_limit: float = 4.0,
+        root: str | None = None,
+        **options: Any,
+    ) -> None:
+        if corrupt not in ("refuse", "skip"):
+            raise ValueError(f"data.corrupt: {corrupt!r} is neither refuse nor skip")
+        if memory_limit < 0:
+            raise ValueError(f"data.memory_limit: {memory_limit} GiB is less than nothing; 0 keeps nothing in memory")
+        self.corrupt, self.memory_limit = corrupt, memory_limit
+        self.folder = data_root(root) / folder
+        self.has_parts = (self.folder / "train").is_dir() and (self.folder / "test").is_dir()
+        self.class_names = class_names_in(self._part(train=True))
+        height, width = self._first_size() if size is None else (size, size) if isinstance(size, int) else size
+        if min(height, width) < 1:
+            raise ValueError(f"data.size: {size} pixels; give at least 1")
+        self.input_shape = (1 if grey else 3, height, width)
+        self.reader = PictureReader(self.input_shape, resize=size is not None)
+        super().__init__(root=root, **options)
+
+    def read(self, train: bool) -> tuple[Rows, Tensor]:
+        """Returns all pictures of a part, in memory or read when asked for, and their labels."""
+        paths, labels = self._files(train)
+        needed = torch.Size(self.input_shape).numel() * len(paths)
+        in_memory = needed <= self.memory_limit * 2**30
+        pictures, kept, problems = read_all(paths, self.reader, keep=in_memory, skip=self.corrupt == "skip")
+        if problems:
+            rank_zero_warn(f"{len(problems)} of {len(paths)} files are left out: {'; '.join(problems[:3])} ...")
+        rows = PicturesOnDisk([paths[position] for position in kept], self.reader) if pictures is None else pictures
+        return rows, labels[kept]
+
+    def read_labels(self) -> Tensor:
+        """Returns the labels of the training set; opens no picture unless damaged ones are left out."""
+        return self._files(train=True)[1] if self.corrupt == "refuse" else self.read(train=True)[1]
+
+    def setup(self, stage: str) -> None:
+        """Reads and splits what `stage` needs, and measures the training pictures."""
+        super().setup(stage)
+        if self.train_set is not None and not hasattr(self, "mean"):
+            indices = self.train_set.indices
+            step = -(-len(indices) // STATISTICS_OF)
+            self.mean, self.std = channel_statistics(self.train_set.inputs, indices[::step])
+
+    def normalise(self, pictures: Tensor) -> Tensor:
+        """Turns pictures from 0...255 into float32 on the scale asked for."""
+        if self.scale == "standard" and not hasattr(self, "mean"):
+            self.setup("fit")  # a test without a checkpoint of a training on these data
+        return super().normalise(pictures)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Adds the measured mean and standard deviation."""
+        measured = {"mean": self.mean, "std": self.std} if hasattr(self, "mean") else {}
+        return super().state_dict() | measured
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the statistics that the checkpoint was trained with."""
+        super().load_state_dict(state_dict)
+        if "mean" in state_dict:
+            self.mean, self.std = tuple(state_dict["mean"]), tuple(state_dict["std"])
+
+    def _part(self, train: bool) -> Path:
+        return self.folder / ("train" if train else "test") if self.has_parts else self.folder
+
+    def _files(self, train: bool) -> tuple[list[Path], Tensor]:
+        """Lists the files of a part, class by class in the order of their names, and their labels."""
+        part = self._part(train)
+        if foreign := set(class_names_in(part)) - set(self.class_names):
+            raise ValueError(f"{part} has folders that the training set has not: {', '.join(sorted(foreign))}")
+        of_class = [pictures_in(part / name) for name in self.class_names]
+        empty = [name for name, paths in zip(self.class_names, of_class, strict=True) if not paths]
+        if empty and (train or len(empty) == len(of_class)):
+            raise ValueError(f"{part}: no picture in the class folder {', '.join(empty)}; fill or remove it")
+        paths = [path for paths in of_class for path in paths]
+        labels = torch.tensor([label for label, paths in enumerate(of_class) for _ in paths])
+        if not self.has_parts:
+            chosen = hold_out(labels, share=0.2)[0 if train else 1]
+            paths, labels = [paths[position] for position in chosen.tolist()], labels[chosen]
+        return paths, labels
+
+    def _first_size(self) -> tuple[int, int]:
+        part = self._part(train=True)
+        first = next((path for name in self.class_names for path in pictures_in(part / name)), part)
+        try:
+            with Image.open(first) as picture:
+                return picture.height, picture.width
+        except Exception as error:
+            raise ValueError(f"{first} cannot be read as a picture: {error}; give data.size if others can") from error

@@ -1,0 +1,129 @@
+"""Pictures read from files: one by one, all into memory, or whenever they are asked for."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from rich.progress import track
+from torch import Tensor
+
+T = TypeVar("T")
+SHOWS_PROGRESS = 2000  # pictures; reading fewer takes a moment
+AT_ONCE = 1000
+
+
+class PictureReader:
+    """Reads a picture file, as uint8 of one shape.
+
+    Args:
+        shape: `(C, H, W)`; one channel is grey, three are red, green and blue.
+        resize: Whether a picture of another size is scaled and cut to `(H, W)` around its centre; else it is refused.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], resize: bool) -> None:
+        self.shape, self.resize = shape, resize
+
+    def __call__(self, path: Path) -> Tensor:
+        """Returns a picture, uint8 `[C, H, W]`, turned as its camera noted.
+
+        Raises:
+            ValueError: If the file is no picture, is damaged, or has another size; the message names it.
+        """
+        channels, height, width = self.shape
+        mode = "L" if channels == 1 else "RGB"
+        try:
+            with Image.open(path) as file:
+                if self.resize:
+                    file.draft(mode, (width, height))  # lets a large JPEG be decoded at half its size or less
+                picture = ImageOps.exif_transpose(file).convert(mode)
+        except Exception as error:
+            raise ValueError(f"{path} cannot be read as a picture: {str(error) or type(error).__name__}") from error
+        if picture.size != (width, height):
+            if not self.resize:
+                raise ValueError(
+                    f"{path} has {picture.size[1]}×{picture.size[0]} pixels, other pictures {height}×{width}: give the "
+                    "size that all shall have with data.size"
+                )
+            picture = ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.array(picture)).view(height, width, channels).permute(2, 0, 1)
+
+
+class PicturesOnDisk:
+    """Rows that are pictures in files, read by several threads whenever they are asked for.
+
+    Args:
+        paths: Of the files, `N`.
+        reader: Of one file.
+    """
+
+    def __init__(self, paths: Sequence[Path], reader: PictureReader) -> None:
+        self.paths, self.reader = list(paths), reader
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """Returns the picture at a scalar index, uint8 `[C, H, W]`, or those at an index `[n]`."""
+        return self.reader(self.paths[int(index)]) if index.ndim == 0 else self.index_select(0, index)
+
+    def index_select(self, dim: int, index: Tensor) -> Tensor:
+        """Returns pictures, uint8 `[n, C, H, W]`."""
+        pictures = torch.empty(len(index), *self.reader.shape, dtype=torch.uint8)
+        for row, picture in enumerate(in_threads(self.reader, [self.paths[position] for position in index.tolist()])):
+            pictures[row] = picture
+        return pictures
+
+
+def read_all(
+    paths: Sequence[Path], reader: PictureReader, keep: bool, skip: bool
+) -> tuple[Tensor | None, list[int], list[str]]:
+    """Reads every picture once, with a progress bar if there are many.
+
+    Args:
+        paths: Of the files, `N`.
+        reader: Of one file.
+        keep: Whether the pictures stay in memory; else they are only checked.
+        skip: Whether files that cannot be read are left out.
+
+    Returns:
+        The pictures, uint8 `[n, C, H, W]`, if they are kept; the positions of the files that could be read; and what
+        is wrong with the others.
+
+    Raises:
+        ValueError: If a file cannot be read and is not to be left out.
+    """
+
+    def attempt(path: Path) -> Tensor | ValueError:
+        try:
+            return reader(path)
+        except ValueError as error:
+            return error
+
+    pictures = torch.empty(len(paths), *reader.shape, dtype=torch.uint8) if keep else None
+    positions: list[int] = []
+    problems: list[str] = []
+    found = track(
+        in_threads(attempt, paths), "Reading pictures", len(paths), transient=True, disable=len(paths) < SHOWS_PROGRESS
+    )
+    for position, picture in enumerate(found):
+        if isinstance(picture, ValueError):
+            if not skip:
+                raise picture
+            problems.append(str(picture))
+            continue
+        if pictures is not None:
+            pictures[len(positions)] = picture
+        positions.append(position)
+    return None if pictures is None else pictures[: len(positions)], positions, problems
+
+
+def in_threads(read: Callable[[Path], T], paths: Sequence[Path]) -> Iterator[T]:
+    """Yields what `read` makes of each path, in order; decoding pictures does not hold Python's lock."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        for start in range(0, len(paths), AT_ONCE):  # all at once would pile up in memory
+            yield from threads.map(read, paths[start : start + AT_ONCE])

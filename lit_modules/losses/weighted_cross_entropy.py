@@ -1,0 +1,13 @@
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class WeightedCrossEntropy(nn.Module):
+    """Cross-entropy in which every class counts as its weight says, so that rare ones count more.
+
+    The weights come from the datamodule, by its option `class_weighting`. As in torch, the mean is a weighted one.
+    """
+
+    def forward(self, logits: Tensor, target: Tensor, class_weights: Tensor) -> Tensor:
+        """Returns the loss of logits `[B, K]` and classes `[B]`; `class_weights` is `[K]`."""
+        return F.cross_entropy(logits, target, weight=class_weights)

@@ -1,0 +1,98 @@
+"""Draws what a datamodule of pictures serves: samples of each class, the classes of each part, the augmented views."""
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from torch import Tensor
+
+from callbacks.figures import new_figure
+from datamodules import ImageDataModule
+
+MOST_CLASSES = 12
+SAMPLES = 6
+VIEWS = 8
+
+
+def draw_sheet(datamodule: ImageDataModule) -> Figure:
+    """Draws the sheet of a datamodule that has been set up for fitting."""
+    shown = np.linspace(0, datamodule.num_classes - 1, min(MOST_CLASSES, datamodule.num_classes)).round().astype(int)
+    figure = new_figure(13, 1.0 + 0.95 * len(shown))
+    samples, right = cast(np.ndarray, figure.subfigures(1, 2, width_ratios=[1, 1.1]))
+    histogram, views = right.subfigures(2, 1, height_ratios=[1.2, 1])
+    draw_samples(samples, datamodule, shown.tolist())
+    draw_histogram(histogram, datamodule)
+    draw_views(views, datamodule)
+    return figure
+
+
+def draw_samples(figure: SubFigure, datamodule: ImageDataModule, classes: list[int]) -> None:
+    """Draws training samples, a row for each given label; where it is wrong, the true one is written in red."""
+    train = datamodule.train_set
+    assert train is not None
+    given = train.targets[train.indices]
+    figure.suptitle("training samples by given label" + (" (red: the true one)" if datamodule.label_noise else ""))
+    panels = figure.subplots(len(classes), SAMPLES, squeeze=False)
+    for row, label in zip(panels, classes, strict=True):
+        positions = torch.nonzero(given == label)[:, 0][:SAMPLES]
+        row[0].text(-0.15, 0.5, datamodule.class_names[label], transform=row[0].transAxes, ha="right", va="center")
+        for panel in row:
+            panel.axis("off")
+        for panel, position in zip(row, positions.tolist(), strict=False):
+            sample = train[position]
+            show_picture(panel, sample["input"])
+            if (true := int(sample.get("clean_target", label))) != label:
+                panel.set_title(datamodule.class_names[true], color="tab:red", fontsize=8, pad=2)
+
+
+def draw_histogram(figure: SubFigure, datamodule: ImageDataModule) -> None:
+    """Draws how many samples of each class are in each part, and what an epoch serves where it is not the same."""
+    counts = dict(datamodule.split_report()["per_class"])
+    if datamodule.sampling != "shuffle":
+        train = datamodule.train_set
+        assert train is not None
+        positions = torch.from_numpy(np.concatenate(list(datamodule.train_batches())))
+        served = train.targets[train.indices[positions]]
+        counts[f"an epoch ({datamodule.sampling})"] = torch.bincount(served, minlength=datamodule.num_classes).tolist()
+    panel = figure.subplots()
+    places, width = np.arange(datamodule.num_classes), 0.85 / len(counts)
+    for number, (part, values) in enumerate(counts.items()):
+        panel.bar(places + (number - (len(counts) - 1) / 2) * width, values, width, label=part)
+    panel.set(yscale="log", ylabel="samples (logarithmic)", ylim=(1, None))
+    panel.set_title(sheet_title(datamodule.split_report()), fontsize=9)
+    if datamodule.num_classes <= 20:
+        panel.set_xticks(places, datamodule.class_names, rotation=30, ha="right")
+    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=4, frameon=False, fontsize=9)
+
+
+def draw_views(figure: SubFigure, datamodule: ImageDataModule) -> None:
+    """Draws pictures as they are and as training sees them; of unlabeled pictures the strong views too."""
+    semi_supervised = datamodule.unlabeled_batch_size is not None
+    source = datamodule.unlabeled_set if semi_supervised else datamodule.train_set
+    assert source is not None
+    kinds = {"augment": datamodule.augmentation}
+    if semi_supervised:
+        kinds = {"weak": datamodule.augmentation, "strong": datamodule.strong_augmentation}
+    rows = [(position, name) for position in range(min(4 // len(kinds), len(source))) for name in kinds]
+    figure.suptitle("pictures as they are (left), and as training sees them")
+    for row, (position, name) in zip(figure.subplots(len(rows), VIEWS, squeeze=False), rows, strict=True):
+        picture = source[position]["input"][None]
+        views = torch.cat([picture.float(), kinds[name](picture.repeat(VIEWS - 1, 1, 1, 1)).float()])
+        for panel, view in zip(row, views, strict=True):
+            panel.axis("off")
+            show_picture(panel, view.round().to(torch.uint8))
+        row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center", rotation=90)
+
+
+def show_picture(panel: Axes, picture: Tensor) -> None:
+    """Shows a picture, uint8 `[C, H, W]`."""
+    panel.imshow(picture.permute(1, 2, 0).squeeze(-1), cmap="gray", vmin=0, vmax=255)
+
+
+def sheet_title(report: dict[str, Any]) -> str:
+    """Writes sizes, fingerprint and noise in two lines."""
+    sizes = ", ".join(f"{size:,} {part}" for part, size in report["sizes"].items())
+    noise = "".join(f", {share:.1%} of {part} labels wrong" for part, share in report.get("label_noise", {}).items())
+    return f"{sizes}\nfingerprint {report['fingerprint']}{noise}"

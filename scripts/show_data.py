@@ -1,0 +1,71 @@
+"""Draws a sheet of what an experiment trains on, without training.
+
+Usage: python -m scripts.show_data --config configs/mnist_noisy.yaml [--data.any_option value]
+
+It takes every option of `litzoo fit`. The sheet goes to `runs/<experiment>/data/`, as PNG and for TensorBoard: samples
+of each class with the given and the true label, the classes of every part, and the augmented views.
+"""
+
+import sys
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+from lightning.pytorch import LightningDataModule
+from torch.utils.tensorboard import SummaryWriter
+
+from callbacks.files import shown
+from callbacks.split_summary import print_split
+from datamodules import ImageDataModule
+from scripts.cli import LitzooCLI, run, tell_errors
+from scripts.data_sheet import draw_sheet
+
+
+class ShowDataCLI(LitzooCLI):
+    """Takes the command line of `litzoo fit`, and makes the datamodule alone."""
+
+    def instantiate_classes(self) -> None:
+        """Makes the datamodule."""
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_subclass_arguments(LightningDataModule, "data")
+        self.datamodule = parser.instantiate(parser.parse_object({"data": self.options.data.as_dict()})).data
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Trains nothing."""
+
+
+def show_data(arguments: list[str]) -> Path:
+    """Draws the sheet that a command line asks for.
+
+    Returns:
+        The path of the PNG.
+
+    Raises:
+        ValueError: If the datamodule has no pictures.
+    """
+    cli = run(["fit", *arguments], ShowDataCLI)
+    datamodule = cli.datamodule
+    if not isinstance(datamodule, ImageDataModule):
+        raise ValueError(f"--data {type(datamodule).__name__} has no pictures to show: choose an ImageDataModule")
+    datamodule.prepare_data()
+    for stage in ("fit", "test"):
+        datamodule.setup(stage)
+    figure = draw_sheet(datamodule)
+    folder = Path(cli.options.trainer.default_root_dir) / cli.options.experiment / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / "data_sheet.png")
+    with SummaryWriter(str(folder)) as board:
+        board.add_figure("data_sheet", figure)
+    print_split(datamodule.split_report())
+    return folder / "data_sheet.png"
+
+
+def main() -> None:
+    """Draws, and says where the sheet is."""
+    if {"-h", "--help"} & set(sys.argv):
+        print(__doc__)
+        return
+    tell_errors(lambda: print(f"data sheet   {shown(show_data(sys.argv[1:]).absolute())}"))
+
+
+if __name__ == "__main__":
+    main()
