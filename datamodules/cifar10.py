@@ -39,12 +39,13 @@ class CIFAR10DataModule(ImageDataModule):
         """Returns all pictures of a part and their classes.
 
         Raises:
+            FileNotFoundError: If their folder is absent.
             ValueError: If a file is missing, truncated or foreign.
         """
-        folder, files = (
-            self.root / self.dataset.base_folder,
-            self.dataset.train_list if train else self.dataset.test_list,
-        )
+        folder = self.root / self.dataset.base_folder
+        files = self.dataset.train_list if train else self.dataset.test_list
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder} is absent")
         try:
             return self._read_files([folder / name for name, _ in files])
         except Exception as error:
@@ -62,14 +63,21 @@ class CIFAR10DataModule(ImageDataModule):
         pictures: Tensor | None = None
         labels: list[int] = []
         for number, path in enumerate(paths):
-            with path.open("rb") as stream:
-                content = pickle.load(stream, encoding="latin1")  # only of files with the right checksum
-            rows = torch.from_numpy(content["data"]).view(-1, *self.input_shape)
+            rows = self._append(path, labels)
             if pictures is None:
                 pictures = rows.new_empty(len(paths) * len(rows), *self.input_shape)
             pictures[number * len(rows) : (number + 1) * len(rows)] = rows
-            labels += content["labels"]
+            del rows  # before the next file is in memory too
         assert pictures is not None
         if len(pictures) != len(labels):
             raise ValueError(f"{len(pictures)} pictures and {len(labels)} labels")
         return pictures, torch.tensor(labels)
+
+    def _append(self, path: Path, labels: list[int]) -> Tensor:
+        """Appends the labels of a file with the right checksum, and returns its pictures."""
+        with path.open("rb") as stream:
+            # Python 2 wrote the original files; its strings as text would be copied twice on the way to an array.
+            content = pickle.load(stream, encoding="bytes")
+        content = {name.decode() if isinstance(name, bytes) else name: value for name, value in content.items()}
+        labels += content["labels"]
+        return torch.from_numpy(content["data"]).view(-1, *self.input_shape)

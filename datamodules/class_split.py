@@ -40,7 +40,7 @@ def split_classes(labels: Tensor, asked: ClassRequest) -> Split:
     """Splits in a fixed order: known classes, validation, size and imbalance of the training set, labels.
 
     Validation comes first and depends on the labels, the known classes, its own size and the seed alone. Each draw
-    takes the first samples of a shuffled class, so that a smaller request is contained in a larger one.
+    takes the first samples of a shuffled class: of each class, a smaller request is contained in a larger one.
 
     Args:
         labels: Labels of the full training set as in the file, int64 `[N]`.
@@ -80,8 +80,12 @@ def split_classes(labels: Tensor, asked: ClassRequest) -> Split:
             raise ValueError(
                 f"num_labeled: {labeled} labels are {per_class[wrong]} for class {asked.names[wrong]!r}, which has "
                 f"{wanted[wrong]} training samples; each class needs at least one label, and no more than it has: ask "
-                f"for {'fewer' if per_class[wrong] else 'more'} labels, or set balance_labeled "
-                f"{str(not asked.balance_labeled).lower()}"
+                f"for {'fewer' if per_class[wrong] else 'more'} labels"
+                + (
+                    f", or set balance_labeled {str(not asked.balance_labeled).lower()}"
+                    if labeled >= len(wanted)
+                    else ""
+                )
             )
         whole, train = train, first_of_each(drawn, per_class)
         unlabeled = np.setdiff1d(whole, train)
@@ -94,7 +98,7 @@ def _train_counts(
     """Returns how many training samples each class gets."""
     size, head, total = asked.train_size, None, None
     if isinstance(size, dict):
-        if set(size) != {"per_class"}:
+        if set(size) != {"per_class"} or not isinstance(size["per_class"], int):
             raise ValueError(f"train_size: {size} is no size; give a count, a fraction, or {{per_class: count}}")
         head = size["per_class"]
     elif size is not None:

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from datamodules.base import BaseDataModule
 from datamodules.batch import UNKNOWN
-from datamodules.class_names import position_of
-from datamodules.class_split import ClassRequest, split_classes
+from datamodules.class_names import positions_of
+from datamodules.class_split import ClassRequest, shown, split_classes
 from datamodules.class_weights import class_weights
 from datamodules.dataset import IndexedDataset, Rows
 from datamodules.epoch_batches import BalancedBatches, EpochBatches, WeightedBatches
@@ -105,9 +105,9 @@ class ClassifiedDataModule(BaseDataModule):
         self.file_class_names = self.class_names
         self.known = list(range(len(self.class_names)))
         if known_classes is not None:
-            self.known = [position_of("data.known_classes", name, self.class_names) for name in known_classes]
-        if len(set(self.known)) < max(2, len(self.known)):
-            raise ValueError(f"data.known_classes: {known_classes} names a class twice, or less than two of them")
+            self.known = positions_of("data.known_classes", known_classes, self.class_names)
+        if len(self.known) < 2:
+            raise ValueError(f"data.known_classes: {known_classes} are less than two classes; name at least two")
         self.class_names = tuple(self.file_class_names[label] for label in self.known)
         self.clean_targets: Tensor | None = None
         self.unlabeled_set: IndexedDataset | None = None
@@ -191,16 +191,21 @@ class ClassifiedDataModule(BaseDataModule):
             )
         assert self.train_set is not None
         assert self.unlabeled_set is not None
-        pool, pool_batch = len(self.unlabeled_set), self.unlabeled_batch_size
-
-        def pool_batches(steps: int | None = None) -> EpochBatches:
-            return EpochBatches(pool, pool_batch, steps=steps, stream=1, **self._processes())
-
-        steps = max(len(self.train_batches()), len(pool_batches()))
-        loaders = {
-            "labeled": self._loader(self.train_set, None, sampler=self.train_batches(steps)),
-            "unlabeled": self._loader(self.unlabeled_set, None, sampler=pool_batches(steps)),
+        sizes = {
+            "labeled": (self.train_set, self.batch_size),
+            "unlabeled": (self.unlabeled_set, self.unlabeled_batch_size),
         }
+        if getattr(self.trainer, "overfit_batches", 0):
+            loaders = {name: self._loader(*pair) for name, pair in sizes.items()}
+        else:
+            processes = self._processes()
+            together = processes.get("num_replicas", 1)
+            steps = max(-(-len(part) // (size * together)) for part, size in sizes.values())
+            pool = EpochBatches(len(self.unlabeled_set), self.unlabeled_batch_size, steps=steps, stream=1, **processes)
+            loaders = {
+                "labeled": self._loader(self.train_set, None, sampler=self.train_batches(steps)),
+                "unlabeled": self._loader(self.unlabeled_set, None, sampler=pool),
+            }
         return CombinedLoader(loaders, "max_size_cycle")
 
     def split_report(self) -> dict[str, Any]:
@@ -211,7 +216,7 @@ class ClassifiedDataModule(BaseDataModule):
             parts = self.parts()
             report["per_class"] = {part: self._count(self.targets[indices]) for part, indices in parts.items()}
             if self.label_noise is not None:
-                noisy = ["train", "val"] if self.noisy_val else ["train"]
+                noisy = ["train", "val"] if self.noisy_val and self.validates else ["train"]
                 report["label_noise"] = {part: wrong[parts[part]].mean().item() for part in noisy}
         if self.test_set is not None:
             report["per_class"]["test"] = self._count(self.test_set.targets)
@@ -241,6 +246,12 @@ class ClassifiedDataModule(BaseDataModule):
             targets[split.train] = corrupt(clean[split.train], transitions, self.seed, part=3)
             if self.noisy_val:
                 targets[split.val] = corrupt(clean[split.val], transitions, self.seed, part=4)
+        left = torch.bincount(targets[split.train], minlength=self.num_classes)
+        if not left.all():
+            raise ValueError(
+                f"data.label_noise {shown(self.label_noise)} leaves no training sample with the label "
+                f"{self.class_names[int(left.argmin())]!r}: lower its rate"
+            )
         if self.unlabeled_batch_size is not None and not len(split.unlabeled):
             raise ValueError(
                 f"data.unlabeled_batch_size {self.unlabeled_batch_size}, but data.num_labeled {self.num_labeled} "

@@ -88,8 +88,9 @@ class WeightedBatches(EpochBatches):
     def order(self, random: np.random.RandomState, total: int) -> np.ndarray:
         """Returns the shuffled positions of all batches, int64 `[total]`."""
         counts = rounded_shares(self.class_shares * total, total)
-        drawn = [rounds(random, *pair) for pair in zip(self.members, counts.tolist(), strict=True)]
-        return random.permutation(np.concatenate(drawn))
+        labels = np.repeat(np.arange(len(self.members)), counts)
+        random.shuffle(labels)
+        return fill(random, labels, self.members)
 
 
 class BalancedBatches(EpochBatches):
@@ -117,15 +118,21 @@ class BalancedBatches(EpochBatches):
             if len(turns) < extra:
                 following = random.permutation(everyone)
                 again = np.isin(following, turns)
-                turns = np.r_[turns, following[~again], following[again]]
-            labels.append(random.permutation(np.r_[np.tile(everyone, every), turns[:extra]]))
+                turns = np.concatenate([turns, following[~again], following[again]])
+            batch = np.concatenate([everyone] * every + [turns[:extra]])
+            random.shuffle(batch)
+            labels.append(batch)
             turns = turns[extra:]
-        sequence = np.concatenate(labels)
-        order = np.empty(total, dtype=np.int64)
-        for label, positions in enumerate(self.members):
-            places = np.flatnonzero(sequence == label)
-            order[places] = rounds(random, positions, len(places))
-        return order
+        return fill(random, np.concatenate(labels), self.members)
+
+
+def fill(random: np.random.RandomState, labels: np.ndarray, members: list[np.ndarray]) -> np.ndarray:
+    """Puts a sample of its class at the place of each label; the samples of a class come in shuffled rounds."""
+    counts = np.bincount(labels, minlength=len(members)).tolist()
+    order = np.empty(len(labels), dtype=np.int64)
+    by_class = np.argsort(labels.astype(np.int16), kind="stable")  # of short numbers: ten times as fast
+    order[by_class] = np.concatenate([rounds(random, *pair) for pair in zip(members, counts, strict=True)])
+    return order
 
 
 def rounds(random: np.random.RandomState, positions: np.ndarray, total: int) -> np.ndarray:

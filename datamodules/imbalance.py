@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from datamodules.class_names import position_of
+from datamodules.class_names import positions_of
 from datamodules.splits import rounded_shares
 
 
@@ -62,8 +62,17 @@ class StepImbalance(Imbalance):
         self.minority = minority
 
     def counts(self, available: np.ndarray, names: Sequence[str], head: int | None, total: int | None) -> np.ndarray:
-        """Returns `n_max · (1, ..., 1, 1 / factor, ..., 1 / factor)`."""
+        """Returns `n_max · (1, ..., 1, 1 / factor, ..., 1 / factor)`.
+
+        Raises:
+            ValueError: If no class is small, or all are.
+        """
         small = round(self.minority * len(available))
+        if not 0 < small < len(available):
+            raise ValueError(
+                f"StepImbalance.minority: a share of {self.minority} of {len(available)} classes is {small} of them; "
+                "it needs some small and some large ones"
+            )
         return _sized(np.repeat([1, 1 / self.factor], [len(available) - small, small]), available, head, total)
 
 
@@ -96,8 +105,7 @@ class ClassCounts(Imbalance):
             )
         if isinstance(self.sizes, dict):
             counts = available.copy()
-            for name, size in self.sizes.items():
-                counts[position_of("imbalance", name, names)] = size
+            counts[positions_of("imbalance", self.sizes, names)] = list(self.sizes.values())
             return counts
         if len(self.sizes) != len(available):
             raise ValueError(

@@ -38,7 +38,8 @@ class RandomErase:
         batch, _, height, width = pictures.shape
         draws = torch.rand(3, batch, 1, device=pictures.device)
         half = draws[0] * self.largest * min(height, width) / 2
-        rows = (torch.arange(height, device=pictures.device) - draws[1] * height).abs() < half
-        columns = (torch.arange(width, device=pictures.device) - draws[2] * width).abs() < half
+        # The middle of a pixel is half a pixel from its number.
+        rows = (torch.arange(height, device=pictures.device) + 0.5 - draws[1] * height).abs() < half
+        columns = (torch.arange(width, device=pictures.device) + 0.5 - draws[2] * width).abs() < half
         covered = rows[:, None, :, None] & columns[:, None, None, :]
         return pictures.masked_fill(covered, 127)

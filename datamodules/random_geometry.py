@@ -18,13 +18,10 @@ class RandomShift:
     def __call__(self, pictures: Tensor) -> Tensor:
         """Returns pictures of the same shape `[B, C, H, W]` and type."""
         batch, _, height, width = pictures.shape
-        device, reach = pictures.device, 2 * self.pixels + 1
-        padded = F.pad(pictures, [self.pixels] * 4)
-        rows = torch.randint(reach, (batch, 1), device=device) + torch.arange(height, device=device)
-        columns = torch.randint(reach, (batch, 1), device=device) + torch.arange(width, device=device)
-        sample = torch.arange(batch, device=device)[:, None, None]
-        # Indexing around the channels puts them last, which is the layout that convolutions like best.
-        return padded[sample, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        rows, columns = torch.randint(2 * self.pixels + 1, (2, batch), device=pictures.device)
+        # A view of every possible crop, of which one is copied for each picture.
+        crops = F.pad(pictures, [self.pixels] * 4).unfold(2, height, 1).unfold(3, width, 1)
+        return crops[torch.arange(batch, device=pictures.device), :, rows, columns]
 
 
 class RandomFlip:

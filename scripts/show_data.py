@@ -8,6 +8,7 @@ of each class with the given and the true label, the classes of every part, and 
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule
@@ -25,12 +26,27 @@ class ShowDataCLI(LitzooCLI):
 
     def instantiate_classes(self) -> None:
         """Makes the datamodule."""
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_subclass_arguments(LightningDataModule, "data")
-        self.datamodule = parser.instantiate(parser.parse_object({"data": self.options.data.as_dict()})).data
+        self.datamodule = ready_pictures(self.options.data.as_dict())
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Trains nothing."""
+
+
+def ready_pictures(data: dict[str, Any]) -> ImageDataModule:
+    """Makes a datamodule from the `data` section of a config, downloads, reads and splits.
+
+    Raises:
+        ValueError: If the datamodule has no pictures.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(LightningDataModule, "data")
+    datamodule = parser.instantiate(parser.parse_object({"data": data})).data
+    if not isinstance(datamodule, ImageDataModule):
+        raise ValueError(f"--data {type(datamodule).__name__} has no pictures to show: choose an ImageDataModule")
+    datamodule.prepare_data()
+    for stage in ("fit", "test"):
+        datamodule.setup(stage)
+    return datamodule
 
 
 def show_data(arguments: list[str]) -> Path:
@@ -38,24 +54,16 @@ def show_data(arguments: list[str]) -> Path:
 
     Returns:
         The path of the PNG.
-
-    Raises:
-        ValueError: If the datamodule has no pictures.
     """
     cli = run(["fit", *arguments], ShowDataCLI)
-    datamodule = cli.datamodule
-    if not isinstance(datamodule, ImageDataModule):
-        raise ValueError(f"--data {type(datamodule).__name__} has no pictures to show: choose an ImageDataModule")
-    datamodule.prepare_data()
-    for stage in ("fit", "test"):
-        datamodule.setup(stage)
-    figure = draw_sheet(datamodule)
+    assert isinstance(cli.datamodule, ImageDataModule)
+    figure = draw_sheet(cli.datamodule)
     folder = Path(cli.options.trainer.default_root_dir) / cli.options.experiment / "data"
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / "data_sheet.png")
     with SummaryWriter(str(folder)) as board:
         board.add_figure("data_sheet", figure)
-    print_split(datamodule.split_report())
+    print_split(cli.datamodule.split_report())
     return folder / "data_sheet.png"
 
 
