@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from callbacks.files import run_folder_of, write_json
@@ -48,9 +49,8 @@ class SplitSummary(Callback):
 def print_split(report: dict[str, Any]) -> None:
     """Prints the samples of each class and part; of many classes the smallest, median and largest count."""
     wrong = [f", {share:.2%} of the {part} labels wrong" for part, share in report.get("label_noise", {}).items()]
-    Console().print(
-        f"data: split {report['seed']}, fingerprint {report['fingerprint']}{''.join(wrong)}", highlight=False
-    )
+    line = f"data: split {report['seed']}, fingerprint {report['fingerprint']}{''.join(wrong)}"
+    Console().print(line, highlight=False, soft_wrap=True)
     parts = list(report["sizes"])
     table = Table("class")
     for part in parts:
@@ -58,7 +58,7 @@ def print_split(report: dict[str, Any]) -> None:
     counts = [report["per_class"][part] for part in parts] if "per_class" in report else []
     if counts and len(counts[0]) <= MOST_CLASSES:
         for name, *row in zip(report["class_names"], *counts, strict=True):
-            table.add_row(name, *(f"{count:,}" for count in row))
+            table.add_row(escape(name), *(f"{count:,}" for count in row))
     elif counts:
         picks: dict[str, Callable[[list[int]], int]]
         picks = {"smallest": min, "median": statistics.median_low, "largest": max}

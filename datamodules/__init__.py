@@ -16,7 +16,7 @@ from datamodules.image_folder import ImageFolderDataModule
 from datamodules.imbalance import ClassCounts, Imbalance, LongTailed, StepImbalance
 from datamodules.label_noise import AsymmetricNoise, LabelNoise, MatrixNoise, SymmetricNoise
 from datamodules.mnist import MNISTDataModule
-from datamodules.picture_files import PictureReader, PicturesOnDisk
+from datamodules.picture_files import DamagedPictureError, PictureReader, PicturesOnDisk
 from datamodules.random_appearance import RandomErase, RandomTone
 from datamodules.random_geometry import RandomAffine, RandomFlip, RandomShift
 from datamodules.splits import Split
@@ -33,6 +33,7 @@ __all__ = [
     "ClassCounts",
     "ClassRequest",
     "ClassifiedDataModule",
+    "DamagedPictureError",
     "DiabetesDataModule",
     "DigitsDataModule",
     "EpochBatches",

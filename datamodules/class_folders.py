@@ -2,6 +2,8 @@ from pathlib import Path
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+PICTURES = {*IMG_EXTENSIONS, ".gif"}
+
 
 def class_names_in(folder: Path) -> tuple[str, ...]:
     """Names the folders in a folder, sorted; hidden ones are passed over.
@@ -22,9 +24,14 @@ def class_names_in(folder: Path) -> tuple[str, ...]:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Lists the picture files in a folder and the folders within, sorted; linked folders within are not followed."""
+    """Lists the picture files in a folder and the folders within, sorted.
+
+    Hidden files and folders are passed over, and linked folders within are not followed.
+    """
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in IMG_EXTENSIONS and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in PICTURES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not path.is_dir()
     )

@@ -110,20 +110,30 @@ class BalancedBatches(EpochBatches):
     def order(self, random: np.random.RandomState, total: int) -> np.ndarray:
         """Returns the positions of all batches, each batch's shuffled, int64 `[total]`."""
         classes = len(self.members)
-        everyone = np.arange(classes)
-        labels, turns = [], everyone[:0]
-        for size in self.sizes.tolist():
-            every, extra = divmod(size, classes)
-            # What is left over goes to classes that take turns, none of them twice in a batch.
-            if len(turns) < extra:
-                following = random.permutation(everyone)
-                again = np.isin(following, turns)
-                turns = np.concatenate([turns, following[~again], following[again]])
-            batch = np.concatenate([everyone] * every + [turns[:extra]])
-            random.shuffle(batch)
-            labels.append(batch)
-            turns = turns[extra:]
-        return fill(random, np.concatenate(labels), self.members)
+        labels = np.arange(total) - np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)  # places in their batch
+        left = labels >= np.repeat(self.sizes - self.sizes % classes, self.sizes)
+        labels %= classes
+        # What does not divide goes to classes that take turns, none of them twice in a batch.
+        labels[left] = self._turns(random, self.sizes % classes)
+        for size in np.unique(self.sizes).tolist():
+            of_size = np.repeat(self.sizes == size, self.sizes)
+            batches = labels[of_size].reshape(-1, size)
+            shuffled = np.argsort(random.random_sample(batches.shape), axis=1)
+            labels[of_size] = np.take_along_axis(batches, shuffled, axis=1).ravel()
+        return fill(random, labels, self.members)
+
+    def _turns(self, random: np.random.RandomState, extras: np.ndarray) -> np.ndarray:
+        """Returns classes for what is left over of each batch: all have had a turn before one has another."""
+        classes = len(self.members)
+        turns: list[int] = []
+        waiting: list[int] = []
+        for extra in extras.tolist():
+            if len(waiting) < extra:
+                following = random.permutation(classes).tolist()
+                waiting += sorted(following, key=waiting.__contains__)  # those still waiting come last
+            turns += waiting[:extra]
+            del waiting[:extra]
+        return np.array(turns, dtype=np.int64)
 
 
 def fill(random: np.random.RandomState, labels: np.ndarray, members: list[np.ndarray]) -> np.ndarray:

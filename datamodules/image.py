@@ -55,7 +55,7 @@ class ImageDataModule(ClassifiedDataModule):
                 raise ValueError(f"data.{name}: {value!r} is none of {', '.join(choices)}")
         side = self.input_shape[-1]
         self.augmentation, self.strong_augmentation = AUGMENTATIONS[augment](side), AUGMENTATIONS[strong_augment](side)
-        self.scale = scale
+        self.augment, self.scale = augment, scale
         self._scaling: tuple[Tensor, Tensor] | None = None
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch | SemiSupervisedBatch:

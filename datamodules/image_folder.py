@@ -3,7 +3,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from datamodules.base import data_root
@@ -61,8 +61,11 @@ class ImageFolderDataModule(ImageDataModule):
             raise ValueError(f"data.memory_limit: {memory_limit} GiB is less than nothing; 0 keeps nothing in memory")
         self.corrupt, self.memory_limit = corrupt, memory_limit
         self.folder = data_root(root) / folder
-        self.has_parts = (self.folder / "train").is_dir() and (self.folder / "test").is_dir()
-        self.class_names = class_names_in(self._part(train=True))
+        parts = [name for name in ("train", "test") if (self.folder / name).is_dir()]
+        if len(parts) == 1:
+            raise ValueError(f"{self.folder} has a folder {parts[0]}: it needs train and test, or class folders alone")
+        self.has_parts = bool(parts)
+        self.class_names = self.file_class_names = class_names_in(self._part(train=True))
         height, width = self._first_size() if size is None else (size, size) if isinstance(size, int) else size
         if min(height, width) < 1:
             raise ValueError(f"data.size: {size} pixels; give at least 1")
@@ -86,8 +89,10 @@ class ImageFolderDataModule(ImageDataModule):
         return self._files(train=True)[1] if self.corrupt == "refuse" else self.read(train=True)[1]
 
     def setup(self, stage: str) -> None:
-        """Reads and splits what `stage` needs, and measures the training pictures."""
+        """Reads and splits what `stage` needs, and for fitting the test set too: damage is found before training."""
         super().setup(stage)
+        if stage == "fit":
+            super().setup("test")
         if self.train_set is not None and not hasattr(self, "mean"):
             indices = self.train_set.indices
             step = -(-len(indices) // STATISTICS_OF)
@@ -109,6 +114,7 @@ class ImageFolderDataModule(ImageDataModule):
         super().load_state_dict(state_dict)
         if "mean" in state_dict:
             self.mean, self.std = tuple(state_dict["mean"]), tuple(state_dict["std"])
+            self._scaling = None
 
     def _part(self, train: bool) -> Path:
         return self.folder / ("train" if train else "test") if self.has_parts else self.folder
@@ -116,10 +122,11 @@ class ImageFolderDataModule(ImageDataModule):
     def _files(self, train: bool) -> tuple[list[Path], Tensor]:
         """Lists the files of a part, class by class in the order of their names, and their labels."""
         part = self._part(train)
-        if foreign := set(class_names_in(part)) - set(self.class_names):
+        names = self.file_class_names
+        if foreign := set(class_names_in(part)) - set(names):
             raise ValueError(f"{part} has folders that the training set has not: {', '.join(sorted(foreign))}")
-        of_class = [pictures_in(part / name) for name in self.class_names]
-        empty = [name for name, paths in zip(self.class_names, of_class, strict=True) if not paths]
+        of_class = [pictures_in(part / name) for name in names]
+        empty = [name for name, paths in zip(names, of_class, strict=True) if not paths]
         if empty and (train or len(empty) == len(of_class)):
             raise ValueError(f"{part}: no picture in the class folder {', '.join(empty)}; fill or remove it")
         paths = [path for paths in of_class for path in paths]
@@ -130,10 +137,10 @@ class ImageFolderDataModule(ImageDataModule):
         return paths, labels
 
     def _first_size(self) -> tuple[int, int]:
-        part = self._part(train=True)
-        first = next((path for name in self.class_names for path in pictures_in(part / name)), part)
+        first = self._files(train=True)[0][0]
         try:
-            with Image.open(first) as picture:
-                return picture.height, picture.width
+            with Image.open(first) as file:
+                picture = ImageOps.exif_transpose(file)
         except Exception as error:
             raise ValueError(f"{first} cannot be read as a picture: {error}; give data.size if others can") from error
+        return picture.height, picture.width

@@ -17,6 +17,10 @@ SHOWS_PROGRESS = 2000  # pictures; reading fewer takes a moment
 AT_ONCE = 1000
 
 
+class DamagedPictureError(ValueError):
+    """A file that cannot be read as a picture."""
+
+
 class PictureReader:
     """Reads a picture file, as uint8 of one shape.
 
@@ -32,17 +36,24 @@ class PictureReader:
         """Returns a picture, uint8 `[C, H, W]`, turned as its camera noted.
 
         Raises:
-            ValueError: If the file is no picture, is damaged, or has another size; the message names it.
+            DamagedPictureError: If the file is no picture, or a damaged one; the message names it.
+            ValueError: If it has another size.
         """
         channels, height, width = self.shape
         mode = "L" if channels == 1 else "RGB"
         try:
             with Image.open(path) as file:
                 if self.resize:
-                    file.draft(mode, (width, height))  # lets a large JPEG be decoded at half its size or less
-                picture = ImageOps.exif_transpose(file).convert(mode)
+                    side = max(height, width)  # of both, since the picture may have to be turned
+                    file.draft(mode, (side, side))  # lets a large JPEG be decoded at half its size or less
+                picture = ImageOps.exif_transpose(file)
+                if picture.mode.startswith("I"):  # 16 bits; Pillow would cut them off
+                    picture = Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))
+                picture = picture.convert(mode)
         except Exception as error:
-            raise ValueError(f"{path} cannot be read as a picture: {str(error) or type(error).__name__}") from error
+            raise DamagedPictureError(
+                f"{path} cannot be read as a picture: {str(error) or type(error).__name__}"
+            ) from error
         if picture.size != (width, height):
             if not self.resize:
                 raise ValueError(
@@ -88,20 +99,21 @@ def read_all(
         paths: Of the files, `N`.
         reader: Of one file.
         keep: Whether the pictures stay in memory; else they are only checked.
-        skip: Whether files that cannot be read are left out.
+        skip: Whether damaged files are left out.
 
     Returns:
         The pictures, uint8 `[n, C, H, W]`, if they are kept; the positions of the files that could be read; and what
         is wrong with the others.
 
     Raises:
-        ValueError: If a file cannot be read and is not to be left out.
+        DamagedPictureError: If a file cannot be read and is not to be left out.
+        ValueError: If a picture has another size than the others.
     """
 
-    def attempt(path: Path) -> Tensor | ValueError:
+    def attempt(path: Path) -> Tensor | DamagedPictureError:
         try:
             return reader(path)
-        except ValueError as error:
+        except DamagedPictureError as error:
             return error
 
     pictures = torch.empty(len(paths), *reader.shape, dtype=torch.uint8) if keep else None
@@ -111,7 +123,7 @@ def read_all(
         in_threads(attempt, paths), "Reading pictures", len(paths), transient=True, disable=len(paths) < SHOWS_PROGRESS
     )
     for position, picture in enumerate(found):
-        if isinstance(picture, ValueError):
+        if isinstance(picture, DamagedPictureError):
             if not skip:
                 raise picture
             problems.append(str(picture))

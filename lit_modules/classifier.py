@@ -44,7 +44,7 @@ class Classifier(LitModule):
         self.class_names = list(class_names or map(str, range(num_classes)))
         if len(self.class_names) != num_classes:
             raise ValueError(f"class_names: {len(self.class_names)} names for {num_classes} classes")
-        for name in self.asked_extras.intersection(CLASS_STATISTICS):
+        for name in self._asked_statistics():
             self.register_buffer(name, torch.ones(num_classes))
 
     def setup(self, stage: str) -> None:
@@ -57,11 +57,12 @@ class Classifier(LitModule):
         """
         super().setup(stage)
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        for name in self.asked_extras.intersection(CLASS_STATISTICS) if stage == "fit" else ():
+        for name in self._asked_statistics() if stage == "fit" else ():
             if not hasattr(datamodule, name):
+                owner = "a plain loader" if datamodule is None else type(datamodule).__name__
                 raise ValueError(
-                    f"{type(self.loss).__name__} needs {name} of the training set, which {type(datamodule).__name__} "
-                    "does not tell: choose another loss or a datamodule with classes"
+                    f"{type(self.loss).__name__} needs {name} of the training set, which {owner} does not tell: choose "
+                    "another loss, or a datamodule with classes"
                 )
             getattr(self, name).copy_(torch.as_tensor(getattr(datamodule, name)))
 
@@ -98,3 +99,7 @@ class Classifier(LitModule):
         logits = self(batch["input"]).float()
         confidence, prediction = logits.softmax(dim=1).max(dim=1)
         return {"index": batch["index"], "logits": logits, "prediction": prediction, "confidence": confidence}
+
+    def _asked_statistics(self) -> list[str]:
+        """Names the class statistics that the loss asks for, in the same order in every process."""
+        return [name for name in CLASS_STATISTICS if name in self.asked_extras]

@@ -174,6 +174,7 @@ def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCL
         ".*args parameter is intended",
         "Total length of `list`",  # validation is off
         "Checkpoint directory .* exists and is not empty",  # a resumed run goes on in its folder
+        "Using `DistributedSampler` with the dataloaders",  # metrics count each sample once
     ):
         warnings.filterwarnings("ignore", useless)
     tips = logging.getLogger("lightning.pytorch.utilities.rank_zero")

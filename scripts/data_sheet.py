@@ -10,16 +10,18 @@ from torch import Tensor
 
 from callbacks.figures import new_figure
 from datamodules import ImageDataModule
+from datamodules.augment import Augmentation
 
 MOST_CLASSES = 12
 SAMPLES = 6
 VIEWS = 8
+COLOURS = {"train": "tab:blue", "val": "tab:orange", "unlabeled": "tab:green", "test": "tab:gray"}
 
 
 def draw_sheet(datamodule: ImageDataModule) -> Figure:
     """Draws the sheet of a datamodule that has been set up for fitting."""
     shown = np.linspace(0, datamodule.num_classes - 1, min(MOST_CLASSES, datamodule.num_classes)).round().astype(int)
-    figure = new_figure(13, 1.0 + 0.95 * len(shown))
+    figure = new_figure(13, max(7.0, 1.0 + 0.95 * len(shown)))
     samples, right = cast(np.ndarray, figure.subfigures(1, 2, width_ratios=[1, 1.1]))
     histogram, views = right.subfigures(2, 1, height_ratios=[1.2, 1])
     draw_samples(samples, datamodule, shown.tolist())
@@ -59,12 +61,14 @@ def draw_histogram(figure: SubFigure, datamodule: ImageDataModule) -> None:
     panel = figure.subplots()
     places, width = np.arange(datamodule.num_classes), 0.85 / len(counts)
     for number, (part, values) in enumerate(counts.items()):
-        panel.bar(places + (number - (len(counts) - 1) / 2) * width, values, width, label=part)
-    panel.set(yscale="log", ylabel="samples (logarithmic)", ylim=(1, None))
-    panel.set_title(sheet_title(datamodule.split_report()), fontsize=9)
+        shift = (number - (len(counts) - 1) / 2) * width
+        panel.bar(places + shift, values, width, label=part, color=COLOURS.get(part, "tab:purple"))
+    panel.set(yscale="log", ylabel="samples (logarithmic)", ylim=(0.5, None))
+    panel.set_title(sheet_title(datamodule.split_report()), fontsize=10)
     if datamodule.num_classes <= 20:
-        panel.set_xticks(places, datamodule.class_names, rotation=30, ha="right")
-    panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=4, frameon=False, fontsize=9)
+        long = max(map(len, datamodule.class_names)) > 3
+        panel.set_xticks(places, datamodule.class_names, rotation=30 if long else 0, ha="right" if long else "center")
+    figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=9)
 
 
 def draw_views(figure: SubFigure, datamodule: ImageDataModule) -> None:
@@ -72,7 +76,7 @@ def draw_views(figure: SubFigure, datamodule: ImageDataModule) -> None:
     semi_supervised = datamodule.unlabeled_batch_size is not None
     source = datamodule.unlabeled_set if semi_supervised else datamodule.train_set
     assert source is not None
-    kinds = {"augment": datamodule.augmentation}
+    kinds: dict[str, Augmentation] = {datamodule.augment: datamodule.augmentation}
     if semi_supervised:
         kinds = {"weak": datamodule.augmentation, "strong": datamodule.strong_augmentation}
     rows = [(position, name) for position in range(min(4 // len(kinds), len(source))) for name in kinds]

@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule
+from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from callbacks.files import shown
@@ -60,11 +62,14 @@ def show_data(arguments: list[str]) -> Path:
     figure = draw_sheet(cli.datamodule)
     folder = Path(cli.options.trainer.default_root_dir) / cli.options.experiment / "data"
     folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / "data_sheet.png")
-    with SummaryWriter(str(folder)) as board:
-        board.add_figure("data_sheet", figure)
+    for old in folder.glob("events.out.tfevents.*"):
+        old.unlink()
+    path = folder / "data_sheet.png"
+    figure.savefig(path)
+    with SummaryWriter(str(folder)) as board, Image.open(path) as sheet:
+        board.add_image("data_sheet", np.asarray(sheet.convert("RGB")), dataformats="HWC")
     print_split(cli.datamodule.split_report())
-    return folder / "data_sheet.png"
+    return path
 
 
 def main() -> None:

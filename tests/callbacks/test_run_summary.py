@@ -96,18 +96,6 @@ def test_a_test_of_the_last_checkpoint_is_no_matter_of_the_best(trained):
     assert read("metrics.json") == fitted
 
 
-def test_splits_say_what_was_trained_on(trained):
-    _, _, datamodule = trained
-    splits = read("splits.json")
-    assert splits["seed"] == 3
-    assert splits["sizes"] == {"train": 60, "val": 40}
-    assert splits["class_names"] == [str(digit) for digit in range(10)]
-    for part in ("train", "val"):
-        targets = datamodule.train_set.targets[getattr(datamodule.split, part)].tolist()
-        assert splits["per_class"][part] == [targets.count(digit) for digit in range(10)]
-    assert splits["fingerprint"] == datamodule.split_report()["fingerprint"]
-
-
 def test_the_summary_names_the_lowest_class_and_the_places(trained, capsys):
     trainer, model, datamodule = trained
     trainer.test(model, datamodule, verbose=False)

@@ -4,6 +4,8 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
+from datamodules import MNISTDataModule
+
 
 class Recorder(LightningModule):
     """Keeps every batch that Lightning hands over, by stage and epoch."""
@@ -33,25 +35,39 @@ class Recorder(LightningModule):
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
-    def column(self, stage: str, name: str, epoch: int = 0) -> torch.Tensor:
-        """Returns one entry of all batches of a stage and an epoch, in the order they came."""
-        return torch.cat([batch[name] for batch in self.seen[stage, epoch]])
+    def column(self, stage: str, name: str, epoch: int = 0, part: str | None = None) -> torch.Tensor:
+        """Returns one entry of all batches of a stage and an epoch (or of a part of them), in the order they came."""
+        batches: list[Any] = self.seen[stage, epoch]
+        return torch.cat([(batch[part] if part else batch)[name] for batch in batches])
 
 
-def quiet_trainer(folder: Path, epochs: int = 1) -> Trainer:
-    return Trainer(
-        accelerator="cpu",
-        max_epochs=epochs,
-        default_root_dir=folder,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
+def quiet_trainer(folder: Path, epochs: int = 1, **options: Any) -> Trainer:
+    quiet = {
+        "accelerator": "cpu",
+        "max_epochs": epochs,
+        "default_root_dir": folder,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+    }
+    return Trainer(**(quiet | options))
 
 
-def record(datamodule: LightningDataModule, stage: str = "fit", epochs: int = 1, **options: Any) -> Recorder:
+def record(
+    datamodule: LightningDataModule,
+    stage: str = "fit",
+    epochs: int = 1,
+    trainer: dict[str, Any] | None = None,
+    **options: Any,
+) -> Recorder:
     recorder = Recorder()
-    getattr(quiet_trainer(Path.cwd(), epochs), stage)(recorder, datamodule=datamodule, **options)
+    getattr(quiet_trainer(Path.cwd(), epochs, **(trainer or {})), stage)(recorder, datamodule=datamodule, **options)
     return recorder
+
+
+def with_pool(root: Path, **options: Any) -> MNISTDataModule:
+    """Makes tiny MNIST with 20 validation, 20 labeled and 60 unlabeled samples, served 4 and 12 a batch."""
+    sizes = {"val_size": 20, "num_labeled": 20, "batch_size": 4, "unlabeled_batch_size": 12}
+    return MNISTDataModule(**{"root": str(root), **sizes, **options})

@@ -3,10 +3,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
 
 from datamodules import DigitsDataModule
 from datamodules.epoch_batches import EpochBatches
 from tests.datamodules.recording import Recorder, quiet_trainer, record
+from tests.datamodules.sampling import (
+    BATCH_SIZES,
+    EPOCHS,
+    PROCESSES,
+    SEEDS,
+    SIZES,
+    in_order,
+    per_process,
+)
 
 
 def order(seed, epoch, size=50, drawn=0):
@@ -46,6 +56,30 @@ def test_the_global_generators_are_not_moved():
     list(sampler)
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1] == str(np.random.get_state())
+
+
+@settings(deadline=None)
+@given(SIZES, BATCH_SIZES, PROCESSES, SEEDS, EPOCHS)
+def test_the_order_is_the_same_for_any_number_of_processes(more, batch_size, processes, seed, epoch):
+    size = processes - 1 + more
+    served = per_process(lambda **rank: EpochBatches(size, batch_size, **rank), processes, seed, epoch)
+    assert in_order(served).tolist() == order(seed, epoch, size)
+
+
+def test_rounds_within_an_epoch_have_orders_of_their_own():
+    positions = np.concatenate(list(EpochBatches(30, 30, steps=4)))
+    assert len({tuple(each) for each in positions.reshape(4, 30).tolist()}) == 4
+
+
+def test_streams_keep_two_loaders_of_a_run_apart():
+    orders = [np.concatenate(list(EpochBatches(50, 7, stream=stream))).tolist() for stream in (0, 1, 2)]
+    assert len(set(map(tuple, orders))) == 3
+
+
+def test_the_runs_seed_counts_whatever_a_process_has_seeded(monkeypatch):
+    expected = order(8, epoch=3)
+    monkeypatch.setenv("PL_GLOBAL_SEED", "8")
+    assert order(9, epoch=3) == order(10, epoch=3) == expected
 
 
 def test_lightning_moves_on_to_the_next_epochs_order():

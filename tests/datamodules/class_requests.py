@@ -1,0 +1,73 @@
+"""Requests for a split by classes, as hypothesis draws them."""
+
+import numpy as np
+import torch
+from hypothesis import reject
+from hypothesis import strategies as st
+
+from datamodules import ClassCounts, ClassRequest, LongTailed, Split, StepImbalance
+from datamodules.class_split import split_classes
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def ask(
+    known=(0, 1, 2),
+    val_size=0,
+    train_size=None,
+    imbalance=None,
+    num_labeled=None,
+    balance_labeled=True,
+    seed=0,
+):
+    names = [f"class {label}" for label in known]
+    return ClassRequest(list(known), names, val_size, train_size, imbalance, num_labeled, balance_labeled, seed)
+
+
+def unsorted(counts, seed=0):
+    """Labels 0, 1, ... as often as `counts` says, in no order."""
+    return torch.from_numpy(np.random.RandomState(seed).permutation(np.repeat(np.arange(len(counts)), counts)))
+
+
+def split_if_possible(labels, asked) -> Split:
+    """Drops an example that cannot be granted; which ones must not be granted is a test of its own."""
+    try:
+        return split_classes(labels, asked)
+    except ValueError:
+        reject()
+
+
+def per_class(labels, part, known):
+    """How many samples of each known class a part has, counted one by one."""
+    return [sum(labels[index].item() == label for index in part.tolist()) for label in known]
+
+
+@st.composite
+def labels_and_known(draw):
+    """Unsorted labels of two to six classes of different sizes, and at least two of the classes in any order."""
+    counts = draw(st.lists(st.integers(4, 30), min_size=2, max_size=6))
+    known = draw(st.lists(st.integers(0, len(counts) - 1), min_size=2, max_size=len(counts), unique=True))
+    return unsorted(counts, draw(st.integers(0, 99))), known
+
+
+@st.composite
+def requests(draw):
+    """Labels, and everything that can be asked of their split at once; most of it can be granted."""
+    labels, known = draw(labels_and_known())
+    imbalance = draw(
+        st.none()
+        | st.builds(LongTailed, st.floats(1, 8))
+        | st.builds(StepImbalance, st.floats(1, 4), st.sampled_from([0.34, 0.5, 0.6]))
+        | st.builds(ClassCounts, st.lists(st.integers(1, 4), min_size=len(known), max_size=len(known)))
+    )
+    sizes = st.integers(2, 60) | st.floats(0.3, 1) | st.builds(lambda head: {"per_class": head}, st.integers(1, 12))
+    asked = ask(
+        known,
+        val_size=draw(st.integers(0, 10) | st.floats(0, 0.5)),
+        train_size=None if isinstance(imbalance, ClassCounts) else draw(st.none() | sizes),
+        imbalance=imbalance,
+        num_labeled=draw(st.none() | st.integers(2, 30) | st.floats(0.3, 1)),
+        balance_labeled=draw(st.booleans()),
+        seed=draw(SEEDS),
+    )
+    return labels, asked

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datamodules.epoch_batches import EpochBatches
+from tests.datamodules.sampling import (
+    BATCH_SIZES,
+    EPOCHS,
+    PROCESSES,
+    SEEDS,
+    SIZES,
+    come_in_rounds,
+    in_order,
+    per_process,
+)
+
+
+@settings(deadline=None)
+@given(SIZES, BATCH_SIZES, PROCESSES, SEEDS, EPOCHS)
+def test_all_processes_together_serve_each_sample_once(more, batch_size, processes, seed, epoch):
+    size = processes - 1 + more
+    served = per_process(lambda **rank: EpochBatches(size, batch_size, **rank), processes, seed, epoch)
+    assert sorted(in_order(served)) == list(range(size))
+    sizes = np.array([[len(batch) for batch in batches] for batches in served]).T
+    assert (sizes[:-1] == batch_size).all()
+    assert 1 <= sizes[-1].min() <= sizes[-1].max() <= batch_size + 1
+    assert np.ptp(sizes[-1]) <= 1
+    # A step more than needed would be one of batches that are too small.
+    assert len(sizes) in (-(-size // (batch_size * processes)), size // (batch_size * processes))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 5), BATCH_SIZES, PROCESSES, st.integers(0, 1000), SEEDS)
+def test_drop_last_leaves_whole_batches_of_different_samples(steps, batch_size, processes, left, seed):
+    per_step = batch_size * processes
+    size = steps * per_step + left % per_step
+    served = per_process(lambda **rank: EpochBatches(size, batch_size, drop_last=True, **rank), processes, seed)
+    assert [[len(batch) for batch in batches] for batches in served] == [[batch_size] * steps] * processes
+    assert len(set(in_order(served).tolist())) == steps * per_step
+
+
+@settings(deadline=None)
+@given(SIZES, BATCH_SIZES, PROCESSES, st.integers(1, 12), st.booleans(), SEEDS)
+def test_as_many_steps_as_asked_are_filled_in_rounds(size, batch_size, processes, steps, drop_last, seed):
+    def sampler(**rank):
+        return EpochBatches(size, batch_size, drop_last, steps, **rank)
+
+    served = per_process(sampler, processes, seed)
+    assert [[len(batch) for batch in batches] for batches in served] == [[batch_size] * steps] * processes
+    assert come_in_rounds(in_order(served), np.arange(size))
+
+
+@pytest.mark.parametrize(
+    ("options", "numbers"),
+    [
+        ({"size": 2, "batch_size": 5, "num_replicas": 3}, ["2 training samples", "3 processes", "fewer processes"]),
+        ({"size": 6, "batch_size": 7, "drop_last": True}, ["6 training samples", "batch_size 7", "drop_last false"]),
+        (
+            {"size": 9, "batch_size": 5, "num_replicas": 2, "drop_last": True},
+            ["9 training samples", "batch_size 5", "2 processes", "lower"],
+        ),
+        ({"size": 0, "batch_size": 5}, ["0 training samples"]),
+    ],
+    ids=["more processes than samples", "no whole batch", "no whole batch for two", "nothing"],
+)
+def test_samples_that_make_no_batch_are_refused_with_the_numbers(options, numbers):
+    with pytest.raises(ValueError, match="do not make a batch") as error:
+        EpochBatches(**options)
+    assert [number for number in numbers if number not in str(error.value)] == []

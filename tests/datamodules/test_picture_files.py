@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+from datamodules.picture_files import AT_ONCE, PictureReader, PicturesOnDisk, in_threads, read_all
+from tests.datamodules.picture_folder import as_tensor, noise, save
+
+COLOUR = noise(8, 10)
+RGB, GREY = (3, 8, 10), (1, 8, 10)
+ORIENTATION = 0x0112
+
+
+def read(path, shape=RGB, resize=False):
+    return PictureReader(shape, resize)(path)
+
+
+def turned(picture, orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return {"picture": Image.fromarray(picture), "exif": exif}
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.ppm", "a.tif", "A.PNG", "Löwe im Gras.png"])
+def test_a_lossless_file_gives_its_pixels(name):
+    pixels = read(save(name, COLOUR))
+    assert (pixels.dtype, pixels.shape) == (torch.uint8, (3, 8, 10))
+    assert np.array_equal(pixels.permute(1, 2, 0), COLOUR)
+
+
+@pytest.mark.parametrize(("name", "options"), [("a.jpg", {"quality": 100, "subsampling": 0}), ("a.webp", {})])
+def test_a_lossy_file_gives_about_its_pixels(name, options):
+    flat = np.full((8, 10, 3), (200, 100, 30), dtype=np.uint8)
+    assert (read(save(name, flat, **options)).float() - torch.tensor([200.0, 100, 30])[:, None, None]).abs().max() <= 4
+
+
+def test_palettes_transparency_and_grey_become_colours():
+    colours = np.array([[255, 0, 0], [0, 0, 255]], dtype=np.uint8)
+    palette = Image.fromarray(COLOUR[..., 0] % 2)
+    palette.putpalette(colours.ravel().tolist())
+    assert np.array_equal(read(save("palette.png", palette)).permute(1, 2, 0), colours[COLOUR[..., 0] % 2])
+    transparent = np.dstack([COLOUR, np.full((8, 10), 128, dtype=np.uint8)])
+    assert np.array_equal(read(save("transparent.png", transparent)).permute(1, 2, 0), COLOUR)
+    assert np.array_equal(read(save("grey.png", COLOUR[..., 0])), np.stack([COLOUR[..., 0]] * 3))
+    assert np.array_equal(read(save("bits.png", Image.fromarray(COLOUR[..., 0] > 99)))[0] > 0, COLOUR[..., 0] > 99)
+
+
+def test_colours_become_grey_by_their_brightness():
+    # ITU-R 601: 0.299 red + 0.587 green + 0.114 blue
+    brightness = COLOUR @ np.array([0.299, 0.587, 0.114])
+    pixels = read(save("a.png", COLOUR), GREY)
+    assert pixels.shape == GREY
+    assert np.abs(pixels[0].numpy() - brightness).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("shape", [GREY, RGB])
+def test_sixteen_bits_keep_their_contrast(shape, suffix):
+    deep = np.linspace(0, 65535, 80).astype(np.uint16).reshape(8, 10)
+    pixels = read(save(f"deep.{suffix}", deep), shape)
+    assert np.abs(pixels.numpy() - deep / 257).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("orientation", "undo"), [(1, lambda a: a), (3, lambda a: a[::-1, ::-1]), (6, lambda a: np.rot90(a, -1))]
+)
+def test_a_picture_is_turned_as_its_camera_noted(orientation, undo):
+    expected = undo(COLOUR)
+    path = save("a.png", **turned(COLOUR, orientation))
+    assert np.array_equal(read(path, (3, *expected.shape[:2])).permute(1, 2, 0), expected)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 4), (1, 5, 3), (3, 16, 16), (3, 8, 4)])
+@pytest.mark.parametrize("size", [(8, 10), (20, 9)])
+def test_resizing_is_that_of_pillow(size, shape):
+    path = save("a.png", noise(*size))
+    mode = "L" if shape[0] == 1 else "RGB"
+    expected = ImageOps.fit(Image.open(path).convert(mode), shape[:0:-1], Image.Resampling.BILINEAR)
+    assert torch.equal(read(path, shape, resize=True), as_tensor(expected))
+
+
+def test_a_wide_picture_is_cut_left_and_right_alike():
+    flag = np.zeros((4, 12), dtype=np.uint8)
+    flag[:, 4:8] = 200
+    assert (read(save("a.png", flag), (1, 4, 4), resize=True) == 200).all()
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("shape", [(3, 20, 20), (3, 160, 20), (3, 20, 160)])
+def test_a_large_jpeg_is_scaled_down_as_if_it_had_been_decoded_in_full(shape, orientation):
+    # Stripes two pixels wide: decoding at a quarter of the size loses them.
+    stripes = np.zeros((640, 160, 3), dtype=np.uint8)
+    stripes[:, ::4] = stripes[:, 1::4] = 255
+    path = save("a.jpg", **turned(stripes, orientation), quality=95)
+    whole = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    expected = as_tensor(ImageOps.fit(whole, shape[:0:-1], Image.Resampling.BILINEAR))
+    assert (read(path, shape, resize=True).float() - expected.float()).abs().mean() < 8
+
+
+def test_another_size_is_refused_unless_pictures_are_resized():
+    path = save("odd.png", noise(8, 9))
+    with pytest.raises(ValueError, match=r"odd\.png has 8×9 pixels, other pictures 8×10.*data\.size"):
+        read(path)
+
+
+def test_rows_on_disk_are_those_in_memory():
+    paths = [save(f"{i}.png", noise(8, 10, seed=i)) for i in range(7)]
+    rows, index = PicturesOnDisk(paths, PictureReader(RGB, resize=False)), torch.tensor([6, 0, 0, 3])
+    pictures, positions, problems = read_all(paths, rows.reader, keep=True, skip=False)
+    assert (len(rows), positions, problems) == (7, list(range(7)), [])
+    assert torch.equal(rows[index], pictures[index])
+    assert torch.equal(rows.index_select(0, index), pictures[index])
+    assert torch.equal(rows[torch.tensor(5)], pictures[5])
+    assert rows.index_select(0, index[:0]).shape == (0, *RGB)
+
+
+def test_a_file_that_went_missing_is_named():
+    path = save("gone.png", COLOUR)
+    rows = PicturesOnDisk([path], PictureReader(RGB, resize=False))
+    path.unlink()
+    with pytest.raises(ValueError, match=r"gone\.png cannot be read"):
+        rows[torch.tensor([0])]
+
+
+def test_threads_keep_the_order_of_more_files_than_they_take_at_once():
+    paths = list(range(2 * AT_ONCE + 3))
+    assert list(in_threads(lambda path: path + 1, paths)) == list(range(1, 2 * AT_ONCE + 4))

@@ -1,0 +1,113 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from scripts.show_data import main, show_data
+from tests.scripts.helpers import CONFIGS, MLP, TABLE, files_in
+from tests.test_configs import EVERY_CONFIG, FITTING
+
+WITH_PICTURES = [path for path in EVERY_CONFIG if "lit_modules.Regressor" not in path.read_text(encoding="utf-8")]
+
+
+def what_is_drawn(path):
+    """Returns the data that a config asks for, without what is overridden here or not to be seen on a sheet."""
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))["data"]
+    unseen = {"val_size", "batch_size", "eval_batch_size", "scale"}
+    options = {name: value for name, value in data.get("init_args", {}).items() if name not in unseen}
+    return str((data["class_path"], sorted(options.items(), key=str)))
+
+
+ONE_OF_EACH = sorted({what_is_drawn(path): path for path in WITH_PICTURES}.values())
+
+
+def refused(arguments, capsys, monkeypatch):
+    """Runs the tool as from a terminal, and returns the lines of its error."""
+    monkeypatch.setattr(sys, "argv", ["show_data.py", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+    return captured.err[captured.err.index("litzoo: error:") :].splitlines()
+
+
+def test_there_are_configs_with_pictures():
+    assert {"image_folder", "mnist_noisy", "cifar10_resnet18", "digits_mlp"} <= {path.stem for path in WITH_PICTURES}
+    assert len(WITH_PICTURES) == len(EVERY_CONFIG) - 2
+
+
+@pytest.mark.parametrize("config", ONE_OF_EACH, ids=lambda path: path.stem)
+def test_the_data_of_every_config_with_pictures_are_drawn_and_nothing_is_trained(
+    config, tiny_data, any_checksum, monkeypatch, capsys
+):
+    monkeypatch.setenv("LITZOO_DATA_DIR", str(tiny_data))
+    sheet = show_data(["--config", str(config), "--data.val_size=20", *FITTING.get(config.stem, [])])
+    assert sheet == Path("runs") / config.stem / "data" / "data_sheet.png"
+    files = files_in(Path.cwd())
+    assert len(files) == 2
+    assert all(name.startswith(f"{sheet.parent.as_posix()}/") for name in files)
+    drawn = np.array(Image.open(sheet).convert("L"))
+    assert drawn.std() > 10
+    board = EventAccumulator(str(sheet.parent))
+    board.Reload()
+    assert board.Tags()["images"] == ["data_sheet"]
+    image = board.Images("data_sheet")[0]
+    assert (image.height, image.width) == drawn.shape
+    assert image.encoded_image_string.startswith(b"\x89PNG")
+    assert "fingerprint" in capsys.readouterr().out
+
+
+def test_stacked_configs_and_options_are_respected_and_the_module_is_not_made(capsys, monkeypatch):
+    Path("few.yaml").write_text("data:\n  init_args:\n    train_size: 50\n    seed: 3\n")
+    noisy = ["--data.label_noise=SymmetricNoise", "--data.label_noise.rate=0.5", "--data.seed=4"]
+    too_large = "--model.hidden=[100000000000]"  # for any memory
+    command = [*MLP, "--config", "few.yaml", *noisy, "--experiment=mine", too_large]
+    monkeypatch.setattr(sys, "argv", ["show_data.py", *command])
+    main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].split() == ["data", "sheet", "runs/mine/data/data_sheet.png"]
+    assert Path("runs/mine/data/data_sheet.png").is_file()
+    assert "split 4" in lines[0]
+    assert "50.00% of the train labels wrong" in " ".join(lines[:2])
+    totals = next(line for line in lines if "all" in line)
+    assert [cell.strip() for cell in totals.strip("│").split("│")] == ["all", "50", "144", "359"]
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_says_how_it_is_called(option, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["show_data.py", option])
+    main()
+    assert "python -m scripts.show_data --config" in capsys.readouterr().out
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (TABLE, ["DiabetesDataModule", "no pictures", "ImageDataModule"]),
+        ([*MLP, "--data.batchsize=3"], ["--data", "batchsize", "batch_size"]),
+        ([*MLP, "--data=DigitDataModule"], ["DigitDataModule", "datamodules.DigitsDataModule"]),
+        (
+            [*MLP, "--data.label_noise=SymmetricNoise", "--data.label_noise.rate=1.5"],
+            ["SymmetricNoise.rate", "1.5", "0 to 1"],
+        ),
+        ([*MLP, "--data.val_size=5000"], ["val_size", "5000", "1438"]),
+        ([*MLP, "--data.augment=rotate"], ["--data.augment", "rotate", "shift"]),
+        ([*MLP, "--trainer.max_epohcs=3"], ["max_epohcs", "max_epochs"]),
+        (["--config", "none.yaml"], ["--config", "none.yaml"]),
+        (["--config", str(CONFIGS / "image_folder.yaml"), "--data.root=none"], ["none/cifar10", "data.root"]),
+        ([], ["required"]),
+    ],
+    ids=["table", "option", "class", "rate", "size", "choice", "trainer", "config", "folder", "nothing"],
+)
+def test_mistakes_are_refused_in_a_few_lines(arguments, words, capsys, monkeypatch):
+    lines = refused(arguments, capsys, monkeypatch)
+    message = "\n".join(lines)
+    assert len(lines) <= 10, message
+    assert [word for word in words if word not in message] == [], message
+    assert not Path("runs").exists()
