@@ -1,3 +1,5 @@
+import copy
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -53,7 +55,7 @@ class BestWeightsEarlyStopping(EarlyStopping):
         before = self.best_score
         super().on_validation_end(trainer, pl_module)
         if not torch.equal(self.best_score.cpu(), before.cpu()):
-            self.best_weights = {name: value.detach().cpu().clone() for name, value in pl_module.state_dict().items()}
+            self.best_weights = _copied(pl_module.state_dict())
             self._best_is_now = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -76,3 +78,11 @@ class BestWeightsEarlyStopping(EarlyStopping):
         self.patience = patience
         if torch.isfinite(torch.as_tensor(self.best_score)):
             self.best_weights = state_dict["best_weights"] or self._loaded_weights
+
+
+def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Copies weights to the CPU, and whatever else a module keeps."""
+    return {
+        name: value.detach().cpu().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
+        for name, value in state.items()
+    }

@@ -3,8 +3,26 @@
 from lit_modules.base import LitModule
 from lit_modules.classifier import Classifier
 from lit_modules.cnn_classifier import CNNClassifier
+from lit_modules.co_teaching_classifier import CoTeachingClassifier
 from lit_modules.fast_hooks import FastHooks
-from lit_modules.losses import OneHotSquaredError, WeightedCrossEntropy
+from lit_modules.losses import (
+    ActivePassiveLoss,
+    Bootstrapping,
+    ClassificationLoss,
+    DisturbLabel,
+    DisturbValue,
+    EarlyLearningRegularization,
+    FocalLoss,
+    ForwardCorrection,
+    GeneralizedCrossEntropy,
+    LabelSmoothing,
+    LDAMLoss,
+    LogitAdjustedCrossEntropy,
+    OneHotSquaredError,
+    SymmetricCrossEntropy,
+    WeightedCrossEntropy,
+)
+from lit_modules.mixing import BatchMix, CutMix, MixUp
 from lit_modules.mlp_classifier import MLPClassifier
 from lit_modules.regressor import Regressor
 from lit_modules.resnet_classifier import ResNetClassifier
@@ -12,15 +30,32 @@ from lit_modules.schedules import CosineWithWarmup
 from lit_modules.softmax_regression import SoftmaxRegression
 
 __all__ = [
+    "ActivePassiveLoss",
+    "BatchMix",
+    "Bootstrapping",
     "CNNClassifier",
+    "ClassificationLoss",
     "Classifier",
+    "CoTeachingClassifier",
     "CosineWithWarmup",
+    "CutMix",
+    "DisturbLabel",
+    "DisturbValue",
+    "EarlyLearningRegularization",
     "FastHooks",
+    "FocalLoss",
+    "ForwardCorrection",
+    "GeneralizedCrossEntropy",
+    "LDAMLoss",
+    "LabelSmoothing",
     "LitModule",
+    "LogitAdjustedCrossEntropy",
     "MLPClassifier",
+    "MixUp",
     "OneHotSquaredError",
     "Regressor",
     "ResNetClassifier",
     "SoftmaxRegression",
+    "SymmetricCrossEntropy",
     "WeightedCrossEntropy",
 ]

@@ -67,12 +67,16 @@ class LitModule(FastHooks, ABC):
         """Returns the metrics of a whole evaluation from the kept outputs, each sample once, in order of `index`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns the network's output for inputs `[B, ...]`, brought to its number type and layout."""
+        """Returns the network's output for inputs `[B, ...]`."""
+        return self.net(self.prepared(x))
+
+    def prepared(self, x: Tensor) -> Tensor:
+        """Returns inputs `[B, ...]` in the network's number type and layout."""
         x = x.to(self.dtype)
         # Apple's GPUs get gradients of channels-last batch norm wrong in many versions of torch.
         if self.channels_last and x.ndim == 4 and x.device.type != "mps":
             x = x.contiguous(memory_format=torch.channels_last)
-        return self.net(x)
+        return x
 
     def setup(self, stage: str) -> None:
         """Lays out the weights as `forward` lays out pictures."""

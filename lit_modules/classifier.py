@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from datamodules.batch import UNKNOWN, Batch
 from lit_modules.base import LitModule, Stage
 from lit_modules.metrics import classification_scores, detailed_classification_scores
+from lit_modules.mixing import BatchMix
 
 CLASS_STATISTICS = ("class_counts", "class_weights")
 
@@ -22,15 +23,19 @@ class Classifier(LitModule):
         loss: Training objective `loss(logits, target)`; cross-entropy when left out. Validation and test always
             report plain cross-entropy, so that runs with different losses can be compared. One whose `forward` names
             `class_counts` or `class_weights` is given those of the training set, float32 `[K]`.
+        mix: Mixes training samples with one another, `MixUp` or `CutMix`; the loss is taken for both targets.
+        posthoc_tau: τ of post-hoc logit adjustment (Menon et al. 2021): outside training, τ · log(class shares of the
+            training set) is taken from the logits, so that rare classes are not outvoted.
         **options: See `LitModule`.
 
     Raises:
-        ValueError: If there are not as many names as classes.
+        ValueError: If there are not as many names as classes, or τ is negative.
     """
 
     train_scores = ("acc",)
     kept_outputs = ("logits", "target")
     loss_extras = ("index", "epoch", *CLASS_STATISTICS)
+    class_counts: Tensor
 
     def __init__(
         self,
@@ -38,9 +43,14 @@ class Classifier(LitModule):
         num_classes: int,
         class_names: Sequence[str] | None = None,
         loss: nn.Module | None = None,
+        mix: BatchMix | None = None,
+        posthoc_tau: float = 0.0,
         **options: Any,
     ) -> None:
         super().__init__(net, nn.CrossEntropyLoss() if loss is None else loss, **options)
+        if not 0 <= posthoc_tau < float("inf"):
+            raise ValueError(f"posthoc_tau: {posthoc_tau} is not at least 0; 1 is usual, 0 adjusts nothing")
+        self.mix, self.posthoc_tau = mix, posthoc_tau
         self.class_names = list(class_names or map(str, range(num_classes)))
         if len(self.class_names) != num_classes:
             raise ValueError(f"class_names: {len(self.class_names)} names for {num_classes} classes")
@@ -48,7 +58,7 @@ class Classifier(LitModule):
             self.register_buffer(name, torch.ones(num_classes))
 
     def setup(self, stage: str) -> None:
-        """Takes over the class statistics that the loss asks for; they stay with the checkpoint.
+        """Takes over the class statistics that are needed; they stay with the checkpoint.
 
         They are known once the data have been read and split, which is too late for an argument of the constructor.
 
@@ -73,14 +83,34 @@ class Classifier(LitModule):
     def step(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         """Returns `loss`, `logits` `[B, K]`, `target` and `index`, and in training `acc`."""
         target = batch["target"]
-        logits = self(batch["input"])
+        if stage == "train":
+            logits, loss = self.trained(batch)
+        else:
+            logits = self.adjusted(self(batch["input"]))
         outputs = {"logits": logits.detach().float(), "target": target, "index": batch["index"]}
         if stage == "train":
-            outputs["loss"] = self.objective(logits, batch, target)
-            outputs["acc"] = (logits.detach().argmax(dim=1) == target).float().mean()
+            outputs["loss"] = loss
+            outputs["acc"] = (outputs["logits"].argmax(dim=1) == target).float().mean()
         else:
             outputs["loss"] = F.cross_entropy(outputs["logits"], target, ignore_index=UNKNOWN)
         return outputs
+
+    def trained(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Returns logits `[B, K]` and the objective of a training batch."""
+        target = batch["target"]
+        if self.mix is None:
+            logits = self(batch["input"])
+            return logits, self.objective(logits, batch, target)
+        inputs, partner, share = self.mix(batch["input"])
+        logits = self(inputs)
+        own, other = self.objective(logits, batch, target), self.objective(logits, batch, target[partner])
+        return logits, share * own + (1 - share) * other
+
+    def adjusted(self, logits: Tensor) -> Tensor:
+        """Returns logits after post-hoc adjustment."""
+        if not self.posthoc_tau:
+            return logits
+        return logits - self.posthoc_tau * (self.class_counts / self.class_counts.sum()).log()
 
     def scores(self, outputs: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
         """Returns loss and accuracy; for a test also macro F1, calibration error and the accuracy of each class.
@@ -96,10 +126,11 @@ class Classifier(LitModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Returns `index`, `logits`, the `prediction` (a class) and its `confidence` (its softmax value)."""
-        logits = self(batch["input"]).float()
+        logits = self.adjusted(self(batch["input"])).float()
         confidence, prediction = logits.softmax(dim=1).max(dim=1)
         return {"index": batch["index"], "logits": logits, "prediction": prediction, "confidence": confidence}
 
     def _asked_statistics(self) -> list[str]:
-        """Names the class statistics that the loss asks for, in the same order in every process."""
-        return [name for name in CLASS_STATISTICS if name in self.asked_extras]
+        """Names the class statistics that are needed, in the same order in every process."""
+        asked = self.asked_extras | ({"class_counts"} if self.posthoc_tau else set())
+        return [name for name in CLASS_STATISTICS if name in asked]

@@ -1,4 +1,6 @@
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from jsonargparse import Namespace
@@ -53,8 +55,7 @@ def check_fits(path: str, module: nn.Module) -> None:
         ValueError: The message names the first that differs.
     """
     saved = torch.load(path, weights_only=True, map_location="cpu", mmap=True)["state_dict"]
-    saved_shapes = {name: list(value.shape) for name, value in saved.items()}
-    shapes = {name: list(value.shape) for name, value in module.state_dict().items()}
+    saved_shapes, shapes = _shapes(saved), _shapes(module.state_dict())
     for name in [*shapes, *saved_shapes]:
         if shapes.get(name) != saved_shapes.get(name):
             raise ValueError(
@@ -82,3 +83,8 @@ def warn_of_overridden(asked: Namespace, used: Namespace, path: str | None) -> N
         rank_zero_info(
             f"The checkpoint's own model options are used instead of those given: {', '.join(sorted(changed))}"
         )
+
+
+def _shapes(state: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Returns the shape of each weight; what a module keeps beside weights grows as it is trained."""
+    return {name: list(value.shape) for name, value in state.items() if not name.endswith("_extra_state")}

@@ -1,13 +1,19 @@
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from lit_modules.losses.classification_loss import ClassificationLoss, checked
 
 
-class WeightedCrossEntropy(nn.Module):
+class WeightedCrossEntropy(ClassificationLoss):
     """Cross-entropy in which every class counts as its weight says, so that rare ones count more.
 
     The weights come from the datamodule, by its option `class_weighting`. As in torch, the mean is a weighted one.
+
+    Args:
+        reduction: `mean`, `sum` or `none`.
     """
 
     def forward(self, logits: Tensor, target: Tensor, class_weights: Tensor) -> Tensor:
         """Returns the loss of logits `[B, K]` and classes `[B]`; `class_weights` is `[K]`."""
-        return F.cross_entropy(logits, target, weight=class_weights)
+        logits = checked(logits, target)
+        return F.cross_entropy(logits, target, weight=class_weights.to(logits.dtype), reduction=self.reduction)

@@ -42,5 +42,5 @@ def test_half_precision_logits_are_not_squared_in_half_precision():
 
 
 def test_another_reduction_is_refused():
-    with pytest.raises(ValueError, match="'sum' is neither 'mean' nor 'none'"):
-        OneHotSquaredError(reduction="sum")
+    with pytest.raises(ValueError, match="'median' is none of mean, sum, none"):
+        OneHotSquaredError(reduction="median")

@@ -1,0 +1,66 @@
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+class ClassificationLoss(nn.Module):
+    """What the classification losses share: the reduction, and checks of their input.
+
+    Args:
+        reduction: `mean` or `sum` over the batch, or `none` for one loss a sample, `[B]`.
+
+    Raises:
+        ValueError: If there is no such reduction.
+    """
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        super().__init__()
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"{type(self).__name__}.reduction: {reduction!r} is none of mean, sum, none")
+        self.reduction = reduction
+
+    def reduce(self, losses: Tensor) -> Tensor:
+        """Returns the mean or the sum of the samples' losses `[B]`, or the losses themselves."""
+        return losses if self.reduction == "none" else getattr(losses, self.reduction)()
+
+    def in_range(self, name: str, value: float, least: float, most: float = float("inf")) -> float:
+        """Returns a parameter.
+
+        Raises:
+            ValueError: If it is outside `[least, most]`.
+        """
+        if not least <= value <= most:
+            raise ValueError(f"{type(self).__name__}.{name}: {value} is outside [{least:g}, {most:g}]")
+        return value
+
+
+def checked(logits: Tensor, target: Tensor) -> Tensor:
+    """Returns the logits in at least float32, which powers and logarithms need, once shapes and classes fit.
+
+    Args:
+        logits: `[B, K]`, of any precision.
+        target: Classes 0 to K - 1, int64 `[B]`.
+
+    Raises:
+        ValueError: If they do not fit. On a GPU the classes are not looked at: that would wait for the device.
+    """
+    if logits.ndim != 2 or target.shape != logits.shape[:1] or target.dtype != torch.int64:
+        raise ValueError(
+            f"logits {list(logits.shape)} and target {list(target.shape)} of {target.dtype}: a classification loss "
+            "takes logits [B, K] and classes [B], int64"
+        )
+    if target.device.type == "cpu" and len(target) and not 0 <= target.min() <= target.max() < logits.shape[1]:
+        raise ValueError(
+            f"target: classes from {int(target.min())} to {int(target.max())}, but the logits are of classes 0 to "
+            f"{logits.shape[1] - 1}"
+        )
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def cross_entropies(logits: Tensor, target: Tensor) -> Tensor:
+    """Returns the cross-entropy of each sample, `[B]`."""
+    return F.cross_entropy(checked(logits, target), target, reduction="none")

@@ -1,0 +1,60 @@
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics.utilities.distributed import gather_all_tensors
+
+from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked, cross_entropies
+
+
+class EarlyLearningRegularization(ClassificationLoss):
+    """Cross-entropy + λ · log(1 − ⟨p, t⟩), t a running mean of the model's own past beliefs (Liu et al. 2020, ELR).
+
+    A network learns the right labels first and memorises wrong ones later; the second term holds it to what it believed
+    early. t ← β · t + (1 − β) · p for every sample at each of its visits.
+
+    The running means are one row of K numbers for each sample of the training set, kept with the checkpoint. Under
+    several processes all of them hold all rows.
+
+    Args:
+        weight: λ, at least 0.
+        memory: β, in [0, 1).
+        reduction: `mean`, `sum` or `none`.
+
+    Raises:
+        ValueError: If the weight is negative, or the memory outside [0, 1).
+    """
+
+    def __init__(self, weight: float = 3.0, memory: float = 0.7, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction)
+        self.weight, self.memory = self.in_range("weight", weight, 0), self.in_range("memory", memory, 0, 1 - 1e-9)
+        self._past = torch.empty(0, 0)  # [samples seen so far, K]
+
+    def forward(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
+        """Returns the loss of logits `[B, K]`, classes `[B]` and the samples' positions in the training set `[B]`."""
+        beliefs = checked(logits, target).softmax(dim=1).clamp(1e-4, 1 - 1e-4)
+        if self.training:
+            self._remember(beliefs.detach(), index)
+        held = (beliefs * self._past[index]).sum(dim=1).clamp(max=1 - 1e-6)
+        return self.reduce(cross_entropies(logits, target) + self.weight * (1 - held).log())
+
+    def _remember(self, beliefs: Tensor, index: Tensor) -> None:
+        """Updates the rows of the samples of all processes' batches."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            beliefs, index = torch.cat(gather_all_tensors(beliefs)), torch.cat(gather_all_tensors(index))
+        needed = int(index.max()) + 1
+        if self._past.shape[1] != beliefs.shape[1]:
+            self._past = beliefs.new_zeros(0, beliefs.shape[1])
+        self._past = self._past.to(beliefs.device)
+        if len(self._past) < needed:
+            self._past = torch.cat([self._past, self._past.new_zeros(2 * needed - len(self._past), beliefs.shape[1])])
+        new = beliefs / beliefs.sum(dim=1, keepdim=True)
+        self._past[index] = self.memory * self._past[index] + (1 - self.memory) * new.to(self._past.dtype)
+
+    def get_extra_state(self) -> Tensor:
+        """Returns the running means, for the checkpoint."""
+        return self._past
+
+    def set_extra_state(self, state: Any) -> None:
+        """Restores them."""
+        self._past = state

@@ -1,0 +1,27 @@
+from torch import Tensor
+
+from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, cross_entropies
+
+
+class GeneralizedCrossEntropy(ClassificationLoss):
+    """(1 − p^q) / q, p the softmax value of the target (Zhang & Sabuncu 2018).
+
+    It lies between cross-entropy (q → 0) and the absolute error (q = 1): samples that the model strongly disagrees
+    with, which are often mislabelled, pull less. For q = 0 it is cross-entropy.
+
+    Args:
+        q: In [0, 1].
+        reduction: `mean`, `sum` or `none`.
+
+    Raises:
+        ValueError: If q is outside [0, 1].
+    """
+
+    def __init__(self, q: float = 0.7, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction)
+        self.q = self.in_range("q", q, 0, 1)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Returns the loss of logits `[B, K]` and classes `[B]`."""
+        entropies = cross_entropies(logits, target)
+        return self.reduce(-(-self.q * entropies).expm1() / self.q if self.q else entropies)

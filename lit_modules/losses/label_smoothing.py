@@ -1,0 +1,41 @@
+from typing import Literal
+
+from torch import Tensor
+
+from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked
+
+
+class LabelSmoothing(ClassificationLoss):
+    """Cross-entropy with a target that is not quite sure (Szegedy et al. 2016).
+
+    Two conventions are in use; they are the same for α_all = α_others · K / (K − 1):
+
+    - `all`: torch's and the paper's, α / K for every class, so that the target class has 1 − α + α / K;
+    - `others`: the source article's, α / (K − 1) for every other class, so that the target class has 1 − α.
+
+    Args:
+        alpha: How much is taken from the target class, in [0, 1].
+        spread: Who it is given to, `all` or `others`.
+        reduction: `mean`, `sum` or `none`.
+
+    Raises:
+        ValueError: If alpha is outside [0, 1], or `spread` is neither.
+    """
+
+    def __init__(
+        self, alpha: float = 0.1, spread: Literal["all", "others"] = "all", reduction: Reduction = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        self.alpha = self.in_range("alpha", alpha, 0, 1)
+        if spread not in ("all", "others"):
+            raise ValueError(f"LabelSmoothing.spread: {spread!r} is neither 'all' nor 'others'")
+        self.spread = spread
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Returns the loss of logits `[B, K]` and classes `[B]`."""
+        entropies = -checked(logits, target).log_softmax(dim=1)
+        wanted = entropies.gather(1, target[:, None])[:, 0]
+        if self.spread == "all":
+            return self.reduce((1 - self.alpha) * wanted + self.alpha * entropies.mean(dim=1))
+        others = (entropies.sum(dim=1) - wanted) / (logits.shape[1] - 1)
+        return self.reduce((1 - self.alpha) * wanted + self.alpha * others)

@@ -1,0 +1,28 @@
+import torch.nn.functional as F
+from torch import Tensor
+
+from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked
+
+
+class LogitAdjustedCrossEntropy(ClassificationLoss):
+    """Cross-entropy of logits + τ · log(class shares), so that rare classes are not outvoted (Menon et al. 2021).
+
+    With τ = 1 it is the balanced softmax (Ren et al. 2020); with τ = 0, or equally large classes, cross-entropy. The
+    plain logits then suit a test set of equally large classes.
+
+    Args:
+        tau: τ, at least 0.
+        reduction: `mean`, `sum` or `none`.
+
+    Raises:
+        ValueError: If tau is negative.
+    """
+
+    def __init__(self, tau: float = 1.0, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction)
+        self.tau = self.in_range("tau", tau, 0)
+
+    def forward(self, logits: Tensor, target: Tensor, class_counts: Tensor) -> Tensor:
+        """Returns the loss of logits `[B, K]` and classes `[B]`; `class_counts` `[K]` are those of the training set."""
+        adjusted = checked(logits, target) + self.tau * (class_counts / class_counts.sum()).log()
+        return self.reduce(F.cross_entropy(adjusted, target, reduction="none"))

@@ -1,0 +1,79 @@
+"""Two samples made one: batch transforms that go with any loss and any classifier."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+
+class BatchMix(ABC):
+    """Mixes every sample of a batch with a partner; the loss is taken for both targets, by their shares.
+
+    Args:
+        alpha: The share of one of the two is drawn for each batch from a Beta(alpha, alpha) distribution, above 0.
+
+    Raises:
+        ValueError: If alpha is not above 0.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        if not 0 < alpha < float("inf"):
+            raise ValueError(f"{type(self).__name__}.alpha: {alpha} is not above 0; 0.2 and 1.0 are usual")
+        self.alpha = alpha
+
+    def __call__(self, inputs: Tensor) -> tuple[Tensor, Tensor, float]:
+        """Mixes a batch.
+
+        Args:
+            inputs: `[B, ...]`.
+
+        Returns:
+            The mixed inputs, the position of each sample's partner in the batch, `[B]`, and the share of the sample.
+        """
+        share = torch.distributions.Beta(self.alpha, self.alpha).sample().item()
+        partner = torch.randperm(len(inputs), device=inputs.device)
+        mixed, share = self.mix(inputs, inputs[partner], share)
+        return mixed, partner, share
+
+    @abstractmethod
+    def mix(self, own: Tensor, other: Tensor, share: float) -> tuple[Tensor, float]:
+        """Mixes samples with their partners, `[B, ...]`; returns them, and the share that the samples really have."""
+
+
+class MixUp(BatchMix):
+    """Mixes whole inputs, share · own + (1 − share) · other (Zhang et al. 2018).
+
+    Args:
+        alpha: See `BatchMix`.
+    """
+
+    def mix(self, own: Tensor, other: Tensor, share: float) -> tuple[Tensor, float]:
+        """Returns the weighted means."""
+        return torch.lerp(other, own, share), share
+
+
+class CutMix(BatchMix):
+    """Replaces a rectangle of each picture by that of its partner (Yun et al. 2019).
+
+    The rectangle has the picture's shape and lies anywhere; what the border cuts off is not counted.
+
+    Args:
+        alpha: See `BatchMix`.
+    """
+
+    def mix(self, own: Tensor, other: Tensor, share: float) -> tuple[Tensor, float]:
+        """Returns pictures `[B, C, H, W]`.
+
+        Raises:
+            ValueError: If the inputs are no pictures.
+        """
+        if own.ndim != 4:
+            raise ValueError(f"CutMix cuts pictures [B, C, H, W], not inputs {list(own.shape)}: use MixUp")
+        height, width = own.shape[2:]
+        half = (1 - share) ** 0.5 / 2
+        middle = torch.rand(2).tolist()
+        top, bottom = (round(height * min(max(middle[0] + side * half, 0), 1)) for side in (-1, 1))
+        left, right = (round(width * min(max(middle[1] + side * half, 0), 1)) for side in (-1, 1))
+        mixed = own.clone()
+        mixed[:, :, top:bottom, left:right] = other[:, :, top:bottom, left:right]
+        return mixed, 1 - (bottom - top) * (right - left) / (height * width)
