@@ -9,10 +9,12 @@ from callbacks.epoch_progress_bar import AveragesTraining, EpochProgressBar
 from callbacks.epoch_seed import EpochSeed
 from callbacks.finite_loss import FiniteLoss
 from callbacks.last_checkpoint import LastCheckpoint
+from callbacks.noisy_label_finder import NoisyLabelFinder, ShowsTrainPictures
 from callbacks.prediction_grid import PredictionGrid, ShowsTestPictures
 from callbacks.predictions_csv import PredictionsCSV
 from callbacks.run_record import RunRecord
 from callbacks.run_summary import RunSummary
+from callbacks.sample_losses import SampleLosses
 from callbacks.split_summary import ReportsSplit, SplitSummary
 from callbacks.training_curves import TrainingCurves
 
@@ -28,12 +30,15 @@ __all__ = [
     "FiniteLoss",
     "LastCheckpoint",
     "NamesClasses",
+    "NoisyLabelFinder",
     "PredictionGrid",
     "PredictionsCSV",
     "ReportsSplit",
     "RunRecord",
     "RunSummary",
+    "SampleLosses",
     "ShowsTestPictures",
+    "ShowsTrainPictures",
     "SplitSummary",
     "TrainingCurves",
 ]

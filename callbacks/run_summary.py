@@ -16,14 +16,16 @@ class RunSummary(EpochHistory):
     """Keeps `metrics.json` in the run folder, and prints what a test found and where it all is.
 
     `metrics.json` is one flat object, metric name -> number: the training and validation metrics of the best epoch
-    (the one in `best.ckpt`), and the test's. `fit`, `validate` and `test` each rewrite their part.
+    (the one in `best.ckpt`), and the test's. `fit`, `validate` and `test` each rewrite their part. What `validate` and
+    `test` find for `last.ckpt` goes to `metrics_last.json` instead.
     """
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the best epoch's metrics, and forgets those of an earlier training in the same folder."""
-        path = run_folder_of(trainer) / "metrics.json"
+        run_folder = run_folder_of(trainer)
         if trainer.is_global_zero and self.history:
-            write_json(path, self._best_epoch(trainer))
+            write_json(run_folder / "metrics.json", self._best_epoch(trainer))
+            (run_folder / "metrics_last.json").unlink(missing_ok=True)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Rewrites the validation metrics after `validate`."""
@@ -48,12 +50,12 @@ class RunSummary(EpochHistory):
         run_folder = run_folder_of(trainer)
         if not trainer.is_global_zero:
             return
-        path = run_folder / "metrics.json"
+        checkpoint = Path(str(trainer.ckpt_path)).absolute()
+        own = checkpoint.parent == (run_folder / "checkpoints").absolute()
+        path = run_folder / ("metrics_last.json" if own and checkpoint.name == "last.ckpt" else "metrics.json")
         found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
         kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        checkpoint = Path(str(trainer.ckpt_path)).absolute()
-        if checkpoint.name == "best.ckpt" or checkpoint.parent != (run_folder / "checkpoints").absolute():
-            # Of this run's checkpoints the file is about the best one only.
+        if not own or checkpoint.name in ("best.ckpt", "last.ckpt"):  # no file is about others of this run's
             write_json(path, {name: value for name, value in kept.items() if not name.startswith(prefix)} | found)
         _print_summary(found, run_folder)
 

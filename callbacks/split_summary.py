@@ -31,19 +31,25 @@ class SplitSummary(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the file and prints the table."""
-        path = run_folder_of(trainer) / "splits.json"
-        if trainer.is_global_zero and (report := _report(trainer)):
-            write_json(path, report)
+        if report := self._write(trainer):
             print_split(report)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Adds the test set to the file."""
+        self._write(trainer)
+
+    def _write(self, trainer: Trainer) -> dict[str, Any] | None:
+        """Writes what the datamodule tells, and keeps what it no longer or not yet knows; returns the former."""
         path = run_folder_of(trainer) / "splits.json"
-        if trainer.is_global_zero and (report := _report(trainer)):
-            kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            for name, value in report.items():
-                kept[name] = {**kept.get(name, {}), **value} if isinstance(value, dict) else value
-            write_json(path, kept)
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        if not trainer.is_global_zero or not isinstance(datamodule, ReportsSplit):
+            return None
+        report = datamodule.split_report()
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        for name, value in report.items():
+            kept[name] = {**kept.get(name, {}), **value} if isinstance(value, dict) else value
+        write_json(path, kept)
+        return report
 
 
 def print_split(report: dict[str, Any]) -> None:
@@ -52,11 +58,12 @@ def print_split(report: dict[str, Any]) -> None:
     line = f"data: split {report['seed']}, fingerprint {report['fingerprint']}{''.join(wrong)}"
     Console().print(line, highlight=False, soft_wrap=True)
     parts = list(report["sizes"])
-    table = Table("class")
+    counts = [report["per_class"][part] for part in parts] if "per_class" in report else []
+    few = not counts or len(counts[0]) <= MOST_CLASSES
+    table = Table("class" if few else f"{len(counts[0])} classes")
     for part in parts:
         table.add_column(part, justify="right")
-    counts = [report["per_class"][part] for part in parts] if "per_class" in report else []
-    if counts and len(counts[0]) <= MOST_CLASSES:
+    if counts and few:
         for name, *row in zip(report["class_names"], *counts, strict=True):
             table.add_row(escape(name), *(f"{count:,}" for count in row))
     elif counts:
@@ -68,8 +75,3 @@ def print_split(report: dict[str, Any]) -> None:
         table.add_row("unknown", *(f"{unknown[part]:,}" if part in unknown else "" for part in parts))
     table.add_row("all", *(f"{size:,}" for size in report["sizes"].values()), style="bold")
     Console().print(table)
-
-
-def _report(trainer: Trainer) -> dict[str, Any] | None:
-    datamodule = trainer.datamodule  # type: ignore[attr-defined]
-    return datamodule.split_report() if isinstance(datamodule, ReportsSplit) else None

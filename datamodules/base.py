@@ -59,10 +59,13 @@ class BaseDataModule(LightningDataModule, ABC):
             ("num_workers", num_workers, 0),
             ("seed", seed, 0),
         ]:
-            if value < least:
-                raise ValueError(f"data.{name}: {value} is too small; give a whole number of at least {least}")
+            if not isinstance(value, int) or value < least:
+                problem = "too small" if isinstance(value, int) else "no whole number"
+                raise ValueError(f"data.{name}: {value} is {problem}; give a whole number of at least {least}")
         if seed >= 2**32:
             raise ValueError(f"data.seed: {seed} is too large; give a whole number below {2**32}")
+        if not isinstance(val_size, (int, float)):
+            raise ValueError(f"data.val_size: {val_size} is no size; give a count, a fraction in [0, 1], or 0 for none")
         self.root = data_root(root)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -94,7 +97,12 @@ class BaseDataModule(LightningDataModule, ABC):
         """Returns a hash of the split and its targets: the same wherever and whenever the same is trained on."""
         assert self.targets is not None
         parts = self.parts()
-        return fingerprint(**parts, **{f"{name}_targets": self.targets[part] for name, part in parts.items()})
+        targets = {f"{name}_targets": self.targets[part] for name, part in parts.items()}
+        return fingerprint(**parts, **targets, **self.identity())
+
+    def identity(self) -> dict[str, Tensor]:
+        """Returns what else the fingerprint covers, where positions and targets alone do not say which data it is."""
+        return {}
 
     def split_options(self) -> dict[str, str]:
         """Returns what was asked of the split, option -> its value in words."""
@@ -119,7 +127,7 @@ class BaseDataModule(LightningDataModule, ABC):
             return
         if state_dict["fingerprint"] == self.fingerprint():
             return
-        before, now = state_dict["options"], self.split_options()
+        before, now = state_dict.get("options", {}), self.split_options()
         changed = [
             f"data.{name} was {before.get(name)}, is {now[name]}" for name in now if now[name] != before.get(name)
         ]

@@ -5,12 +5,12 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 PICTURES = {*IMG_EXTENSIONS, ".gif"}
 
 
-def class_names_in(folder: Path) -> tuple[str, ...]:
+def class_names_in(folder: Path, least: int = 2) -> tuple[str, ...]:
     """Names the folders in a folder, sorted; hidden ones are passed over.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it holds less than two.
+        ValueError: If it holds fewer than `least`.
     """
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -18,8 +18,9 @@ def class_names_in(folder: Path) -> tuple[str, ...]:
             "LITZOO_DATA_DIR"
         )
     names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if len(names) < 2:
-        raise ValueError(f"{folder}: {len(names)} class folders ({', '.join(names)}); it needs at least two")
+    if len(names) < least:
+        wanted = "two" if least == 2 else "one"
+        raise ValueError(f"{folder}: {len(names)} class folders ({', '.join(names)}); it needs at least {wanted}")
     return tuple(names)
 
 

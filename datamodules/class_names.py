@@ -1,7 +1,7 @@
 from collections.abc import Collection, Sequence
 
 
-def position_of(option: str, name: int | str, names: Sequence[str]) -> int:
+def position_of(option: str, name: str | int, names: Sequence[str]) -> int:
     """Finds a class by its name; where no class is called by a number, a whole number is a position.
 
     Digits are called by their numbers: `7` is the seven, also where only some of the digits are known.
@@ -21,7 +21,7 @@ def position_of(option: str, name: int | str, names: Sequence[str]) -> int:
     raise ValueError(f"{option}: there is no class {name!r}; the classes are {', '.join(names)}")
 
 
-def positions_of(option: str, given: Collection[int | str], names: Sequence[str]) -> list[int]:
+def positions_of(option: str, given: Collection[str | int], names: Sequence[str]) -> list[int]:
     """Finds several classes.
 
     Raises:

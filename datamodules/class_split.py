@@ -75,17 +75,15 @@ def split_classes(labels: Tensor, asked: ClassRequest) -> Split:
         drawn = orders(train, part=2)
         labeled = count_of("num_labeled", asked.num_labeled, len(train))
         per_class = in_proportion(np.ones_like(wanted) if asked.balance_labeled else wanted, labeled)
+        if labeled < len(wanted):
+            raise ValueError(f"num_labeled: {labeled} labels do not reach all of {len(wanted)} classes: ask for more")
         if (per_class > wanted).any() or not per_class.all():
             wrong = int(np.argmax((per_class > wanted) | (per_class == 0)))
+            remedy = f"{'fewer' if per_class[wrong] else 'more'} labels"
             raise ValueError(
                 f"num_labeled: {labeled} labels are {per_class[wrong]} for class {asked.names[wrong]!r}, which has "
                 f"{wanted[wrong]} training samples; each class needs at least one label, and no more than it has: ask "
-                f"for {'fewer' if per_class[wrong] else 'more'} labels"
-                + (
-                    f", or set balance_labeled {str(not asked.balance_labeled).lower()}"
-                    if labeled >= len(wanted)
-                    else ""
-                )
+                f"for {remedy}, or set balance_labeled {str(not asked.balance_labeled).lower()}"
             )
         whole, train = train, first_of_each(drawn, per_class)
         unlabeled = np.setdiff1d(whole, train)
@@ -100,7 +98,7 @@ def _train_counts(
     if isinstance(size, dict):
         if set(size) != {"per_class"} or not isinstance(size["per_class"], int):
             raise ValueError(f"train_size: {size} is no size; give a count, a fraction, or {{per_class: count}}")
-        head = size["per_class"]
+        head = min(size["per_class"], 2**40)  # more than there can be; the message has it all the same
     elif size is not None:
         total = count_of("train_size", size, available.sum())
     if asked.imbalance is not None:

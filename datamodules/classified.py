@@ -57,7 +57,7 @@ class ClassifiedDataModule(BaseDataModule):
     """
 
     class_names: tuple[str, ...]
-    lookalikes: ClassVar[dict[int | str, int | str]] = {}
+    lookalikes: ClassVar[dict[str | int, str | int]] = {}
     split_by: tuple[str, ...] = (
         "known_classes",
         "val_size",
@@ -73,7 +73,7 @@ class ClassifiedDataModule(BaseDataModule):
     def __init__(
         self,
         train_size: int | float | dict[str, int] | None = None,
-        known_classes: list[int | str] | None = None,
+        known_classes: list[str | int] | None = None,
         imbalance: Imbalance | None = None,
         num_labeled: int | float | None = None,
         balance_labeled: bool = True,
@@ -95,6 +95,8 @@ class ClassifiedDataModule(BaseDataModule):
             raise ValueError("data.noisy_val asks for the noise of training, and data.label_noise for none: set both")
         if sampling not in ("shuffle", "weighted", "balanced"):
             raise ValueError(f"data.sampling: {sampling!r} is none of shuffle, weighted, balanced")
+        if not 0 <= effective_beta < 1:
+            raise ValueError(f"data.effective_beta: {effective_beta} is outside [0, 1); 0.99 and 0.999 are usual")
         class_weights([1], class_weighting, effective_beta)
         self.train_size = train_size  # type: ignore[assignment]
         self.known_classes, self.imbalance = known_classes, imbalance
@@ -163,11 +165,21 @@ class ClassifiedDataModule(BaseDataModule):
         """How much a training sample of each class counts, float32 `[K]`."""
         return class_weights(self.class_counts, self.class_weighting, self.effective_beta)
 
-    def train_batches(self, steps: int | None = None) -> EpochBatches:
+    @property
+    def steps(self) -> int | None:
+        """Batches of an epoch of each process where unlabeled ones come beside them: the larger part is seen once."""
+        if self.unlabeled_batch_size is None:
+            return None
+        assert self.split is not None
+        processes = self._processes().get("num_replicas", 1)
+        parts = [(self.split.train, self.batch_size), (self.split.unlabeled, self.unlabeled_batch_size)]
+        return max(-(-len(part) // (batch * processes)) for part, batch in parts)
+
+    def train_batches(self) -> EpochBatches:
         """Returns which labeled samples make which batch."""
         assert self.split is not None
         assert self.targets is not None
-        options: dict[str, Any] = {"drop_last": self.drop_last, "steps": steps, **self._processes()}
+        options: dict[str, Any] = {"drop_last": self.drop_last, "steps": self.steps, **self._processes()}
         classes = self.targets[self.split.train]
         if self.sampling == "weighted":
             return WeightedBatches(classes, self.class_weights, self.batch_size, **options)
@@ -191,21 +203,15 @@ class ClassifiedDataModule(BaseDataModule):
             )
         assert self.train_set is not None
         assert self.unlabeled_set is not None
-        sizes = {
-            "labeled": (self.train_set, self.batch_size),
-            "unlabeled": (self.unlabeled_set, self.unlabeled_batch_size),
-        }
         if getattr(self.trainer, "overfit_batches", 0):
-            loaders = {name: self._loader(*pair) for name, pair in sizes.items()}
+            labeled = self._loader(self.train_set, self.batch_size)
+            unlabeled = self._loader(self.unlabeled_set, self.unlabeled_batch_size)
         else:
-            processes = self._processes()
-            together = processes.get("num_replicas", 1)
-            steps = max(-(-len(part) // (size * together)) for part, size in sizes.values())
-            pool = EpochBatches(len(self.unlabeled_set), self.unlabeled_batch_size, steps=steps, stream=1, **processes)
-            loaders = {
-                "labeled": self._loader(self.train_set, None, sampler=self.train_batches(steps)),
-                "unlabeled": self._loader(self.unlabeled_set, None, sampler=pool),
-            }
+            pool, batch, steps = len(self.unlabeled_set), self.unlabeled_batch_size, self.steps
+            batches = EpochBatches(pool, batch, steps=steps, stream=1, **self._processes())
+            labeled = self._loader(self.train_set, None, sampler=self.train_batches())
+            unlabeled = self._loader(self.unlabeled_set, None, sampler=batches)
+        loaders = {"labeled": labeled, "unlabeled": unlabeled}
         return CombinedLoader(loaders, "max_size_cycle")
 
     def split_report(self) -> dict[str, Any]:

@@ -140,7 +140,8 @@ def fill(random: np.random.RandomState, labels: np.ndarray, members: list[np.nda
     """Puts a sample of its class at the place of each label; the samples of a class come in shuffled rounds."""
     counts = np.bincount(labels, minlength=len(members)).tolist()
     order = np.empty(len(labels), dtype=np.int64)
-    by_class = np.argsort(labels.astype(np.int16), kind="stable")  # of short numbers: ten times as fast
+    short = labels.astype(np.min_scalar_type(len(members)))  # numbers of one or two bytes are sorted ten times as fast
+    by_class = np.argsort(short, kind="stable")
     order[by_class] = np.concatenate([rounds(random, *pair) for pair in zip(members, counts, strict=True)])
     return order
 

@@ -83,3 +83,8 @@ class ImageDataModule(ClassifiedDataModule):
         """Returns test pictures as they are in the file, uint8 `[n, C, H, W]`, for figures."""
         assert self.test_set is not None
         return self.test_set.inputs[index]
+
+    def train_pictures(self, index: Tensor) -> Tensor:
+        """Likewise, pictures at positions in the full training set."""
+        assert self.train_set is not None
+        return self.train_set.inputs[index]

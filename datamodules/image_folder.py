@@ -43,7 +43,7 @@ class ImageFolderDataModule(ImageDataModule):
             given, or one cannot be read and is not to be left out.
     """
 
-    split_by = (*ImageDataModule.split_by, "corrupt")
+    split_by = (*ImageDataModule.split_by, "folder", "corrupt")
 
     def __init__(
         self,
@@ -57,10 +57,13 @@ class ImageFolderDataModule(ImageDataModule):
     ) -> None:
         if corrupt not in ("refuse", "skip"):
             raise ValueError(f"data.corrupt: {corrupt!r} is neither refuse nor skip")
-        if memory_limit < 0:
-            raise ValueError(f"data.memory_limit: {memory_limit} GiB is less than nothing; 0 keeps nothing in memory")
+        if not memory_limit >= 0:
+            raise ValueError(f"data.memory_limit: {memory_limit} GiB is no limit; 0 keeps nothing in memory")
+        if not folder:
+            raise ValueError("data.folder: is empty; name a folder of class folders")
         self.corrupt, self.memory_limit = corrupt, memory_limit
         self.folder = data_root(root) / folder
+        self.left_out: dict[str, list[str]] = {}
         parts = [name for name in ("train", "test") if (self.folder / name).is_dir()]
         if len(parts) == 1:
             raise ValueError(f"{self.folder} has a folder {parts[0]}: it needs train and test, or class folders alone")
@@ -78,15 +81,36 @@ class ImageFolderDataModule(ImageDataModule):
         paths, labels = self._files(train)
         needed = torch.Size(self.input_shape).numel() * len(paths)
         in_memory = needed <= self.memory_limit * 2**30
-        pictures, kept, problems = read_all(paths, self.reader, keep=in_memory, skip=self.corrupt == "skip")
-        if problems:
-            rank_zero_warn(f"{len(problems)} of {len(paths)} files are left out: {'; '.join(problems[:3])} ...")
+        pictures, kept, _ = read_all(paths, self.reader, keep=in_memory, skip=self.corrupt == "skip")
+        names = [path.relative_to(self.folder).as_posix() for path in paths]
+        if lost := [names[position] for position in sorted(set(range(len(names))) - set(kept))]:
+            self.left_out["train" if train else "test"] = lost
+            named = ", ".join(lost[:10]) + (" and others, all in splits.json" if lost[10:] else "")
+            rank_zero_warn(f"{len(lost)} of {len(names)} files are left out: {named} (in {self.folder}; unreadable)")
+        if gone := set(labels.tolist()) - set(labels[kept].tolist()):
+            raise ValueError(
+                f"{self.folder}: no picture of class {self.file_class_names[min(gone)]!r} can be read; repair or remove it"
+            )
+        if train:
+            self._train_names = [names[position] for position in kept]
         rows = PicturesOnDisk([paths[position] for position in kept], self.reader) if pictures is None else pictures
         return rows, labels[kept]
 
     def read_labels(self) -> Tensor:
         """Returns the labels of the training set; opens no picture unless damaged ones are left out."""
-        return self._files(train=True)[1] if self.corrupt == "refuse" else self.read(train=True)[1]
+        if self.corrupt == "skip":
+            return self.read(train=True)[1]
+        paths, labels = self._files(train=True)
+        self._train_names = [path.relative_to(self.folder).as_posix() for path in paths]
+        return labels
+
+    def identity(self) -> dict[str, Tensor]:
+        """Returns the names of the training files: another file at the same position is another sample."""
+        return {"names": torch.frombuffer(bytearray("\n".join(self._train_names).encode()), dtype=torch.uint8)}
+
+    def split_report(self) -> dict[str, Any]:
+        """Adds the names of the files that were left out."""
+        return super().split_report() | ({"left_out": self.left_out} if self.left_out else {})
 
     def setup(self, stage: str) -> None:
         """Reads and splits what `stage` needs, and for fitting the test set too: damage is found before training."""
@@ -123,7 +147,7 @@ class ImageFolderDataModule(ImageDataModule):
         """Lists the files of a part, class by class in the order of their names, and their labels."""
         part = self._part(train)
         names = self.file_class_names
-        if foreign := set(class_names_in(part)) - set(names):
+        if foreign := set(class_names_in(part, least=2 if train else 1)) - set(names):
             raise ValueError(f"{part} has folders that the training set has not: {', '.join(sorted(foreign))}")
         of_class = [pictures_in(part / name) for name in names]
         empty = [name for name, paths in zip(names, of_class, strict=True) if not paths]

@@ -87,7 +87,9 @@ class ClassCounts(Imbalance):
         ValueError: If a number is below 1.
     """
 
-    def __init__(self, sizes: list[int] | dict[int | str, int]) -> None:
+    def __init__(self, sizes: list[int] | dict[str | int, int]) -> None:
+        if not sizes:
+            raise ValueError("ClassCounts.sizes: is empty; give a number for each class, or for some by name")
         if any(size < 1 for size in (sizes.values() if isinstance(sizes, dict) else sizes)):
             raise ValueError(f"ClassCounts.sizes: {sizes} leaves a class with no training sample; give at least 1")
         self.sizes = sizes
@@ -104,7 +106,7 @@ class ClassCounts(Imbalance):
                 "counts: leave one of them out"
             )
         if isinstance(self.sizes, dict):
-            counts = available.copy()
+            counts = available.astype(object)  # a number too large for the class has to get as far as the message
             counts[positions_of("imbalance", self.sizes, names)] = list(self.sizes.values())
             return counts
         if len(self.sizes) != len(available):

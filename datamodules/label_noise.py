@@ -8,7 +8,7 @@ from torch import Tensor
 from datamodules.class_names import position_of, positions_of
 from datamodules.splits import rounded_shares
 
-Flips = Mapping[int | str, int | str]
+Flips = Mapping[str | int, str | int]
 
 
 class LabelNoise(ABC):
@@ -65,7 +65,7 @@ class AsymmetricNoise(LabelNoise):
         ValueError: If the rate is outside [0, 1].
     """
 
-    def __init__(self, rate: float, flips: dict[int | str, int | str] | None = None) -> None:
+    def __init__(self, rate: float, flips: dict[str | int, str | int] | None = None) -> None:
         self.rate = _checked_rate("AsymmetricNoise", rate)
         self.flips = flips
 
@@ -77,6 +77,8 @@ class AsymmetricNoise(LabelNoise):
         """
         known = {name: other for name, other in lookalikes.items() if name in names and other in names}
         flips = known if self.flips is None else self.flips
+        if self.flips == {}:
+            raise ValueError("AsymmetricNoise.flips: is empty; name a class and what it is taken for, or leave it out")
         if not flips:
             raise ValueError(
                 "label_noise: this data set names no lookalikes among the known classes; say with "

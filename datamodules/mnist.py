@@ -20,7 +20,7 @@ class MNISTDataModule(ImageDataModule):
     dataset = torchvision.datasets.MNIST
     input_shape = (1, 28, 28)
     class_names = tuple("0123456789")
-    lookalikes: ClassVar = {"2": "7", "3": "8", "5": "6", "6": "5", "7": "1"}  # Ma et al. 2018
+    lookalikes: ClassVar = {"2": "7", "3": "8", "5": "6", "6": "5", "7": "1"}  # Patrini et al. 2017
     mean = (0.1307,)
     std = (0.3081,)
 

@@ -81,7 +81,9 @@ def count_of(name: str, size: int | float, available: int) -> int:
     count = round(size * available) if isinstance(size, float) else size
     if size and not count:
         raise ValueError(f"{name}: a share of {size} of {available} samples is less than one; ask for more, or for 0")
-    if not 0 <= count <= available:
+    if count < 0:
+        raise ValueError(f"{name}: {size} is negative; give a count of at most {available}, or a fraction in [0, 1]")
+    if count > available:
         raise ValueError(
             f"{name}: {size} asked, but only {available} samples are there to draw from; give a count from 0 to "
             f"{available}, or a fraction in [0, 1]"

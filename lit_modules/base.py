@@ -53,7 +53,7 @@ class LitModule(FastHooks, ABC):
         if compile:
             self.net.compile()  # unlike `torch.compile(net)`, this leaves the names in checkpoints as they are
         self.channels_last, self.loss = channels_last, loss
-        self.asked_extras = set(self.loss_extras) & set(inspect.signature(loss.forward).parameters)
+        self.asked_extras = self._extras_of(loss)
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.train_means = EpochMeans("loss", *self.train_scores)
         self.eval_outputs = EpochOutputs(*self.kept_outputs)
@@ -129,6 +129,17 @@ class LitModule(FastHooks, ABC):
         return optimizer_config(
             self.make_optimizer, self.make_scheduler, weights, lambda: int(self.trainer.estimated_stepping_batches)
         )
+
+    def _extras_of(self, loss: nn.Module) -> set[str]:
+        """Names what a loss asks for beside output and target."""
+        asked = list(inspect.signature(loss.forward).parameters.values())[2:]
+        needed = {each.name for each in asked if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD}
+        if unknown := needed - set(self.loss_extras):
+            raise ValueError(
+                f"loss: {type(loss).__name__} needs {', '.join(sorted(unknown))}, which a {type(self).__name__} does "
+                f"not know; it can hand over {', '.join(self.loss_extras)}"
+            )
+        return {each.name for each in asked} & set(self.loss_extras)
 
     @property
     def _eval_stage(self) -> Stage:

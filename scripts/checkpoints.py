@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from jsonargparse import Namespace
+from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
@@ -64,6 +65,21 @@ def check_fits(path: str, module: nn.Module) -> None:
                 f"{type(module).__name__} asked for; "
                 "use the config.yaml beside the checkpoint"
             )
+
+
+def check_data(path: str, datamodule: LightningDataModule) -> None:
+    """Refuses a checkpoint that was trained on another kind of data; Lightning passes over its note of the split.
+
+    Raises:
+        ValueError: The message names both datamodules.
+    """
+    saved = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    others = [name for name, state in saved.items() if isinstance(state, dict) and "fingerprint" in state]
+    if others and type(datamodule).__qualname__ not in others:
+        raise ValueError(
+            f"--ckpt_path {path}: was trained on a {others[0]}, but --data asks for a {type(datamodule).__name__}; use "
+            "the config.yaml beside the checkpoint"
+        )
 
 
 def warn_of_overridden(asked: Namespace, used: Namespace, path: str | None) -> None:

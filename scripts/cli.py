@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 import callbacks as zoo
 import datamodules  # noqa: F401 (so that class names can be given without their package)
 import lit_modules  # noqa: F401
-from scripts.checkpoints import check_checkpoint, check_fits, find_checkpoint, warn_of_overridden
+from scripts.checkpoints import check_checkpoint, check_data, check_fits, find_checkpoint, warn_of_overridden
 from scripts.config_files import check_config_files
 from scripts.errors import explain
 from scripts.hooks import skip_empty_hooks
@@ -91,9 +91,10 @@ class LitzooCLI(LightningCLI):
         check_links(class_at(options.data.class_path), class_at(options.model.class_path))
 
     def after_instantiate_classes(self) -> None:
-        """Checks that the checkpoint's weights fit the module."""
+        """Checks that the checkpoint's weights fit the module, and that it was trained on such data."""
         if self.options.ckpt_path:
             check_fits(self.options.ckpt_path, self.model)
+            check_data(self.options.ckpt_path, self.datamodule)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Makes the trainer, with the run folder, TensorBoard in it, and the zoo's callbacks beside the user's."""

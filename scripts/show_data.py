@@ -63,7 +63,7 @@ def show_data(arguments: list[str]) -> Path:
     folder = Path(cli.options.trainer.default_root_dir) / cli.options.experiment / "data"
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("events.out.tfevents.*"):
-        old.unlink()
+        old.unlink(missing_ok=True)
     path = folder / "data_sheet.png"
     figure.savefig(path)
     with SummaryWriter(str(folder)) as board, Image.open(path) as sheet:

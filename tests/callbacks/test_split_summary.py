@@ -100,7 +100,7 @@ def test_of_many_classes_the_smallest_median_and_largest_count_are_printed(capsy
     report = {"seed": 1, "fingerprint": "abc", "sizes": sizes, "class_names": names, "per_class": per_class}
     print_split(report | {"unknown": {"test": 12}})
     assert rows(capsys.readouterr().out) == [
-        ["class", "train", "val", "test"],
+        ["30 classes", "train", "val", "test"],
         ["smallest", "1,000", "1", "0"],
         ["median", "1,014", "7", "0"],
         ["largest", "1,029", "7", "0"],

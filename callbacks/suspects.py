@@ -1,0 +1,115 @@
+"""Training samples ranked by how likely their label is wrong: the ranking, how good it is, its file and its figure."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from callbacks.figures import new_figure
+from callbacks.sample_losses import ABSENT
+
+COLUMNS = 6
+
+
+def rank_suspects(seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Ranks samples by their mean loss, the most suspicious first; of equal ones the first in the training set.
+
+    Args:
+        seen: `loss`, `count`, `given`, `believed` and `clean`, `[N]` each, as `SampleLosses` keeps them.
+
+    Returns:
+        `index`, `score` (the mean loss, float64), `given`, `believed` and `clean` of the n samples that were seen, on
+        the CPU.
+    """
+    columns = {name: values.cpu() for name, values in seen.items()}
+    index = torch.nonzero(columns["count"])[:, 0]
+    score = columns["loss"][index].double() / columns["count"][index]
+    order = torch.argsort(score, descending=True, stable=True)
+    index = index[order]
+    labels = {name: columns[name][index].long() for name in ("given", "believed", "clean")}
+    return {"index": index, "score": score[order], **labels}
+
+
+def outstanding(score: Tensor) -> int:
+    """Returns how many of the highest scores make a group of their own: where the variance between two is largest.
+
+    Otsu, "A threshold selection method from gray-level histograms", 1979, without the histogram.
+
+    Args:
+        score: `[n]`, from high to low.
+    """
+    if len(score) < 2:
+        return 0
+    above = torch.arange(1, len(score), dtype=torch.double)
+    below, total = len(score) - above, score.cumsum(0)
+    between = above * below * (total[:-1] / above - (total[-1] - total[:-1]) / below) ** 2
+    return int(between.argmax()) + 1 if between.max() > 0 else 0
+
+
+def ranking_quality(wrong: Tensor) -> dict[str, float]:
+    """Compares a ranking with the truth.
+
+    Args:
+        wrong: Whether each label is wrong, bool `[n]`, the most suspicious first.
+
+    Returns:
+        `precision` and `recall` of the first samples, as many as labels are wrong (there the two are the same number),
+        and `average_precision` over the whole ranking; nothing if no label is wrong.
+    """
+    if not (total := int(wrong.sum())):
+        return {}
+    found = wrong.double().cumsum(0)
+    hits = float(found[total - 1]) / total
+    precision = found / torch.arange(1, len(wrong) + 1)
+    return {"precision": hits, "recall": hits, "average_precision": float(precision[wrong].mean())}
+
+
+def write_suspects(path: Path, ranking: Mapping[str, Tensor], class_names: Sequence[str]) -> None:
+    """Writes `rank` (from 1), `index`, `given`, `believed`, `score` and, where it is known, `true`, as CSV."""
+    names = _names(class_names)
+    columns: dict[str, Sequence[object]] = {
+        "rank": range(1, len(ranking["index"]) + 1),
+        "index": ranking["index"].tolist(),
+        "given": [names[label] for label in ranking["given"].tolist()],
+        "believed": [names[label] for label in ranking["believed"].tolist()],
+        "score": [f"{score:.6g}" for score in ranking["score"].tolist()],
+    }
+    if bool((ranking["clean"] != ABSENT).any()):
+        columns["true"] = [names[label] for label in ranking["clean"].tolist()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+def draw_suspects(ranking: Mapping[str, Tensor], pictures: Tensor, class_names: Sequence[str]) -> Figure:
+    """Draws the first samples of a ranking with the label given and the one believed, red where it is wrong indeed.
+
+    Args:
+        ranking: As `rank_suspects` returns it.
+        pictures: Of the first n of it, uint8 `[n, C, H, W]`.
+        class_names: In the order of the labels.
+    """
+    names, known = _names(class_names), bool((ranking["clean"] != ABSENT).any())
+    rows = max(1, -(-len(pictures) // COLUMNS))
+    figure = new_figure(1.35 * COLUMNS, (1.85 if known else 1.7) * rows + 0.4)
+    for cell in (panels := figure.subplots(rows, COLUMNS, squeeze=False)).flat:
+        cell.axis("off")
+    labels = zip(*(ranking[name].tolist() for name in ("given", "believed", "clean")), strict=True)
+    for cell, picture, (given, believed, clean) in zip(panels.flat, pictures, labels, strict=False):
+        cell.imshow(picture.permute(1, 2, 0).squeeze(-1), cmap="gray", vmin=0, vmax=255)
+        title = f"given {names[given]}\nmodel {names[believed]}"
+        if clean != ABSENT:
+            title += f"\ntrue {names[clean]}"
+        cell.set_title(title, fontsize=8, color="tab:red" if clean not in (ABSENT, given) else "black")
+    title = f"the {len(pictures)} most suspicious of {len(ranking['index']):,} training labels"
+    figure.suptitle(title + ("; red: wrong indeed" if known else ""), fontsize=10)
+    return figure
+
+
+def _names(class_names: Sequence[str]) -> list[str]:
+    return [*class_names, "", "unknown"]  # what `ABSENT`, -2, and `UNKNOWN`, -1, find in a list

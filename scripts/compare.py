@@ -1,0 +1,148 @@
+r"""Compares experiments: trains each variant with each seed, prints a table with intervals, draws the curves.
+
+    python -m scripts.compare configs/mnist_noisy_ce.yaml configs/mnist_noisy_gce.yaml --seeds 0 1 2
+    python -m scripts.compare configs/mnist_noisy_ce.yaml --name rates --common "--trainer.max_epochs 5" \
+        --variant "slow: --model.optimizer.lr 0.001" --variant "fast: --model.optimizer.lr 0.01"
+
+Every run is a `litzoo fit` of its own in `runs/compare_<name>/<variant>/seed_<seed>/`; what is finished is not trained
+again, and what was interrupted goes on from its last epoch, unless its options or its config have changed. (A change of
+the code is not seen: give another `--name`.) The numbers are the test's, with the weights of the last epoch or of the
+one that validated best (`--epoch`).
+
+`--write docs/experiments.md` puts the table between the lines `<!-- compare <name> -->` and `<!-- /compare <name> -->`
+of that page, all numbers into `results/compare_<name>.json` and the curves into `pictures/` beside it.
+"""
+
+import argparse
+import fcntl
+import io
+import shlex
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from callbacks.files import shown, write_json
+from scripts.cli import tell_errors
+from scripts.compare_figure import choose_curve, draw_curves, read_history
+from scripts.compare_options import parse
+from scripts.compare_queue import Queue
+from scripts.compare_results import choose_metric, collect, table
+from scripts.compared_run import ComparedRun
+from scripts.tables import markdown_table, replace_between
+
+
+def compare(arguments: list[str]) -> None:
+    """Trains, prints, draws, and writes if asked.
+
+    Raises:
+        ValueError: If something asked for is wrong, or another process makes the same comparison.
+        SystemExit: If a run has failed; the others are finished and shown by then, but nothing is written.
+    """
+    asked = parse(arguments, str(__doc__))
+    experiment = f"compare_{asked.name}"
+    folder = asked.runs / experiment
+    runs = [
+        ComparedRun(variant, seed, options, asked.runs, experiment)
+        for seed in asked.seeds
+        for variant, options in asked.variants.items()
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"--name {asked.name}: another process, or one that it left, trains in {folder}") from None
+        queue = Queue(
+            asked.epoch,
+            asked.jobs,
+            finished=lambda run: choose_metric(asked.metric, run.test_metrics(asked.epoch)),
+            keep_open=[lock.fileno()],  # so that runs left behind by a killed comparison hold the lock too
+        )
+        try:
+            failed = queue.train(runs)
+        except KeyboardInterrupt:
+            print("Stopped. The same command goes on from here.", file=sys.stderr)
+            raise
+    finished = [run for run in runs if run not in failed]
+    if finished:
+        _report(asked, finished, None if failed else f"python -m scripts.compare {shlex.join(arguments)}")
+    if failed:
+        unwritten = f"; {asked.write} is left as it was" if asked.write else ""
+        print(f"{len(failed)} of {len(runs)} runs failed{unwritten}: {'; '.join(map(str, failed))}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _report(asked: argparse.Namespace, runs: Sequence[ComparedRun], command: str | None) -> None:
+    """Prints and draws; writes too if asked and given the command that did it all."""
+    metric = choose_metric(asked.metric, runs[0].test_metrics(asked.epoch))
+    results = collect(sorted(runs, key=lambda run: list(asked.variants).index(run.variant)), metric, asked.epoch)
+    histories: dict[str, dict[int, dict[str, dict[int, float]]]] = {variant: {} for variant in results}
+    for run in runs:
+        histories[run.variant][run.seed] = read_history(run.folder) if run.folder else {}
+    header, rows = table(results, metric)
+    printed = Table(*header)
+    for row in rows:
+        printed.add_row(*row)
+    text = caption(asked, results)
+    console = Console()
+    console.print(printed)
+    console.print(text, highlight=False)
+    curve = choose_curve(asked.curve, metric, histories)
+    figure = draw_curves(histories, curve)
+    picture = asked.runs / f"compare_{asked.name}" / "curves.png"
+    figure.savefig(picture)
+    print(f"curves       {shown(picture.absolute())}")
+    if asked.write and command:
+        result = {"name": asked.name, "metric": metric, "epoch": asked.epoch, "jobs": asked.jobs, "variants": results}
+        curves = {variant: {seed: each[curve] for seed, each in seeds.items()} for variant, seeds in histories.items()}
+        asked_at = {"command": command, "date": datetime.now(timezone.utc).strftime("%Y-%m-%d")}
+        beside = asked.write.parent
+        write_json(beside / "results" / f"compare_{asked.name}.json", {**asked_at, **result, "curves": {curve: curves}})
+        drawn = _save_small(figure, beside / "pictures" / f"compare_{asked.name}.png").relative_to(beside)
+        parts = [markdown_table(header, rows), text, f"```bash\n{command}\n```", f"![{curve} by epoch]({drawn})"]
+        replace_between(asked.write, f"compare {asked.name}", "\n\n".join(parts))
+
+
+def caption(asked: argparse.Namespace, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Says what the table shows, and on what, how and when it was measured."""
+    runs = [run for result in results.values() for run in result["runs"]]
+    facts = [", ".join(sorted({str(run[name]) for run in runs})) for name in ("hardware", "precision", "torch")]
+    together = f"{asked.jobs} runs at a time" if asked.jobs > 1 else "one run at a time"
+    compared = "; differences are taken seed by seed, their interval is Student's" if len(results) > 1 else ""
+    measured = ", ".join([facts[0], facts[1], f"torch {facts[2]}", together, max(run["date"] for run in runs)])
+    seeds = ", ".join(map(str, asked.seeds))
+    return f"Test set, weights of the {asked.epoch} epoch, seeds {seeds}{compared}. {measured}."
+
+
+def _save_small(figure: Figure, path: Path) -> Path:
+    drawn = io.BytesIO()
+    figure.savefig(drawn)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # 64 colours are enough, and a fifth of the size.
+    Image.open(drawn).convert("RGB").quantize(64).save(path, optimize=True)
+    return path
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Compares; a request to end stops the runs as Ctrl-C does."""
+    for name in ("SIGTERM", "SIGHUP"):
+        with suppress(AttributeError):
+            signal.signal(getattr(signal, name), _interrupt)
+    tell_errors(lambda: compare(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

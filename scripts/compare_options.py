@@ -1,0 +1,104 @@
+import argparse
+import difflib
+import re
+import shlex
+from pathlib import Path
+
+import torch
+
+from scripts.config_files import check_config_files
+
+OURS = (
+    "--seed_everything",
+    "--experiment",
+    "--ckpt_path",
+    "--trainer.default_root_dir",
+    "--trainer.enable_progress_bar",
+)
+"""Options of `litzoo fit` that the comparison sets itself."""
+
+
+def parse(arguments: list[str], description: str) -> argparse.Namespace:
+    """Reads the command line of `scripts.compare`, and checks it before anything is trained.
+
+    Returns:
+        The options, and `variants`: name -> options of `litzoo fit`, in the order given.
+
+    Raises:
+        ValueError: If a config is not there, a variant or a seed is given twice, a name cannot be one of a folder, or
+            the page to write has no place for the result.
+    """
+    parser = argparse.ArgumentParser(
+        "compare", description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("configs", nargs="+", type=Path, help="one variant each; or one, for --variant")
+    parser.add_argument("--variant", action="append", metavar='"NAME: OPTIONS"', help="one config with these options")
+    parser.add_argument("--common", default="", metavar='"OPTIONS"', help="of `litzoo fit`, for all variants")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the training (default: 0 1 2)")
+    parser.add_argument("--metric", help="of the test; test/balanced_acc too (default: test/acc, else test/rmse)")
+    parser.add_argument("--curve", help="metric that is drawn (default: validation's counterpart of --metric)")
+    parser.add_argument("--epoch", choices=("last", "best"), default="last", help="what is tested (default: last)")
+    parser.add_argument("--name", help="of the comparison (default: from the configs)")
+    parser.add_argument("--jobs", type=int, help="trainings at a time (default: one a GPU, without one 1)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table between the marks of a page")
+    asked = parser.parse_args(_joined(arguments))
+    asked.variants = _variants(asked.configs, asked.variant, shlex.split(asked.common))
+    asked.name = asked.name or "_vs_".join(config.stem for config in asked.configs)
+    for name in (asked.name, *asked.variants):
+        if not re.fullmatch(r"\w[\w.,=+-]*", name):
+            raise ValueError(f"name {name!r}: becomes a folder's: letters, digits and any of _ . , = + -")
+    if len(set(asked.seeds)) < len(asked.seeds) or min(asked.seeds) < 0:
+        raise ValueError(f"--seeds {' '.join(map(str, asked.seeds))}: each once, and none below 0")
+    asked.jobs = max(1, torch.cuda.device_count()) if asked.jobs is None else asked.jobs
+    if asked.jobs < 1:
+        raise ValueError(f"--jobs {asked.jobs}: at least 1")
+    if asked.metric and not asked.metric.startswith("test/"):
+        raise ValueError(f"--metric {asked.metric}: takes one of the test, such as test/acc; --curve takes others")
+    if asked.write:
+        _check_page(asked.write, f"compare {asked.name}")
+    return asked
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """Ties options of `litzoo` to the option that takes them: argparse would read them as its own."""
+    words = iter(arguments)
+    return [f"{word}={next(words, '')}" if word in ("--common", "--variant") else word for word in words]
+
+
+def _variants(configs: list[Path], overrides: list[str] | None, common: list[str]) -> dict[str, list[str]]:
+    """Returns name -> options of `litzoo fit`."""
+    for config in configs:
+        if not config.is_file():
+            near = difflib.get_close_matches(config.name, [path.name for path in config.parent.glob("*.yaml")])
+            raise ValueError(f"{config}: there is no such config" + (f"; near: {', '.join(near)}" if near else ""))
+        check_config_files(["--config", str(config)])
+    if overrides and len(configs) > 1:
+        raise ValueError(f"--variant goes with one config, here are {len(configs)}: {' '.join(map(str, configs))}")
+    pairs = [(config.stem, ["--config", str(config), *common]) for config in configs]
+    if overrides:
+        pairs = [_override(override, pairs[0][1]) for override in overrides]
+    variants: dict[str, list[str]] = {}
+    for name, options in pairs:
+        set_here = [word for word in options if word.split("=", 1)[0] in OURS]
+        if set_here:
+            raise ValueError(f"variant {name}: {set_here[0]} is set by the comparison; leave it out")
+        same = next((other for other in variants if other == name or variants[other] == options), None)
+        if same is not None:
+            raise ValueError(f"variant {name}: is there twice" + ("" if same == name else f", also as {same}"))
+        variants[name] = options
+    return variants
+
+
+def _override(text: str, options: list[str]) -> tuple[str, list[str]]:
+    """Splits `name: options`."""
+    name, colon, own = text.partition(":")
+    if not colon:
+        raise ValueError(f'--variant "{text}": takes "name: options", the options may be none')
+    return name.strip(), [*options, *shlex.split(own)]
+
+
+def _check_page(page: Path, name: str) -> None:
+    marks = [f"<!-- {name} -->", f"<!-- /{name} -->"]
+    if not page.is_file() or any(page.read_text(encoding="utf-8").count(mark) != 1 for mark in marks):
+        raise ValueError(f"--write {page}: needs a page with one pair of lines {' and '.join(marks)}")

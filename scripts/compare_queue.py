@@ -1,0 +1,136 @@
+"""Runs the trainings of a comparison as processes of their own, several at a time."""
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from scripts.compared_run import ComparedRun
+from scripts.processes import share_of_machine, stop
+
+LITZOO = [sys.executable, "-m", "scripts.cli"]
+LAST_LINES = 10
+LOOK_EVERY = 0.5
+"""Seconds."""
+
+
+@dataclass
+class Work:
+    """What one process does, and the bar that shows it."""
+
+    run: ComparedRun
+    command: list[str]
+    process: subprocess.Popen
+    bar: TaskID
+
+
+class Queue:
+    """Brings runs to their end, as many at a time as there are places.
+
+    Args:
+        epoch: `best` or `last`: whose test is wanted.
+        jobs: Number of places. They share the cores, and the GPUs, in equal parts.
+        finished: Is told of each finished run; what it raises ends all.
+        keep_open: Files that the processes hold open too.
+    """
+
+    def __init__(
+        self, epoch: str, jobs: int, finished: Callable[[ComparedRun], object], keep_open: Sequence[int] = ()
+    ) -> None:
+        self.epoch, self.finished, self.keep_open = epoch, finished, keep_open
+        self._environments = [share_of_machine(place, jobs) for place in range(jobs)]
+        self._failed: list[ComparedRun] = []
+        self._console = Console()
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bars = Progress(*columns, console=self._console)
+
+    def train(self, runs: Sequence[ComparedRun]) -> list[ComparedRun]:
+        """Trains and tests what is not done yet; whatever ends this ends its processes.
+
+        Returns:
+            The runs that failed.
+        """
+        waiting = list(runs)
+        works: dict[int, Work] = {}
+        with self._bars:
+            total = self._bars.add_task("runs", total=len(runs))
+            try:
+                while waiting or works:
+                    for place in range(len(self._environments)):
+                        work = works.get(place)
+                        if work and work.process.poll() is None:
+                            self._show(work)
+                        elif work and (following := self._after(work)):
+                            works[place] = self._start(work.run, following, place, work.bar)
+                        else:
+                            works.pop(place, None)
+                            self._begin_next(waiting, works, place)
+                    self._bars.update(total, completed=len(runs) - len(waiting) - len(works))
+                    if works:
+                        time.sleep(LOOK_EVERY)
+            finally:
+                stop([work.process for work in works.values()])
+        return self._failed
+
+    def _begin_next(self, waiting: list[ComparedRun], works: dict[int, Work], place: int) -> None:
+        if not waiting:
+            return
+        run = waiting.pop(0)
+        if command := run.next_command(self.epoch):
+            works[place] = self._start(run, command, place, self._bars.add_task(str(run), total=None))
+        else:
+            self._tell(run, "is there already")
+
+    def _start(self, run: ComparedRun, command: list[str], place: int, bar: TaskID) -> Work:
+        run.place.mkdir(parents=True, exist_ok=True)
+        run.note_start()
+        goes_on = command[0] != "fit" or "--ckpt_path" in command
+        with run.log.open("a" if goes_on else "w", encoding="utf-8") as log:
+            print("$ litzoo", shlex.join(command), file=log, flush=True)
+            process = subprocess.Popen(
+                [*LITZOO, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environments[place],
+                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
+                pass_fds=self.keep_open,
+            )
+        return Work(run, command, process, bar)
+
+    def _after(self, work: Work) -> list[str] | None:
+        """Returns what is to be done after a process has ended; nothing where the run is finished or has failed."""
+        status = work.process.returncode
+        following = None if status else work.run.next_command(self.epoch)
+        if following and following != work.command:
+            return following
+        self._bars.remove_task(work.bar)
+        if status == 0 and following is None:
+            self._tell(work.run, "done")
+            return None
+        self._failed.append(work.run)
+        self._console.print(f"{work.run}: failed (exit status {status}); the end of {work.run.log}:", style="red")
+        self._console.print(*last_lines(work.run), sep="\n", markup=False, highlight=False)
+        return None
+
+    def _tell(self, run: ComparedRun, how: str) -> None:
+        self._console.print(f"{run}: {how}", highlight=False)
+        self.finished(run)
+
+    def _show(self, work: Work) -> None:
+        done, total = work.run.progress() if work.command[0] == "fit" else (None, None)
+        doing = "epochs" if work.command[0] == "fit" else "test"
+        self._bars.update(work.bar, description=f"{work.run}, {doing}", completed=done, total=total)
+
+
+def last_lines(run: ComparedRun) -> list[str]:
+    """Returns the end of a run's log: from its error on, if it tells one."""
+    lines = [line.rstrip() for line in run.log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    lines = [line for line in lines if line]
+    told = [number for number, line in enumerate(lines) if line.startswith("litzoo: error:")]
+    return lines[told[-1] :] if told else lines[-LAST_LINES:]
