@@ -88,9 +88,8 @@ class ImageFolderDataModule(ImageDataModule):
             named = ", ".join(lost[:10]) + (" and others, all in splits.json" if lost[10:] else "")
             rank_zero_warn(f"{len(lost)} of {len(names)} files are left out: {named} (in {self.folder}; unreadable)")
         if gone := set(labels.tolist()) - set(labels[kept].tolist()):
-            raise ValueError(
-                f"{self.folder}: no picture of class {self.file_class_names[min(gone)]!r} can be read; repair or remove it"
-            )
+            name = self.file_class_names[min(gone)]
+            raise ValueError(f"{self.folder}: no picture of class {name!r} can be read; repair or remove it")
         if train:
             self._train_names = [names[position] for position in kept]
         rows = PicturesOnDisk([paths[position] for position in kept], self.reader) if pictures is None else pictures
