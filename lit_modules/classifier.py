@@ -50,6 +50,11 @@ class Classifier(LitModule):
         super().__init__(net, nn.CrossEntropyLoss() if loss is None else loss, **options)
         if not 0 <= posthoc_tau < float("inf"):
             raise ValueError(f"posthoc_tau: {posthoc_tau} is not at least 0; 1 is usual, 0 adjusts nothing")
+        if mix is not None and "index" in self.asked_extras:
+            raise ValueError(
+                f"mix: {type(mix).__name__} trains every picture with two labels, but {type(self.loss).__name__} asks "
+                "for the index of one: choose one of the two"
+            )
         self.mix, self.posthoc_tau = mix, posthoc_tau
         self.class_names = list(class_names or map(str, range(num_classes)))
         if len(self.class_names) != num_classes:
@@ -70,9 +75,10 @@ class Classifier(LitModule):
         for name in self._asked_statistics() if stage == "fit" else ():
             if not hasattr(datamodule, name):
                 owner = "a plain loader" if datamodule is None else type(datamodule).__name__
+                asking = type(self.loss).__name__ if name in self.asked_extras else "posthoc_tau"
                 raise ValueError(
-                    f"{type(self.loss).__name__} needs {name} of the training set, which {owner} does not tell: choose "
-                    "another loss, or a datamodule with classes"
+                    f"{asking} needs {name} of the training set, which {owner} does not tell: leave it "
+                    "out, or choose a datamodule with classes"
                 )
             getattr(self, name).copy_(torch.as_tensor(getattr(datamodule, name)))
 

@@ -22,7 +22,8 @@ class CoTeachingClassifier(CNNClassifier):
         **options: See `CNNClassifier`, `Classifier` and `LitModule`; `mix` is not used.
 
     Raises:
-        ValueError: If the rate is outside [0, 1), or `ramp_epochs` below 1.
+        ValueError: If the rate is outside [0, 1), `ramp_epochs` below 1, or `mix` or a loss that asks for the index is
+            given.
     """
 
     def __init__(self, forget_rate: float, ramp_epochs: int = 5, **options: Any) -> None:
@@ -31,7 +32,11 @@ class CoTeachingClassifier(CNNClassifier):
             raise ValueError(f"forget_rate: {forget_rate} is outside [0, 1); give the share of wrong labels")
         if ramp_epochs < 1:
             raise ValueError(f"ramp_epochs: {ramp_epochs} is below 1")
+        if self.mix is not None or "index" in self.asked_extras:
+            raise ValueError("CoTeachingClassifier takes neither mix nor a loss that remembers samples: leave it out")
         self.net: Pair = Pair(self.net)
+        if self.hparams.get("compile"):
+            self.net.second.compile()
         self.forget_rate, self.ramp_epochs = forget_rate, ramp_epochs
 
     def trained(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -31,10 +31,13 @@ class ClassificationLoss(nn.Module):
         """Returns a parameter.
 
         Raises:
-            ValueError: If it is outside `[least, most]`.
+            ValueError: If it is outside `[least, most]`, or not finite.
         """
-        if not least <= value <= most:
-            raise ValueError(f"{type(self).__name__}.{name}: {value} is outside [{least:g}, {most:g}]")
+        if not least <= value <= most or value == float("inf"):
+            bounds = (
+                f"outside [{least:g}, {most:g}]" if most < float("inf") else f"not a finite number from {least:g} up"
+            )
+            raise ValueError(f"{type(self).__name__}.{name}: {value} is {bounds}")
         return value
 
 

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, cross_entropies
+from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked, cross_entropies
 
 
 class DisturbLabel(ClassificationLoss):
@@ -24,6 +24,7 @@ class DisturbLabel(ClassificationLoss):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Returns the loss of logits `[B, K]` and classes `[B]`."""
+        checked(logits, target)  # before a wrong label is replaced by a right one
         if self.training:
             drawn = torch.randint(logits.shape[1], target.shape, device=target.device)
             target = torch.where(torch.rand(target.shape, device=target.device) < self.alpha, drawn, target)

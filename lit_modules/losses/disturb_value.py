@@ -29,7 +29,13 @@ class DisturbValue(nn.Module):
         self.loss = nn.MSELoss() if loss is None else loss
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Returns the loss of predictions `[B]` and values `[B]`."""
+        """Returns the loss of predictions `[B]` and values `[B]`.
+
+        Raises:
+            ValueError: If they differ in shape.
+        """
+        if prediction.shape != target.shape:
+            raise ValueError(f"predictions {list(prediction.shape)} and targets {list(target.shape)} differ in shape")
         if self.training:
             chosen = torch.randperm(len(target), device=target.device)[: round(self.rate * len(target))]
             noise = torch.randn(len(chosen), dtype=target.dtype, device=target.device)

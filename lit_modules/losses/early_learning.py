@@ -27,29 +27,35 @@ class EarlyLearningRegularization(ClassificationLoss):
 
     def __init__(self, weight: float = 3.0, memory: float = 0.7, reduction: Reduction = "mean") -> None:
         super().__init__(reduction)
-        self.weight, self.memory = self.in_range("weight", weight, 0), self.in_range("memory", memory, 0, 1 - 1e-9)
-        self._past = torch.empty(0, 0)  # [samples seen so far, K]
+        self.weight = self.in_range("weight", weight, 0)
+        if not 0 <= memory < 1:
+            raise ValueError(f"{type(self).__name__}.memory: {memory} is outside [0, 1)")
+        self.memory = memory
+        self._past = torch.empty(0, 0)  # [samples, K]; 0 where a sample was not seen yet
 
     def forward(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
         """Returns the loss of logits `[B, K]`, classes `[B]` and the samples' positions in the training set `[B]`."""
         beliefs = checked(logits, target).softmax(dim=1).clamp(1e-4, 1 - 1e-4)
         if self.training:
-            self._remember(beliefs.detach(), index)
+            self._remember(*everywhere(beliefs.detach(), index))
+        else:
+            self._make_room(beliefs, index)
         held = (beliefs * self._past[index]).sum(dim=1).clamp(max=1 - 1e-6)
         return self.reduce(cross_entropies(logits, target) + self.weight * (1 - held).log())
 
     def _remember(self, beliefs: Tensor, index: Tensor) -> None:
-        """Updates the rows of the samples of all processes' batches."""
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            beliefs, index = torch.cat(gather_all_tensors(beliefs)), torch.cat(gather_all_tensors(index))
-        needed = int(index.max()) + 1
-        if self._past.shape[1] != beliefs.shape[1]:
-            self._past = beliefs.new_zeros(0, beliefs.shape[1])
-        self._past = self._past.to(beliefs.device)
-        if len(self._past) < needed:
-            self._past = torch.cat([self._past, self._past.new_zeros(2 * needed - len(self._past), beliefs.shape[1])])
+        """Updates the rows of samples."""
+        self._make_room(beliefs, index)
         new = beliefs / beliefs.sum(dim=1, keepdim=True)
         self._past[index] = self.memory * self._past[index] + (1 - self.memory) * new.to(self._past.dtype)
+
+    def _make_room(self, beliefs: Tensor, index: Tensor) -> None:
+        """Adds rows for samples beyond those seen so far, many at a time, on the device of the beliefs."""
+        needed, classes = int(index.max()) + 1 if len(index) else 0, beliefs.shape[1]
+        past = self._past.to(beliefs.device) if self._past.shape[1] == classes else beliefs.new_zeros(0, classes)
+        if len(past) < needed:
+            past = torch.cat([past, past.new_zeros(2 * needed - len(past), classes)])
+        self._past = past
 
     def get_extra_state(self) -> Tensor:
         """Returns the running means, for the checkpoint."""
@@ -57,4 +63,11 @@ class EarlyLearningRegularization(ClassificationLoss):
 
     def set_extra_state(self, state: Any) -> None:
         """Restores them."""
-        self._past = state
+        self._past = state.clone()
+
+
+def everywhere(beliefs: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the beliefs and positions of the batches of all processes."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return beliefs, index
+    return torch.cat(gather_all_tensors(beliefs)), torch.cat(gather_all_tensors(index))

@@ -40,9 +40,10 @@ class ForwardCorrection(ClassificationLoss):
         Raises:
             ValueError: If the matrix has not K rows, or nothing was seen in the epoch that it is estimated from.
         """
+        logits = checked(logits, target)
         if epoch < self.warm_up:
             if self.training and epoch == self.warm_up - 1:
-                beliefs = logits.detach().float().softmax(dim=1).expand(logits.shape[1], -1, -1)
+                beliefs = logits.detach().softmax(dim=1).expand(logits.shape[1], -1, -1)
                 kept = [] if self._anchors is None else [self._anchors]
                 self._anchors = _surest(torch.cat([*kept, beliefs], dim=1))
             return self.reduce(cross_entropies(logits, target))
@@ -51,14 +52,14 @@ class ForwardCorrection(ClassificationLoss):
                 raise ValueError(f"ForwardCorrection has no estimate: epoch {self.warm_up - 1} was not trained with it")
             shared = torch.distributed.is_available() and torch.distributed.is_initialized()
             everywhere = gather_all_tensors(self._anchors) if shared else [self._anchors]
-            self.matrix = _surest(torch.cat(everywhere, dim=1)).mean(dim=1)
+            self.matrix = _surest(torch.cat(everywhere, dim=1)).mean(dim=1).clamp(min=1e-6)
         if len(self.matrix) != logits.shape[1]:
             raise ValueError(
                 f"ForwardCorrection.matrix: {len(self.matrix)} rows for logits of {logits.shape[1]} classes"
             )
         self.matrix = self.matrix.to(logits.device)
         log_shares = self.matrix.log().T[target]  # [B, K]: of each true class, how often it is labelled so
-        return self.reduce(-(checked(logits, target).log_softmax(dim=1) + log_shares).logsumexp(dim=1))
+        return self.reduce(-(logits.log_softmax(dim=1) + log_shares).logsumexp(dim=1))
 
     def get_extra_state(self) -> dict[str, Tensor]:
         """Returns what a resumed run needs: the estimate, or the anchors that it will be made from."""
@@ -93,4 +94,8 @@ def _checked_matrix(matrix: list[list[float]]) -> Tensor:
                 f"ForwardCorrection.matrix: row {number}, {row}, adds up to {sum(row):.6g}; it needs shares in [0, 1] "
                 "that add up to 1"
             )
+    if not all(map(any, zip(*matrix, strict=True))):
+        raise ValueError(
+            "ForwardCorrection.matrix: a label that no class is given has an infinite loss; give it a share"
+        )
     return torch.tensor(matrix)

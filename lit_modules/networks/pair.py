@@ -9,7 +9,8 @@ class Pair(nn.Module):
     """Two networks of the same make, each with weights of its own; together they answer with their mean logits.
 
     Args:
-        first: A network with `features(x)` and `head`; the other one is a copy of it with fresh weights.
+        first: A network with `features(x)` and `head`; the other one is a copy of it with fresh weights, as torch's
+            layers draw them.
     """
 
     def __init__(self, first: Any) -> None:

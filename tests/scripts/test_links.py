@@ -7,8 +7,9 @@ import lit_modules
 from scripts.links import LINKED, arguments_of, check_links, class_at
 
 PICTURES = ["MNISTDataModule", "FashionMNISTDataModule", "CIFAR10DataModule", "DigitsDataModule"]
+PICTURES += ["ImageFolderDataModule"]
 TABLES = ["DiabetesDataModule", "CSVRegressionDataModule"]
-CLASSIFIERS = ["SoftmaxRegression", "MLPClassifier", "CNNClassifier", "ResNetClassifier"]
+CLASSIFIERS = ["SoftmaxRegression", "MLPClassifier", "CNNClassifier", "ResNetClassifier", "CoTeachingClassifier"]
 REGRESSORS = ["Regressor"]
 FITTING = [(data, model) for data in PICTURES for model in CLASSIFIERS] + [
     (data, model) for data in TABLES for model in REGRESSORS
