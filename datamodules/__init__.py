@@ -3,6 +3,7 @@
 from datamodules.base import BaseDataModule
 from datamodules.batch import UNKNOWN, Batch, SemiSupervisedBatch, UnlabeledBatch
 from datamodules.cifar10 import CIFAR10DataModule
+from datamodules.class_sampled import ClassSampledDataModule
 from datamodules.class_split import ClassRequest
 from datamodules.classified import ClassifiedDataModule
 from datamodules.csv_regression import CSVRegressionDataModule
@@ -32,6 +33,7 @@ __all__ = [
     "CSVRegressionDataModule",
     "ClassCounts",
     "ClassRequest",
+    "ClassSampledDataModule",
     "ClassifiedDataModule",
     "DamagedPictureError",
     "DiabetesDataModule",

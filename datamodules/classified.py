@@ -1,17 +1,14 @@
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
-from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
 
 from datamodules.base import BaseDataModule
 from datamodules.batch import UNKNOWN
 from datamodules.class_names import positions_of
 from datamodules.class_split import ClassRequest, shown, split_classes
-from datamodules.class_weights import class_weights
 from datamodules.dataset import IndexedDataset, Rows
-from datamodules.epoch_batches import BalancedBatches, EpochBatches, WeightedBatches
 from datamodules.imbalance import Imbalance
 from datamodules.label_noise import LabelNoise, corrupt
 
@@ -36,19 +33,12 @@ class ClassifiedDataModule(BaseDataModule):
             `train_size` it keeps as many samples as the classes can provide.
         num_labeled: Training samples that have a label: a count, or a fraction; all when left out.
         balance_labeled: Whether each class has as many labels, within one; else they are in proportion to the classes.
-        unlabeled_batch_size: Samples without label in a training batch. When left out, only labeled ones are served;
-            else each batch is a `SemiSupervisedBatch`, and an epoch ends when the larger part has been seen.
         label_noise: Wrong labels in the training set: `SymmetricNoise`, `AsymmetricNoise` or `MatrixNoise`.
         noisy_val: Whether the validation set has the same noise; else its labels are right.
-        sampling: `shuffle` serves every training sample once an epoch; `weighted` each class in proportion to its
-            size times its class weight; `balanced` makes batches with as many samples of every class.
-        class_weighting: How class weights, of `weighted` sampling and of losses that ask for them, follow from the
-            classes' sizes: see `class_weights`.
-        effective_beta: β of the weighting `effective`.
         **options: See `BaseDataModule`.
 
     Raises:
-        ValueError: If an option is none of its choices, or two do not go together.
+        ValueError: If two options do not go together, or less than two classes are known.
 
     Attributes:
         class_names: In the order of the targets; of the class, those of all classes in the files.
@@ -77,33 +67,17 @@ class ClassifiedDataModule(BaseDataModule):
         imbalance: Imbalance | None = None,
         num_labeled: int | float | None = None,
         balance_labeled: bool = True,
-        unlabeled_batch_size: int | None = None,
         label_noise: LabelNoise | None = None,
         noisy_val: bool = False,
-        sampling: Literal["shuffle", "weighted", "balanced"] = "shuffle",
-        class_weighting: Literal["inverse", "sqrt", "effective", "complement"] = "inverse",
-        effective_beta: float = 0.999,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if unlabeled_batch_size is not None and (num_labeled is None or unlabeled_batch_size < 1):
-            raise ValueError(
-                f"data.unlabeled_batch_size {unlabeled_batch_size} with data.num_labeled {num_labeled}: give at least "
-                "1, and say how many samples are labeled"
-            )
         if noisy_val and label_noise is None:
             raise ValueError("data.noisy_val asks for the noise of training, and data.label_noise for none: set both")
-        if sampling not in ("shuffle", "weighted", "balanced"):
-            raise ValueError(f"data.sampling: {sampling!r} is none of shuffle, weighted, balanced")
-        if not 0 <= effective_beta < 1:
-            raise ValueError(f"data.effective_beta: {effective_beta} is outside [0, 1); 0.99 and 0.999 are usual")
-        class_weights([1], class_weighting, effective_beta)
         self.train_size = train_size  # type: ignore[assignment]
         self.known_classes, self.imbalance = known_classes, imbalance
         self.num_labeled, self.balance_labeled = num_labeled, balance_labeled
-        self.unlabeled_batch_size = unlabeled_batch_size
         self.label_noise, self.noisy_val = label_noise, noisy_val
-        self.sampling, self.class_weighting, self.effective_beta = sampling, class_weighting, effective_beta
         self.file_class_names = self.class_names
         self.known = list(range(len(self.class_names)))
         if known_classes is not None:
@@ -160,60 +134,6 @@ class ClassifiedDataModule(BaseDataModule):
         assert self.targets is not None
         return torch.bincount(self.targets[self.split.train], minlength=self.num_classes).tolist()
 
-    @property
-    def class_weights(self) -> Tensor:
-        """How much a training sample of each class counts, float32 `[K]`."""
-        return class_weights(self.class_counts, self.class_weighting, self.effective_beta)
-
-    @property
-    def steps(self) -> int | None:
-        """Batches of an epoch of each process where unlabeled ones come beside them: the larger part is seen once."""
-        if self.unlabeled_batch_size is None:
-            return None
-        assert self.split is not None
-        processes = self._processes().get("num_replicas", 1)
-        parts = [(self.split.train, self.batch_size), (self.split.unlabeled, self.unlabeled_batch_size)]
-        return max(-(-len(part) // (batch * processes)) for part, batch in parts)
-
-    def train_batches(self) -> EpochBatches:
-        """Returns which labeled samples make which batch."""
-        assert self.split is not None
-        assert self.targets is not None
-        options: dict[str, Any] = {"drop_last": self.drop_last, "steps": self.steps, **self._processes()}
-        classes = self.targets[self.split.train]
-        if self.sampling == "weighted":
-            return WeightedBatches(classes, self.class_weights, self.batch_size, **options)
-        if self.sampling == "balanced":
-            return BalancedBatches(classes, self.batch_size, **options)
-        return EpochBatches(len(classes), self.batch_size, **options)
-
-    def train_dataloader(self) -> Any:
-        """Serves the labeled training set, and beside it the pool of unlabeled samples if that is asked for.
-
-        Raises:
-            ValueError: If it is asked for, and the module says that it trains on labeled samples alone.
-        """
-        if self.unlabeled_batch_size is None:
-            return super().train_dataloader()
-        module = getattr(self.trainer, "lightning_module", None)
-        if not getattr(module, "semi_supervised", True):
-            raise ValueError(
-                f"data.unlabeled_batch_size {self.unlabeled_batch_size} serves unlabeled samples beside the labeled "
-                f"ones, but {type(module).__name__} trains on labeled ones alone: leave the option out"
-            )
-        assert self.train_set is not None
-        assert self.unlabeled_set is not None
-        if getattr(self.trainer, "overfit_batches", 0):
-            labeled = self._loader(self.train_set, self.batch_size)
-            unlabeled = self._loader(self.unlabeled_set, self.unlabeled_batch_size)
-        else:
-            pool, batch, steps = len(self.unlabeled_set), self.unlabeled_batch_size, self.steps
-            batches = EpochBatches(pool, batch, steps=steps, stream=1, **self._processes())
-            labeled = self._loader(self.train_set, None, sampler=self.train_batches())
-            unlabeled = self._loader(self.unlabeled_set, None, sampler=batches)
-        loaders = {"labeled": labeled, "unlabeled": unlabeled}
-        return CombinedLoader(loaders, "max_size_cycle")
-
     def split_report(self) -> dict[str, Any]:
         """Adds the class names, how many samples of each class are in each part, and the measured noise."""
         report = super().split_report() | {"class_names": self.class_names, "per_class": {}}
@@ -257,10 +177,5 @@ class ClassifiedDataModule(BaseDataModule):
             raise ValueError(
                 f"data.label_noise {shown(self.label_noise)} leaves no training sample with the label "
                 f"{self.class_names[int(left.argmin())]!r}: lower its rate"
-            )
-        if self.unlabeled_batch_size is not None and not len(split.unlabeled):
-            raise ValueError(
-                f"data.unlabeled_batch_size {self.unlabeled_batch_size}, but data.num_labeled {self.num_labeled} "
-                f"labels all {len(split.train)} training samples: label fewer"
             )
         self.split, self.targets, self.clean_targets = split, targets, clean

@@ -5,12 +5,12 @@ from torch import Tensor
 
 from datamodules.augment import AUGMENTATIONS
 from datamodules.batch import Batch, SemiSupervisedBatch
-from datamodules.classified import ClassifiedDataModule
+from datamodules.class_sampled import ClassSampledDataModule
 
 Augment = Literal["none", "shift", "crop_flip", "affine", "strong", "strong_flip"]
 
 
-class ImageDataModule(ClassifiedDataModule):
+class ImageDataModule(ClassSampledDataModule):
     """Pictures with one class each, uint8 `[N, C, H, W]`, scaled and augmented on the device.
 
     Subclasses fill in the class attributes and `read`.
@@ -23,7 +23,7 @@ class ImageDataModule(ClassifiedDataModule):
         strong_augment: Likewise, for the second view of unlabeled pictures; the first is augmented by `augment`.
         scale: `standard` gives pixels mean 0 and standard deviation 1 over the training set, `unit` only brings them
             from 0...255 to 0...1.
-        **options: See `ClassifiedDataModule` and `BaseDataModule`.
+        **options: See `ClassSampledDataModule`, `ClassifiedDataModule` and `BaseDataModule`.
 
     Raises:
         ValueError: If `augment`, `strong_augment` or `scale` is none of those.
