@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from scripts.show_data import main, show_data
 from tests.scripts.helpers import CONFIGS, MLP, TABLE, files_in
-from tests.test_configs import EVERY_CONFIG, FITTING
+from tests.test_configs import EVERY_CONFIG, fitting
 
 WITH_PICTURES = [path for path in EVERY_CONFIG if "lit_modules.Regressor" not in path.read_text(encoding="utf-8")]
 
@@ -47,7 +47,7 @@ def test_the_data_of_every_config_with_pictures_are_drawn_and_nothing_is_trained
     config, tiny_data, any_checksum, monkeypatch, capsys
 ):
     monkeypatch.setenv("LITZOO_DATA_DIR", str(tiny_data))
-    sheet = show_data(["--config", str(config), "--data.val_size=20", *FITTING.get(config.stem, [])])
+    sheet = show_data(["--config", str(config), "--data.val_size=20", *fitting(config)])
     assert sheet == Path("runs") / config.stem / "data" / "data_sheet.png"
     files = files_in(Path.cwd())
     assert len(files) == 2
