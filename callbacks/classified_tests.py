@@ -39,11 +39,7 @@ class ClassifiedTestFigure(Callback, ABC):
         Raises:
             TypeError: If the module has no `class_names`.
         """
-        if not isinstance(pl_module, NamesClasses):
-            raise TypeError(
-                f"{type(self).__name__} draws classes, but {type(pl_module).__name__} has no class_names: "
-                "remove the callback or choose a classifier"
-            )
+        require_class_names(self, "draws classes", pl_module)
 
     def on_test_batch_end(
         self,
@@ -64,3 +60,16 @@ class ClassifiedTestFigure(Callback, ABC):
         if trainer.is_global_zero:
             assert isinstance(pl_module, NamesClasses)
             publish_figure(trainer, self.name, self.draw(trainer, pl_module.class_names, outputs), run_folder)
+
+
+def require_class_names(callback: Callback, purpose: str, module: LightningModule) -> None:
+    """Refuses a module that does not classify.
+
+    Raises:
+        TypeError: If the module has no `class_names`; the message says what the callback needs them for.
+    """
+    if not isinstance(module, NamesClasses):
+        raise TypeError(
+            f"{type(callback).__name__} {purpose}, but {type(module).__name__} has no class_names: remove the callback "
+            "or choose a classifier"
+        )

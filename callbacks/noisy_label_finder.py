@@ -5,7 +5,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.classified_tests import NamesClasses
+from callbacks.classified_tests import NamesClasses, require_class_names
 from callbacks.figures import publish_figure
 from callbacks.files import run_folder_of, shown
 from callbacks.sample_losses import ABSENT, SampleLosses
@@ -65,11 +65,7 @@ class NoisyLabelFinder(Callback):
         Raises:
             TypeError: If the module has no `class_names`.
         """
-        if not isinstance(pl_module, NamesClasses):
-            raise TypeError(
-                f"NoisyLabelFinder ranks the labels of classes, but {type(pl_module).__name__} has no class_names: "
-                "remove the callback or choose a classifier"
-            )
+        require_class_names(self, "ranks the labels of classes", pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Asks for the run folder: an interrupted process can no longer ask the others."""

@@ -10,10 +10,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.batch import Batch
-from datamodules.class_split import shown
 from datamodules.dataset import IndexedDataset, identity
 from datamodules.epoch_batches import EpochBatches
-from datamodules.splits import Split, fingerprint
+from datamodules.splits import Split, fingerprint, shown
 
 
 class BaseDataModule(LightningDataModule, ABC):

@@ -1,12 +1,12 @@
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from datamodules.imbalance import Imbalance
-from datamodules.splits import Split, class_orders, count_of, first_of_each, shares
+from datamodules.splits import Split, class_orders, count_of, first_of_each, shares, shown
 
 Size = int | float | dict[str, int]
 
@@ -122,10 +122,3 @@ def _train_counts(
                 f"{'validation' if asked.imbalance is None else 'imbalance or validation'}"
             )
     return wanted
-
-
-def shown(option: Any) -> str:
-    """Writes an option as in a message: an object with its class and arguments."""
-    if not hasattr(option, "__dict__"):
-        return str(option)
-    return f"{type(option).__name__}({', '.join(f'{name}={value}' for name, value in vars(option).items())})"

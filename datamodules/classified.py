@@ -7,10 +7,11 @@ from torch import Tensor
 from datamodules.base import BaseDataModule
 from datamodules.batch import UNKNOWN
 from datamodules.class_names import positions_of
-from datamodules.class_split import ClassRequest, shown, split_classes
+from datamodules.class_split import ClassRequest, split_classes
 from datamodules.dataset import IndexedDataset, Rows
 from datamodules.imbalance import Imbalance
 from datamodules.label_noise import LabelNoise, corrupt
+from datamodules.splits import shown
 
 
 class ClassifiedDataModule(BaseDataModule):

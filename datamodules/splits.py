@@ -5,7 +5,7 @@ Every random choice comes from `numpy.random.RandomState`, whose stream is froze
 """
 
 import hashlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -120,6 +120,13 @@ def rounded_shares(exact: np.ndarray, total: int) -> np.ndarray:
     largest = np.argsort(-np.round(exact - whole, 9), kind="stable")[: total - int(whole.sum())]
     whole[largest] += 1
     return whole.astype(np.int64)
+
+
+def shown(option: Any) -> str:
+    """Writes an option as in a message: an object with its class and arguments."""
+    if not hasattr(option, "__dict__"):
+        return str(option)
+    return f"{type(option).__name__}({', '.join(f'{name}={value}' for name, value in vars(option).items())})"
 
 
 def class_orders(targets: np.ndarray, pool: np.ndarray, seed: int, part: int) -> dict[int, np.ndarray]:

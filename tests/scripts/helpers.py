@@ -1,5 +1,8 @@
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from lightning.pytorch import Callback
 
 from datamodules import DigitsDataModule
@@ -25,6 +28,22 @@ def short_fit(*options: str) -> LitzooCLI:
 def files_in(folder: Path) -> set[str]:
     """Names the files below a folder, relative to it."""
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def lines_of_error(
+    main: Callable[[], None],
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> list[str]:
+    """Runs a command as from a terminal, and returns the lines of its error."""
+    monkeypatch.setattr(sys, "argv", ["litzoo", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+    return captured.err[captured.err.index("litzoo: error:") :].splitlines()
 
 
 class FewDigits(DigitsDataModule):

@@ -5,7 +5,7 @@ import pytest
 
 from scripts.cli import main
 from tests.data import builders
-from tests.scripts.helpers import CONFIGS, MLP, QUIET, TABLE
+from tests.scripts.helpers import CONFIGS, MLP, QUIET, TABLE, lines_of_error
 
 MNIST = ["--config", str(CONFIGS / "mnist_mlp.yaml")]
 HOUSING = ["--config", str(CONFIGS / "california_housing.yaml")]
@@ -92,17 +92,6 @@ TABLE_OF_MISTAKES = {
 }
 
 
-def lines_of_error(arguments, capsys, monkeypatch):
-    """Runs the command as from a terminal, and returns the lines that it ends with."""
-    monkeypatch.setattr(sys, "argv", ["litzoo", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 1
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.out + captured.err
-    return captured.err[captured.err.index("litzoo: error:") :].splitlines()
-
-
 @pytest.fixture
 def broken_data(monkeypatch):
     """Files that are wrong in the usual ways, and no way to the network."""
@@ -123,7 +112,7 @@ def broken_data(monkeypatch):
 def test_mistake_is_refused_in_a_few_lines_that_name_it(arguments, words, broken_data, capsys, monkeypatch):
     # Of two equal options the last one counts, so that a case can ask for an accelerator of its own.
     command = ["train", *MLP] if arguments is None else ["fit", *QUIET, *arguments]
-    lines = lines_of_error(command, capsys, monkeypatch)
+    lines = lines_of_error(main, command, capsys, monkeypatch)
     message = "\n".join(lines)
     assert len(lines) <= 10, message
     assert [word for word in words if word not in message] == [], message
@@ -146,7 +135,7 @@ def test_mistake_is_refused_in_a_few_lines_that_name_it(arguments, words, broken
 )
 def test_wrong_config_file_is_refused(text, words, capsys, monkeypatch):
     Path("wrong.yaml").write_text(text)
-    lines = lines_of_error(["fit", *MLP, "--config", "wrong.yaml"], capsys, monkeypatch)
+    lines = lines_of_error(main, ["fit", *MLP, "--config", "wrong.yaml"], capsys, monkeypatch)
     message = "\n".join(lines)
     assert len(lines) <= 10, message
     assert [word for word in words if word not in message] == [], message
@@ -155,6 +144,6 @@ def test_wrong_config_file_is_refused(text, words, capsys, monkeypatch):
 
 @pytest.mark.parametrize("path", ["none.yaml", "."])
 def test_config_that_is_no_file_is_refused(path, capsys, monkeypatch):
-    lines = lines_of_error(["fit", "--config", path], capsys, monkeypatch)
+    lines = lines_of_error(main, ["fit", "--config", path], capsys, monkeypatch)
     assert lines[0].startswith("litzoo: error: --config:")
     assert len(lines) <= 10

@@ -8,7 +8,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from scripts.show_data import main, show_data
-from tests.scripts.helpers import CONFIGS, MLP, TABLE, files_in
+from tests.scripts.helpers import CONFIGS, MLP, TABLE, files_in, lines_of_error
 from tests.test_configs import EVERY_CONFIG, fitting
 
 WITH_PICTURES = [path for path in EVERY_CONFIG if "lit_modules.Regressor" not in path.read_text(encoding="utf-8")]
@@ -23,17 +23,6 @@ def what_is_drawn(path):
 
 
 ONE_OF_EACH = sorted({what_is_drawn(path): path for path in WITH_PICTURES}.values())
-
-
-def refused(arguments, capsys, monkeypatch):
-    """Runs the tool as from a terminal, and returns the lines of its error."""
-    monkeypatch.setattr(sys, "argv", ["show_data.py", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 1
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.out + captured.err
-    return captured.err[captured.err.index("litzoo: error:") :].splitlines()
 
 
 def test_there_are_configs_with_pictures():
@@ -107,7 +96,7 @@ def test_help_says_how_it_is_called(option, capsys, monkeypatch):
     ids=["table", "option", "class", "rate", "size", "choice", "trainer", "config", "folder", "nothing"],
 )
 def test_mistakes_are_refused_in_a_few_lines(arguments, words, capsys, monkeypatch):
-    lines = refused(arguments, capsys, monkeypatch)
+    lines = lines_of_error(main, arguments, capsys, monkeypatch)
     message = "\n".join(lines)
     assert len(lines) <= 10, message
     assert [word for word in words if word not in message] == [], message
