@@ -8,7 +8,7 @@ train: .venv/.installed
 	$(BIN)/litzoo fit --config configs/digits_cnn.yaml
 
 test: .venv/.installed-dev lint
-	$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -2,12 +2,13 @@ r"""Compares experiments: trains each variant with each seed, prints a table wit
 
     python -m scripts.compare configs/mnist_noisy_ce.yaml configs/mnist_noisy_gce.yaml --seeds 0 1 2
     python -m scripts.compare configs/mnist_noisy_ce.yaml --name rates --common "--trainer.max_epochs 5" \
-        --variant "slow: --model.optimizer.lr 0.001" --variant "fast: --model.optimizer.lr 0.01"
+        --variant "slow: --model.optimizer.lr 0.001" --variant "fast: --model.optimizer.lr 0.01" \
+        --variant "gce: configs/mnist_noisy_gce.yaml"
 
 Every run is a `litzoo fit` of its own in `runs/compare_<name>/<variant>/seed_<seed>/`; what is finished is not trained
 again, and what was interrupted goes on from its last epoch, unless its options or its config have changed. (A change of
 the code is not seen: give another `--name`.) The numbers are the test's, with the weights of the last epoch or of the
-one that validated best (`--epoch`).
+one that validated best (`--epoch`), or with `--metric train/...` those of the training's last epoch.
 
 `--write docs/experiments.md` puts the table between the lines `<!-- compare <name> -->` and `<!-- /compare <name> -->`
 of that page, all numbers into `results/compare_<name>.json` and the curves into `pictures/` beside it.
@@ -32,7 +33,7 @@ from rich.table import Table
 
 from callbacks.files import shown, write_json
 from scripts.cli import tell_errors
-from scripts.compare_figure import choose_curve, draw_curves, read_history
+from scripts.compare_figure import choose_curve, draw_curves
 from scripts.compare_options import parse
 from scripts.compare_queue import Queue
 from scripts.compare_results import choose_metric, collect, table
@@ -64,7 +65,7 @@ def compare(arguments: list[str]) -> None:
         queue = Queue(
             asked.epoch,
             asked.jobs,
-            finished=lambda run: choose_metric(asked.metric, run.test_metrics(asked.epoch)),
+            finished=lambda run: choose_metric(asked.metric, run.metrics(asked.epoch)),
             keep_open=[lock.fileno()],  # so that runs left behind by a killed comparison hold the lock too
         )
         try:
@@ -83,16 +84,16 @@ def compare(arguments: list[str]) -> None:
 
 def _report(asked: argparse.Namespace, runs: Sequence[ComparedRun], command: str | None) -> None:
     """Prints and draws; writes too if asked and given the command that did it all."""
-    metric = choose_metric(asked.metric, runs[0].test_metrics(asked.epoch))
+    metric = choose_metric(asked.metric, runs[0].metrics(asked.epoch))
     results = collect(sorted(runs, key=lambda run: list(asked.variants).index(run.variant)), metric, asked.epoch)
     histories: dict[str, dict[int, dict[str, dict[int, float]]]] = {variant: {} for variant in results}
     for run in runs:
-        histories[run.variant][run.seed] = read_history(run.folder) if run.folder else {}
+        histories[run.variant][run.seed] = run.history()
     header, rows = table(results, metric)
     printed = Table(*header)
     for row in rows:
         printed.add_row(*row)
-    text = caption(asked, results)
+    text = caption(asked, metric, results)
     console = Console()
     console.print(printed)
     console.print(text, highlight=False)
@@ -112,7 +113,7 @@ def _report(asked: argparse.Namespace, runs: Sequence[ComparedRun], command: str
         replace_between(asked.write, f"compare {asked.name}", "\n\n".join(parts))
 
 
-def caption(asked: argparse.Namespace, results: Mapping[str, Mapping[str, Any]]) -> str:
+def caption(asked: argparse.Namespace, metric: str, results: Mapping[str, Mapping[str, Any]]) -> str:
     """Says what the table shows, and on what, how and when it was measured."""
     runs = [run for result in results.values() for run in result["runs"]]
     facts = [", ".join(sorted({str(run[name]) for run in runs})) for name in ("hardware", "precision", "torch")]
@@ -120,7 +121,8 @@ def caption(asked: argparse.Namespace, results: Mapping[str, Mapping[str, Any]])
     compared = "; differences are taken seed by seed, their interval is Student's" if len(results) > 1 else ""
     measured = ", ".join([facts[0], facts[1], f"torch {facts[2]}", together, max(run["date"] for run in runs)])
     seeds = ", ".join(map(str, asked.seeds))
-    return f"Test set, weights of the {asked.epoch} epoch, seeds {seeds}{compared}. {measured}."
+    what = "Last epoch" if metric.startswith("train/") else f"Test set, weights of the {asked.epoch} epoch"
+    return f"{what}, seeds {seeds}{compared}. {measured}."
 
 
 def _save_small(figure: Figure, path: Path) -> Path:

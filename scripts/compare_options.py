@@ -32,10 +32,12 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
         "compare", description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("configs", nargs="+", type=Path, help="one variant each; or one, for --variant")
-    parser.add_argument("--variant", action="append", metavar='"NAME: OPTIONS"', help="one config with these options")
+    parser.add_argument(
+        "--variant", action="append", default=[], metavar='"NAME: [CONFIG] OPTIONS"', help="a config with these options"
+    )
     parser.add_argument("--common", default="", metavar='"OPTIONS"', help="of `litzoo fit`, for all variants")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the training (default: 0 1 2)")
-    parser.add_argument("--metric", help="of the test; test/balanced_acc too (default: test/acc, else test/rmse)")
+    parser.add_argument("--metric", help="of the test or the training (default: test/acc, else test/rmse)")
     parser.add_argument("--curve", help="metric that is drawn (default: validation's counterpart of --metric)")
     parser.add_argument("--epoch", choices=("last", "best"), default="last", help="what is tested (default: last)")
     parser.add_argument("--name", help="of the comparison (default: from the configs)")
@@ -53,8 +55,10 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
     asked.jobs = max(1, torch.cuda.device_count()) if asked.jobs is None else asked.jobs
     if asked.jobs < 1:
         raise ValueError(f"--jobs {asked.jobs}: at least 1")
-    if asked.metric and not asked.metric.startswith("test/"):
-        raise ValueError(f"--metric {asked.metric}: takes one of the test, such as test/acc; --curve takes others")
+    if asked.metric and not asked.metric.startswith(("test/", "train/")):
+        raise ValueError(
+            f"--metric {asked.metric}: takes one of the test, such as test/acc, or training; --curve takes others"
+        )
     if asked.write:
         _check_page(asked.write, f"compare {asked.name}")
     return asked
@@ -66,18 +70,23 @@ def _joined(arguments: list[str]) -> list[str]:
     return [f"{word}={next(words, '')}" if word in ("--common", "--variant") else word for word in words]
 
 
-def _variants(configs: list[Path], overrides: list[str] | None, common: list[str]) -> dict[str, list[str]]:
-    """Returns name -> options of `litzoo fit`."""
-    for config in configs:
-        if not config.is_file():
-            near = difflib.get_close_matches(config.name, [path.name for path in config.parent.glob("*.yaml")])
-            raise ValueError(f"{config}: there is no such config" + (f"; near: {', '.join(near)}" if near else ""))
-        check_config_files(["--config", str(config)])
-    if overrides and len(configs) > 1:
-        raise ValueError(f"--variant goes with one config, here are {len(configs)}: {' '.join(map(str, configs))}")
-    pairs = [(config.stem, ["--config", str(config), *common]) for config in configs]
-    if overrides:
-        pairs = [_override(override, pairs[0][1]) for override in overrides]
+def _variants(configs: list[Path], overrides: list[str], common: list[str]) -> dict[str, list[str]]:
+    """Returns name -> options of `litzoo fit`.
+
+    A variant that names a config stands beside those given; one that does not is of the one given, in its place.
+    """
+    asked = [_override(override) for override in overrides]
+    of_the_one = [name for name, config, _ in asked if config is None]
+    if of_the_one and len(configs) > 1:
+        raise ValueError(
+            f"--variant {of_the_one[0]}: goes with one config, here are {len(configs)}: {' '.join(map(str, configs))}; "
+            'or name its own, "name: config options"'
+        )
+    if not of_the_one:
+        asked = [*((config.stem, config, []) for config in configs), *asked]
+    for _, config, _ in asked:
+        _check_config(config or configs[0])
+    pairs = [(name, ["--config", str(config or configs[0]), *common, *own]) for name, config, own in asked]
     variants: dict[str, list[str]] = {}
     for name, options in pairs:
         set_here = [word for word in options if word.split("=", 1)[0] in OURS]
@@ -90,12 +99,21 @@ def _variants(configs: list[Path], overrides: list[str] | None, common: list[str
     return variants
 
 
-def _override(text: str, options: list[str]) -> tuple[str, list[str]]:
-    """Splits `name: options`."""
-    name, colon, own = text.partition(":")
+def _override(text: str) -> tuple[str, Path | None, list[str]]:
+    """Splits `name: [config] options`."""
+    name, colon, rest = text.partition(":")
     if not colon:
         raise ValueError(f'--variant "{text}": takes "name: options", the options may be none')
-    return name.strip(), [*options, *shlex.split(own)]
+    options = shlex.split(rest)
+    config = Path(options.pop(0)) if options and not options[0].startswith("-") else None
+    return name.strip(), config, options
+
+
+def _check_config(config: Path) -> None:
+    if not config.is_file():
+        near = difflib.get_close_matches(config.name, [path.name for path in config.parent.glob("*.yaml")])
+        raise ValueError(f"{config}: there is no such config" + (f"; near: {', '.join(near)}" if near else ""))
+    check_config_files(["--config", str(config)])
 
 
 def _check_page(page: Path, name: str) -> None:

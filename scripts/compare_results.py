@@ -10,7 +10,7 @@ from scipy import stats
 from scripts.compared_run import ComparedRun
 
 CONFIDENCE = 0.95
-SHARES = ("acc", "f1", "ece", "balanced_acc")
+SHARES = {"acc", "f1", "ece", "balanced_acc", "precision", "recall", "average_precision"}
 """Metrics between 0 and 1, which are shown in percent."""
 
 
@@ -34,10 +34,10 @@ def choose_metric(asked: str | None, there: Mapping[str, float]) -> str:
     for name in wanted:
         if name in there:
             return name
-    names = [name for name in there if name.count("/") == 1]
-    classes = [name for name in there if name.count("/") > 1]
+    classes = [name for name in there if name.startswith("test/") and name.count("/") > 1]
+    names = [name for name in there if name not in classes]
     more = f", and for each class such as {classes[0]}" if classes else ""
-    raise ValueError(f"--metric {wanted[0]}: is not tested here; there are {', '.join(names)}{more}")
+    raise ValueError(f"--metric {wanted[0]}: is not there; there are {', '.join(names)}{more}")
 
 
 def paired_difference(values: Mapping[int, float], others: Mapping[int, float]) -> Difference | None:
@@ -73,7 +73,7 @@ def collect(runs: Sequence[ComparedRun], metric: str, epoch: str) -> dict[str, d
     found: dict[str, dict[str, Any]] = {}
     values: dict[str, dict[int, float]] = {}
     for run in runs:
-        metrics = run.test_metrics(epoch)
+        metrics = run.metrics(epoch)
         entry = {"seed": run.seed, "metrics": metrics, **{k: v for k, v in run.record().items() if k != "seed"}}
         found.setdefault(run.variant, {"options": run.options, "runs": []})["runs"].append(entry)
         values.setdefault(run.variant, {})[run.seed] = metrics[metric]
@@ -87,7 +87,7 @@ def collect(runs: Sequence[ComparedRun], metric: str, epoch: str) -> dict[str, d
 def table(results: Mapping[str, Mapping[str, Any]], metric: str) -> tuple[list[str], list[list[str]]]:
     """Writes header and rows."""
     first = next(iter(results), "")
-    share = metric.split("/")[1] in SHARES
+    share = not SHARES.isdisjoint(metric.split("/"))
     scale, unit = (100, " %") if share else (1, "")
     everything = [scale * run["metrics"][metric] for result in results.values() for run in result["runs"]]
     digits = 2 if share or max(map(abs, everything), default=0) >= 10 else 4

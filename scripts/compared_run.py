@@ -7,6 +7,7 @@ import yaml
 
 from callbacks.files import write_json
 from scripts.checkpoints import check_checkpoint
+from scripts.run_history import read_history
 
 
 class ComparedRun:
@@ -69,12 +70,20 @@ class ComparedRun:
         if self.folder is None:
             write_json(self.place / "compared.json", {"identity": self._identity, "older": self._newest_version()})
 
-    def test_metrics(self, epoch: str) -> dict[str, float]:
-        """Returns the test's metrics of a finished run, with `test/balanced_acc`, the mean accuracy of the classes."""
+    def metrics(self, epoch: str) -> dict[str, float]:
+        """Returns the metrics of a finished run: of its test, and of the last epoch of its training.
+
+        With them goes `test/balanced_acc`, the mean accuracy of the classes.
+        """
+        trained = {name: values[max(values)] for name, values in self.history().items() if name.startswith("train/")}
         found = self._result("metrics.json" if epoch == "best" else "metrics_last.json")
-        metrics = {name: value for name, value in found.items() if name.startswith("test/")}
-        classes = [value for name, value in metrics.items() if name.startswith("test/acc/")]
-        return metrics | ({"test/balanced_acc": sum(classes) / len(classes)} if classes else {})
+        tested = {name: value for name, value in found.items() if name.startswith("test/")}
+        classes = [value for name, value in tested.items() if name.startswith("test/acc/")]
+        return tested | ({"test/balanced_acc": sum(classes) / len(classes)} if classes else {}) | trained
+
+    def history(self) -> dict[str, dict[int, float]]:
+        """Returns metric of training or validation -> epoch (from 1) -> value."""
+        return read_history(self.folder) if self.folder else {}
 
     def record(self) -> dict[str, Any]:
         """Returns the content of `run.json`; `training_seconds` is missing of a run that was resumed.

@@ -38,6 +38,7 @@ def _stand_in(monkeypatch):
     with SummaryWriter(str(template)) as board:
         for epoch in range(2):
             board.add_scalar("val/acc", 0.5 + epoch / 4, 10 * epoch)
+            board.add_scalar("train/suspects/precision", epoch / 4, 10 * epoch)
             board.add_scalar("epoch", epoch, 10 * epoch)
 
 
@@ -163,6 +164,14 @@ def test_table_numbers_and_curves_are_written_beside_the_page():
     assert [run["metrics"]["test/acc"] for run in result["variants"]["gce"]["runs"]] == [0.93, 0.95]
     assert result["variants"]["gce"]["difference"]["mean"] == pytest.approx(0.06)
     assert result["curves"]["val/acc"]["ce"]["1"] == {"1": 0.5, "2": 0.75}
+
+
+def test_a_metric_of_the_training_is_that_of_its_last_epoch(capsys):
+    compare([*OPTIONS, "--metric", "train/suspects/precision", "--curve", "train/suspects/precision"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.count("25.00 ± 0.00 %") == 2
+    assert "Last epoch, seeds 0, 1" in shown
+    assert "Test set" not in shown
 
 
 def test_an_unknown_metric_ends_all_at_the_first_finished_run():

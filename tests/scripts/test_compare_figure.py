@@ -1,7 +1,8 @@
 import pytest
 
 from callbacks import RunSummary
-from scripts.compare_figure import band, choose_curve, draw_curves, read_history
+from scripts.compare_figure import band, choose_curve, draw_curves
+from scripts.run_history import read_history
 from tests.scripts.helpers import litzoo, short_fit
 
 BOTH = {"val/acc": {1: 0.5, 2: 0.6}, "val/loss": {1: 2.0, 2: 1.0}}

@@ -33,6 +33,19 @@ def test_each_override_of_one_config_is_a_variant_and_has_the_last_word(tie):
     }
 
 
+def test_a_variant_with_a_config_of_its_own_stands_beside_the_others():
+    words = ["--common=--model.dropout=0.1", "--variant=mild: gce.yaml --model.loss.q=0.3"]
+    of_gce = ["--config", "gce.yaml", "--model.dropout=0.1", "--model.loss.q=0.3"]
+    assert parse(["ce.yaml", *words], "").variants == {
+        "ce": ["--config", "ce.yaml", "--model.dropout=0.1"],
+        "mild": of_gce,
+    }
+    assert parse(["ce.yaml", *words, "--variant=plain:"], "").variants == {
+        "mild": of_gce,
+        "plain": ["--config", "ce.yaml", "--model.dropout=0.1"],
+    }
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -41,7 +54,10 @@ def test_each_override_of_one_config_is_a_variant_and_has_the_last_word(tie):
         (["ce.yaml", "ce.yaml"], "ce: is there twice"),
         (["ce.yaml", "other/ce.yaml"], "ce: is there twice"),
         (["ce.yaml", "--variant=a: --x 1", "--variant=b: --x 1"], "b: is there twice, also as a"),
-        (["ce.yaml", "gce.yaml", "--variant=a:"], "--variant goes with one config, here are 2"),
+        (["ce.yaml", "gce.yaml", "--variant=a:"], "--variant a: goes with one config, here are 2"),
+        (["ce.yaml", "--variant=a: gcce.yaml"], "gcce.yaml: there is no such config; near: gce.yaml"),
+        (["ce.yaml", "--variant=ce: gce.yaml"], "ce: is there twice"),
+        (["ce.yaml", "--variant=a: ce.yaml"], "a: is there twice, also as ce"),
         (["ce.yaml", "--variant=--x 1"], 'takes "name: options"'),
         (["ce.yaml", "--variant=a b: --x 1"], "'a b': becomes a folder's"),
         (["ce.yaml", "--name=../a"], "'../a': becomes a folder's"),

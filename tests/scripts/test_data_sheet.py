@@ -46,7 +46,7 @@ def shown(panel):
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
 
 
-@pytest.mark.parametrize("options", [{"val_size": 100}, LOPSIDED, FEW, {"known_classes": [7, 1, 4]}], ids=str)
+@pytest.mark.parametrize("options", [{"val_size": 100}, LOPSIDED, FEW, {"known_classes": [7, 1, 4]}], ids=", ".join)
 def test_the_bars_are_as_high_as_there_are_samples(options):
     datamodule = digits(**options)
     panel, classes = axes_of(draw_histogram, datamodule)[0], range(datamodule.num_classes)
