@@ -11,7 +11,8 @@ the code is not seen: give another `--name`.) The numbers are the test's, with t
 one that validated best (`--epoch`), or with `--metric train/...` those of the training's last epoch.
 
 `--write docs/experiments.md` puts the table between the lines `<!-- compare <name> -->` and `<!-- /compare <name> -->`
-of that page, all numbers into `results/compare_<name>.json` and the curves into `pictures/` beside it.
+of that page, each difference between `<!-- compare <name> <variant> -->` and `<!-- / -->` within a line of it, all
+numbers into `results/compare_<name>.json` and the curves into `pictures/` beside it.
 """
 
 import argparse
@@ -38,7 +39,7 @@ from scripts.compare_options import parse
 from scripts.compare_queue import Queue
 from scripts.compare_results import choose_metric, collect, table
 from scripts.compared_run import ComparedRun
-from scripts.tables import markdown_table, replace_between
+from scripts.tables import markdown_table, replace_between, replace_within_lines
 
 
 def compare(arguments: list[str]) -> None:
@@ -111,6 +112,9 @@ def _report(asked: argparse.Namespace, runs: Sequence[ComparedRun], command: str
         drawn = _save_small(figure, beside / "pictures" / f"compare_{asked.name}.png").relative_to(beside)
         parts = [markdown_table(header, rows), text, f"```bash\n{command}\n```", f"![{curve} by epoch]({drawn})"]
         replace_between(asked.write, f"compare {asked.name}", "\n\n".join(parts))
+        replace_within_lines(
+            asked.write, f"compare {asked.name}", dict(zip(results, (row[3] for row in rows), strict=True))
+        )
 
 
 def caption(asked: argparse.Namespace, metric: str, results: Mapping[str, Mapping[str, Any]]) -> str:

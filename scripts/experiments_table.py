@@ -22,7 +22,12 @@ from scripts.tables import markdown_table, replace_between
 RESULTS = Path("docs/results/experiments.json")
 DOCUMENT = Path("docs/experiments.md")
 
-COMMAND = r"litzoo fit --config configs/{name}\.yaml --seed_everything \d+( --trainer\.precision [\w-]+)?"
+COMMAND = re.compile(
+    r"(litzoo|cli\.py) fit --config configs/(?P<name>\w+)\.yaml( --trainer\.precision [\w-]+)? --seed_everything \d+"
+    r"( --trainer\.precision [\w-]+)?(?P<place> --experiment compare_\S+ --trainer\.default_root_dir \S+)?"
+    r"( --trainer\.enable_progress_bar false)?(?P<resumed> --ckpt_path \S+)?"
+)
+"""The printed command, as a user gives it and as `scripts.compare` does."""
 
 SOURCE = {
     "mnist_softmax_mse": "86.88 %",
@@ -43,20 +48,26 @@ SHORT = ("cifar10_resnet18_short",)
 def collect(runs: Path) -> dict[str, list[dict[str, Any]]]:
     """Reads the finished runs of the printed command: experiment -> its runs, the newest of each seed.
 
-    A run with other options than the seed and the precision is another experiment and does not count.
+    Those of comparisons count too, unless the experiment was run by itself. A run with other options than the seed and
+    the precision is another experiment.
     """
-    found: dict[str, dict[int, dict[str, Any]]] = {}
-    for record in sorted(runs.glob("*/version_*/run.json"), key=lambda path: int(path.parent.name[8:])):
-        name = record.parents[1].name
+    alone: dict[str, dict[int, dict[str, Any]]] = {}
+    compared: dict[str, dict[int, dict[str, Any]]] = {}
+    for record in sorted(runs.glob("**/version_*/run.json"), key=lambda path: int(path.parent.name[8:])):
         run = json.loads(record.read_text(encoding="utf-8"))
         results = record.with_name("metrics.json")
-        if not results.exists() or not (name in SHORT or re.fullmatch(COMMAND.format(name=name), run["command"])):
+        command = COMMAND.fullmatch(run["command"])
+        name = command["name"] if command else record.parents[1].name
+        if not results.exists() or not (command or name in SHORT):
             continue
         metrics = json.loads(results.read_text(encoding="utf-8"))
         tests = {name: value for name, value in metrics.items() if name.startswith("test/") and name.count("/") == 1}
         if tests:
-            found.setdefault(name, {})[run["seed"]] = {**run, "metrics": tests}
-    return {name: [by_seed[seed] for seed in sorted(by_seed)] for name, by_seed in found.items()}
+            # The record of a resumed run tells only how long its last part took.
+            seconds = {"training_seconds": None} if command and command["resumed"] else {}
+            found = compared if command and command["place"] else alone
+            found.setdefault(name, {})[run["seed"]] = {**run, **seconds, "metrics": tests}
+    return {name: [by_seed[seed] for seed in sorted(by_seed)] for name, by_seed in (compared | alone).items()}
 
 
 def linear_rmse(data: dict[str, Any], part: str = "test_set") -> float:
@@ -86,13 +97,14 @@ def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[s
     spread = f" ± {statistics.stdev(values):,.{digits}f}" if len(values) > 1 else ""
     result = f"{statistics.mean(values):,.{digits}f}{spread}{unit}" + (" RMSE" if not unit else "")
     reference = SOURCE.get(name, "") if baseline is None else f"{baseline:,.{digits}f} RMSE (linear regression)"
-    seconds = statistics.median(run["training_seconds"] for run in runs)
+    seconds = [run["training_seconds"] for run in runs if run["training_seconds"] is not None]
+    duration = f", {statistics.median(seconds):,.0f} s" if seconds else ""
     return [
         f"`{name}`",
         reference,
         f"**{result}**",
         f"{len(runs)} ({', '.join(str(run['seed']) for run in runs)})",
-        f"{statistics.median(run['epochs'] for run in runs):.0f}, {seconds:,.0f} s",
+        f"{statistics.median(run['epochs'] for run in runs):.0f}{duration}",
         ", ".join(sorted({run["precision"] for run in runs})),
         ", ".join(sorted({run["hardware"] for run in runs})),
         max(run["date"] for run in runs),

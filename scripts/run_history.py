@@ -15,7 +15,7 @@ def read_history(run_folder: Path) -> dict[str, dict[int, float]]:
     epoch_of: dict[int, int] = {}
     for event in events.Scalars("epoch") if "epoch" in names else ():
         epoch_of.setdefault(event.step, int(event.value) + 1)
-    return {
+    history = {
         name: {
             epoch_of[event.step]: event.value
             for event in sorted(events.Scalars(name), key=lambda event: event.step)
@@ -24,3 +24,4 @@ def read_history(run_folder: Path) -> dict[str, dict[int, float]]:
         for name in names
         if name.startswith(("train/", "val/"))
     }
+    return {name: values for name, values in history.items() if values}  # what is logged by steps may have no epoch

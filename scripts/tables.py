@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -20,3 +21,12 @@ def replace_between(path: Path, name: str, text: str) -> None:
         raise ValueError(f"{path}: needs one pair of lines {start} and {end}")
     before, rest = content.split(start)
     path.write_text(f"{before}{start}\n\n{text}\n\n{end}{rest.split(end)[1]}", encoding="utf-8")
+
+
+def replace_within_lines(path: Path, name: str, values: Mapping[str, str]) -> None:
+    """Puts values between marks within lines, `<!-- name key -->` and `<!-- / -->`, wherever a file has some."""
+    content = path.read_text(encoding="utf-8")
+    for key, value in values.items():
+        start = f"<!-- {name} {key} -->"
+        content = re.sub(f"{re.escape(start)}.*?<!-- / -->", lambda _, text=f"{start}{value}<!-- / -->": text, content)  # type: ignore[misc]
+    path.write_text(content, encoding="utf-8")

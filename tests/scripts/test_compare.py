@@ -39,6 +39,7 @@ def _stand_in(monkeypatch):
         for epoch in range(2):
             board.add_scalar("val/acc", 0.5 + epoch / 4, 10 * epoch)
             board.add_scalar("train/suspects/precision", epoch / 4, 10 * epoch)
+            board.add_scalar("train/lr", 0.1, 10 * epoch + 1)
             board.add_scalar("epoch", epoch, 10 * epoch)
 
 

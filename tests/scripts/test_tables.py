@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from scripts.experiments_table import collect, row
-from scripts.tables import markdown_table, replace_between
+from scripts.tables import markdown_table, replace_between, replace_within_lines
 
 
 def test_a_table_has_a_line_for_each_row():
@@ -26,8 +26,22 @@ def test_a_page_without_one_pair_of_marks_is_refused(content):
         replace_between(Path("page.md"), "x", "new")
 
 
-def write_run(version, command, seed, accuracy):
-    folder = Path(f"runs/mnist_mlp/version_{version}")
+def test_values_are_put_within_lines_wherever_they_are_asked_for():
+    path = Path("page.md")
+    path.write_text(
+        "| a | <!-- x p -->old<!-- / --> | <!-- x q --><!-- / --> |\n<!-- x p --><!-- / --><!-- y p -->z<!-- / -->\n"
+    )
+    for value in ("1", r"\1 new"):
+        replace_within_lines(path, "x", {"p": value, "q": "2", "absent": "3"})
+    text = path.read_text()
+    assert text.count(r"<!-- x p -->\1 new<!-- / -->") == 2
+    assert text.startswith("| a | ")
+    assert "<!-- x q -->2<!-- / -->" in text
+    assert text.endswith("<!-- y p -->z<!-- / -->\n")
+
+
+def write_run(version, command, seed, accuracy, place="mnist_mlp"):
+    folder = Path(f"runs/{place}/version_{version}")
     folder.mkdir(parents=True)
     run = {"command": command, "seed": seed, "epochs": 15, "training_seconds": 9.0, "date": "2026-01-02"}
     (folder / "run.json").write_text(json.dumps(run | {"hardware": "a machine", "precision": "32-true"}))
@@ -45,3 +59,24 @@ def test_runs_with_other_options_do_not_count_and_the_newest_of_a_seed_does():
     assert [(run["seed"], run["metrics"]) for run in runs] == [(0, {"test/acc": 0.98}), (1, {"test/acc": 0.96})]
     cells = row("mnist_mlp", runs, None)
     assert cells[2:4] == ["**97.00 ± 1.41 %**", "2 (0, 1)"]  # the sample standard deviation of 98 and 96
+
+
+def test_runs_of_a_comparison_count_where_there_are_no_others():
+    fit = "cli.py fit --config configs/{}.yaml --trainer.precision bf16-mixed{} --seed_everything {}"
+    ours = " --experiment compare_a/x --trainer.default_root_dir runs --trainer.enable_progress_bar false"
+    for name in ("mnist_mlp", "mnist_cnn"):
+        for seed in (0, 1):
+            command = fit.format(name, "", seed) + ours
+            write_run(0, command, seed, 0.8 + seed / 10, place=f"compare_a/{name}/seed_{seed}")
+    write_run(0, fit.format("digits_mlp", " --data.train_size 9", 0) + ours, 0, 0.5, place="compare_a/wide/seed_0")
+    write_run(1, f"{command} --ckpt_path last.ckpt", 1, 0.7, place="compare_a/mnist_cnn/seed_1")
+    write_run(0, "litzoo fit --config configs/mnist_mlp.yaml --seed_everything 4", 4, 0.95)
+    found = collect(Path("runs"))
+    assert {name: [run["seed"] for run in runs] for name, runs in found.items()} == {
+        "mnist_mlp": [4],
+        "mnist_cnn": [0, 1],
+    }
+    resumed = found["mnist_cnn"][1]
+    assert resumed["metrics"] == {"test/acc": 0.7}
+    assert row("mnist_cnn", found["mnist_cnn"], None)[4] == "15, 9 s"
+    assert row("mnist_cnn", [resumed], None)[4] == "15"

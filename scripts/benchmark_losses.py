@@ -1,0 +1,141 @@
+"""Measures what a training step costs with each loss: interleaved steps of a CNN on MNIST, medians, one table.
+
+Usage: python -m scripts.benchmark_losses [--rounds 30] [--write]
+
+A step is the module's own: forward, loss, training metrics, backward, optimizer. `--write` puts the table into
+docs/performance.md.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch import Trainer
+
+from callbacks.run_record import hardware
+from datamodules import MNISTDataModule
+from datamodules.batch import Batch
+from lit_modules import losses
+from scripts.cli import run
+from scripts.tables import markdown_table, replace_between
+
+RESULTS = Path("docs/results/benchmark_losses.json")
+DOCUMENT = Path("docs/performance.md")
+BATCH_SIZE = 128
+STEPS = 4
+"""Of one loss before it is the next one's turn."""
+
+CNN = "configs/mnist_cnn.yaml"
+PLAIN = "cross-entropy"
+OPTIONS = {
+    "ForwardCorrection": [f"--model.loss.matrix={torch.eye(10).tolist()}"],  # the estimate takes epochs
+    "WeightedCrossEntropy": ["--data.class_weighting=inverse"],
+}
+COSTS: dict[str, tuple[str, list[str]]] = {
+    PLAIN: (CNN, []),
+    **{
+        name: (CNN, [f"--model.loss=lit_modules.{name}", *OPTIONS.get(name, [])])
+        for name in losses.__all__
+        if name not in ("ClassificationLoss", "DisturbValue")  # the base class, and one for regression
+    },
+    "MixUp": (CNN, ["--model.mix=lit_modules.MixUp"]),
+    "CutMix": (CNN, ["--model.mix=lit_modules.CutMix"]),
+    "CoTeachingClassifier": ("configs/mnist_noisy_coteaching.yaml", []),
+}
+"""What is measured: name -> config, further options of `litzoo fit`."""
+
+
+def stepper(config: str, options: list[str], folder: str) -> Callable[[Batch], object]:
+    """Builds a module as the command does, ready to train, and returns its training step."""
+    # fmt: off
+    built = run([
+        "fit", "--config", config, *options, "--test_after_fit", "false", "--trainer.max_epochs", "0",
+        "--trainer.accelerator", "cpu", "--trainer.default_root_dir", folder,
+    ])
+    # fmt: on
+    module: Any = built.model
+    module.train()
+    optimizer = module.make_optimizer(module.parameters())
+
+    def step(batch: Batch) -> None:
+        loss = module.training_step(batch, 0)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def measure(rounds: int) -> dict[str, list[float]]:
+    """Takes steps with the losses in turns.
+
+    Returns:
+        Seconds of a step, name -> one number for each round.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in COSTS}
+    with tempfile.TemporaryDirectory() as folder:
+        steps = {name: stepper(config, options, folder) for name, (config, options) in COSTS.items()}
+        datamodule = MNISTDataModule(batch_size=BATCH_SIZE)
+        datamodule.setup("fit")
+        loader = islice(datamodule.train_dataloader(), STEPS)
+        batches: list[Any] = [datamodule.on_after_batch_transfer(batch, 0) for batch in loader]
+        for number in range(rounds + 1):
+            # Backwards in every second round, so that nobody always follows the same one.
+            for name, step in list(steps.items())[:: 1 if number % 2 else -1]:
+                start = time.perf_counter()
+                for batch in batches:
+                    step(batch)
+                seconds[name].append((time.perf_counter() - start) / STEPS)
+    return {name: times[1:] for name, times in seconds.items()}  # the first round warms up
+
+
+def table(result: dict[str, Any]) -> str:
+    """Writes the measurements as text with one table."""
+    plain = result["seconds"][PLAIN]
+    rows = []
+    for name, times in result["seconds"].items():
+        ratios = [ours / theirs for ours, theirs in zip(times, plain, strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        spread = "" if name == PLAIN else f"{middle:.2f} × ({low:.2f} to {high:.2f})"
+        rows.append([name if name == PLAIN else f"`{name}`", f"{1000 * statistics.median(times):.1f} ms", spread])
+    header = ["", "a training step", "of cross-entropy's, round by round: median (quartiles)"]
+    return (
+        f"The CNN of `mnist_cnn`, batch {result['batch_size']}. {result['hardware']}, torch {result['torch']}, "
+        f"{result['threads']} threads, {result['date']}; medians of {result['rounds']} interleaved rounds of {STEPS} "
+        "steps.\n\n" + markdown_table(header, rows)
+    )
+
+
+def main() -> None:
+    """Measures, prints, and writes if asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=30, help="counted rounds (default: 30)")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
+    arguments = parser.parse_args()
+    pl.seed_everything(0, verbose=False)
+    result = {
+        "hardware": hardware(Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        "rounds": arguments.rounds,
+        "batch_size": BATCH_SIZE,
+        "seconds": measure(arguments.rounds),
+    }
+    print(table(result))
+    if arguments.write:
+        RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        replace_between(DOCUMENT, "benchmark_losses", table(result))
+
+
+if __name__ == "__main__":
+    main()
