@@ -60,12 +60,18 @@ class NoisyLabelFinder(Callback):
         self._run_folder: Path | None = None  # while there is something to report on
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuses a module that does not classify.
+        """Refuses a module whose training losses tell nothing of single labels.
 
         Raises:
             TypeError: If the module has no `class_names`.
+            ValueError: If it mixes samples.
         """
         require_class_names(self, "ranks the labels of classes", pl_module)
+        if mix := getattr(pl_module, "mix", None):
+            raise ValueError(
+                f"NoisyLabelFinder ranks labels by their losses in training, but {type(mix).__name__} trains pictures "
+                "that are mixed of two: leave one of them out"
+            )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Asks for the run folder: an interrupted process can no longer ask the others."""

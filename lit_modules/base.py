@@ -84,8 +84,18 @@ class LitModule(FastHooks, ABC):
             self.net.to(memory_format=torch.channels_last)
 
     def objective(self, output: Tensor, batch: Batch, target: Tensor) -> Tensor:
-        """Returns the training loss, handing the loss what it asks for."""
-        return self.loss(output, target, **{name: self.extra(name, batch) for name in self.asked_extras})
+        """Returns the training loss, handing the loss what it asks for.
+
+        Raises:
+            ValueError: If it is not one number.
+        """
+        loss = self.loss(output, target, **{name: self.extra(name, batch) for name in self.asked_extras})
+        if loss.ndim:
+            raise ValueError(
+                f"loss: {type(self.loss).__name__} gives {list(loss.shape)} numbers; training needs one, that of "
+                "`reduction: mean` or `sum`"
+            )
+        return loss
 
     def extra(self, name: str, batch: Batch) -> Any:
         """Returns one of `loss_extras`."""

@@ -25,11 +25,13 @@ class Classifier(LitModule):
             `class_counts` or `class_weights` is given those of the training set, float32 `[K]`.
         mix: Mixes training samples with one another, `MixUp` or `CutMix`; the loss is taken for both targets.
         posthoc_tau: τ of post-hoc logit adjustment (Menon et al. 2021): outside training, τ · log(class shares of the
-            training set) is taken from the logits, so that rare classes are not outvoted.
+            training set) is taken from the logits, so that rare classes are not outvoted. It can be given to a model
+            that was trained without it: the class counts are kept with every checkpoint.
         **options: See `LitModule`.
 
     Raises:
-        ValueError: If there are not as many names as classes, or τ is negative.
+        ValueError: If there are not as many names as classes, τ is negative, or the loss remembers samples that
+            would be mixed.
     """
 
     train_scores = ("acc",)
@@ -50,41 +52,49 @@ class Classifier(LitModule):
         super().__init__(net, nn.CrossEntropyLoss() if loss is None else loss, **options)
         if not 0 <= posthoc_tau < float("inf"):
             raise ValueError(f"posthoc_tau: {posthoc_tau} is not at least 0; 1 is usual, 0 adjusts nothing")
-        if mix is not None and "index" in self.asked_extras:
+        if mix is not None and self.remembers_samples:
             raise ValueError(
-                f"mix: {type(mix).__name__} trains every picture with two labels, but {type(self.loss).__name__} asks "
-                "for the index of one: choose one of the two"
+                f"mix: {type(mix).__name__} trains every picture with two labels, but {type(self.loss).__name__} "
+                "remembers what it has seen of single ones: choose one of the two"
             )
         self.mix, self.posthoc_tau = mix, posthoc_tau
         self.class_names = list(class_names or map(str, range(num_classes)))
         if len(self.class_names) != num_classes:
             raise ValueError(f"class_names: {len(self.class_names)} names for {num_classes} classes")
-        for name in self._asked_statistics():
-            self.register_buffer(name, torch.ones(num_classes))
+        # Whole numbers, which half precision leaves alone; 0 while they are not known.
+        self.register_buffer("class_counts", torch.zeros(num_classes, dtype=torch.int64))
+        if "class_weights" in self.asked_extras:
+            self.register_buffer("class_weights", torch.ones(num_classes))
+
+    @property
+    def remembers_samples(self) -> bool:
+        """Whether the loss has to see every sample once, as it is."""
+        return "index" in self.asked_extras or getattr(self.loss, "remembers", False)
 
     def setup(self, stage: str) -> None:
-        """Takes over the class statistics that are needed; they stay with the checkpoint.
+        """Takes over the class statistics of the training set; they stay with the checkpoint.
 
         They are known once the data have been read and split, which is too late for an argument of the constructor.
 
         Raises:
-            ValueError: If the datamodule does not know them.
+            ValueError: If the datamodule does not know one that is needed.
         """
         super().setup(stage)
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        for name in self._asked_statistics() if stage == "fit" else ():
-            if not hasattr(datamodule, name):
+        for name in CLASS_STATISTICS if stage == "fit" else ():
+            if hasattr(self, name) and hasattr(datamodule, name):
+                getattr(self, name).copy_(torch.as_tensor(getattr(datamodule, name)))
+            elif name in self.asked_extras or (self.posthoc_tau and name == "class_counts"):
                 owner = "a plain loader" if datamodule is None else type(datamodule).__name__
                 asking = type(self.loss).__name__ if name in self.asked_extras else "posthoc_tau"
                 raise ValueError(
                     f"{asking} needs {name} of the training set, which {owner} does not tell: leave it "
                     "out, or choose a datamodule with classes"
                 )
-            getattr(self, name).copy_(torch.as_tensor(getattr(datamodule, name)))
 
     def extra(self, name: str, batch: Batch) -> Any:
         """Returns one of `loss_extras`."""
-        return getattr(self, name) if name in CLASS_STATISTICS else super().extra(name, batch)
+        return getattr(self, name).float() if name in CLASS_STATISTICS else super().extra(name, batch)
 
     def step(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         """Returns `loss`, `logits` `[B, K]`, `target` and `index`, and in training `acc`."""
@@ -113,10 +123,20 @@ class Classifier(LitModule):
         return logits, share * own + (1 - share) * other
 
     def adjusted(self, logits: Tensor) -> Tensor:
-        """Returns logits after post-hoc adjustment."""
+        """Returns logits after post-hoc adjustment.
+
+        Raises:
+            ValueError: If the class counts are not known.
+        """
         if not self.posthoc_tau:
             return logits
-        return logits - self.posthoc_tau * (self.class_counts / self.class_counts.sum()).log()
+        if not self.class_counts.any():
+            raise ValueError(
+                "posthoc_tau: the class counts of the training are not known, since the model was not trained on a "
+                "datamodule with classes; leave it out"
+            )
+        shares = self.class_counts.float() / self.class_counts.sum()
+        return logits - self.posthoc_tau * shares.log()
 
     def scores(self, outputs: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
         """Returns loss and accuracy; for a test also macro F1, calibration error and the accuracy of each class.
@@ -135,8 +155,3 @@ class Classifier(LitModule):
         logits = self.adjusted(self(batch["input"])).float()
         confidence, prediction = logits.softmax(dim=1).max(dim=1)
         return {"index": batch["index"], "logits": logits, "prediction": prediction, "confidence": confidence}
-
-    def _asked_statistics(self) -> list[str]:
-        """Names the class statistics that are needed, in the same order in every process."""
-        asked = self.asked_extras | ({"class_counts"} if self.posthoc_tau else set())
-        return [name for name in CLASS_STATISTICS if name in asked]

@@ -14,7 +14,8 @@ class CoTeachingClassifier(CNNClassifier):
     Wrong labels have large losses at first. Each network picks the share 1 − R(t) of a batch with its smallest
     cross-entropies and hands it to the other one to learn from; R(t) rises from 0 to `forget_rate` over the first
     epochs, before wrong labels are memorised. What is plugged in as `loss` is what is learned from the samples picked.
-    Evaluation uses the mean logits of both.
+    Evaluation uses the mean logits of both, where the paper tests each by itself: part of the gain is that of two
+    networks, which `forget_rate: 0` shows alone.
 
     Args:
         forget_rate: Share of a batch that is left out in the end, in [0, 1): the share of wrong labels, if it is known.
@@ -32,7 +33,7 @@ class CoTeachingClassifier(CNNClassifier):
             raise ValueError(f"forget_rate: {forget_rate} is outside [0, 1); give the share of wrong labels")
         if ramp_epochs < 1:
             raise ValueError(f"ramp_epochs: {ramp_epochs} is below 1")
-        if self.mix is not None or "index" in self.asked_extras:
+        if self.mix is not None or self.remembers_samples:
             raise ValueError("CoTeachingClassifier takes neither mix nor a loss that remembers samples: leave it out")
         self.net: Pair = Pair(self.net)
         if self.hparams.get("compile"):

@@ -57,7 +57,8 @@ def check_fits(path: str, module: nn.Module) -> None:
     """
     saved = torch.load(path, weights_only=True, map_location="cpu", mmap=True)["state_dict"]
     saved_shapes, shapes = _shapes(saved), _shapes(module.state_dict())
-    for name in [*shapes, *saved_shapes]:
+    weights = dict(module.named_parameters())  # tell more than the buffers that differ with them
+    for name in [*weights, *shapes, *saved_shapes]:
         if shapes.get(name) != saved_shapes.get(name):
             raise ValueError(
                 f"--ckpt_path {path}: is of another architecture: {name} has the shape "
@@ -82,8 +83,14 @@ def check_data(path: str, datamodule: LightningDataModule) -> None:
         )
 
 
-def warn_of_overridden(asked: Namespace, used: Namespace, path: str | None) -> None:
+EVALUATION_ONLY = ("posthoc_tau",)
+"""Options of a module that change nothing of what was trained."""
+
+
+def settle_overridden(asked: Namespace, used: Namespace, path: str | None) -> None:
     """Says which model options of the command line give way to those that the checkpoint was trained with.
+
+    Options that only an evaluation looks at do not give way: they are put back.
 
     Raises:
         ValueError: If the checkpoint is of another class altogether.
@@ -93,6 +100,9 @@ def warn_of_overridden(asked: Namespace, used: Namespace, path: str | None) -> N
             f"--ckpt_path {path}: holds a {used.class_path}, but --model asks for a {asked.class_path}; "
             "use the config.yaml beside the checkpoint"
         )
+    for name in EVALUATION_ONLY:
+        if name in asked.get("init_args", {}) and name in used.get("init_args", {}):
+            used.init_args[name] = asked.init_args[name]
     before, after = asked.get("init_args", Namespace()).as_dict(), used.get("init_args", Namespace()).as_dict()
     changed = [name for name in before if name in after and name not in LINKED and before[name] != after[name]]
     if changed:

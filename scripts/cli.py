@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 import callbacks as zoo
 import datamodules  # noqa: F401 (so that class names can be given without their package)
 import lit_modules  # noqa: F401
-from scripts.checkpoints import check_checkpoint, check_data, check_fits, find_checkpoint, warn_of_overridden
+from scripts.checkpoints import check_checkpoint, check_data, check_fits, find_checkpoint, settle_overridden
 from scripts.config_files import check_config_files
 from scripts.errors import explain
 from scripts.hooks import skip_empty_hooks
@@ -87,7 +87,7 @@ class LitzooCLI(LightningCLI):
         options = self.options = self.config[self.config.subcommand]
         if options.get("data") is None:
             raise ValueError("no datamodule: name one with --data, or give an experiment with --config")
-        warn_of_overridden(self._asked_model, options.model, options.ckpt_path)
+        settle_overridden(self._asked_model, options.model, options.ckpt_path)
         check_links(class_at(options.data.class_path), class_at(options.model.class_path))
 
     def after_instantiate_classes(self) -> None:

@@ -71,15 +71,10 @@ class ComparedRun:
             write_json(self.place / "compared.json", {"identity": self._identity, "older": self._newest_version()})
 
     def metrics(self, epoch: str) -> dict[str, float]:
-        """Returns the metrics of a finished run: of its test, and of the last epoch of its training.
-
-        With them goes `test/balanced_acc`, the mean accuracy of the classes.
-        """
+        """Returns the metrics of a finished run: of its test, and of the last epoch of its training."""
         trained = {name: values[max(values)] for name, values in self.history().items() if name.startswith("train/")}
         found = self._result("metrics.json" if epoch == "best" else "metrics_last.json")
-        tested = {name: value for name, value in found.items() if name.startswith("test/")}
-        classes = [value for name, value in tested.items() if name.startswith("test/acc/")]
-        return tested | ({"test/balanced_acc": sum(classes) / len(classes)} if classes else {}) | trained
+        return {name: value for name, value in found.items() if name.startswith("test/")} | trained
 
     def history(self) -> dict[str, dict[int, float]]:
         """Returns metric of training or validation -> epoch (from 1) -> value."""

@@ -10,12 +10,17 @@ Reduction = Literal["mean", "sum", "none"]
 class ClassificationLoss(nn.Module):
     """What the classification losses share: the reduction, and checks of their input.
 
+    One that keeps something of the samples it has seen says so with `remembers`: it has to be called once a batch, with
+    what the network makes of samples as they are.
+
     Args:
         reduction: `mean` or `sum` over the batch, or `none` for one loss a sample, `[B]`.
 
     Raises:
         ValueError: If there is no such reduction.
     """
+
+    remembers = False
 
     def __init__(self, reduction: Reduction = "mean") -> None:
         super().__init__()
@@ -62,6 +67,17 @@ def checked(logits: Tensor, target: Tensor) -> Tensor:
             f"{logits.shape[1] - 1}"
         )
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def one_for_each_class(name: str, values: Tensor, logits: Tensor) -> Tensor:
+    """Returns statistics of the classes `[K]` in the number type of the logits `[B, K]`.
+
+    Raises:
+        ValueError: If there are not K of them.
+    """
+    if values.shape != logits.shape[1:]:
+        raise ValueError(f"{name}: {list(values.shape)} numbers for logits of {logits.shape[1]} classes")
+    return values.to(logits.dtype)
 
 
 def cross_entropies(logits: Tensor, target: Tensor) -> Tensor:

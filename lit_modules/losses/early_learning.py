@@ -25,6 +25,8 @@ class EarlyLearningRegularization(ClassificationLoss):
         ValueError: If the weight is negative, or the memory outside [0, 1).
     """
 
+    remembers = True
+
     def __init__(self, weight: float = 3.0, memory: float = 0.7, reduction: Reduction = "mean") -> None:
         super().__init__(reduction)
         self.weight = self.in_range("weight", weight, 0)
@@ -36,6 +38,8 @@ class EarlyLearningRegularization(ClassificationLoss):
     def forward(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
         """Returns the loss of logits `[B, K]`, classes `[B]` and the samples' positions in the training set `[B]`."""
         beliefs = checked(logits, target).softmax(dim=1).clamp(1e-4, 1 - 1e-4)
+        if index.shape != target.shape:
+            raise ValueError(f"index: {list(index.shape)} positions for {list(target.shape)} targets")
         if self.training:
             self._remember(*everywhere(beliefs.detach(), index))
         else:
@@ -58,8 +62,9 @@ class EarlyLearningRegularization(ClassificationLoss):
         self._past = past
 
     def get_extra_state(self) -> Tensor:
-        """Returns the running means, for the checkpoint."""
-        return self._past
+        """Returns the running means of the samples seen so far, for the checkpoint."""
+        seen = self._past.any(dim=1).nonzero()
+        return self._past[: int(seen.max()) + 1 if len(seen) else 0].clone()
 
     def set_extra_state(self, state: Any) -> None:
         """Restores them."""

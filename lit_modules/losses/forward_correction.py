@@ -6,15 +6,15 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked, cross_entropies
 
-ANCHORS = 20
-
 
 class ForwardCorrection(ClassificationLoss):
     """Cross-entropy of the labels that the noise would make of the model's beliefs (Patrini et al. 2017).
 
     −log Σ_j p_j T[j, label], T[j, k] the share of true class j that is labelled k. With the identity it is
     cross-entropy. Where T is not known, it is estimated: the first epochs train with cross-entropy; in the last of them
-    the 20 samples that are taken for a class most surely stand for it, and the mean of their softmax is its row.
+    it is counted which labels the samples carry that the model takes for class j (as confident learning does, Northcutt
+    et al. 2021). The paper's own estimate, the softmax of the sample that is surest of j, is an outlier by choice, and
+    finds less noise than there is.
 
     Args:
         matrix: T, K rows of K shares that add up to 1; estimated when left out.
@@ -30,9 +30,10 @@ class ForwardCorrection(ClassificationLoss):
         self, matrix: list[list[float]] | None = None, warm_up: int = 2, reduction: Reduction = "mean"
     ) -> None:
         super().__init__(reduction)
-        self.warm_up = int(self.in_range("warm_up", warm_up, 1)) if matrix is None else 0
+        self.remembers = matrix is None
+        self.warm_up = int(self.in_range("warm_up", warm_up, 1)) if self.remembers else 0
         self.matrix = None if matrix is None else _checked_matrix(matrix)
-        self._anchors: Tensor | None = None  # [K, up to 20, K]: of each class the surest softmax vectors so far
+        self._counts: Tensor | None = None  # int64 [K, K]: samples by what they are taken for and by their label
 
     def forward(self, logits: Tensor, target: Tensor, epoch: int = 0) -> Tensor:
         """Returns the loss of logits `[B, K]` and classes `[B]` in an epoch, counted from 0.
@@ -43,16 +44,10 @@ class ForwardCorrection(ClassificationLoss):
         logits = checked(logits, target)
         if epoch < self.warm_up:
             if self.training and epoch == self.warm_up - 1:
-                beliefs = logits.detach().softmax(dim=1).expand(logits.shape[1], -1, -1)
-                kept = [] if self._anchors is None else [self._anchors]
-                self._anchors = _surest(torch.cat([*kept, beliefs], dim=1))
+                self._count(logits, target)
             return self.reduce(cross_entropies(logits, target))
         if self.matrix is None:
-            if self._anchors is None:
-                raise ValueError(f"ForwardCorrection has no estimate: epoch {self.warm_up - 1} was not trained with it")
-            shared = torch.distributed.is_available() and torch.distributed.is_initialized()
-            everywhere = gather_all_tensors(self._anchors) if shared else [self._anchors]
-            self.matrix = _surest(torch.cat(everywhere, dim=1)).mean(dim=1).clamp(min=1e-6)
+            self.matrix, self._counts = self._estimate(), None
         if len(self.matrix) != logits.shape[1]:
             raise ValueError(
                 f"ForwardCorrection.matrix: {len(self.matrix)} rows for logits of {logits.shape[1]} classes"
@@ -61,28 +56,30 @@ class ForwardCorrection(ClassificationLoss):
         log_shares = self.matrix.log().T[target]  # [B, K]: of each true class, how often it is labelled so
         return self.reduce(-(logits.log_softmax(dim=1) + log_shares).logsumexp(dim=1))
 
+    def _count(self, logits: Tensor, target: Tensor) -> None:
+        """Adds a batch to the counts."""
+        counts = torch.zeros(logits.shape[1], logits.shape[1], dtype=torch.int64, device=logits.device)
+        counts.index_put_((logits.argmax(dim=1), target), torch.ones_like(target), accumulate=True)
+        self._counts = counts if self._counts is None else counts + self._counts.to(counts.device)
+
+    def _estimate(self) -> Tensor:
+        """Returns T from the counts of all processes; a class that nothing is taken for is believed to be right."""
+        if self._counts is None:
+            raise ValueError(f"ForwardCorrection has no estimate: epoch {self.warm_up - 1} was not trained with it")
+        shared = torch.distributed.is_available() and torch.distributed.is_initialized()
+        counts = torch.stack(gather_all_tensors(self._counts)).sum(dim=0) if shared else self._counts
+        counts = torch.where(counts.sum(dim=1, keepdim=True) > 0, counts, torch.eye(len(counts)).to(counts))
+        return (counts / counts.sum(dim=1, keepdim=True)).clamp(min=1e-6)  # no label is impossible
+
     def get_extra_state(self) -> dict[str, Tensor]:
-        """Returns what a resumed run needs: the estimate, or the anchors that it will be made from."""
-        state = {"matrix": self.matrix, "anchors": self._anchors}
+        """Returns what a resumed run needs: the estimate, or the counts that it will be made from."""
+        state = {"matrix": self.matrix, "counts": self._counts} if self.remembers else {}
         return {name: value for name, value in state.items() if value is not None}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Restores it."""
-        self.matrix, self._anchors = state.get("matrix", self.matrix), state.get("anchors")
-
-
-def _surest(pool: Tensor) -> Tensor:
-    """Returns of each class the softmax vectors that are surest of it.
-
-    Args:
-        pool: Candidates for each class, `[K, n, K]`.
-
-    Returns:
-        At most 20 of them, `[K, m, K]`.
-    """
-    classes = torch.arange(len(pool))
-    best = pool[classes, :, classes].topk(min(ANCHORS, pool.shape[1]), dim=1).indices
-    return pool.gather(1, best[:, :, None].expand(-1, -1, len(pool)))
+        """Restores it; a matrix that was given stays."""
+        if self.remembers:
+            self.matrix, self._counts = state.get("matrix"), state.get("counts")
 
 
 def _checked_matrix(matrix: list[list[float]]) -> Tensor:

@@ -2,7 +2,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked
+from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked, one_for_each_class
 
 
 class LDAMLoss(ClassificationLoss):
@@ -38,8 +38,9 @@ class LDAMLoss(ClassificationLoss):
     ) -> Tensor:
         """Returns the loss of logits `[B, K]` and classes `[B]`; counts and weights of the classes are `[K]`."""
         logits = checked(logits, target)
-        rarity = class_counts.to(logits.dtype) ** -0.25
+        rarity = one_for_each_class("class_counts", class_counts, logits).clamp(min=1) ** -0.25
         margins = self.max_margin * rarity / rarity.max()
         lowered = logits - F.one_hot(target, logits.shape[1]) * margins
-        weights = class_weights.to(logits.dtype) if epoch >= self.reweight_from else torch.ones_like(margins)
+        weights = one_for_each_class("class_weights", class_weights, logits)
+        weights = weights if epoch >= self.reweight_from else torch.ones_like(weights)
         return F.cross_entropy(self.scale * lowered, target, weight=weights, reduction=self.reduction)

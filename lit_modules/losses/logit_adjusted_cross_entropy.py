@@ -1,7 +1,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked
+from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked, one_for_each_class
 
 
 class LogitAdjustedCrossEntropy(ClassificationLoss):
@@ -24,5 +24,7 @@ class LogitAdjustedCrossEntropy(ClassificationLoss):
 
     def forward(self, logits: Tensor, target: Tensor, class_counts: Tensor) -> Tensor:
         """Returns the loss of logits `[B, K]` and classes `[B]`; `class_counts` `[K]` are those of the training set."""
-        adjusted = checked(logits, target) + self.tau * (class_counts / class_counts.sum()).log()
+        logits = checked(logits, target)
+        counts = one_for_each_class("class_counts", class_counts, logits)
+        adjusted = logits + self.tau * (counts / counts.sum()).log()
         return self.reduce(F.cross_entropy(adjusted, target, reduction="none"))

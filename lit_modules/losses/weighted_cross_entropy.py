@@ -1,7 +1,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, checked
+from lit_modules.losses.classification_loss import ClassificationLoss, checked, one_for_each_class
 
 
 class WeightedCrossEntropy(ClassificationLoss):
@@ -16,4 +16,5 @@ class WeightedCrossEntropy(ClassificationLoss):
     def forward(self, logits: Tensor, target: Tensor, class_weights: Tensor) -> Tensor:
         """Returns the loss of logits `[B, K]` and classes `[B]`; `class_weights` is `[K]`."""
         logits = checked(logits, target)
-        return F.cross_entropy(logits, target, weight=class_weights.to(logits.dtype), reduction=self.reduction)
+        weights = one_for_each_class("class_weights", class_weights, logits)
+        return F.cross_entropy(logits, target, weight=weights, reduction=self.reduction)

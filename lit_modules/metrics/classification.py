@@ -23,8 +23,8 @@ def detailed_classification_scores(logits: Tensor, target: Tensor, class_names: 
         class_names: K names.
 
     Returns:
-        `f1` (macro average), `ece` (expected calibration error, 15 bins, Guo et al. 2017), and `acc/<class>` for each
-        class that has a sample: the share of its samples that is recognised.
+        `f1` (macro average), `ece` (expected calibration error, 15 bins, Guo et al. 2017), `acc/<class>` for each class
+        that has a sample: the share of its samples that is recognised, and `balanced_acc`, the mean of these.
     """
     classes = len(class_names)
     recalls = multiclass_accuracy(logits, target, classes, average="none")
@@ -32,6 +32,7 @@ def detailed_classification_scores(logits: Tensor, target: Tensor, class_names: 
     confidences = logits.softmax(dim=1).clamp(max=1 - 1e-7)
     present = target.bincount(minlength=classes) > 0
     return {
+        "balanced_acc": recalls[present].mean(),
         "f1": multiclass_f1_score(logits, target, classes, average="macro"),
         "ece": multiclass_calibration_error(confidences, target, classes, n_bins=15, norm="l1"),
         # A slash in a name would open a sub-group in TensorBoard.

@@ -3,7 +3,7 @@ import torch.nn.functional as F
 
 from callbacks import NoisyLabelFinder
 from datamodules import DiabetesDataModule
-from lit_modules import Regressor, SoftmaxRegression
+from lit_modules import CutMix, Regressor, SoftmaxRegression
 from tests.callbacks.noisy_digits import fit
 
 
@@ -17,6 +17,12 @@ def test_impossible_options_are_refused(option):
 def test_a_module_that_does_not_classify_is_refused():
     with pytest.raises(TypeError, match="Regressor has no class_names: remove the callback or choose a classifier"):
         fit(NoisyLabelFinder(), model=Regressor((10,)), datamodule=DiabetesDataModule())
+
+
+def test_mixed_pictures_are_refused():
+    model = SoftmaxRegression((1, 28, 28), 10, mix=CutMix())
+    with pytest.raises(ValueError, match=r"NoisyLabelFinder .* CutMix trains pictures that are mixed of two"):
+        fit(NoisyLabelFinder(), model=model)
 
 
 class ReturnsOnlyLoss(SoftmaxRegression):

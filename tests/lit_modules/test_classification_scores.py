@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss, recall_score
 
 from lit_modules.metrics import classification_scores, detailed_classification_scores
 
@@ -36,6 +36,7 @@ def test_scores_are_those_of_scikit_learn(seed):
     expected = {
         "loss": log_loss(target, logits.double().softmax(dim=1), labels=range(4)),
         "acc": accuracy_score(target, predicted),
+        "balanced_acc": balanced_accuracy_score(target, predicted),
         "f1": f1_score(target, predicted, average="macro"),
         "ece": calibration_error(logits, target),
         **{
@@ -60,6 +61,8 @@ def test_a_class_without_a_sample_has_no_accuracy():
     predicted = logits.argmax(dim=1)
     assert {name for name in scores if name.startswith("acc/")} == {"acc/cat", "acc/emu", "acc/fox"}
     assert (predicted == 1).any()
+    recalls = recall_score(target, predicted, labels=[0, 2, 3], average=None)
+    assert scores["balanced_acc"].item() == pytest.approx(recalls.mean())
     assert scores["acc/fox"].item() == pytest.approx(recall_score(target, predicted, labels=[3], average="macro"))
     assert scores["f1"].item() == pytest.approx(f1_score(target, predicted, average="macro"))
 

@@ -3,7 +3,13 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lit_modules import CoTeachingClassifier, EarlyLearningRegularization, MixUp, OneHotSquaredError
+from lit_modules import (
+    CoTeachingClassifier,
+    EarlyLearningRegularization,
+    ForwardCorrection,
+    MixUp,
+    OneHotSquaredError,
+)
 from lit_modules.co_teaching_classifier import easiest
 from tests.training import cpu_trainer
 
@@ -127,7 +133,9 @@ def test_both_networks_are_compiled():
     )
 
 
-@pytest.mark.parametrize("option", [{"loss": EarlyLearningRegularization()}, {"mix": MixUp()}])
+@pytest.mark.parametrize(
+    "option", [{"loss": EarlyLearningRegularization()}, {"loss": ForwardCorrection()}, {"mix": MixUp()}]
+)
 def test_what_would_mix_up_the_two_networks_or_their_samples_is_refused(option):
     with pytest.raises(ValueError, match="takes neither mix nor a loss that remembers samples"):
         module(forget_rate=0.2, **option)

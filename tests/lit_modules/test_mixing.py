@@ -3,7 +3,14 @@ import torch
 import torch.nn.functional as F
 
 from datamodules import DigitsDataModule
-from lit_modules import CutMix, EarlyLearningRegularization, GeneralizedCrossEntropy, MixUp, SoftmaxRegression
+from lit_modules import (
+    CutMix,
+    EarlyLearningRegularization,
+    ForwardCorrection,
+    GeneralizedCrossEntropy,
+    MixUp,
+    SoftmaxRegression,
+)
 from tests.training import cpu_trainer
 
 MIXES = [MixUp, CutMix]
@@ -126,8 +133,10 @@ def test_any_loss_is_taken_for_both_targets():
 
 
 def test_a_loss_that_remembers_samples_is_refused():
-    with pytest.raises(ValueError, match=r"MixUp trains every picture with two labels.*EarlyLearning.*index"):
-        SoftmaxRegression((1, 28, 28), 10, mix=MixUp(), loss=EarlyLearningRegularization())
+    for loss in (EarlyLearningRegularization(), ForwardCorrection()):
+        with pytest.raises(ValueError, match=rf"MixUp trains every picture with two labels.*{type(loss).__name__}"):
+            SoftmaxRegression((4,), 2, mix=MixUp(), loss=loss)
+    SoftmaxRegression((4,), 2, mix=MixUp(), loss=ForwardCorrection([[0.9, 0.1], [0.1, 0.9]]))
 
 
 def test_nothing_is_mixed_in_evaluation_and_a_checkpoint_loads():

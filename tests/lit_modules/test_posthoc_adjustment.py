@@ -72,10 +72,32 @@ def test_a_model_that_only_knows_the_class_sizes_finds_all_classes_equally_likel
     torch.testing.assert_close(model.adjusted(log_shares(datamodule)[None]), torch.zeros(1, 10))
 
 
-def test_without_it_nothing_is_kept_and_nothing_changes():
+def test_without_it_nothing_changes():
     model, logits = SoftmaxRegression((4,), 3), torch.randn(5, 3)
-    assert not list(model.buffers())
     assert torch.equal(model.adjusted(logits), logits)
+
+
+def test_it_can_be_given_after_a_training_without_it():
+    datamodule, trainer = lopsided(), cpu_trainer()
+    trainer.fit(SoftmaxRegression((1, 28, 28), 10, **STILL), datamodule)
+    trainer.save_checkpoint("plain.ckpt")
+    adjusting = SoftmaxRegression.load_from_checkpoint("plain.ckpt", posthoc_tau=2.0, weights_only=True)
+    torch.testing.assert_close(adjusting.adjusted(2 * log_shares(datamodule)[None]), torch.zeros(1, 10))
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float64])
+def test_class_sizes_that_half_precision_cannot_count_stay_as_they_are(precision):
+    model = SoftmaxRegression((4,), 3, posthoc_tau=1.0)
+    model.class_counts.copy_(torch.tensor([70_000, 20_001, 101]))
+    model.to(precision)
+    assert model.class_counts.tolist() == [70_000, 20_001, 101]
+    expected = -(model.class_counts / model.class_counts.sum()).log()
+    torch.testing.assert_close(model.adjusted(torch.zeros(1, 3))[0], expected)
+
+
+def test_class_sizes_that_were_never_known_are_refused():
+    with pytest.raises(ValueError, match="posthoc_tau: the class counts of the training are not known"):
+        SoftmaxRegression((4,), 3, posthoc_tau=1.0).adjusted(torch.zeros(1, 3))
 
 
 @pytest.mark.parametrize("tau", [-0.1, float("nan"), float("inf")])

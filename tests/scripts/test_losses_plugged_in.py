@@ -104,6 +104,24 @@ def test_post_hoc_adjustment_keeps_the_class_sizes_of_its_training():
     assert tested.model.posthoc_tau == 1
 
 
+def test_post_hoc_adjustment_can_be_chosen_for_a_test():
+    trained = short_fit("--data.imbalance=LongTailed", "--data.imbalance.factor=5")
+    config = ["--config", str(trained.run_folder / "config.yaml")]
+    found = {}
+    for tau in (0, 1, 0):
+        cli = litzoo("test", *config, f"--model.posthoc_tau={tau}")
+        assert cli.model.posthoc_tau == tau
+        found.setdefault(tau, []).append(float(cli.trainer.callback_metrics["test/loss"]))
+    assert found[0][0] == found[0][1] != found[1][0]
+
+
+def test_a_loss_for_each_sample_is_no_objective():
+    with pytest.raises(
+        ValueError, match=r"GeneralizedCrossEntropy gives \[\d+\] numbers; .*`reduction: mean` or `sum`"
+    ):
+        short_fit("--model.loss=GeneralizedCrossEntropy", "--model.loss.reduction=none")
+
+
 def test_co_teaching_runs_and_tests_with_another_loss():
     options = ["--data=DigitsDataModule", "--data.val_size=20", "--model=CoTeachingClassifier", "--model.widths=[4]"]
     cli = litzoo("fit", *options, *SHORT, "--model.forget_rate=0.3", "--model.loss=GeneralizedCrossEntropy")

@@ -12,6 +12,7 @@ from tests.scripts.helpers import MLP, QUIET
 from tests.training import cpu_trainer
 from tests.two_processes.processes import two_processes
 from tests.two_processes.ranking import rank, rank_in_parts
+from tests.two_processes.remembering import remember
 
 TRAININGS: dict[str, dict[str, Any]] = {
     "shuffle": {"train_size": 101, "batch_size": 16},
@@ -69,6 +70,7 @@ def scenarios() -> dict[Any, Any]:
     for name in (*DIGIT_TESTS, *TINY_TESTS):
         found["test", name] = metrics(name, "test", **two_processes())
     found["validate", "one batch"] = metrics("one batch", "validate", **two_processes())
+    found["remembered"] = remember()
     found["ranked"] = rank("ranked", **two_processes())
     found["ranked in parts"] = rank_in_parts("ranked in parts")
     run(["fit", *COMMAND, "--trainer.devices=2", "--trainer.strategy=ddp"])

@@ -92,3 +92,12 @@ def test_memory_starts_afresh_with_another_number_of_classes():
     loss(torch.randn(2, K), torch.tensor([0, 1]), index)
     loss(torch.zeros(2, 5), torch.tensor([0, 1]), index)
     assert loss.get_extra_state()[:2].tolist() == [pytest.approx([0.3 / 5] * 5)] * 2
+
+
+def test_a_checkpoint_holds_no_rows_beyond_the_last_sample_seen():
+    loss = EarlyLearningRegularization()
+    loss(torch.randn(3, 4), torch.tensor([0, 1, 2]), torch.tensor([5, 41, 7]))
+    assert loss.get_extra_state().shape == (42, 4)
+    loss.set_extra_state(loss.get_extra_state())
+    loss(torch.randn(1, 4), torch.tensor([3]), torch.tensor([50]))
+    assert loss.get_extra_state().shape == (51, 4)

@@ -1,8 +1,8 @@
 import math
 
-import numpy as np
 import pytest
 import torch
+from sklearn.metrics import confusion_matrix
 
 from lit_modules.losses import ForwardCorrection
 
@@ -21,15 +21,13 @@ def epochs_of(loss, epochs, size=20):
 
 
 def estimate(logits):
-    """For each class the mean softmax of the 20 samples that are surest of it."""
-    p = np.exp(logits.double().numpy())
-    p /= p.sum(axis=1, keepdims=True)
-    return np.stack([p[np.argsort(-p[:, label])[:20]].mean(axis=0) for label in range(3)])
+    """The confusion matrix of what the samples are taken for and their labels, by scikit-learn."""
+    return confusion_matrix(logits.argmax(dim=1), LABELS, normalize="true")
 
 
 @pytest.mark.parametrize("size", [40, 20, 7, 1])
 @pytest.mark.parametrize("warm_up", [1, 2, 3])
-def test_estimate_is_from_the_surest_samples_of_the_last_epoch_of_the_warm_up(warm_up, size):
+def test_estimate_counts_the_labels_in_the_last_epoch_of_the_warm_up(warm_up, size):
     loss = ForwardCorrection(warm_up=warm_up, reduction="none")
     seen = epochs_of(loss, range(warm_up), size)
     matrix = estimate(seen[warm_up - 1])
@@ -40,12 +38,23 @@ def test_estimate_is_from_the_surest_samples_of_the_last_epoch_of_the_warm_up(wa
         assert loss(logits, LABELS[:9], epoch=epoch).tolist() == pytest.approx(expected, abs=1e-5)
 
 
-def test_fewer_samples_than_anchors_are_all_taken():
-    loss = ForwardCorrection(warm_up=1, reduction="none")
-    few = torch.tensor([[0.0, math.log(3)], [0.0, 0.0]])  # (1/4, 3/4) and (1/2, 1/2)
-    loss(few, torch.tensor([0, 1]), epoch=0)
-    value = loss(torch.tensor([[0.0, 0.0]]), torch.tensor([0]), epoch=1)
-    assert value.item() == pytest.approx(-math.log(3 / 8))
+@pytest.mark.parametrize("sure", [1.0, 50.0])
+def test_estimate_of_a_right_classifier_is_the_noise_however_sure_it_is(sure):
+    truth = torch.arange(3).repeat_interleave(1000)
+    labels = torch.cat([torch.tensor(row).multinomial(1000, replacement=True) for row in NOISE])
+    loss = ForwardCorrection(warm_up=1)
+    for rows in torch.randperm(3000).split(100):
+        loss(sure * torch.eye(3)[truth[rows]], labels[rows], epoch=0)
+    loss(torch.zeros(1, 3), torch.tensor([0]), epoch=1)
+    torch.testing.assert_close(loss.matrix, torch.tensor(NOISE), atol=0.05, rtol=0)
+
+
+def test_a_class_that_nothing_is_taken_for_is_believed():
+    loss = ForwardCorrection(warm_up=1)
+    loss(5 * torch.eye(3)[[0, 0, 0, 1]], torch.tensor([0, 0, 2, 1]), epoch=0)
+    loss(torch.zeros(1, 3), torch.tensor([0]), epoch=1)
+    expected = torch.tensor([[2 / 3, 0, 1 / 3], [0, 1, 0], [0, 0, 1]])
+    torch.testing.assert_close(loss.matrix, expected, atol=2e-6, rtol=0)
 
 
 def test_evaluation_adds_nothing_to_the_estimate():
@@ -54,6 +63,17 @@ def test_evaluation_adds_nothing_to_the_estimate():
     other(logits, LABELS, epoch=0)
     other.eval()(9 * torch.eye(3), torch.arange(3), epoch=0)
     assert loss(logits, LABELS, epoch=1).item() == pytest.approx(other(logits, LABELS, epoch=1).item())
+
+
+def test_a_given_matrix_is_not_overwritten_by_a_saved_one():
+    given, other = ForwardCorrection(NOISE), ForwardCorrection(torch.eye(3).tolist())
+    given.load_state_dict(other.state_dict())
+    assert given.matrix.tolist() == torch.tensor(NOISE).tolist()
+    estimated = ForwardCorrection(warm_up=1)
+    epochs_of(estimated, [0, 1])
+    given.load_state_dict(estimated.state_dict())
+    assert given.matrix.tolist() == torch.tensor(NOISE).tolist()
+    assert set(estimated.get_extra_state()) == {"matrix"}
 
 
 @pytest.mark.parametrize("trained", [[], [0]])

@@ -58,6 +58,21 @@ NUMBERS = [
 ]
 
 
+@pytest.mark.parametrize("name", ["LDAMLoss", "LogitAdjustedCrossEntropy", "WeightedCrossEntropy"])
+@pytest.mark.parametrize("classes", [1, K - 1, K + 1])
+def test_statistics_of_other_classes_are_refused(name, classes):
+    loss = getattr(losses, name)()
+    known = {"class_counts": torch.ones(classes), "class_weights": torch.ones(classes), "epoch": 9}
+    asked = list(inspect.signature(loss.forward).parameters)[2:]
+    with pytest.raises(ValueError, match=rf"class_(counts|weights): \[{classes}\] numbers for logits of {K} classes"):
+        loss(LOGITS, TARGET, **{each: known[each] for each in asked})
+
+
+def test_positions_of_other_samples_are_refused():
+    with pytest.raises(ValueError, match=r"index: \[2\] positions for \[3\] targets"):
+        losses.EarlyLearningRegularization()(LOGITS, TARGET, torch.arange(2))
+
+
 @every_loss
 @pytest.mark.parametrize("misfit", MISFITS)
 def test_logits_and_targets_that_do_not_fit_are_refused_in_training(loss_class, options, misfit):

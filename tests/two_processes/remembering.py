@@ -1,0 +1,27 @@
+"""Losses that remember, trained on the same batches by one process or shared among several."""
+
+import torch
+import torch.distributed
+from torch import Tensor
+
+from lit_modules.losses import EarlyLearningRegularization, ForwardCorrection
+
+SAMPLES, CLASSES = 23, 4
+"""An odd number: with two processes one has a sample more than the other."""
+
+
+def remember() -> dict[str, Tensor]:
+    """Trains with each loss, on all samples or on the share of this process; returns what the losses know then."""
+    shared = torch.distributed.is_initialized()
+    rank, processes = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if shared else (0, 1)
+    early, forward = EarlyLearningRegularization(), ForwardCorrection(warm_up=2)
+    generator = torch.Generator().manual_seed(2)
+    for epoch in range(3):
+        logits = 2 * torch.randn(SAMPLES, CLASSES, generator=generator)
+        target = torch.randint(CLASSES, (SAMPLES,), generator=generator)
+        index = torch.randperm(SAMPLES, generator=generator)
+        mine = slice(rank, None, processes)
+        early(logits[mine], target[mine], index[mine])
+        forward(logits[mine], target[mine], epoch=epoch)
+    assert forward.matrix is not None
+    return {"past beliefs": early.get_extra_state(), "matrix": forward.matrix}
