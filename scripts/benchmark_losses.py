@@ -37,7 +37,7 @@ STEPS = 4
 CNN = "configs/mnist_cnn.yaml"
 PLAIN = "cross-entropy"
 OPTIONS = {
-    "ForwardCorrection": [f"--model.loss.matrix={torch.eye(10).tolist()}"],  # the estimate takes epochs
+    "ForwardCorrection": ["--model.loss.warm_up=1"],  # the epoch of the estimate
     "WeightedCrossEntropy": ["--data.class_weighting=inverse"],
 }
 COSTS: dict[str, tuple[str, list[str]]] = {
@@ -47,6 +47,10 @@ COSTS: dict[str, tuple[str, list[str]]] = {
         for name in losses.__all__
         if name not in ("ClassificationLoss", "DisturbValue")  # the base class, and one for regression
     },
+    "ForwardCorrection, matrix given": (
+        CNN,
+        ["--model.loss=lit_modules.ForwardCorrection", f"--model.loss.matrix={torch.eye(10).tolist()}"],
+    ),
     "MixUp": (CNN, ["--model.mix=lit_modules.MixUp"]),
     "CutMix": (CNN, ["--model.mix=lit_modules.CutMix"]),
     "CoTeachingClassifier": ("configs/mnist_noisy_coteaching.yaml", []),

@@ -9,10 +9,12 @@ import argparse
 import json
 import re
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from scipy import stats
 from sklearn.linear_model import LinearRegression
 
 from datamodules import TableDataModule
@@ -89,11 +91,20 @@ def linear_rmse(data: dict[str, Any], part: str = "test_set") -> float:
     return float((errors**2).mean() ** 0.5)
 
 
+def interval(values: Sequence[float], digits: int) -> str:
+    """Writes the 95 % interval of the mean over the seeds, Student's; one value has none."""
+    if len(values) < 2:
+        return ""
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+    low, high = (statistics.mean(values) + sign * half for sign in (-1, 1))
+    return f"{low:,.{digits}f} to {high:,.{digits}f}"
+
+
 def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[str]:
     """Writes one experiment's line of the table."""
     if not runs:
         missing = "not measured (needs a GPU)" if name in NEEDS_GPU else "not measured"
-        return [f"`{name}`", SOURCE.get(name, ""), missing, "", "", "", "", ""]
+        return [f"`{name}`", SOURCE.get(name, ""), missing, "", "", "", "", "", ""]
     metric, scale, unit = ("test/acc", 100, " %") if "test/acc" in runs[0]["metrics"] else ("test/rmse", 1, "")
     values = [scale * run["metrics"][metric] for run in runs]
     digits = 2 if max(values) < 1000 else 0
@@ -106,6 +117,7 @@ def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[s
         f"`{name}`",
         reference,
         f"**{result}**",
+        interval(values, digits),
         f"{len(runs)} ({', '.join(str(run['seed']) for run in runs)})",
         f"{statistics.median(run['epochs'] for run in runs):.0f}{duration}",
         ", ".join(sorted({run["precision"] for run in runs})),
@@ -131,6 +143,7 @@ def main() -> None:
         "experiment",
         "reference",
         "test result (mean ± std)",
+        "95 % interval of the mean",
         "n (seeds)",
         "epochs, training time",
         "precision",

@@ -58,7 +58,8 @@ def test_runs_with_other_options_do_not_count_and_the_newest_of_a_seed_does():
     runs = collect(Path("runs"))["mnist_mlp"]
     assert [(run["seed"], run["metrics"]) for run in runs] == [(0, {"test/acc": 0.98}), (1, {"test/acc": 0.96})]
     cells = row("mnist_mlp", runs, None)
-    assert cells[2:4] == ["**97.00 ± 1.41 %**", "2 (0, 1)"]  # the sample standard deviation of 98 and 96
+    # The sample standard deviation of 98 and 96; t(0.975, 1) = 12.706 times √2 / √2.
+    assert cells[2:5] == ["**97.00 ± 1.41 %**", "84.29 to 109.71", "2 (0, 1)"]
 
 
 def test_runs_of_a_comparison_count_where_there_are_no_others():
@@ -78,5 +79,5 @@ def test_runs_of_a_comparison_count_where_there_are_no_others():
     }
     resumed = found["mnist_cnn"][1]
     assert resumed["metrics"] == {"test/acc": 0.7}
-    assert row("mnist_cnn", found["mnist_cnn"], None)[4] == "15, 9 s"
-    assert row("mnist_cnn", [resumed], None)[4] == "15"
+    assert row("mnist_cnn", found["mnist_cnn"], None)[5] == "15, 9 s"
+    assert row("mnist_cnn", [resumed], None)[5] == "15"
