@@ -91,7 +91,9 @@ def _report(asked: argparse.Namespace, runs: Sequence[ComparedRun], command: str
     for run in runs:
         histories[run.variant][run.seed] = run.history()
     header, rows = table(results, metric)
-    printed = Table(*header)
+    printed = Table()
+    for number, name in enumerate(header):
+        printed.add_column(name, no_wrap=not number)  # the names of the variants are not cut off
     for row in rows:
         printed.add_row(*row)
     text = caption(asked, metric, results)
