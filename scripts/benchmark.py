@@ -13,25 +13,18 @@ Four ways to train the same network with the same optimizer for one epoch:
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import datetime, timezone
-from pathlib import Path
 
 import lightning.pytorch as pl
-import torch
-from lightning.pytorch import Trainer
 
-from callbacks.run_record import hardware
+from scripts.benchmark_report import circumstances, publish, shown
 from scripts.benchmark_ways import Case
-from scripts.tables import markdown_table, replace_between
+from scripts.tables import markdown_table
 
-RESULTS = Path("docs/results/benchmark.json")
-DOCUMENT = Path("docs/performance.md")
 SAMPLES = 12_800  # a fifth of an epoch: the slow ways would take minutes for a whole one
 SMALL = ["--model.hidden", "[256,128]"]
 CASES = {
@@ -100,7 +93,7 @@ def table(result: dict) -> str:
     header += ["of the limit, pair by pair (range)", "vs per-sample", "vs per-sample in Lightning"]
     help_time, import_time = (statistics.median(values) for values in result["start_up_seconds"].values())
     return (
-        f"{result['hardware']}, torch {result['torch']}, {result['threads']} threads, {result['date']}; medians of "
+        f"{shown(result)}; medians of "
         f"{result['repeats']} interleaved runs of one epoch of {result['samples']:,} MNIST digits.\n\n"
         + markdown_table(header, rows)
         + f"\n\n`litzoo --help` takes {help_time:.1f} s, importing Lightning's command line alone {import_time:.1f} s: "
@@ -117,10 +110,7 @@ def main() -> None:
     pl.seed_everything(0, verbose=False)
     rates = measure(arguments.repeats)
     result = {
-        "hardware": hardware(Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        **circumstances(),
         "repeats": arguments.repeats,
         "samples": SAMPLES,
         "samples_per_second": rates,
@@ -128,9 +118,7 @@ def main() -> None:
     }
     print(table(result))
     if arguments.write:
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        replace_between(DOCUMENT, "benchmark", table(result))
+        publish("benchmark", result, table(result))
 
 
 if __name__ == "__main__":

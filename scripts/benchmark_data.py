@@ -7,28 +7,22 @@ holds `cifar-10-batches-py`. `--write` puts the table into docs/performance.md.
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
-from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import CombinedLoader
 from torchvision.transforms import v2
 
-from callbacks.run_record import hardware
 from datamodules import LongTailed, MNISTDataModule, RandomAffine, RandomFlip, RandomShift, SymmetricNoise
-from scripts.tables import markdown_table, replace_between
+from scripts.benchmark_report import circumstances, publish, shown
+from scripts.tables import markdown_table
 
-RESULTS = Path("docs/results/benchmark_data.json")
-DOCUMENT = Path("docs/performance.md")
 BATCHES = (128, 256)
 EVERYTHING: dict[str, Any] = {
     "known_classes": [1, 2, 3, 4, 5, 6, 7],
@@ -169,10 +163,7 @@ def table(result: dict) -> str:
             ]
         )
     header = ["", "torchvision, one by one", "litzoo", "speed"]
-    return (
-        f"{result['hardware']}, torch {result['torch']}, {result['threads']} threads, {result['date']}; medians of "
-        f"{result['repeats']} interleaved runs.\n\n" + markdown_table(header, rows)
-    )
+    return f"{shown(result)}; medians of {result['repeats']} interleaved runs.\n\n" + markdown_table(header, rows)
 
 
 def main() -> None:
@@ -185,10 +176,7 @@ def main() -> None:
     torch.manual_seed(0)
     serving = {f"batch {size}": loaders(size) for size in BATCHES}
     result: dict[str, Any] = {
-        "hardware": hardware(Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        **circumstances(),
         "repeats": arguments.repeats,
         "seconds": {
             "MNIST set up, with every option": in_turns(set_up(), arguments.repeats),
@@ -205,8 +193,7 @@ def main() -> None:
         result["memory"] = {"uint8": 50_000 * 3 * 32 * 32, **memory}
     print(table(result))
     if arguments.write:
-        RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        replace_between(DOCUMENT, "benchmark_data", table(result))
+        publish("benchmark_data", result, table(result))
 
 
 if __name__ == "__main__":

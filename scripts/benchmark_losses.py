@@ -7,29 +7,23 @@ docs/performance.md.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch import Trainer
 
-from callbacks.run_record import hardware
 from datamodules import MNISTDataModule
 from datamodules.batch import Batch
 from lit_modules import losses
+from scripts.benchmark_report import circumstances, publish, shown
 from scripts.cli import run
-from scripts.tables import markdown_table, replace_between
+from scripts.tables import markdown_table
 
-RESULTS = Path("docs/results/benchmark_losses.json")
-DOCUMENT = Path("docs/performance.md")
 BATCH_SIZE = 128
 STEPS = 4
 """Of one loss before it is the next one's turn."""
@@ -113,9 +107,8 @@ def table(result: dict[str, Any]) -> str:
         rows.append([name if name == PLAIN else f"`{name}`", f"{1000 * statistics.median(times):.1f} ms", spread])
     header = ["", "a training step", "of cross-entropy's, round by round: median (quartiles)"]
     return (
-        f"The CNN of `mnist_cnn`, batch {result['batch_size']}. {result['hardware']}, torch {result['torch']}, "
-        f"{result['threads']} threads, {result['date']}; medians of {result['rounds']} interleaved rounds of {STEPS} "
-        "steps.\n\n" + markdown_table(header, rows)
+        f"The CNN of `mnist_cnn`, batch {result['batch_size']}. {shown(result)}; medians of "
+        f"{result['rounds']} interleaved rounds of {STEPS} steps.\n\n" + markdown_table(header, rows)
     )
 
 
@@ -127,18 +120,14 @@ def main() -> None:
     arguments = parser.parse_args()
     pl.seed_everything(0, verbose=False)
     result = {
-        "hardware": hardware(Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        **circumstances(),
         "rounds": arguments.rounds,
         "batch_size": BATCH_SIZE,
         "seconds": measure(arguments.rounds),
     }
     print(table(result))
     if arguments.write:
-        RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        replace_between(DOCUMENT, "benchmark_losses", table(result))
+        publish("benchmark_losses", result, table(result))
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def _report(asked: argparse.Namespace, runs: Sequence[ComparedRun], command: str
     results = collect(sorted(runs, key=lambda run: list(asked.variants).index(run.variant)), metric, asked.epoch)
     histories: dict[str, dict[int, dict[str, dict[int, float]]]] = {variant: {} for variant in results}
     for run in runs:
-        histories[run.variant][run.seed] = run.history()
+        histories[run.variant][run.seed] = run.history
     header, rows = table(results, metric)
     printed = Table()
     for number, name in enumerate(header):

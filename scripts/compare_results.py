@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scipy import stats
-
 from scripts.compared_run import ComparedRun
+from scripts.intervals import mean_interval
 
-CONFIDENCE = 0.95
 SHARES = {"acc", "f1", "ece", "balanced_acc", "precision", "recall", "average_precision"}
 """Metrics between 0 and 1, which are shown in percent."""
 
@@ -43,8 +41,6 @@ def choose_metric(asked: str | None, there: Mapping[str, float]) -> str:
 def paired_difference(values: Mapping[int, float], others: Mapping[int, float]) -> Difference | None:
     """Compares seed by seed: what the seeds have in common, such as the order of the batches, cancels out.
 
-    The interval is Student's for the mean of the differences, which takes them to be normally distributed.
-
     Args:
         values: Seed -> value.
         others: What is subtracted.
@@ -55,12 +51,8 @@ def paired_difference(values: Mapping[int, float], others: Mapping[int, float]) 
     differences = [values[seed] - others[seed] for seed in values if seed in others]
     if not differences:
         return None
-    mean, n = statistics.mean(differences), len(differences)
-    if n == 1:
-        return Difference(mean, None, None, n)
-    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1))
-    half = quantile * statistics.stdev(differences) / n**0.5
-    return Difference(mean, mean - half, mean + half, n)
+    low, high = mean_interval(differences) or (None, None)
+    return Difference(statistics.mean(differences), low, high, len(differences))
 
 
 def collect(runs: Sequence[ComparedRun], metric: str, epoch: str) -> dict[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
 import hashlib
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,13 @@ class ComparedRun:
 
     def metrics(self, epoch: str) -> dict[str, float]:
         """Returns the metrics of a finished run: of its test, and of the last epoch of its training."""
-        trained = {name: values[max(values)] for name, values in self.history().items() if name.startswith("train/")}
+        trained = {name: values[max(values)] for name, values in self.history.items() if name.startswith("train/")}
         found = self._result("metrics.json" if epoch == "best" else "metrics_last.json")
         return {name: value for name, value in found.items() if name.startswith("test/")} | trained
 
+    @cached_property
     def history(self) -> dict[str, dict[int, float]]:
-        """Returns metric of training or validation -> epoch (from 1) -> value."""
+        """Metric of training or validation -> epoch (from 1) -> value; of a finished run, read once."""
         return read_history(self.folder) if self.folder else {}
 
     def record(self) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from scipy import stats
 from sklearn.linear_model import LinearRegression
 
 from datamodules import TableDataModule
+from scripts.intervals import mean_interval
 from scripts.links import class_at
 from scripts.tables import markdown_table, replace_between
 
@@ -92,12 +92,8 @@ def linear_rmse(data: dict[str, Any], part: str = "test_set") -> float:
 
 
 def interval(values: Sequence[float], digits: int) -> str:
-    """Writes the 95 % interval of the mean over the seeds, Student's; one value has none."""
-    if len(values) < 2:
-        return ""
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-    low, high = (statistics.mean(values) + sign * half for sign in (-1, 1))
-    return f"{low:,.{digits}f} to {high:,.{digits}f}"
+    """Writes the 95 % interval of the mean over the seeds, if there is one."""
+    return " to ".join(f"{end:,.{digits}f}" for end in mean_interval(values) or ())
 
 
 def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[str]:

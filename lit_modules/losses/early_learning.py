@@ -2,9 +2,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked, cross_entropies
+from lit_modules.losses.processes import from_all_processes
 
 
 class EarlyLearningRegularization(ClassificationLoss):
@@ -41,7 +41,7 @@ class EarlyLearningRegularization(ClassificationLoss):
         if index.shape != target.shape:
             raise ValueError(f"index: {list(index.shape)} positions for {list(target.shape)} targets")
         if self.training:
-            self._remember(*everywhere(beliefs.detach(), index))
+            self._remember(*(torch.cat(from_all_processes(each)) for each in (beliefs.detach(), index)))
         else:
             self._make_room(beliefs, index)
         held = (beliefs * self._past[index]).sum(dim=1).clamp(max=1 - 1e-6)
@@ -69,10 +69,3 @@ class EarlyLearningRegularization(ClassificationLoss):
     def set_extra_state(self, state: Any) -> None:
         """Restores them."""
         self._past = state.clone()
-
-
-def everywhere(beliefs: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the beliefs and positions of the batches of all processes."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return beliefs, index
-    return torch.cat(gather_all_tensors(beliefs)), torch.cat(gather_all_tensors(index))

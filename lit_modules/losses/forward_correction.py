@@ -2,9 +2,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics.utilities.distributed import gather_all_tensors
 
 from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked, cross_entropies
+from lit_modules.losses.processes import from_all_processes
 
 
 class ForwardCorrection(ClassificationLoss):
@@ -66,8 +66,7 @@ class ForwardCorrection(ClassificationLoss):
         """Returns T from the counts of all processes; a class that nothing is taken for is believed to be right."""
         if self._counts is None:
             raise ValueError(f"ForwardCorrection has no estimate: epoch {self.warm_up - 1} was not trained with it")
-        shared = torch.distributed.is_available() and torch.distributed.is_initialized()
-        counts = torch.stack(gather_all_tensors(self._counts)).sum(dim=0) if shared else self._counts
+        counts = torch.stack(from_all_processes(self._counts)).sum(dim=0)
         counts = torch.where(counts.sum(dim=1, keepdim=True) > 0, counts, torch.eye(len(counts)).to(counts))
         return (counts / counts.sum(dim=1, keepdim=True)).clamp(min=1e-6)  # no label is impossible
 
