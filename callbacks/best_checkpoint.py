@@ -2,12 +2,12 @@ from pathlib import Path
 from typing import Literal
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 
 from callbacks.monitor import require_metric
+from callbacks.movable_checkpoint import MovableCheckpoint
 
 
-class BestCheckpoint(ModelCheckpoint):
+class BestCheckpoint(MovableCheckpoint):
     """Keeps `checkpoints/best.ckpt`, chosen by a validation metric; the newest one where nothing is validated.
 
     Args:

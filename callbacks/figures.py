@@ -1,8 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -23,7 +26,10 @@ def publish_figure(trainer: Trainer, name: str, figure: Figure, run_folder: Path
         return
     folder = run_folder / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{name}.png")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # the slow part, once for both
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    imsave(folder / f"{name}.png", pixels)
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_figure(f"figures/{name}", figure, global_step=trainer.global_step)
+            logger.experiment.add_image(f"figures/{name}", pixels, global_step=trainer.global_step, dataformats="HWC")

@@ -1,7 +1,7 @@
-from lightning.pytorch.callbacks import ModelCheckpoint
+from callbacks.movable_checkpoint import MovableCheckpoint
 
 
-class LastCheckpoint(ModelCheckpoint):
+class LastCheckpoint(MovableCheckpoint):
     """Keeps `checkpoints/last.ckpt`, rewritten at the end of every epoch: what an interrupted run is resumed from.
 
     (`save_last` of Lightning's own callback writes it only in epochs that also improve the best one.)

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,19 @@ def test_a_metric_that_is_not_logged_is_refused_before_training():
     with pytest.raises(ValueError, match=r"'val/los' is not logged; there are val/loss"):
         fit([1.0], BestCheckpoint(monitor="val/los"))
     assert not FOLDER.exists()
+
+
+@pytest.mark.parametrize("change", [shutil.move, shutil.copytree], ids=["moved", "copied"])
+def test_a_folder_that_was_moved_or_copied_is_resumed_with_its_own_files(change):
+    scores = [5.0, 1.0, 3.0, 2.0]
+    fit(scores, max_epochs=2)
+    change("run", "elsewhere")
+    there = Path("elsewhere/checkpoints")
+    before = (FOLDER / "best.ckpt").exists() and (FOLDER / "best.ckpt").read_bytes()
+    checkpoint = fit(scores, ckpt_path=there / "last.ckpt", default_root_dir="elsewhere")
+    assert Path(checkpoint.best_model_path).resolve() == (there / "best.ckpt").resolve()
+    assert checkpoint.best_model_score == 1.0
+    epochs = [torch.load(there / name, weights_only=True)["epoch"] for name in ("best.ckpt", "last.ckpt")]
+    assert epochs == [1, 3]
+    assert sorted(path.name for path in there.iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert not before or (FOLDER / "best.ckpt").read_bytes() == before
