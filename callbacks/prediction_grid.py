@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from callbacks.classified_tests import ClassifiedTestFigure
-from callbacks.figures import new_figure
+from callbacks.picture_rows import Captioned, draw_picture_rows, in_rows
 from datamodules.batch import UNKNOWN
 
 COLUMNS = 6
@@ -65,16 +65,13 @@ class PredictionGrid(ClassifiedTestFigure):
         else:
             chosen = torch.arange(min(self.count, len(predicted)))
         pictures = trainer.datamodule.test_pictures(outputs["index"][chosen])  # type: ignore[attr-defined]
-        rows = max(1, -(-len(chosen) // COLUMNS))
-        figure = new_figure(1.35 * COLUMNS, 1.55 * rows + 0.4)
-        for cell in (panels := figure.subplots(rows, COLUMNS, squeeze=False)).flat:
-            cell.axis("off")
-        for cell, sample, picture in zip(panels.flat, chosen.tolist(), pictures, strict=False):
-            cell.imshow(picture.permute(1, 2, 0).squeeze(-1), cmap="gray", vmin=0, vmax=255)
-            title = class_names[int(predicted[sample])]
+        shown = []
+        for sample, picture in zip(chosen.tolist(), pictures, strict=True):
+            caption, colour = class_names[int(predicted[sample])], "black"
             if wrong[sample]:
                 target = int(outputs["target"][sample])
-                title += f"\nnot {'unknown' if target == UNKNOWN else class_names[target]}"
-            cell.set_title(title, fontsize=9, color="tab:red" if wrong[sample] else "black")
-        figure.suptitle(f"predicted classes; {int(wrong.sum())} of {len(wrong)} test pictures wrong", fontsize=10)
-        return figure
+                caption += f"\nnot {'unknown' if target == UNKNOWN else class_names[target]}"
+                colour = "tab:red"
+            shown.append(Captioned(picture, caption, colour))
+        heading = f"predicted classes; {int(wrong.sum())} of {len(wrong)} test pictures wrong"
+        return draw_picture_rows(in_rows(shown, COLUMNS), heading, COLUMNS)

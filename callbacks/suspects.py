@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from callbacks.figures import new_figure
+from callbacks.picture_rows import Captioned, draw_picture_rows, in_rows
 from callbacks.sample_losses import ABSENT
 
 COLUMNS = 6
@@ -95,20 +95,15 @@ def draw_suspects(ranking: Mapping[str, Tensor], pictures: Tensor, class_names: 
         class_names: In the order of the labels.
     """
     names, known = _names(class_names), bool((ranking["clean"] != ABSENT).any())
-    rows = max(1, -(-len(pictures) // COLUMNS))
-    figure = new_figure(1.35 * COLUMNS, (1.85 if known else 1.7) * rows + 0.4)
-    for cell in (panels := figure.subplots(rows, COLUMNS, squeeze=False)).flat:
-        cell.axis("off")
     labels = zip(*(ranking[name].tolist() for name in ("given", "believed", "clean")), strict=True)
-    for cell, picture, (given, believed, clean) in zip(panels.flat, pictures, labels, strict=False):
-        cell.imshow(picture.permute(1, 2, 0).squeeze(-1), cmap="gray", vmin=0, vmax=255)
-        title = f"given {names[given]}\nmodel {names[believed]}"
+    shown = []
+    for picture, (given, believed, clean) in zip(pictures, labels, strict=False):
+        caption = f"given {names[given]}\nmodel {names[believed]}"
         if clean != ABSENT:
-            title += f"\ntrue {names[clean]}"
-        cell.set_title(title, fontsize=8, color="tab:red" if clean not in (ABSENT, given) else "black")
-    title = f"the {len(pictures)} most suspicious of {len(ranking['index']):,} training labels"
-    figure.suptitle(title + ("; red: wrong indeed" if known else ""), fontsize=10)
-    return figure
+            caption += f"\ntrue {names[clean]}"
+        shown.append(Captioned(picture, caption, "tab:red" if clean not in (ABSENT, given) else "black"))
+    heading = f"the {len(pictures)} most suspicious of {len(ranking['index']):,} training labels"
+    return draw_picture_rows(in_rows(shown, COLUMNS), heading + ("; red: wrong indeed" if known else ""), COLUMNS)
 
 
 def _names(class_names: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from callbacks import PredictionGrid
 from datamodules import UNKNOWN, DigitsDataModule
 from lit_modules import SoftmaxRegression
+from tests.callbacks.drawn import drawn
 from tests.training import cpu_trainer
 
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -37,7 +38,7 @@ def draw(trained, **options):
 
 
 def cells(figure):
-    return [(panel.get_title(), panel.title.get_color(), panel.images[0]) for panel in figure.axes if panel.images]
+    return [(each.caption, each.colour, each.pixels) for each in drawn(figure)]
 
 
 def test_pictures_carry_their_predicted_names_and_wrong_ones_are_red(trained):
@@ -45,10 +46,11 @@ def test_pictures_carry_their_predicted_names_and_wrong_ones_are_red(trained):
     predicted = logits.argmax(dim=1)
     shown = cells(figure)
     assert len(shown) == 24
-    for sample, (title, colour, image) in enumerate(shown):
+    assert [(each.row, each.column) for each in drawn(figure)] == [divmod(sample, 6) for sample in range(24)]
+    for sample, (title, colour, pixels) in enumerate(shown):
         name, true = NAMES[predicted[sample]], NAMES[targets[sample]]
         assert (title, colour) == ((name, "black") if name == true else (f"{name}\nnot {true}", "tab:red"))
-        assert np.array_equal(image.get_array(), trained[1].test_set.inputs[sample, 0])
+        assert np.array_equal(pixels, trained[1].test_set.inputs[sample, 0])
     assert {colour for _, colour, _ in shown} == {"black", "tab:red"}
     wrong = int((predicted != targets).sum())
     assert figure.get_suptitle() == f"predicted classes; {wrong} of 359 test pictures wrong"

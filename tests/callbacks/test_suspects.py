@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score, precision_score, recall_sco
 from callbacks.sample_losses import ABSENT
 from callbacks.suspects import draw_suspects, outstanding, rank_suspects, ranking_quality, write_suspects
 from datamodules import UNKNOWN
+from tests.callbacks.drawn import drawn
 
 NAMES = ["ant", "bee, honey", "Käfer"]
 
@@ -92,20 +93,19 @@ def test_file_has_no_column_of_true_labels_where_they_are_not_known(tmp_path):
 def test_pictures_carry_their_labels_and_wrong_ones_are_red(channels):
     pictures = torch.randint(256, (3, channels, 5, 5), dtype=torch.uint8)
     figure = draw_suspects(RANKED, pictures, NAMES)
-    panels = [panel for panel in figure.axes if panel.images]
-    assert [(panel.get_title(), panel.title.get_color()) for panel in panels] == [
+    assert [(each.caption, each.colour) for each in drawn(figure)] == [
         ("given ant\nmodel bee, honey\ntrue unknown", "tab:red"),
         ("given bee, honey\nmodel Käfer\ntrue Käfer", "tab:red"),
         ("given Käfer\nmodel bee, honey\ntrue Käfer", "black"),
     ]
-    for panel, picture in zip(panels, pictures, strict=True):
-        assert np.array_equal(panel.images[0].get_array(), picture.permute(1, 2, 0).squeeze(-1))
+    for each, picture in zip(drawn(figure), pictures, strict=True):
+        assert np.array_equal(each.pixels, picture.permute(1, 2, 0).squeeze(-1))
     assert figure.get_suptitle() == "the 3 most suspicious of 4 training labels; red: wrong indeed"
 
 
 def test_nothing_is_red_where_the_truth_is_not_known():
     ranking = rank_suspects(seen(loss=[1.0, 2.0], given=[0, 0], believed=[1, 0]))
     figure = draw_suspects(ranking, torch.zeros(2, 1, 4, 4, dtype=torch.uint8), NAMES)
-    titles = [(panel.get_title(), panel.title.get_color()) for panel in figure.axes if panel.images]
+    titles = [(each.caption, each.colour) for each in drawn(figure)]
     assert titles == [("given ant\nmodel ant", "black"), ("given ant\nmodel bee, honey", "black")]
     assert figure.get_suptitle() == "the 2 most suspicious of 2 training labels"
