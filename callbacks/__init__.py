@@ -9,7 +9,9 @@ from callbacks.epoch_progress_bar import AveragesTraining, EpochProgressBar
 from callbacks.epoch_seed import EpochSeed
 from callbacks.finite_loss import FiniteLoss
 from callbacks.last_checkpoint import LastCheckpoint
+from callbacks.movable_checkpoint import MovableCheckpoint
 from callbacks.noisy_label_finder import NoisyLabelFinder, ShowsTrainPictures
+from callbacks.picture_rows import Captioned
 from callbacks.prediction_grid import PredictionGrid, ShowsTestPictures
 from callbacks.predictions_csv import PredictionsCSV
 from callbacks.run_record import RunRecord
@@ -22,6 +24,7 @@ __all__ = [
     "AveragesTraining",
     "BestCheckpoint",
     "BestWeightsEarlyStopping",
+    "Captioned",
     "ClassifiedTestFigure",
     "ConfusionMatrixFigure",
     "EpochHistory",
@@ -29,6 +32,7 @@ __all__ = [
     "EpochSeed",
     "FiniteLoss",
     "LastCheckpoint",
+    "MovableCheckpoint",
     "NamesClasses",
     "NoisyLabelFinder",
     "PredictionGrid",
