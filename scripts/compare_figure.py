@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
+from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -36,6 +37,9 @@ def draw_curves(histories: Histories, metric: str) -> Figure:
     """
     figure = new_figure(7, 4.4)
     panel = figure.subplots()
+    # Where the colours begin anew, the lines are of another kind.
+    colours = list(TABLEAU_COLORS)
+    panel.set_prop_cycle(color=3 * colours, linestyle=[style for style in ("-", "--", ":") for _ in colours])
     for variant, seeds in histories.items():
         epochs, means, lows, highs = band([history[metric] for history in seeds.values()])
         (line,) = panel.plot(epochs, means, label=f"{variant} ({len(seeds)})", marker="." if len(epochs) < 40 else "")
@@ -44,7 +48,7 @@ def draw_curves(histories: Histories, metric: str) -> Figure:
     panel.set(xlabel="epoch", ylabel=metric, title="mean and range over the seeds")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.grid(alpha=0.3)
-    panel.legend()
+    panel.legend(fontsize="small" if len(histories) > 8 else None)
     return figure
 
 
