@@ -1,7 +1,8 @@
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -165,6 +166,28 @@ class BaseDataModule(LightningDataModule, ABC):
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Serves the whole test set in order."""
         return self.test_dataloader()
+
+    def known_batches(self, part: Literal["train", "val"], device: torch.device) -> Iterator[Any]:
+        """Serves this process's share of a part once, in order, as an evaluation is served: nothing is augmented.
+
+        Shares are equally long; a sample at the start may be in two of them.
+
+        Args:
+            part: Of the split.
+            device: Where the batches are wanted.
+        """
+        dataset = self.train_set if part == "train" else self.val_set
+        assert dataset is not None
+        processes = self._processes()
+        world, rank = processes.get("num_replicas", 1), processes.get("rank", 0)
+        mine = [(rank + step * world) % len(dataset) for step in range(-(-len(dataset) // world))]
+        for start in range(0, len(mine), self.eval_batch_size):
+            batch: Any = dataset.__getitems__(mine[start : start + self.eval_batch_size])
+            yield self.as_evaluated({name: values.to(device) for name, values in batch.items()})
+
+    def as_evaluated(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Returns a batch on its device as evaluation sees it."""
+        return batch
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Moves a batch; on the CPU it is there already, and Lightning's search through it is saved."""

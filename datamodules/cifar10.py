@@ -33,6 +33,7 @@ class CIFAR10DataModule(ImageDataModule):
 
     def prepare_data(self) -> None:
         """Downloads the files unless they are there."""
+        super().prepare_data()
         download_once(self.root / self.dataset.base_folder, lambda root: self.dataset(root, download=True))
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:

@@ -45,6 +45,7 @@ class ClassifiedDataModule(BaseDataModule):
         class_names: In the order of the targets; of the class, those of all classes in the files.
         lookalikes: Which class is easily taken for which, by name, for `AsymmetricNoise`.
         known: The label in the files of each target.
+        test_class_names: Of all classes in the test set, unknown ones too.
     """
 
     class_names: tuple[str, ...]
@@ -86,6 +87,8 @@ class ClassifiedDataModule(BaseDataModule):
         if len(self.known) < 2:
             raise ValueError(f"data.known_classes: {known_classes} are less than two classes; name at least two")
         self.class_names = tuple(self.file_class_names[label] for label in self.known)
+        self.test_class_names = self.file_class_names
+        self.test_labels: Tensor | None = None
         self.clean_targets: Tensor | None = None
         self.unlabeled_set: IndexedDataset | None = None
 
@@ -97,6 +100,10 @@ class ClassifiedDataModule(BaseDataModule):
     @abstractmethod
     def read(self, train: bool) -> tuple[Rows, Tensor]:
         """Returns all inputs of a part, `N` rows, and their labels, int64 `[N]`."""
+
+    def read_test(self) -> tuple[Rows, Tensor]:
+        """Returns the inputs of the test set, and their labels as positions in `test_class_names`."""
+        return self.read(train=False)
 
     def read_labels(self) -> Tensor:
         """Returns the labels of the training set alone; worth its own code where that is quicker than `read`."""
@@ -119,14 +126,24 @@ class ClassifiedDataModule(BaseDataModule):
             self.val_set = IndexedDataset(inputs, self.targets, self.split.val, clean if self.noisy_val else None)
             self.unlabeled_set = IndexedDataset(inputs, None, self.split.unlabeled, clean)
         if stage in ("test", "predict") and self.test_set is None:
-            inputs, labels = self.read(train=False)
-            self.test_set = IndexedDataset(inputs, self.target_of(labels))
+            inputs, self.test_labels = self.read_test()
+            self.test_set = IndexedDataset(inputs, self.target_of(self.test_labels))
 
     def target_of(self, labels: Tensor) -> Tensor:
         """Turns labels as in the files `[n]` into targets 0 to K - 1, `UNKNOWN` where the class is not known."""
-        table = torch.full((len(self.file_class_names),), UNKNOWN)
+        table = torch.full((len(self.test_class_names),), UNKNOWN)
         table[self.known] = torch.arange(self.num_classes)
         return table[labels]
+
+    @property
+    def unknown_class_names(self) -> list[str]:
+        """The classes of the test set that are not learned."""
+        return [name for label, name in enumerate(self.test_class_names) if label not in self.known]
+
+    def true_class_names(self, index: Tensor) -> list[str]:
+        """Returns what test samples at positions `[n]` really are, those of unknown classes too."""
+        assert self.test_labels is not None
+        return [self.test_class_names[label] for label in self.test_labels[index].tolist()]
 
     @property
     def class_counts(self) -> list[int]:

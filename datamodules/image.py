@@ -6,6 +6,7 @@ from torch import Tensor
 from datamodules.augment import AUGMENTATIONS
 from datamodules.batch import Batch, SemiSupervisedBatch
 from datamodules.class_sampled import ClassSampledDataModule
+from datamodules.dataset import Rows
 
 Augment = Literal["none", "shift", "crop_flip", "affine", "strong", "strong_flip"]
 
@@ -21,6 +22,8 @@ class ImageDataModule(ClassSampledDataModule):
             shifted, scaled), `strong` (a larger affine change, brightness, contrast, a grey square), `strong_flip`
             (the same, and mirrored every second time).
         strong_augment: Likewise, for the second view of unlabeled pictures; the first is augmented by `augment`.
+        unknowns: Another data set, of pictures of the same shape: all of its test pictures join those of this one, as
+            samples of unknown classes.
         scale: `standard` gives pixels mean 0 and standard deviation 1 over the training set, `unit` only brings them
             from 0...255 to 0...1.
         **options: See `ClassSampledDataModule`, `ClassifiedDataModule` and `BaseDataModule`.
@@ -43,6 +46,7 @@ class ImageDataModule(ClassSampledDataModule):
         augment: Augment = "none",
         strong_augment: Augment = "strong",
         scale: Literal["standard", "unit"] = "standard",
+        unknowns: "ImageDataModule | None" = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -53,6 +57,16 @@ class ImageDataModule(ClassSampledDataModule):
         ]:
             if value not in choices:
                 raise ValueError(f"data.{name}: {value!r} is none of {', '.join(choices)}")
+        self.unknowns = unknowns
+        if unknowns is not None:
+            if unknowns.input_shape != self.input_shape:
+                shape, other = list(self.input_shape), list(unknowns.input_shape)
+                raise ValueError(f"data.unknowns: pictures of {other}; those to learn are {shape}")
+            ours = self.file_class_names
+            self.test_class_names = (
+                *ours,
+                *(f"other {name}" if name in ours else name for name in unknowns.file_class_names),
+            )
         side = self.input_shape[-1]
         self.augmentation, self.strong_augmentation = AUGMENTATIONS[augment](side), AUGMENTATIONS[strong_augment](side)
         self.augment, self.scale = augment, scale
@@ -70,11 +84,38 @@ class ImageDataModule(ClassSampledDataModule):
                 batch["unlabeled"][view] = self.normalise(augmentation(pictures))
         return batch
 
+    def prepare_data(self) -> None:
+        """Downloads what `unknowns` lacks; classes with a download of their own call it too."""
+        if self.unknowns is not None:
+            self.unknowns.prepare_data()
+
+    def as_evaluated(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Returns a batch with its pictures normalised, and not augmented."""
+        return batch | {"input": self.normalise(batch["input"])}
+
+    def read_test(self) -> tuple[Rows, Tensor]:
+        """Adds the test pictures of `unknowns`.
+
+        Raises:
+            ValueError: If either are read from their files one by one.
+        """
+        pictures, labels = super().read_test()
+        if self.unknowns is None:
+            return pictures, labels
+        others, other_labels = self.unknowns.read(train=False)
+        if not (isinstance(pictures, Tensor) and isinstance(others, Tensor)):
+            raise ValueError(
+                "data.unknowns: needs pictures in memory, both the known and the unknown; raise memory_limit"
+            )
+        return torch.cat([pictures, others]), torch.cat([labels, other_labels + len(self.file_class_names)])
+
     def normalise(self, pictures: Tensor) -> Tensor:
         """Turns pictures from 0...255 into float32 on the scale asked for."""
         if self._scaling is None or self._scaling[0].device != pictures.device:
             mean, std = (self.mean, self.std) if self.scale == "standard" else ((0.0,), (1.0,))
-            factor, offset = 1 / (255 * torch.tensor(std)), -torch.tensor(mean) / torch.tensor(std)
+            # Their type is named since a trainer in true half precision changes torch's default.
+            center, width = torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
+            factor, offset = 1 / (255 * width), -center / width
             self._scaling = factor[:, None, None].to(pictures.device), offset[:, None, None].to(pictures.device)
         factor, offset = self._scaling
         return pictures.to(torch.float32, copy=True).mul_(factor).add_(offset)

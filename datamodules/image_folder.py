@@ -147,7 +147,10 @@ class ImageFolderDataModule(ImageDataModule):
         part = self._part(train)
         names = self.file_class_names
         if foreign := set(class_names_in(part, least=2 if train else 1)) - set(names):
-            raise ValueError(f"{part} has folders that the training set has not: {', '.join(sorted(foreign))}")
+            raise ValueError(
+                f"{part} has folders that the training set has not: {', '.join(sorted(foreign))}; classes to be "
+                "unknown go into a folder of their own, named in data.unknowns"
+            )
         of_class = [pictures_in(part / name) for name in names]
         empty = [name for name, paths in zip(names, of_class, strict=True) if not paths]
         if empty and (train or len(empty) == len(of_class)):

@@ -26,6 +26,7 @@ class MNISTDataModule(ImageDataModule):
 
     def prepare_data(self) -> None:
         """Downloads the files unless they are there."""
+        super().prepare_data()
         download_once(self.root / self.dataset.__name__, lambda root: self.dataset(root, download=True))
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:

@@ -32,6 +32,9 @@ class Classifier(LitModule):
     Raises:
         ValueError: If there are not as many names as classes, τ is negative, or the loss remembers samples that
             would be mixed.
+
+    Attributes:
+        keeps_features: Whether evaluation and prediction return `features` `[B, D]` too; a callback may ask for it.
     """
 
     train_scores = ("acc",)
@@ -58,6 +61,7 @@ class Classifier(LitModule):
                 "remembers what it has seen of single ones: choose one of the two"
             )
         self.mix, self.posthoc_tau = mix, posthoc_tau
+        self.keeps_features = False
         self.class_names = list(class_names or map(str, range(num_classes)))
         if len(self.class_names) != num_classes:
             raise ValueError(f"class_names: {len(self.class_names)} names for {num_classes} classes")
@@ -102,14 +106,23 @@ class Classifier(LitModule):
         if stage == "train":
             logits, loss = self.trained(batch)
         else:
-            logits = self.adjusted(self(batch["input"]))
+            features, logits = self.answer(batch["input"])
         outputs = {"logits": logits.detach().float(), "target": target, "index": batch["index"]}
         if stage == "train":
             outputs["loss"] = loss
             outputs["acc"] = (outputs["logits"].argmax(dim=1) == target).float().mean()
         else:
             outputs["loss"] = F.cross_entropy(outputs["logits"], target, ignore_index=UNKNOWN)
+            outputs |= features
         return outputs
+
+    def answer(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Returns what evaluation goes by: `features` `[B, D]` if they are to be kept, and adjusted logits `[B, K]`."""
+        if not self.keeps_features:
+            return {}, self.adjusted(self(x))
+        net: Any = self.net
+        features = net.features(self.prepared(x))
+        return {"features": features.detach().float()}, self.adjusted(net.head(features))
 
     def trained(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns logits `[B, K]` and the objective of a training batch."""
@@ -141,9 +154,11 @@ class Classifier(LitModule):
     def scores(self, outputs: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
         """Returns loss and accuracy; for a test also macro F1, calibration error and the accuracy of each class.
 
-        Samples of unknown classes have no right answer and are left out.
+        Samples of unknown classes have no right answer and are left out; where there are no others, nothing is scored.
         """
         known = outputs["target"] != UNKNOWN
+        if not known.any():
+            return {}
         logits, target = outputs["logits"][known], outputs["target"][known]
         scores = classification_scores(logits, target)
         if stage == "test":
@@ -152,6 +167,12 @@ class Classifier(LitModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Returns `index`, `logits`, the `prediction` (a class) and its `confidence` (its softmax value)."""
-        logits = self.adjusted(self(batch["input"])).float()
-        confidence, prediction = logits.softmax(dim=1).max(dim=1)
-        return {"index": batch["index"], "logits": logits, "prediction": prediction, "confidence": confidence}
+        features, logits = self.answer(batch["input"])
+        confidence, prediction = logits.float().softmax(dim=1).max(dim=1)
+        outputs = {
+            "index": batch["index"],
+            "logits": logits.float(),
+            "prediction": prediction,
+            "confidence": confidence,
+        }
+        return outputs | features

@@ -12,6 +12,7 @@ from lit_modules.losses.generalized_cross_entropy import GeneralizedCrossEntropy
 from lit_modules.losses.label_smoothing import LabelSmoothing
 from lit_modules.losses.ldam_loss import LDAMLoss
 from lit_modules.losses.logit_adjusted_cross_entropy import LogitAdjustedCrossEntropy
+from lit_modules.losses.logit_norm import LogitNorm
 from lit_modules.losses.one_hot_squared_error import OneHotSquaredError
 from lit_modules.losses.symmetric_cross_entropy import SymmetricCrossEntropy
 from lit_modules.losses.weighted_cross_entropy import WeightedCrossEntropy
@@ -29,6 +30,7 @@ __all__ = [
     "LDAMLoss",
     "LabelSmoothing",
     "LogitAdjustedCrossEntropy",
+    "LogitNorm",
     "OneHotSquaredError",
     "SymmetricCrossEntropy",
     "WeightedCrossEntropy",

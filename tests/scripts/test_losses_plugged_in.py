@@ -23,6 +23,7 @@ OPTIONS = {  # a loss without an entry is plugged in with its defaults
     "LDAMLoss": {"max_margin": 0.3, "scale": 2.0, "reweight_from": 0},
     "LabelSmoothing": {"alpha": 0.2, "spread": "others"},
     "LogitAdjustedCrossEntropy": {"tau": 0.5},
+    "LogitNorm": {"temperature": 0.1},
     "SymmetricCrossEntropy": {"alpha": 6.0, "beta": 0.1, "log_zero": -2.0},
 }
 CRASH = "--trainer.callbacks+={class_path: tests.scripts.helpers.DiesInEpoch, init_args: {epoch: 2}}"

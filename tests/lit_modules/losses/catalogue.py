@@ -25,6 +25,7 @@ OPTIONS = {
     "LDAMLoss": [{"reweight_from": 0, "scale": 30.0}],
     "LabelSmoothing": [{"spread": "others"}],
     "LogitAdjustedCrossEntropy": [{"tau": 0.5}],
+    "LogitNorm": [{"temperature": 1.0}],
 }
 VARIANTS = [(loss, options) for loss in FOUND for options in ({}, *OPTIONS.get(loss.__name__, []))]
 every_loss = pytest.mark.parametrize(

@@ -72,7 +72,7 @@ FORMULAS = [
     (losses.WeightedCrossEntropy(), lambda p, y: WEIGHTS[y] * cross_entropy(one_hot(y), p)),
 ]  # fmt: skip
 
-# The softmax is (1/4, 3/4) and the label 0.
+# The softmax is (1/4, 3/4) and the label 0: logits 0 and log 3, which is 1 in length 1.
 BY_HAND = [
     (losses.ActivePassiveLoss(), log(4) / (log(4) + log(4 / 3)) + 4 * 0.75),
     (losses.Bootstrapping(0.8), 0.8 * log(4) + 0.2 * log(4 / 3)),
@@ -84,6 +84,8 @@ BY_HAND = [
     (losses.LabelSmoothing(0.2, "others"), 0.8 * log(4) + 0.2 * log(4 / 3)),
     (losses.LDAMLoss(0.5), log(1 + 3 * e**0.25)),  # class 0 has 16 samples: half the margin of the class that has one
     (losses.LogitAdjustedCrossEntropy(), log(1 + 3 / 16)),
+    (losses.LogitNorm(0.5), log(1 + e**2)),
+    (losses.LogitNorm(1.0), log(1 + e)),
     (losses.SymmetricCrossEntropy(), 0.1 * log(4) + 4 * 0.75),
 ]
 
@@ -109,3 +111,14 @@ def test_losses_are_those_of_the_papers(loss, formula):
 def test_by_hand(loss, expected):
     value = call(loss, torch.tensor([[0, log(3)]]), torch.tensor([0]), [16.0, 1.0], [1.0, 1.0])
     assert value.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [0.04, 0.5, 1.0])
+def test_logit_norm_is_that_of_the_paper(temperature):
+    # Of the logits themselves: a softmax does not tell their length.
+    logits, target = 2 * torch.randn(40, 5, dtype=torch.float64), torch.arange(40) % 5
+    expected = [
+        cross_entropy(one_hot(y), softmax(z / np.sqrt((z**2).sum()) / temperature))
+        for z, y in zip(logits.numpy(), target.tolist(), strict=True)
+    ]
+    assert losses.LogitNorm(temperature, "none")(logits, target).tolist() == pytest.approx(expected, rel=1e-6)

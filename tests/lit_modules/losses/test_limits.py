@@ -123,3 +123,44 @@ def test_bounded_losses_reach_their_bound_at_a_wrong_label_and_0_at_the_right_on
     reached = loss(sure, torch.tensor([1])).item()
     assert reached == pytest.approx(4 + 1 / 3 if isinstance(loss, losses.ActivePassiveLoss) else most)
     assert loss(100 * torch.randn(500, K), torch.randint(K, (500,))).item() <= most
+
+
+@pytest.mark.parametrize("size", [1e-3, 0.5, 100.0])
+def test_of_logits_only_the_direction_counts_to_logit_norm(size):
+    logits, target = batch()
+    loss = losses.LogitNorm(0.1, "none")
+    torch.testing.assert_close(loss(size * logits, target), loss(logits, target))
+    assert not torch.allclose(F.cross_entropy(size * logits, target), F.cross_entropy(2 * size * logits, target))
+
+
+def test_the_gradient_of_logit_norm_does_not_lengthen_logits():
+    logits, target = batch()
+    (gradient,) = torch.autograd.grad(losses.LogitNorm()(logits.requires_grad_(), target), logits)
+    torch.testing.assert_close((gradient * logits).sum(dim=1), torch.zeros(20, dtype=torch.float64))
+    assert gradient.norm(dim=1).min() > 0
+
+
+def test_logit_norm_of_logits_of_the_length_it_gives_them_is_cross_entropy():
+    logits, target = batch()
+    logits = 8 * F.normalize(logits, dim=1)
+    expected = F.cross_entropy(logits, target, reduction="none")
+    torch.testing.assert_close(losses.LogitNorm(1 / 8, "none")(logits, target), expected)
+
+
+@pytest.mark.parametrize("temperature", [0.04, 1.0])
+def test_logit_norm_stays_within_what_unit_logits_can_reach(temperature):
+    # At a logit of length 1 / τ along the label, or against it.
+    target = torch.zeros(1, dtype=torch.int64)
+    for sign in (1, -1):
+        aligned = sign * torch.tensor([[1.0, -1 / 3, -1 / 3, -1 / 3]], dtype=torch.float64)
+        length = aligned.norm() * temperature
+        expected = torch.log1p(3 * (-sign * (1 + 1 / 3) / length).exp())
+        torch.testing.assert_close(losses.LogitNorm(temperature)(1e4 * aligned, target), expected)
+
+
+def test_logit_norm_of_no_logits_is_that_of_a_guess():
+    logits = torch.zeros(3, K, requires_grad=True)
+    value = losses.LogitNorm()(logits, torch.arange(3))
+    assert value.item() == pytest.approx(torch.tensor(K).log().item())
+    value.backward()
+    assert logits.grad.isfinite().all()

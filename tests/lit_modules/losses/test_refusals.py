@@ -46,6 +46,8 @@ IMPOSSIBLE = [
     ("LabelSmoothing", "alpha", 1.1),
     ("LabelSmoothing", "spread", "some"),
     ("LogitAdjustedCrossEntropy", "tau", -0.1),
+    ("LogitNorm", "temperature", 0),
+    ("LogitNorm", "temperature", -0.04),
     ("SymmetricCrossEntropy", "alpha", -0.1),
     ("SymmetricCrossEntropy", "beta", -0.1),
     ("SymmetricCrossEntropy", "log_zero", 0),

@@ -1,0 +1,101 @@
+"""What callbacks that calibrate are served: the known samples of a part, as an evaluation sees them."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from datamodules import DiabetesDataModule, DigitsDataModule, SymmetricNoise
+from tests.datamodules.recording import record
+
+CPU = torch.device("cpu")
+
+
+def digits(**options):
+    return DigitsDataModule(**{"train_size": 60, "val_size": 41, "known_classes": [7, 1, 3], **options})
+
+
+def served(datamodule, part):
+    """Returns all of a part, column by column, and the sizes of its batches."""
+    batches = list(datamodule.known_batches(part, CPU))
+    columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
+    return columns, [len(batch["index"]) for batch in batches]
+
+
+@pytest.mark.parametrize("augment", ["none", "shift", "strong"])
+@pytest.mark.parametrize("scale", ["standard", "unit"])
+def test_validation_samples_are_those_of_the_evaluation_loader(augment, scale):
+    datamodule = digits(augment=augment, scale=scale, eval_batch_size=17)
+    recorder = record(datamodule, "validate")
+    found, sizes = served(datamodule, "val")
+    assert sizes == [17, 17, 7]
+    assert found.keys() == {"input", "target", "index"}
+    assert all(torch.equal(values, recorder.column("val", name)) for name, values in found.items())
+
+
+@pytest.mark.parametrize("augment", ["none", "strong"])
+def test_training_samples_come_once_in_order_and_are_not_augmented(augment):
+    datamodule = digits(augment=augment, batch_size=7, eval_batch_size=25, drop_last=True)
+    recorder = record(datamodule)
+    found, sizes = served(datamodule, "train")
+    assert sizes == [25, 25, 10]
+    assert torch.equal(found["index"], datamodule.split.train)
+    pictures, labels = datamodule.read(train=True)
+    expected = (pictures[found["index"]] / 255 - 0.3061) / 0.3250
+    torch.testing.assert_close(found["input"], expected, atol=1e-5, rtol=1e-5)
+    assert [(7, 1, 3)[target] for target in found["target"]] == labels[found["index"]].tolist()
+    assert torch.equal(datamodule.train_set.inputs, pictures)
+    assert len(recorder.column("train", "index")) == 56  # `drop_last` is for training alone
+
+
+def test_not_augmented_in_the_middle_of_a_training_either():
+    datamodule = digits(augment="strong")
+    datamodule.setup("fit")
+    datamodule.trainer = SimpleNamespace(training=True, world_size=1, global_rank=0)
+    found, _ = served(datamodule, "train")
+    assert torch.equal(found["input"], datamodule.normalise(datamodule.train_set.inputs[found["index"]]))
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+@pytest.mark.parametrize("world", [2, 3, 50])
+def test_shares_of_several_processes_are_equally_long_and_hold_all_samples(part, world):
+    datamodule = digits(eval_batch_size=13)
+    datamodule.setup("fit")
+    everything = getattr(datamodule.split, part).tolist()
+    shares = []
+    for rank in range(world):
+        datamodule.trainer = SimpleNamespace(world_size=world, global_rank=rank)
+        shares.append(served(datamodule, part)[0]["index"].tolist())
+    assert {len(share) for share in shares} == {-(-len(everything) // world)}
+    together = sorted(index for share in shares for index in share)
+    assert sorted(set(together)) == everything
+    assert len(together) - len(everything) < world
+
+
+def test_labels_are_those_that_were_trained_on():
+    datamodule = digits(label_noise=SymmetricNoise(0.5), val_size=40)
+    datamodule.setup("fit")
+    found, _ = served(datamodule, "train")
+    assert torch.equal(found["target"], datamodule.targets[datamodule.split.train])
+    assert (found["target"] != found["clean_target"]).sum() == 30
+
+
+def test_nothing_is_drawn_from_the_global_generator():
+    datamodule = digits(augment="strong")
+    datamodule.setup("fit")
+    before = torch.get_rng_state()
+    served(datamodule, "train")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_part_of_nothing_has_no_batches():
+    datamodule = digits(val_size=0)
+    datamodule.setup("fit")
+    assert list(datamodule.known_batches("val", CPU)) == []
+
+
+def test_rows_of_tables_come_as_they_are():
+    datamodule = DiabetesDataModule(val_size=30)
+    recorder = record(datamodule, "validate")
+    found, _ = served(datamodule, "val")
+    assert all(torch.equal(values, recorder.column("val", name)) for name, values in found.items())
