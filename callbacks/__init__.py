@@ -8,6 +8,7 @@ from callbacks.epoch_history import EpochHistory
 from callbacks.epoch_progress_bar import AveragesTraining, EpochProgressBar
 from callbacks.epoch_seed import EpochSeed
 from callbacks.finite_loss import FiniteLoss
+from callbacks.known_evidence import Answers, ServesKnown
 from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.movable_checkpoint import MovableCheckpoint
 from callbacks.noisy_label_finder import NoisyLabelFinder, ShowsTrainPictures
@@ -19,30 +20,64 @@ from callbacks.run_summary import RunSummary
 from callbacks.sample_losses import SampleLosses
 from callbacks.split_summary import ReportsSplit, SplitSummary
 from callbacks.training_curves import TrainingCurves
+from callbacks.unknown_class_detector import UnknownClassDetector
+from callbacks.unknown_detection import UnknownDetection
+from callbacks.unknown_gallery import TestedPictures
+from callbacks.unknown_report import TestedSamples
+from callbacks.unknown_scores import (
+    Energy,
+    Entropy,
+    Evidence,
+    GeneralizedEntropy,
+    Mahalanobis,
+    MaxLogit,
+    MaxSoftmax,
+    NearestNeighbors,
+    OpenMax,
+    UnknownScore,
+    ViM,
+)
 
 __all__ = [
+    "Answers",
     "AveragesTraining",
     "BestCheckpoint",
     "BestWeightsEarlyStopping",
     "Captioned",
     "ClassifiedTestFigure",
     "ConfusionMatrixFigure",
+    "Energy",
+    "Entropy",
     "EpochHistory",
     "EpochProgressBar",
     "EpochSeed",
+    "Evidence",
     "FiniteLoss",
+    "GeneralizedEntropy",
     "LastCheckpoint",
+    "Mahalanobis",
+    "MaxLogit",
+    "MaxSoftmax",
     "MovableCheckpoint",
     "NamesClasses",
+    "NearestNeighbors",
     "NoisyLabelFinder",
+    "OpenMax",
     "PredictionGrid",
     "PredictionsCSV",
     "ReportsSplit",
     "RunRecord",
     "RunSummary",
     "SampleLosses",
+    "ServesKnown",
     "ShowsTestPictures",
     "ShowsTrainPictures",
     "SplitSummary",
+    "TestedPictures",
+    "TestedSamples",
     "TrainingCurves",
+    "UnknownClassDetector",
+    "UnknownDetection",
+    "UnknownScore",
+    "ViM",
 ]

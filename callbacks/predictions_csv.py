@@ -5,11 +5,15 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.classified_tests import NamesClasses
 from callbacks.files import run_folder_of, shown
+from datamodules.batch import UNKNOWN
 from lit_modules.metrics import EpochOutputs
 
 
 class PredictionsCSV(Callback):
-    """Writes `predictions.csv` into the run folder: index, prediction and, for classes, confidence and class name."""
+    """Writes `predictions.csv` into the run folder: index, prediction and, for classes, confidence and class name.
+
+    With an `UnknownClassDetector` before it, `unknown_score` too, and where that is too high -1 and `unknown`.
+    """
 
     def __init__(self) -> None:
         self._outputs: EpochOutputs | None = None
@@ -25,7 +29,9 @@ class PredictionsCSV(Callback):
     ) -> None:
         """Keeps what the predict step returned."""
         if self._outputs is None:
-            self._outputs = EpochOutputs(*(name for name in ("prediction", "confidence") if name in outputs))
+            self._outputs = EpochOutputs(
+                *(name for name in ("prediction", "confidence", "unknown_score") if name in outputs)
+            )
         self._outputs.update(outputs)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -41,7 +47,8 @@ class PredictionsCSV(Callback):
         if not trainer.is_global_zero:
             return
         if isinstance(pl_module, NamesClasses):
-            columns["class_name"] = [pl_module.class_names[label] for label in columns["prediction"]]
+            names = {UNKNOWN: "unknown", **dict(enumerate(pl_module.class_names))}
+            columns["class_name"] = [names[label] for label in columns["prediction"]]
         path = run_folder / "predictions.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", newline="", encoding="utf-8") as stream:

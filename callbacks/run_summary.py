@@ -63,7 +63,7 @@ class RunSummary(EpochHistory):
 def _print_summary(metrics: dict[str, float], run_folder: Path) -> None:
     console = Console()
     table = Table("metric", "value", title=f"{next(iter(metrics), '').split('/')[0]} metrics")
-    classes = {name: value for name, value in metrics.items() if name.count("/") == 2}
+    classes = {name: value for name, value in metrics.items() if name.startswith("test/acc/")}
     for name, value in metrics.items():
         if name not in classes:
             table.add_row(name, f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}")

@@ -10,6 +10,7 @@ from scripts.cli import run
 from tests.datamodules.recording import record
 from tests.scripts.helpers import MLP, QUIET
 from tests.training import cpu_trainer
+from tests.two_processes.detecting import detect
 from tests.two_processes.processes import two_processes
 from tests.two_processes.ranking import rank, rank_in_parts
 from tests.two_processes.remembering import remember
@@ -73,5 +74,7 @@ def scenarios() -> dict[Any, Any]:
     found["remembered"] = remember()
     found["ranked"] = rank("ranked", **two_processes())
     found["ranked in parts"] = rank_in_parts("ranked in parts")
+    for score in ("MaxLogit", "NearestNeighbors"):
+        found["detected", score] = detect(f"detected {score}", score, **two_processes())
     run(["fit", *COMMAND, "--trainer.devices=2", "--trainer.strategy=ddp"])
     return found

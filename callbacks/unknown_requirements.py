@@ -1,0 +1,48 @@
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from callbacks.classified_tests import require_class_names
+from callbacks.conformal import acceptance_threshold
+from callbacks.known_evidence import Answers, ServesKnown
+from callbacks.predictions_csv import PredictionsCSV
+from callbacks.unknown_detection import UnknownDetection
+
+
+def require_known_and_unknown(
+    callback: Callback, detection: UnknownDetection, trainer: Trainer, pl_module: LightningModule, stage: str
+) -> None:
+    """Refuses what unknown classes cannot be told from.
+
+    Raises:
+        TypeError: If the module does not classify, or the datamodule has no classes.
+        ValueError: If no class is unknown, there is nothing, or too little, to calibrate on, or predictions would be
+            written before they are final.
+    """
+    require_class_names(callback, "tells known classes from unknown ones", pl_module)
+    datamodule = trainer.datamodule  # type: ignore[attr-defined]
+    if not isinstance(pl_module, Answers) or not isinstance(datamodule, ServesKnown):
+        raise TypeError(
+            f"UnknownClassDetector needs a classifier and data of the zoo, not {type(pl_module).__name__} and "
+            f"{type(datamodule).__name__}"
+        )
+    net = getattr(pl_module, "net", None)
+    if detection.uses_features and not (hasattr(net, "features") and hasattr(net, "head")):
+        raise TypeError(
+            f"UnknownClassDetector: a score looks at features, which {type(net).__name__} does not tell: give it "
+            "features(x) and a head, or choose a score of logits such as MaxLogit"
+        )
+    if not datamodule.unknown_class_names:
+        raise ValueError(
+            "UnknownClassDetector: every class is known; name those to learn in data.known_classes, so that the "
+            "others are unknown, or another data set in data.unknowns"
+        )
+    if stage == "fit" and detection.fixed is None and not datamodule.validates:
+        raise ValueError(
+            "UnknownClassDetector calibrates its threshold on validation samples, but data.val_size is 0: set it, "
+            "or give a threshold"
+        )
+    if stage == "fit" and detection.fixed is None and datamodule.val_set is not None:
+        acceptance_threshold(torch.zeros(len(datamodule.val_set)), detection.acceptance)  # refuses too few
+    order = [type(each) for each in trainer.callbacks]  # type: ignore[attr-defined]
+    if stage == "predict" and PredictionsCSV in order[: order.index(type(callback))]:
+        raise ValueError("UnknownClassDetector: list it before PredictionsCSV, which would miss what it finds")
