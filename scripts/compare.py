@@ -37,7 +37,7 @@ from scripts.cli import tell_errors
 from scripts.compare_figure import choose_curve, draw_curves
 from scripts.compare_options import parse
 from scripts.compare_queue import Queue
-from scripts.compare_results import choose_metric, collect, table
+from scripts.compare_results import choose_metric, collect, table, wide_table
 from scripts.compared_run import ComparedRun
 from scripts.tables import markdown_table, replace_between, replace_within_lines
 
@@ -99,6 +99,10 @@ def _report(asked: argparse.Namespace, runs: Sequence[ComparedRun], command: str
     text = caption(asked, metric, results)
     console = Console()
     console.print(printed)
+    tables = [markdown_table(header, rows)]
+    for prefix in asked.also:
+        tables.append(markdown_table(*wide_table(results, prefix)))
+        console.print(tables[-1], highlight=False, soft_wrap=True)
     console.print(text, highlight=False)
     curve = choose_curve(asked.curve, metric, histories)
     figure = draw_curves(histories, curve)
@@ -112,7 +116,7 @@ def _report(asked: argparse.Namespace, runs: Sequence[ComparedRun], command: str
         beside = asked.write.parent
         write_json(beside / "results" / f"compare_{asked.name}.json", {**asked_at, **result, "curves": {curve: curves}})
         drawn = _save_small(figure, beside / "pictures" / f"compare_{asked.name}.png").relative_to(beside)
-        parts = [markdown_table(header, rows), text, f"```bash\n{command}\n```", f"![{curve} by epoch]({drawn})"]
+        parts = [*tables, text, f"```bash\n{command}\n```", f"![{curve} by epoch]({drawn})"]
         replace_between(asked.write, f"compare {asked.name}", "\n\n".join(parts))
         replace_within_lines(
             asked.write, f"compare {asked.name}", dict(zip(results, (row[3] for row in rows), strict=True))

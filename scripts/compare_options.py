@@ -38,6 +38,7 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
     parser.add_argument("--common", default="", metavar='"OPTIONS"', help="of `litzoo fit`, for all variants")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the training (default: 0 1 2)")
     parser.add_argument("--metric", help="of the test or the training (default: test/acc, else test/rmse)")
+    parser.add_argument("--also", nargs="+", default=[], metavar="PREFIX", help="metrics that begin so, a table each")
     parser.add_argument("--curve", help="metric that is drawn (default: validation's counterpart of --metric)")
     parser.add_argument("--epoch", choices=("last", "best"), default="last", help="what is tested (default: last)")
     parser.add_argument("--name", help="of the comparison (default: from the configs)")
@@ -60,7 +61,7 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
             f"--metric {asked.metric}: takes one of the test, such as test/acc, or training; --curve takes others"
         )
     if asked.write:
-        _check_page(asked.write, f"compare {asked.name}")
+        check_page(asked.write, f"compare {asked.name}")
     return asked
 
 
@@ -85,7 +86,7 @@ def _variants(configs: list[Path], overrides: list[str], common: list[str]) -> d
     if not of_the_one:
         asked = [*((config.stem, config, []) for config in configs), *asked]
     for _, config, _ in asked:
-        _check_config(config or configs[0])
+        check_config(config or configs[0])
     pairs = [(name, ["--config", str(config or configs[0]), *common, *own]) for name, config, own in asked]
     variants: dict[str, list[str]] = {}
     for name, options in pairs:
@@ -109,14 +110,24 @@ def _override(text: str) -> tuple[str, Path | None, list[str]]:
     return name.strip(), config, options
 
 
-def _check_config(config: Path) -> None:
+def check_config(config: Path) -> None:
+    """Refuses a config that is not there, or cannot be read.
+
+    Raises:
+        ValueError: If so; the message names those with a similar name.
+    """
     if not config.is_file():
         near = difflib.get_close_matches(config.name, [path.name for path in config.parent.glob("*.yaml")])
         raise ValueError(f"{config}: there is no such config" + (f"; near: {', '.join(near)}" if near else ""))
     check_config_files(["--config", str(config)])
 
 
-def _check_page(page: Path, name: str) -> None:
+def check_page(page: Path, name: str) -> None:
+    """Refuses a page without one pair of marks of a name.
+
+    Raises:
+        ValueError: If it has none or several, or is not there.
+    """
     marks = [f"<!-- {name} -->", f"<!-- /{name} -->"]
     if not page.is_file() or any(page.read_text(encoding="utf-8").count(mark) != 1 for mark in marks):
         raise ValueError(f"--write {page}: needs a page with one pair of lines {' and '.join(marks)}")

@@ -9,6 +9,7 @@ from scripts.compared_run import ComparedRun
 from scripts.intervals import mean_interval
 
 SHARES = {"acc", "f1", "ece", "balanced_acc", "precision", "recall", "average_precision"}
+SHARES |= {"auroc", "aupr_unknown_positive", "fpr95_known_positive", "oscr", "found", "accepted", "open_set_f1"}
 """Metrics between 0 and 1, which are shown in percent."""
 
 
@@ -32,7 +33,7 @@ def choose_metric(asked: str | None, there: Mapping[str, float]) -> str:
     for name in wanted:
         if name in there:
             return name
-    classes = [name for name in there if name.startswith("test/") and name.count("/") > 1]
+    classes = [name for name in there if name.startswith("test/") and name.rsplit("/", 1)[0] in there]
     names = [name for name in there if name not in classes]
     more = f", and for each class such as {classes[0]}" if classes else ""
     raise ValueError(f"--metric {wanted[0]}: is not there; there are {', '.join(names)}{more}")
@@ -79,30 +80,60 @@ def collect(runs: Sequence[ComparedRun], metric: str, epoch: str) -> dict[str, d
 def table(results: Mapping[str, Mapping[str, Any]], metric: str) -> tuple[list[str], list[list[str]]]:
     """Writes header and rows."""
     first = next(iter(results), "")
-    share = not SHARES.isdisjoint(metric.split("/"))
-    scale, unit = (100, " %") if share else (1, "")
-    everything = [scale * run["metrics"][metric] for result in results.values() for run in result["runs"]]
-    digits = 2 if share or max(map(abs, everything), default=0) >= 10 else 4
+    scale, digits = _scale(metric, [run["metrics"][metric] for result in results.values() for run in result["runs"]])
+    unit, in_points = (" %", " in points") if scale == 100 else ("", "")
     rows = []
     for variant, result in results.items():
-        values = [scale * run["metrics"][metric] for run in result["runs"]]
+        values = [run["metrics"][metric] for run in result["runs"]]
         seconds = [run["training_seconds"] for run in result["runs"] if run.get("training_seconds") is not None]
-        spread = f" ± {statistics.stdev(values):,.{digits}f}" if len(values) > 1 else ""
         rows.append(
             [
                 f"`{variant}`",
-                f"{statistics.mean(values):,.{digits}f}{spread}{unit}",
+                _mean(values, scale, digits) + unit,
                 str(len(values)),
                 _shown(result["difference"], scale, digits),
                 f"{statistics.mean(seconds):,.0f}" if seconds else "",
             ]
         )
-    in_points = " in points" if share else ""
     compared = f"difference to `{first}`{in_points} (95 % interval)"
     header = ["variant", f"{metric} (mean ± std)", "n", compared, "training seconds"]
     if len(results) == 1:
         header, rows = header[:3] + header[4:], [row[:3] + row[4:] for row in rows]
     return header, rows
+
+
+def wide_table(results: Mapping[str, Mapping[str, Any]], prefix: str) -> tuple[list[str], list[list[str]]]:
+    """Writes header and rows of all metrics whose names begin alike, a column each; empty where a run lacks one.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    everything = [run["metrics"] for result in results.values() for run in result["runs"]]
+    names = [name for name in dict.fromkeys(name for each in everything for name in each) if name.startswith(prefix)]
+    if not names:
+        raise ValueError(f"--also {prefix}: no metric begins so; there are {', '.join(everything[0])}")
+    rows = []
+    for variant, result in results.items():
+        cells = []
+        for name in names:
+            values = [run["metrics"][name] for run in result["runs"] if name in run["metrics"]]
+            cells.append(_mean(values, *_scale(name, values)))
+        rows.append([f"`{variant}`", *cells])
+    return [f"{prefix}...", *(name.removeprefix(prefix) or "itself" for name in names)], rows
+
+
+def _scale(metric: str, values: Sequence[float]) -> tuple[float, int]:
+    """Returns by what a metric is multiplied for the eye, and how many digits it is shown with."""
+    if not SHARES.isdisjoint(metric.split("/")):
+        return 100, 2
+    return 1, 2 if max(map(abs, values), default=0) >= 10 else 4
+
+
+def _mean(values: Sequence[float], scale: float, digits: int) -> str:
+    if not values:
+        return ""
+    spread = f" ± {scale * statistics.stdev(values):,.{digits}f}" if len(values) > 1 else ""
+    return f"{scale * statistics.mean(values):,.{digits}f}{spread}"
 
 
 def _shown(difference: Mapping[str, Any] | None, scale: float, digits: int) -> str:

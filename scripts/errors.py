@@ -23,7 +23,8 @@ OPTIONS += [f"trainer.{name}" for name in inspect.signature(Trainer).parameters]
 # What jsonargparse says about each alternative of a type, beside the one thing that is wrong.
 NOISE = re.compile(
     r"(- )?Does not validate against|Subtypes:|Errors:$|- Expected a (<class )?'?NoneType|- Expected a path but|"
-    r"Given value type|Given value: (Namespace|NestedArg)|Subclass types expect|a (class path|dict) |"
+    r"Given value type|Given value: (\[?Namespace|NestedArg|\[\{'class_path)|"
+    r"(- )?Not a valid subclass of|Subclass types expect|(- )?a (class path|dict) |"
     r"Parser key \"(config|ckpt_path)\":$|(- )?Problem with given class_path '[^']+':$"
 )
 PLAINER = [
@@ -72,8 +73,9 @@ def _condense(text: str) -> list[str]:
 def _nearest(text: str) -> list[str]:
     """Finds the names closest to the wrong one that a message speaks of."""
     owners = re.findall(r"class_path[ =]'([\w.]+)'", text)
-    if match := re.search(r"Option '(\w+)' is not accepted", text):
-        return _close(match[1], arguments_of(class_at(owners[-1])) if owners else [])
+    if match := re.search(r"Option '(\w+)[.\w]*' is not accepted(?:.*?class_path='([\w.]+)')?", text):
+        owner = match[2] or next(reversed(re.findall(r"given class_path '([\w.]+)'", text)), None)
+        return _close(match[1], arguments_of(class_at(owner))) if owner else []
     if match := re.search(r"unrecognized arguments: --([\w.]+)", text):
         return [f"--{name}" for name in _close(match[1], OPTIONS)]
     classes = {name: room.__name__ for room in (callbacks, datamodules, lit_modules) for name in room.__all__}

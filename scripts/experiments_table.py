@@ -42,7 +42,7 @@ SOURCE = {
 }
 """Test accuracies that the source articles print for the same system, or a paper that is named."""
 
-NEEDS_GPU = ("cifar10_resnet18", "cifar10_disturb_label")
+NEEDS_GPU = ("cifar10_resnet18", "cifar10_disturb_label", "cifar10_unknown")
 """Experiments that are meant for a GPU; until somebody runs them on one, there is no figure."""
 
 SHORT = ("cifar10_resnet18_short",)

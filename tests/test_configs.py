@@ -113,7 +113,9 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
 
     classifies = "lit_modules.Regressor" not in config.read_text(encoding="utf-8")
+    detects = "callbacks.UnknownClassDetector" in config.read_text(encoding="utf-8")
     figures = {"training_curves.png"} | ({"confusion_matrix.png", "predictions.png"} if classifies else set())
+    figures |= {"unknown_scores.png", "unknown_gallery.png"} if detects else set()
     assert {path.name for path in (folder / "figures").iterdir()} == figures
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (folder / "figures").iterdir())
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
@@ -130,6 +132,8 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
         rows = list(csv.DictReader(stream))
     assert [int(row["index"]) for row in rows] == list(range(8))
     assert all(("class_name" in row) == classifies for row in rows)
+    assert all(("unknown_score" in row) == detects for row in rows)
+    assert any(name.startswith("test/unknown/") for name in metrics) == detects
 
 
 @pytest.mark.parametrize("config", ONE_OF_EACH_KIND, ids=lambda path: path.stem)

@@ -1,7 +1,8 @@
 """Stands in for the command `litzoo` where a test is about who calls it and when: no training, no torch, milliseconds.
 
 It copies the folder `template` into a new run folder, and takes what the test finds from `scores.json`: variant ->
-seed -> accuracy of the best and of the last epoch. `orders.json` may tell it to fail, to hang or to leave early.
+seed -> accuracy, or all metrics, of the best and of the last epoch. `orders.json` may tell it to fail, to hang or to
+leave early.
 """
 
 import json
@@ -29,6 +30,8 @@ def write_json(path, content):
 
 def tested(folder, epoch):
     score = json.loads(Path("scores.json").read_text())[folder.parts[-3]][folder.parts[-2]][epoch]
+    if isinstance(score, dict):
+        return score
     return {"test/acc": score, "test/balanced_acc": (score + 1) / 2, "test/acc/0": score, "test/acc/1": 1.0}
 
 

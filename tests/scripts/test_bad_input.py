@@ -14,6 +14,7 @@ CNN = ["--config", str(CONFIGS / "digits_cnn.yaml")]
 ABSENT = "cuda" if sys.platform == "darwin" else "mps"
 LOSS = "--model.loss=torch.nn.CrossEntropyLoss"
 ONE_CALLBACK = "--trainer.callbacks=[{{class_path: callbacks.{}}}]"
+DETECTOR = ONE_CALLBACK.replace("{}", "UnknownClassDetector, init_args: {{score: {{class_path: callbacks.{}}}}}")
 
 # What is asked -> what the message must name: option, value, what it takes, the nearest names.
 TABLE_OF_MISTAKES = {
@@ -41,6 +42,14 @@ TABLE_OF_MISTAKES = {
         ["--model", "DigitsDataModule", "LightningModule"],
     ),
     "wrong callback": ([*MLP, ONE_CALLBACK.format("RunSumary")], ["--trainer.callbacks", "RunSumary", "RunSummary"]),
+    "wrong score": (
+        [*MLP, DETECTOR.format("MaxLogits")],
+        ["--trainer.callbacks.score", "MaxLogits", "callbacks.MaxLogit"],
+    ),
+    "unknown score option": (
+        [*MLP, DETECTOR.format("Energy, init_args: {temprature: 2}")],
+        ["--trainer.callbacks.score", "temprature", "temperature"],
+    ),
     "wrong loss": (
         [*MLP, "--model.loss=torch.nn.CrosEntropyLoss"],
         ["--model.loss", "CrosEntropyLoss", "CrossEntropyLoss"],

@@ -148,11 +148,13 @@ def test_table_numbers_and_curves_are_written_beside_the_page():
     page = Path("docs/page.md")
     page.parent.mkdir()
     page.write_text("before\n<!-- compare noise -->\n<!-- /compare noise -->\nafter\n")
-    compare([*OPTIONS, "--metric", "test/balanced_acc", "--write", str(page)])
+    compare([*OPTIONS, "--metric", "test/balanced_acc", "--also", "test/acc/", "test/bal", "--write", str(page)])
     text = page.read_text()
     # Balanced accuracy: (last + 1) / 2 of each seed; differences 0.065 and 0.055, t(1) = 12.706, s / √2 = 0.005.
     assert "| `ce` | 91.00 ± 1.41 % | 2 |  | 30 |" in text
     assert "| `gce` | 97.00 ± 0.71 % | 2 | +6.00 (-0.35 to +12.35) | 30 |" in text
+    assert "| `gce` | 94.00 ± 1.41 | 100.00 ± 0.00 |" in text
+    assert "| test/bal... | anced_acc |" in text
     assert "weights of the last epoch, seeds 0, 1" in text
     assert "a box, 32-true, torch 2, one run at a time, 2026-01-02." in text
     assert "python -m scripts.compare ce.yaml gce.yaml --seeds 0 1 --name noise" in text

@@ -3,7 +3,7 @@ import math
 import pytest
 from scipy.stats import ttest_rel
 
-from scripts.compare_results import Difference, choose_metric, paired_difference, table
+from scripts.compare_results import Difference, choose_metric, paired_difference, table, wide_table
 
 TESTED = {"test/loss": 0.3, "test/acc": 0.9, "test/acc/cat": 0.8}
 
@@ -43,8 +43,8 @@ def test_metric_is_the_one_asked_for_or_the_usual_one(asked, there, chosen):
 
 
 def test_unknown_metric_is_refused_with_those_there_are():
-    with pytest.raises(ValueError, match=r"test/f1: .* test/loss, test/acc, .* such as test/acc/cat"):
-        choose_metric("test/f1", TESTED)
+    with pytest.raises(ValueError, match=r"test/f1: .* test/loss, test/acc, test/known/acc, .* such as test/acc/cat"):
+        choose_metric("test/f1", {**TESTED, "test/known/acc": 0.7})
 
 
 def of(metric, values, seconds=10, difference=None):
@@ -69,3 +69,17 @@ def test_the_time_of_resumed_runs_is_not_shown():
         ["variant", "test/loss (mean ± std)", "n", "training seconds"],
         [["`a`", "0.0123", "1", ""]],
     )
+
+
+def test_metrics_that_begin_alike_stand_beside_one_another():
+    first = {"test/unknown/auroc": 0.9, "test/unknown/auroc/Energy": 0.5, "test/unknown/auroc/ViM": 0.25}
+    second = {"test/unknown/auroc": 0.7, "test/unknown/auroc/Energy": 0.7}
+    results = {"a": {"runs": [{"metrics": first}, {"metrics": second}]}, "b": {"runs": [{"metrics": second}]}}
+    header, rows = wide_table(results, "test/unknown/auroc/")
+    assert header == ["test/unknown/auroc/...", "Energy", "ViM"]
+    assert rows == [["`a`", "60.00 ± 14.14", "25.00"], ["`b`", "70.00", ""]]
+    assert wide_table(results, "test/unknown/auroc")[0][1:] == ["itself", "/Energy", "/ViM"]
+    units = {"a": {"runs": [{"metrics": {"test/unknown/threshold": -7.25}}]}}
+    assert wide_table(units, "test/unknown/thr")[1] == [["`a`", "-7.2500"]]
+    with pytest.raises(ValueError, match="--also test/none: no metric begins so; there are test/unknown/auroc, "):
+        wide_table(results, "test/none")
