@@ -27,8 +27,8 @@ def draw_scores(scores: Mapping[str, Tensor], unknown: Tensor, decisive: str, th
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, 51)
     for kind, rows, colour in (("known", ~new, "tab:blue"), ("unknown", new, "tab:orange")):
-        inside = np.clip(values[rows], edges[0], edges[-1])
-        spread.hist(inside, edges, weights=np.full(len(inside), 1 / len(inside)), alpha=0.6, color=colour, label=kind)
+        counts = np.histogram(np.clip(values[rows], edges[0], edges[-1]), edges)[0]
+        spread.stairs(counts / counts.sum(), edges, fill=True, alpha=0.6, color=colour, label=kind)
     if edges[0] <= threshold <= edges[-1]:
         spread.axvline(threshold, color="black", linestyle="--", label="threshold")
     spread.set(xlabel=f"{decisive}, higher = more unknown", ylabel="share of the known, of the unknown samples")

@@ -21,8 +21,9 @@ ANSWERS = ["cat", "dog", "dog", "cat", "dog", "dog", "dog", "cat"]
 
 def bars(axis, label):
     """Returns the left edges and the heights of a histogram."""
-    (container,) = [each for each in axis.containers if each[0].get_label() == label]
-    return [bar.get_x() for bar in container], [bar.get_height() for bar in container]
+    (steps,) = [each for each in axis.patches if each.get_label() == label]
+    heights, edges, _ = steps.get_data()
+    return edges[:-1].tolist(), heights.tolist()
 
 
 @pytest.mark.parametrize("threshold", [5.0, 0.0, 9.0])
