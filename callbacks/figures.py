@@ -8,9 +8,16 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Returns an empty figure of a size in inches, drawn without a screen and outside pyplot's global state."""
-    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+def new_figure(width: float, height: float, arranged: bool = True) -> Figure:
+    """Returns an empty figure of a size in inches, drawn without a screen and outside pyplot's global state.
+
+    Args:
+        width: In inches.
+        height: In inches.
+        arranged: Whether matplotlib finds room for axes and labels, which takes as long as drawing them; otherwise
+            the axes are given their places.
+    """
+    return Figure(figsize=(width, height), dpi=120, layout="constrained" if arranged else None)
 
 
 def publish_figure(trainer: Trainer, name: str, figure: Figure, run_folder: Path) -> None:

@@ -10,6 +10,8 @@ CELL = 1.35
 """Width of a picture with its margin, in inches."""
 NARROWEST = 5.5
 """Width that a heading needs, in inches."""
+NAMES, HEADING = 0.45, 0.35
+"""Room for the names of the rows and for the heading, in inches."""
 MARGIN = 0.05
 """Around a picture, in widths of a cell."""
 LINE = 0.125
@@ -44,8 +46,10 @@ def draw_picture_rows(
     """
     lines = max((each.caption.count("\n") + 1 for row in rows for each in row), default=1)
     tall = 1 + LINE * (lines + 0.5)
-    figure = new_figure(max(NARROWEST, CELL * columns + 0.4 * bool(names)), CELL * tall * max(1, len(rows)) + 0.4)
-    panel = figure.subplots()
+    indent = NAMES * bool(names)
+    wide, high = max(NARROWEST, CELL * columns + indent), CELL * tall * max(1, len(rows)) + HEADING
+    figure = new_figure(wide, high, arranged=False)
+    panel = figure.add_axes((indent / wide, 0, 1 - indent / wide, 1 - HEADING / high))
     for number, row in enumerate(rows):
         floor = tall * (number + 1) - MARGIN
         for column, (picture, caption, colour) in enumerate(row):
@@ -61,5 +65,5 @@ def draw_picture_rows(
         panel.text(-0.1, middle, name, ha="right", va="center", multialignment="center", rotation=90, fontsize=9)
     panel.set(xlim=(0, columns), ylim=(tall * max(1, len(rows)), 0), aspect="equal")
     panel.axis("off")
-    figure.suptitle(heading, fontsize=10)
+    figure.suptitle(heading, fontsize=10, y=1 - 0.3 * HEADING / high)
     return figure

@@ -18,8 +18,8 @@ def draw_scores(scores: Mapping[str, Tensor], unknown: Tensor, decisive: str, th
         decisive: The score whose distribution is drawn.
         threshold: Of that score; above it a sample is called unknown.
     """
-    figure = new_figure(10, 4)
-    spread, curves = figure.subplots(1, 2)
+    figure = new_figure(10, 4, arranged=False)
+    spread, curves = (figure.add_axes((left, 0.12, 0.42, 0.8)) for left in (0.065, 0.565))
     values, new = scores[decisive].numpy(), unknown.numpy()
     shown = values[np.isfinite(values)]
     low, high = (shown.min(), shown.max()) if len(shown) else (0.0, 1.0)
