@@ -6,8 +6,6 @@ from callbacks.unknown_scores.unknown_score import Evidence, UnknownScore, preci
 
 MOST_NUMBERS = 2**24
 """How many distances, or coordinates of likely neighbours, are held at a time: 64 MB in float32."""
-GROUP = 32
-"""Distances that are first looked at by their minimum alone."""
 
 
 class NearestNeighbors(UnknownScore):
@@ -56,33 +54,16 @@ def _directions(features: Tensor) -> Tensor:
 
 
 def _kth_distances(queries: Tensor, known: Tensor, k: int, likely: int) -> Tensor:
-    values, indices = _smallest(_compare(queries, known), likely)
-    distances = precise((queries[:, None] - known[indices]).norm(dim=2).kthvalue(k, dim=1).values)
+    near = _compare(queries, known).topk(likely, dim=1, largest=False)
+    distances = precise((queries[:, None] - known[near.indices]).norm(dim=2).kthvalue(k, dim=1).values)
     # A product of D numbers of unit vectors is off by D roundings at most; on CUDA by more, where TF32 is allowed.
     rounding = torch.inf if queries.is_cuda else (known.shape[1] + 8) * torch.finfo(queries.dtype).eps
-    doubtful = distances.square() > values[:, -1] + queries.square().sum(dim=1) - rounding
+    doubtful = distances.square() > near.values[:, -1] + queries.square().sum(dim=1) - rounding
     if likely < len(known) and doubtful.any():
         some = precise(queries[doubtful])
         nearest = _compare(some, precise(known)).kthvalue(k, dim=1).values
         distances[doubtful] = (nearest + some.square().sum(dim=1)).clamp(min=0).sqrt()
     return distances
-
-
-def _smallest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Returns the smallest numbers of each row, in ascending order, and their columns.
-
-    They lie in the groups with the smallest minima, and these are far fewer numbers to sort.
-    """
-    groups = values.shape[1] // GROUP
-    if groups <= 2 * count:
-        return values.topk(count, dim=1, largest=False)
-    minima = values[:, : groups * GROUP].unflatten(1, (groups, GROUP)).amin(dim=2)
-    chosen = minima.topk(count, dim=1, largest=False).indices
-    columns = torch.arange(values.shape[1], device=values.device)
-    inside = (chosen[:, :, None] * GROUP + columns[:GROUP]).flatten(1)
-    candidates = torch.cat([inside, columns[groups * GROUP :].expand(len(values), -1)], dim=1)
-    found = values.gather(1, candidates).topk(count, dim=1, largest=False)
-    return found.values, candidates.gather(1, found.indices)
 
 
 def _compare(queries: Tensor, known: Tensor) -> Tensor:

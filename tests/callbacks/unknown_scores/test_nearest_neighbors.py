@@ -92,14 +92,3 @@ def test_neighbours_that_rounding_could_hide_are_found(monkeypatch, k):
     monkeypatch.setattr(nearest_neighbors, "precise", torch.Tensor.float)  # float32 alone would not have found them
     careless = fitted(k, known.float())(evidence(features.float()))
     assert np.abs(careless.numpy() - wanted).max() > 1e-5
-
-
-@pytest.mark.parametrize("columns", [3, 63, 64, 65, 1000, 1023])
-@pytest.mark.parametrize("kinds", [2, 10, 10**6])
-def test_the_smallest_are_found_among_groups(monkeypatch, columns, kinds):
-    monkeypatch.setattr(nearest_neighbors, "GROUP", 8)
-    values = torch.randint(kinds, (20, columns)).float()  # with many ties, where there are few kinds
-    found, indices = nearest_neighbors._smallest(values, 3)
-    assert torch.equal(found, values.sort(dim=1).values[:, :3])
-    assert torch.equal(values.gather(1, indices), found)
-    assert all(len(set(row)) == 3 for row in indices.tolist())
