@@ -17,11 +17,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 
 import lightning.pytorch as pl
 
-from scripts.benchmark_report import circumstances, publish, shown
+from scripts.benchmark_report import circumstances, in_turns, publish, shown
 from scripts.benchmark_ways import Case
 from scripts.tables import markdown_table
 
@@ -64,13 +64,8 @@ def start_up(repeats: int) -> dict[str, list[float]]:
         "litzoo --help": [sys.executable, "-m", "scripts.cli", "--help"],
         "import lightning.pytorch.cli": [sys.executable, "-c", "import lightning.pytorch.cli"],
     }
-    seconds: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(repeats + 1):
-        for name, command in commands.items():
-            start = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            seconds[name].append(time.perf_counter() - start)
-    return {name: values[1:] for name, values in seconds.items()}
+    start = partial(subprocess.run, check=True, stdout=subprocess.DEVNULL)
+    return in_turns({name: partial(start, command) for name, command in commands.items()}, repeats)
 
 
 def table(result: dict) -> str:

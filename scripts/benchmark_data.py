@@ -10,7 +10,6 @@ import argparse
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ from lightning.pytorch.utilities import CombinedLoader
 from torchvision.transforms import v2
 
 from datamodules import LongTailed, MNISTDataModule, RandomAffine, RandomFlip, RandomShift, SymmetricNoise
-from scripts.benchmark_report import circumstances, publish, shown
+from scripts.benchmark_report import circumstances, in_turns, publish, shown
 from scripts.tables import markdown_table
 
 BATCHES = (128, 256)
@@ -56,19 +55,6 @@ with patch.multiple(CIFAR10, **lists, meta={**CIFAR10.meta, "md5": None}):  # pi
         dataset = CIFAR10(sys.argv[1])
 print((height() - before) * 1024)
 """
-
-
-def seconds(action: Callable[[], object]) -> float:
-    """Returns how long something takes."""
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
-
-
-def in_turns(actions: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Returns the seconds of each action, done in turns; a first round warms up."""
-    rounds = [{name: seconds(action) for name, action in actions.items()} for _ in range(repeats + 1)]
-    return {name: [times[name] for times in rounds[1:]] for name in actions}
 
 
 def set_up() -> dict[str, Callable[[], object]]:
@@ -184,7 +170,7 @@ def main() -> None:
                 f"{name}, batch {BATCHES[0]}": in_turns(ways, arguments.repeats)
                 for name, ways in augmentations().items()
             },
-            **{name: in_turns(kinds, arguments.repeats) for name, kinds in serving.items()},  # type: ignore[arg-type]
+            **{name: in_turns(kinds, arguments.repeats) for name, kinds in serving.items()},
         },
         "served": {name: {kind: serve() for kind, serve in kinds.items()} for name, kinds in serving.items()},
     }

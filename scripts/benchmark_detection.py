@@ -16,7 +16,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +23,7 @@ import lightning.pytorch as pl
 import torch
 
 from callbacks.unknown_scores import Evidence, NearestNeighbors
-from scripts.benchmark_report import circumstances, publish, shown
+from scripts.benchmark_report import circumstances, in_proportion, in_turns, publish, shown
 from scripts.cli import run
 from scripts.tables import markdown_table
 
@@ -72,16 +71,8 @@ def measure(repeats: int) -> dict[str, list[float]]:
     Returns:
         Seconds of a test, name -> one number for each repeat.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in REPORTS}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        tests = {name: tester(report, folder) for name, report in REPORTS.items()}
-        for number in range(repeats + 1):
-            # Backwards in every second round, so that nobody always follows the same one.
-            for name, test in list(tests.items())[:: 1 if number % 2 else -1]:
-                start = time.perf_counter()
-                test()
-                seconds[name].append(time.perf_counter() - start)
-    return {name: times[1:] for name, times in seconds.items()}  # the first round warms up
+        return in_turns({name: tester(report, folder) for name, report in REPORTS.items()}, repeats)
 
 
 def neighbours_memory() -> int:
@@ -102,9 +93,7 @@ def table(result: dict[str, Any]) -> str:
     plain = result["seconds"][PLAIN]
     rows = []
     for name, times in result["seconds"].items():
-        ratios = [ours / theirs for ours, theirs in zip(times, plain, strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        spread = "" if name == PLAIN else f"{middle:.2f} × ({low:.2f} to {high:.2f})"
+        spread = "" if name == PLAIN else in_proportion(times, plain)
         rows.append([name, f"{statistics.median(times):.2f} s", spread])
     header = ["", "a test of 10,000 digits", "of one without detector, round by round: median (quartiles)"]
     return (

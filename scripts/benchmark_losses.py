@@ -9,7 +9,6 @@ docs/performance.md.
 import argparse
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -20,7 +19,7 @@ import torch
 from datamodules import MNISTDataModule
 from datamodules.batch import Batch
 from lit_modules import losses
-from scripts.benchmark_report import circumstances, publish, shown
+from scripts.benchmark_report import circumstances, in_proportion, in_turns, publish, shown
 from scripts.cli import run
 from scripts.tables import markdown_table
 
@@ -79,21 +78,15 @@ def measure(rounds: int) -> dict[str, list[float]]:
     Returns:
         Seconds of a step, name -> one number for each round.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in COSTS}
     with tempfile.TemporaryDirectory() as folder:
         steps = {name: stepper(config, options, folder) for name, (config, options) in COSTS.items()}
         datamodule = MNISTDataModule(batch_size=BATCH_SIZE)
         datamodule.setup("fit")
         loader = islice(datamodule.train_dataloader(), STEPS)
         batches: list[Any] = [datamodule.on_after_batch_transfer(batch, 0) for batch in loader]
-        for number in range(rounds + 1):
-            # Backwards in every second round, so that nobody always follows the same one.
-            for name, step in list(steps.items())[:: 1 if number % 2 else -1]:
-                start = time.perf_counter()
-                for batch in batches:
-                    step(batch)
-                seconds[name].append((time.perf_counter() - start) / STEPS)
-    return {name: times[1:] for name, times in seconds.items()}  # the first round warms up
+        turns = {name: lambda step=step: list(map(step, batches)) for name, step in steps.items()}
+        seconds = in_turns(turns, rounds)
+    return {name: [each / STEPS for each in times] for name, times in seconds.items()}
 
 
 def table(result: dict[str, Any]) -> str:
@@ -101,9 +94,7 @@ def table(result: dict[str, Any]) -> str:
     plain = result["seconds"][PLAIN]
     rows = []
     for name, times in result["seconds"].items():
-        ratios = [ours / theirs for ours, theirs in zip(times, plain, strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        spread = "" if name == PLAIN else f"{middle:.2f} × ({low:.2f} to {high:.2f})"
+        spread = "" if name == PLAIN else in_proportion(times, plain)
         rows.append([name if name == PLAIN else f"`{name}`", f"{1000 * statistics.median(times):.1f} ms", spread])
     header = ["", "a training step", "of cross-entropy's, round by round: median (quartiles)"]
     return (

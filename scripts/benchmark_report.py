@@ -1,6 +1,9 @@
 """What the benchmarks write: where and when they measured, all numbers in a file, a table in docs/performance.md."""
 
 import json
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,27 @@ def circumstances() -> dict[str, Any]:
 def shown(result: dict[str, Any]) -> str:
     """Writes the circumstances of a result."""
     return f"{result['hardware']}, torch {result['torch']}, {result['threads']} threads, {result['date']}"
+
+
+def in_turns(actions: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+    """Returns the seconds of each action, done in turns; a first round warms up.
+
+    Every second round goes backwards, so that nobody always follows the same one.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    for number in range(repeats + 1):
+        for name in list(actions)[:: 1 if number % 2 else -1]:
+            start = time.perf_counter()
+            actions[name]()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: times[1:] for name, times in seconds.items()}
+
+
+def in_proportion(times: Sequence[float], others: Sequence[float]) -> str:
+    """Writes the median and the quartiles of what is as many times of the other, round by round."""
+    ratios = [ours / theirs for ours, theirs in zip(times, others, strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return f"{middle:.2f} × ({low:.2f} to {high:.2f})"
 
 
 def publish(name: str, result: dict[str, Any], text: str) -> None:
