@@ -13,6 +13,7 @@ from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.movable_checkpoint import MovableCheckpoint
 from callbacks.noisy_label_finder import NoisyLabelFinder, ShowsTrainPictures
 from callbacks.picture_rows import Captioned
+from callbacks.pool_learner import LearnsPool, TakesLabels
 from callbacks.prediction_grid import PredictionGrid, ShowsTestPictures
 from callbacks.predictions_csv import PredictionsCSV
 from callbacks.run_record import RunRecord
@@ -55,6 +56,7 @@ __all__ = [
     "FiniteLoss",
     "GeneralizedEntropy",
     "LastCheckpoint",
+    "LearnsPool",
     "Mahalanobis",
     "MaxLogit",
     "MaxSoftmax",
@@ -73,6 +75,7 @@ __all__ = [
     "ShowsTestPictures",
     "ShowsTrainPictures",
     "SplitSummary",
+    "TakesLabels",
     "TestedPictures",
     "TestedSamples",
     "TrainingCurves",

@@ -25,6 +25,14 @@ from lit_modules.losses import (
 )
 from lit_modules.mixing import BatchMix, CutMix, MixUp
 from lit_modules.mlp_classifier import MLPClassifier
+from lit_modules.pseudo_labels import (
+    AssignedLabels,
+    FixMatch,
+    FreeMatch,
+    OnlinePseudoLabels,
+    PseudoLabels,
+    SoftMixUp,
+)
 from lit_modules.regressor import Regressor
 from lit_modules.resnet_classifier import ResNetClassifier
 from lit_modules.schedules import CosineWithWarmup
@@ -32,6 +40,7 @@ from lit_modules.softmax_regression import SoftmaxRegression
 
 __all__ = [
     "ActivePassiveLoss",
+    "AssignedLabels",
     "BatchMix",
     "Bootstrapping",
     "CNNClassifier",
@@ -44,8 +53,10 @@ __all__ = [
     "DisturbValue",
     "EarlyLearningRegularization",
     "FastHooks",
+    "FixMatch",
     "FocalLoss",
     "ForwardCorrection",
+    "FreeMatch",
     "GeneralizedCrossEntropy",
     "LDAMLoss",
     "LabelSmoothing",
@@ -55,8 +66,11 @@ __all__ = [
     "MLPClassifier",
     "MixUp",
     "OneHotSquaredError",
+    "OnlinePseudoLabels",
+    "PseudoLabels",
     "Regressor",
     "ResNetClassifier",
+    "SoftMixUp",
     "SoftmaxRegression",
     "SymmetricCrossEntropy",
     "WeightedCrossEntropy",

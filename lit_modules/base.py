@@ -101,11 +101,11 @@ class LitModule(FastHooks, ABC):
         """Returns one of `loss_extras`."""
         return batch["index"] if name == "index" else self.current_epoch
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Runs `step` and adds its loss and scores to the epoch's means."""
         outputs = self.step(batch, "train")
         means = [outputs["loss"].detach(), *(outputs.pop(name) for name in self.train_scores)]
-        self.train_means.add(means, len(batch["index"]))
+        self.train_means.add(means, len(outputs["index"]))
         return outputs
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:

@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from datamodules.batch import UNKNOWN, Batch
 from lit_modules.base import LitModule, Stage
-from lit_modules.metrics import classification_scores, detailed_classification_scores
+from lit_modules.metrics import EpochMeans, classification_scores, detailed_classification_scores
 from lit_modules.mixing import BatchMix
+from lit_modules.pseudo_labels import PseudoLabels
+from lit_modules.semi_supervised import require_pool, with_unlabeled
 
 CLASS_STATISTICS = ("class_counts", "class_weights")
 
@@ -23,7 +25,9 @@ class Classifier(LitModule):
         loss: Training objective `loss(logits, target)`; cross-entropy when left out. Validation and test always
             report plain cross-entropy, so that runs with different losses can be compared. One whose `forward` names
             `class_counts` or `class_weights` is given those of the training set, float32 `[K]`.
-        mix: Mixes training samples with one another, `MixUp` or `CutMix`; the loss is taken for both targets.
+        pseudo_labels: How unlabeled samples are learned from, one of `lit_modules.pseudo_labels`; then the datamodule
+            has to serve them, `data.unlabeled_batch_size`.
+        mix: Mixes labeled training samples with one another, `MixUp` or `CutMix`; the loss is taken for both targets.
         posthoc_tau: τ of post-hoc logit adjustment (Menon et al. 2021): outside training, τ · log(class shares of the
             training set) is taken from the logits, so that rare classes are not outvoted. It can be given to a model
             that was trained without it: the class counts are kept with every checkpoint.
@@ -37,7 +41,7 @@ class Classifier(LitModule):
         keeps_features: Whether evaluation and prediction return `features` `[B, D]` too; a callback may ask for it.
     """
 
-    train_scores = ("acc",)
+    train_scores: tuple[str, ...] = ("acc",)
     kept_outputs = ("logits", "target")
     loss_extras = ("index", "epoch", *CLASS_STATISTICS)
     class_counts: Tensor
@@ -49,6 +53,7 @@ class Classifier(LitModule):
         class_names: Sequence[str] | None = None,
         loss: nn.Module | None = None,
         mix: BatchMix | None = None,
+        pseudo_labels: PseudoLabels | None = None,
         posthoc_tau: float = 0.0,
         **options: Any,
     ) -> None:
@@ -61,6 +66,10 @@ class Classifier(LitModule):
                 "remembers what it has seen of single ones: choose one of the two"
             )
         self.mix, self.posthoc_tau = mix, posthoc_tau
+        self.pseudo_labels, self.semi_supervised = pseudo_labels, pseudo_labels is not None
+        if self.semi_supervised:
+            self.train_scores = (*self.train_scores, "labeled_loss", "unlabeled_loss")
+            self.train_means = EpochMeans("loss", *self.train_scores)
         self.keeps_features = False
         self.class_names = list(class_names or map(str, range(num_classes)))
         if len(self.class_names) != num_classes:
@@ -85,6 +94,8 @@ class Classifier(LitModule):
         """
         super().setup(stage)
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        if stage == "fit" and self.pseudo_labels is not None:
+            require_pool(self.pseudo_labels, datamodule)
         for name in CLASS_STATISTICS if stage == "fit" else ():
             if hasattr(self, name) and hasattr(datamodule, name):
                 getattr(self, name).copy_(torch.as_tensor(getattr(datamodule, name)))
@@ -100,17 +111,24 @@ class Classifier(LitModule):
         """Returns one of `loss_extras`."""
         return getattr(self, name).float() if name in CLASS_STATISTICS else super().extra(name, batch)
 
-    def step(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
-        """Returns `loss`, `logits` `[B, K]`, `target` and `index`, and in training `acc`."""
-        target = batch["target"]
+    def step(self, batch: Any, stage: Stage) -> dict[str, Tensor]:
+        """Returns `loss`, `logits` `[B, K]`, `target` and `index`, and in training `acc`.
+
+        Of a semi-supervised batch they are those of the labeled samples, but for the loss, which has both terms; what
+        has become of the others comes beside.
+        """
+        labeled: Batch = batch.get("labeled", batch)
+        target = labeled["target"]
         if stage == "train":
-            logits, loss = self.trained(batch)
+            logits, loss = self.trained(labeled)
         else:
-            features, logits = self.answer(batch["input"])
-        outputs = {"logits": logits.detach().float(), "target": target, "index": batch["index"]}
+            features, logits = self.answer(labeled["input"])
+        outputs = {"logits": logits.detach().float(), "target": target, "index": labeled["index"]}
         if stage == "train":
             outputs["loss"] = loss
             outputs["acc"] = (outputs["logits"].argmax(dim=1) == target).float().mean()
+            if self.pseudo_labels is not None:
+                outputs |= with_unlabeled(self, self.pseudo_labels, batch, loss)
         else:
             outputs["loss"] = F.cross_entropy(outputs["logits"], target, ignore_index=UNKNOWN)
             outputs |= features

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-OBJECTS = ("loss", "mix", "optimizer", "scheduler")
+OBJECTS = ("loss", "mix", "optimizer", "pseudo_labels", "scheduler")
 
 
 def keep_plain(hparams: MutableMapping[str, Any]) -> None:

@@ -9,17 +9,8 @@ from sklearn.metrics import average_precision_score
 
 from callbacks import NoisyLabelFinder, RunSummary
 from datamodules import DigitsDataModule
-from lit_modules import MLPClassifier, SoftmaxRegression
+from lit_modules import FixMatch, MLPClassifier, SoftmaxRegression
 from tests.callbacks.noisy_digits import digits, fit, mean_losses, suspects
-
-
-class Semi(SoftmaxRegression):
-    """Trains on the labeled part of each batch."""
-
-    semi_supervised = True
-
-    def training_step(self, batch, batch_idx):
-        return super().training_step(batch["labeled"], batch_idx)
 
 
 @pytest.mark.parametrize(("skip_epochs", "counted"), [(0, [0, 1, 2]), (1, [1, 2]), (2, [2]), (7, [2])])
@@ -86,7 +77,8 @@ def test_scores_do_not_depend_on_the_true_labels():
 
 def test_labeled_samples_of_semi_supervised_batches_are_ranked():
     datamodule = digits(num_labeled=60, unlabeled_batch_size=40)
-    records = fit(NoisyLabelFinder(skip_epochs=0), datamodule=datamodule, model=Semi((1, 28, 28), 10))
+    model = SoftmaxRegression((1, 28, 28), 10, pseudo_labels=FixMatch())
+    records = fit(NoisyLabelFinder(skip_epochs=0), datamodule=datamodule, model=model)
     expected = mean_losses(records.epochs)
     rows = suspects()
     assert {int(row["index"]) for row in rows} == set(datamodule.split.train.tolist())

@@ -1,0 +1,161 @@
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from datamodules.batch import SemiSupervisedBatch
+from lit_modules.losses.processes import from_all_processes
+
+
+class Student(Protocol):
+    """What learns: a classifier, as far as pseudo-labels know it."""
+
+    class_counts: Tensor  # how many labeled samples each class has, int64 [K]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Returns logits `[B, K]` of pictures `[B, ...]`."""
+        ...
+
+    def modules(self) -> Iterator[nn.Module]:
+        """Returns all parts of the network."""
+        ...
+
+
+class UnlabeledTerm(NamedTuple):
+    """What a step has made of its unlabeled batch.
+
+    Attributes:
+        loss: The unsupervised objective before its weight, one number: a sum divided by the size of the whole
+            unlabeled batch, so that a batch with few confident samples counts little.
+        label: The likeliest class of each sample, int64 `[U]`.
+        confidence: Its probability, float32 `[U]`.
+        used: Whether the sample is learned from, bool `[U]`.
+    """
+
+    loss: Tensor
+    label: Tensor
+    confidence: Tensor
+    used: Tensor
+
+
+class PseudoLabels(nn.Module, ABC):
+    """Labels that a classifier gives to unlabeled samples, and learns from: base of all ways to do so.
+
+    A classifier's training loss is that of the labeled batch + `weight` · that of the unlabeled one. Batch norm takes
+    the statistics of each batch by itself; its running ones, those of evaluation, are taken from pictures augmented as
+    labeled ones are, never from the strongly augmented.
+
+    Args:
+        weight: Of the unlabeled term, at least 0. `PseudoLabelScheduler` may change it during training.
+        threshold: Confidence from which a sample is learned from, in [0, 1]; may be scheduled as well.
+        align: Whether beliefs are aligned to the labeled classes (Berthelot et al. 2020, ReMixMatch): each class is
+            multiplied by its share among the labels over its running share among the beliefs. It keeps frequent classes
+            from taking over, and rare ones where the labels are imbalanced as the pool is.
+
+    Raises:
+        ValueError: If the weight or the threshold is out of range.
+
+    Attributes:
+        memory: How much of a running mean stays at each step.
+        schedulable: What may be changed during training.
+    """
+
+    memory = 0.99
+    schedulable: tuple[str, ...] = ("weight", "threshold")
+
+    def __init__(self, weight: float = 1.0, threshold: float = 0.95, align: bool = False) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if not 0 <= weight < float("inf"):
+            raise ValueError(f"{name}.weight: {weight} is not a finite number from 0 up")
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"{name}.threshold: {threshold} is no probability in [0, 1]; 0.95 is usual")
+        self.weight, self.threshold, self.align = weight, threshold, align
+        self._kept: dict[str, Tensor] = {}  # what has been learned of the pool so far
+
+    @abstractmethod
+    def forward(self, student: Student, batch: SemiSupervisedBatch) -> UnlabeledTerm:
+        """Labels the unlabeled samples of a batch, and returns what is to be learned from them.
+
+        Args:
+            student: The classifier, in training mode.
+            batch: Both parts of it; `clean_target` is not looked at.
+        """
+
+    def beliefs(self, logits: Tensor, student: Student) -> Tensor:
+        """Returns class probabilities without gradient, float32 `[U, K]`, aligned if that is asked for."""
+        probabilities = logits.detach().float().softmax(dim=1)
+        if not self.align:
+            return probabilities
+        shares = student.class_counts / student.class_counts.sum()
+        usual = self.running("share", probabilities.mean(dim=0), start=torch.full_like(shares, 1 / len(shares)))
+        return F.normalize(probabilities * shares / usual, p=1, dim=1)
+
+    def term(self, losses: Tensor, label: Tensor, confidence: Tensor, index: Tensor) -> UnlabeledTerm:
+        """Puts a term together from losses, labels, confidences and positions in the training set, `[U]` each."""
+        used = self.usable(confidence, label, index)
+        return UnlabeledTerm((losses * used).sum() / len(losses), label, confidence, used)
+
+    def usable(self, confidence: Tensor, label: Tensor, index: Tensor) -> Tensor:
+        """Says which samples are learned from: those that are confident and not barred, bool `[U]`."""
+        return self.confident(confidence, label) & ~self.barred(index)
+
+    def confident(self, confidence: Tensor, label: Tensor) -> Tensor:
+        """Says which samples are learned from, by their confidence and their label `[U]`."""
+        return confidence >= self.current_threshold()
+
+    def current_threshold(self) -> float:
+        """Returns the confidence from which samples are learned from at the moment."""
+        return self.threshold
+
+    def bar(self, barred: Tensor) -> None:
+        """Leaves samples out from now on.
+
+        Args:
+            barred: One entry for each position in the full training set, bool `[N]`; the same in every process.
+        """
+        self._kept["barred"] = barred.cpu()
+
+    def barred(self, index: Tensor) -> Tensor:
+        """Says which samples, at positions `[U]`, are left out."""
+        if "barred" not in self._kept:
+            return torch.zeros_like(index, dtype=torch.bool)
+        return self.kept("barred", index.device)[index]
+
+    def running(self, name: str, value: Tensor, start: Tensor) -> Tensor:
+        """Moves a running mean by a batch's mean, of all processes, and returns it."""
+        mean = torch.stack(from_all_processes(value)).mean(dim=0)
+        before = self.kept(name, value.device) if name in self._kept else start
+        self._kept[name] = torch.lerp(mean, before, self.memory)
+        return self._kept[name]
+
+    def kept(self, name: str, device: torch.device) -> Tensor:
+        """Returns what is kept under a name, on a device; it stays there."""
+        self._kept[name] = self._kept[name].to(device)
+        return self._kept[name]
+
+    def get_extra_state(self) -> dict[str, Tensor]:
+        """Returns what is kept of the pool, for the checkpoint."""
+        return dict(self._kept)
+
+    def set_extra_state(self, state: Any) -> None:
+        """Restores it."""
+        self._kept = dict(state)
+
+
+@contextmanager
+def statistics_kept(student: Student) -> Iterator[None]:
+    """Leaves the running statistics of batch norm as they are; batches are normalised by their own all the same."""
+    norms = [each for each in student.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
+    momenta = [each.momentum for each in norms]
+    for each in norms:
+        each.momentum = 0.0
+    try:
+        yield
+    finally:
+        for each, momentum in zip(norms, momenta, strict=True):
+            each.momentum = momentum
