@@ -7,6 +7,7 @@ from callbacks.confusion_matrix_figure import ConfusionMatrixFigure
 from callbacks.epoch_history import EpochHistory
 from callbacks.epoch_progress_bar import AveragesTraining, EpochProgressBar
 from callbacks.epoch_seed import EpochSeed
+from callbacks.exponential_moving_average import ExponentialMovingAverage
 from callbacks.finite_loss import FiniteLoss
 from callbacks.known_evidence import Answers, ServesKnown
 from callbacks.last_checkpoint import LastCheckpoint
@@ -16,6 +17,8 @@ from callbacks.picture_rows import Captioned
 from callbacks.pool_learner import LearnsPool, TakesLabels
 from callbacks.prediction_grid import PredictionGrid, ShowsTestPictures
 from callbacks.predictions_csv import PredictionsCSV
+from callbacks.pseudo_label_scheduler import PseudoLabelScheduler
+from callbacks.ramp import Ramp
 from callbacks.run_record import RunRecord
 from callbacks.run_summary import RunSummary
 from callbacks.sample_losses import SampleLosses
@@ -53,6 +56,7 @@ __all__ = [
     "EpochProgressBar",
     "EpochSeed",
     "Evidence",
+    "ExponentialMovingAverage",
     "FiniteLoss",
     "GeneralizedEntropy",
     "LastCheckpoint",
@@ -67,6 +71,8 @@ __all__ = [
     "OpenMax",
     "PredictionGrid",
     "PredictionsCSV",
+    "PseudoLabelScheduler",
+    "Ramp",
     "ReportsSplit",
     "RunRecord",
     "RunSummary",

@@ -1,0 +1,69 @@
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+
+from callbacks.best_weights_early_stopping import BestWeightsEarlyStopping
+
+
+class ExponentialMovingAverage(WeightAveraging):
+    """Validates, saves and tests a running mean of the weights, while training goes on with the weights themselves.
+
+    Lightning's averaging, with three differences. The mean is not held back by the first, random weights: the decay
+    rises to its value as (1 + n) / (10 + n), n being the updates so far. Counts are copied, not averaged. Nothing is
+    exchanged before the first update. Running statistics of batch norm are averaged as weights are.
+
+    A checkpoint has the mean under `state_dict`, and the weights to go on with beside it.
+
+    Args:
+        decay: How much of the mean stays at each step, in [0, 1).
+
+    Raises:
+        ValueError: If the decay is out of range.
+    """
+
+    def __init__(self, decay: float = 0.999) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"ExponentialMovingAverage.decay: {decay} is outside [0, 1); 0.99 and 0.999 are usual")
+        super().__init__(multi_avg_fn=self.update)
+        self.decay = decay
+
+    def update(self, means: list[Tensor], values: list[Tensor], updates: Tensor) -> None:
+        """Moves means in place, tensors of one type and any shapes.
+
+        Args:
+            means: So far.
+            values: The newest.
+            updates: How many there were before.
+        """
+        number = int(updates)
+        stays = min(self.decay, (1 + number) / (10 + number)) if means[0].is_floating_point() else 0.0
+        if stays:
+            torch._foreach_lerp_(means, values, 1 - stays)
+        else:
+            torch._foreach_copy_(means, values)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuses another callback that exchanges weights.
+
+        Raises:
+            ValueError: If there is one.
+        """
+        if any(isinstance(each, BestWeightsEarlyStopping) for each in trainer.callbacks):  # type: ignore[attr-defined]
+            raise ValueError(
+                "ExponentialMovingAverage and BestWeightsEarlyStopping: each puts weights of its own into the model; "
+                "stop with lightning.pytorch.callbacks.EarlyStopping instead"
+            )
+        super().setup(trainer, pl_module, stage)
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Takes over mean and weights to go on with; a test only needs what has been loaded already."""
+        if trainer.training:
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
+    def _swap_models(self, pl_module: LightningModule) -> None:
+        assert self._average_model is not None
+        if self._average_model.n_averaged:
+            super()._swap_models(pl_module)

@@ -1,0 +1,121 @@
+import copy
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+
+from callbacks import BestWeightsEarlyStopping, EpochSeed, ExponentialMovingAverage
+from datamodules import DigitsDataModule
+from lit_modules import CNNClassifier
+from tests.training import cpu_trainer
+
+DECAY = 0.7
+
+
+class Copies(Callback):
+    """Keeps the weights after each step, and what is validated."""
+
+    def __init__(self):
+        self.steps, self.validated = [], []
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.steps.append(copy.deepcopy(pl_module.state_dict()))
+
+    def on_validation_batch_start(self, trainer, pl_module, *args):
+        self.validated.append(copy.deepcopy(pl_module.state_dict()))
+
+
+class SavesFirstEpoch(Callback):
+    """Saves when the zoo's checkpoint callbacks do."""
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        if trainer.current_epoch == 0:
+            trainer.save_checkpoint("first.ckpt")
+
+
+def cnn():
+    torch.manual_seed(1)
+    return CNNClassifier((1, 28, 28), 10, widths=[4, 4], posthoc_tau=1.0)
+
+
+def fit(model, *callbacks, epochs=2, average=True, **options):
+    copies = Copies()
+    averaging = [ExponentialMovingAverage(DECAY)] if average else []
+    trainer = cpu_trainer(
+        callbacks=[EpochSeed(), *averaging, copies, *callbacks], max_epochs=epochs, limit_train_batches=8
+    )
+    data = DigitsDataModule(batch_size=16, val_size=50, seed=3)
+    trainer.fit(model, datamodule=data, **options)
+    return trainer, copies
+
+
+def mean_of(steps):
+    """Returns the running mean of weights by hand."""
+    mean = {name: values.double() for name, values in steps[0].items()}
+    for number, state in enumerate(steps[1:], start=1):
+        stays = min(DECAY, (1 + number) / (10 + number))
+        mean = {name: stays * mean[name] + (1 - stays) * values.double() for name, values in state.items()}
+    counts = {name: values for name, values in steps[-1].items() if not values.is_floating_point()}
+    return mean | counts
+
+
+def assert_alike(found, expected):
+    assert set(found) == set(expected)
+    for name, values in expected.items():
+        torch.testing.assert_close(found[name], values.to(found[name].dtype), atol=1e-6, rtol=1e-5)
+
+
+def test_validation_and_the_finished_model_have_the_mean_of_the_weights_so_far():
+    model = cnn()
+    _, copies = fit(model)
+    assert len(copies.steps) == 16
+    start = copy.deepcopy(cnn().state_dict())
+    del start["class_counts"]
+    assert_alike({name: copies.validated[0][name] for name in start}, start)
+    assert_alike(copies.validated[1], mean_of(copies.steps[:8]))
+    assert_alike(copies.validated[2], mean_of(copies.steps))
+    assert_alike(model.state_dict(), mean_of(copies.steps))
+    assert model.class_counts.sum() > 0
+
+
+def test_training_goes_on_with_the_weights_themselves(monkeypatch):
+    monkeypatch.setenv("PL_GLOBAL_SEED", "1")
+    runs = [fit(cnn(), average=average)[1].steps for average in (True, False)]
+    for with_mean, without in zip(*runs, strict=True):
+        assert_alike(with_mean, without)
+
+
+def test_a_resumed_run_ends_with_the_mean_of_an_unbroken_one(monkeypatch):
+    monkeypatch.setenv("PL_GLOBAL_SEED", "1")
+    unbroken, resumed = cnn(), cnn()
+    fit(unbroken, SavesFirstEpoch())
+    fit(resumed, ckpt_path="first.ckpt", weights_only=True)
+    for name, values in unbroken.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], values), name
+
+
+def test_a_checkpoint_has_the_mean_and_is_tested_without_a_word(recwarn):
+    model = cnn()
+    trainer, copies = fit(model)
+    trainer.save_checkpoint("end.ckpt")
+    saved = torch.load("end.ckpt", weights_only=True)
+    assert_alike(saved["state_dict"], mean_of(copies.steps))
+    loaded = CNNClassifier.load_from_checkpoint("end.ckpt", weights_only=True)
+    assert_alike(loaded.state_dict(), model.state_dict())
+    recwarn.clear()
+    other = cpu_trainer(callbacks=[ExponentialMovingAverage(DECAY)], limit_test_batches=1)
+    other.test(
+        cnn(), datamodule=DigitsDataModule(val_size=50, seed=3), ckpt_path="end.ckpt", weights_only=True, verbose=False
+    )
+    assert not [str(each.message) for each in recwarn if "Averaging" in str(each.message)]
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0, 1.5])
+def test_a_decay_out_of_range_is_refused(decay):
+    with pytest.raises(ValueError, match=rf"decay: {decay} is outside \[0, 1\)"):
+        ExponentialMovingAverage(decay)
+
+
+def test_two_callbacks_that_exchange_weights_are_refused():
+    with pytest.raises(ValueError, match="EarlyStopping instead"):
+        fit(cnn(), BestWeightsEarlyStopping())
