@@ -5,6 +5,8 @@ r"""Compares experiments: trains each variant with each seed, prints a table wit
         --variant "slow: --model.optimizer.lr 0.001" --variant "fast: --model.optimizer.lr 0.01" \
         --variant "gce: configs/mnist_noisy_gce.yaml"
 
+`{seed}` in the options of a variant is the seed of the run.
+
 Every run is a `litzoo fit` of its own in `runs/compare_<name>/<variant>/seed_<seed>/`; what is finished is not trained
 again, and what was interrupted goes on from its last epoch, unless its options or its config have changed. (A change of
 the code is not seen: give another `--name`.) The numbers are the test's, with the weights of the last epoch or of the
@@ -34,7 +36,7 @@ from rich.table import Table
 
 from callbacks.files import shown, write_json
 from scripts.cli import tell_errors
-from scripts.compare_figure import choose_curve, draw_curves
+from scripts.compare_figure import choose_curves, draw_curves
 from scripts.compare_options import parse
 from scripts.compare_queue import Queue
 from scripts.compare_results import choose_metric, collect, table, wide_table
@@ -104,19 +106,25 @@ def _report(asked: argparse.Namespace, runs: Sequence[ComparedRun], command: str
         tables.append(markdown_table(*wide_table(results, prefix)))
         console.print(tables[-1], highlight=False, soft_wrap=True)
     console.print(text, highlight=False)
-    curve = choose_curve(asked.curve, metric, histories)
-    figure = draw_curves(histories, curve)
+    names = choose_curves(asked.curve, metric, histories)
+    figure = draw_curves(histories, names)
     picture = asked.runs / f"compare_{asked.name}" / "curves.png"
     figure.savefig(picture)
     print(f"curves       {shown(picture.absolute())}")
     if asked.write and command:
         result = {"name": asked.name, "metric": metric, "epoch": asked.epoch, "jobs": asked.jobs, "variants": results}
-        curves = {variant: {seed: each[curve] for seed, each in seeds.items()} for variant, seeds in histories.items()}
+        curves = {
+            name: {
+                variant: {seed: each[name] for seed, each in seeds.items() if name in each}
+                for variant, seeds in histories.items()
+            }
+            for name in names
+        }
         asked_at = {"command": command, "date": datetime.now(timezone.utc).strftime("%Y-%m-%d")}
         beside = asked.write.parent
-        write_json(beside / "results" / f"compare_{asked.name}.json", {**asked_at, **result, "curves": {curve: curves}})
+        write_json(beside / "results" / f"compare_{asked.name}.json", {**asked_at, **result, "curves": curves})
         drawn = _save_small(figure, beside / "pictures" / f"compare_{asked.name}.png").relative_to(beside)
-        parts = [*tables, text, f"```bash\n{command}\n```", f"![{curve} by epoch]({drawn})"]
+        parts = [*tables, text, f"```bash\n{command}\n```", f"![{', '.join(names)} by epoch]({drawn})"]
         replace_between(asked.write, f"compare {asked.name}", "\n\n".join(parts))
         replace_within_lines(
             asked.write, f"compare {asked.name}", dict(zip(results, (row[3] for row in rows), strict=True))

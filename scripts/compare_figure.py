@@ -1,10 +1,11 @@
-"""Draws a metric of all runs of a comparison against the epoch."""
+"""Draws metrics of all runs of a comparison against the epoch."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 
 from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from callbacks.figures import new_figure
@@ -13,42 +14,59 @@ Histories = Mapping[str, Mapping[int, Mapping[str, Mapping[int, float]]]]
 """Variant -> seed -> metric -> epoch (from 1) -> value."""
 
 
-def choose_curve(asked: str | None, metric: str, histories: Histories) -> str:
-    """Returns the metric to draw: the one asked for, else validation's counterpart of the test's or the nearest to it.
+def choose_curves(asked: Sequence[str], metric: str, histories: Histories) -> list[str]:
+    """Returns the metrics to draw: those asked for, else validation's counterpart of the test's or the nearest to it.
 
     Raises:
-        ValueError: If not every run has logged it; the message names those that every run has.
+        ValueError: If no run has logged one that is asked for; the message names those that there are.
     """
     logged = [set(history) for seeds in histories.values() for history in seeds.values()]
-    there = set.intersection(*logged) if logged else set()
-    wanted = [asked] if asked else [f"val/{metric.split('/')[1]}", "val/acc", "val/rmse", "val/loss", "train/loss"]
-    for name in wanted:
-        if name in there:
-            return name
-    raise ValueError(
-        f"--curve {wanted[0]}: was not logged in every run; there are {', '.join(sorted(there)) or 'none'}"
-    )
+    everywhere, somewhere = set.intersection(*logged), set.union(*logged)
+    if asked:
+        missing = [name for name in asked if name not in somewhere]
+        found = list(asked)
+    else:
+        usual = [f"val/{metric.split('/')[1]}", "val/acc", "val/rmse", "val/loss", "train/loss"]
+        found = [name for name in usual if name in everywhere][:1]
+        missing = [] if found else usual
+    if missing:
+        raise ValueError(f"--curve {missing[0]}: was not logged; there are {', '.join(sorted(somewhere)) or 'none'}")
+    return found
 
 
-def draw_curves(histories: Histories, metric: str) -> Figure:
-    """Draws each variant's mean over its seeds, and the band from its lowest to its highest seed.
+def draw_curves(histories: Histories, metrics: Sequence[str]) -> Figure:
+    """Draws each variant's mean over its seeds, and the band from its lowest to its highest seed, a panel a metric.
 
-    An epoch that not all of a variant's seeds have reached is left out.
+    An epoch that not all of a variant's seeds have reached is left out, and a variant that has no such metric. Where
+    some were trained for many more epochs than others, each is drawn against its share of the training.
     """
-    figure = new_figure(7, 4.4)
-    panel = figure.subplots()
+    figure = new_figure(7 if len(metrics) == 1 else 4.2 * len(metrics), 4.4)
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    lengths = [max(map(max, history.values())) for seeds in histories.values() for history in seeds.values() if history]
+    relative = max(lengths) > 2 * min(lengths)
     # Where the colours begin anew, the lines are of another kind.
-    colours = list(TABLEAU_COLORS)
-    panel.set_prop_cycle(color=3 * colours, linestyle=[style for style in ("-", "--", ":") for _ in colours])
-    for variant, seeds in histories.items():
-        epochs, means, lows, highs = band([history[metric] for history in seeds.values()])
-        (line,) = panel.plot(epochs, means, label=f"{variant} ({len(seeds)})", marker="." if len(epochs) < 40 else "")
-        if len(seeds) > 1:
-            panel.fill_between(epochs, lows, highs, color=line.get_color(), alpha=0.2, linewidth=0)
-    panel.set(xlabel="epoch", ylabel=metric, title="mean and range over the seeds")
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-    panel.grid(alpha=0.3)
-    panel.legend(fontsize="small" if len(histories) > 8 else None)
+    kinds = [(style, colour) for style in ("-", "--", ":") for colour in TABLEAU_COLORS]
+    drawn: dict[str, Line2D] = {}
+    for panel, metric in zip(panels, metrics, strict=True):
+        for (style, colour), (variant, seeds) in zip(kinds, histories.items(), strict=False):
+            curves = [history[metric] for history in seeds.values() if metric in history]
+            if not curves:
+                continue
+            epochs, means, lows, highs = band(curves)
+            times = [100 * epoch / epochs[-1] for epoch in epochs] if relative else epochs
+            (line,) = panel.plot(times, means, color=colour, linestyle=style, marker="." if len(epochs) < 40 else "")
+            drawn.setdefault(f"{variant} ({len(seeds)})", line)
+            if len(curves) > 1:
+                panel.fill_between(times, lows, highs, color=colour, alpha=0.2, linewidth=0)
+        panel.set(ylabel=metric, xlabel=f"% of {min(lengths)} to {max(lengths)} epochs" if relative else "epoch")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.grid(alpha=0.3)
+    figure.suptitle("mean and range over the seeds", fontsize="medium")
+    small = "small" if len(histories) > 8 else None
+    if len(metrics) == 1:
+        panels[0].legend(list(drawn.values()), list(drawn), fontsize=small)
+    else:
+        figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=4, fontsize="small")
     return figure
 
 

@@ -39,7 +39,9 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the training (default: 0 1 2)")
     parser.add_argument("--metric", help="of the test or the training (default: test/acc, else test/rmse)")
     parser.add_argument("--also", nargs="+", default=[], metavar="PREFIX", help="metrics that begin so, a table each")
-    parser.add_argument("--curve", help="metric that is drawn (default: validation's counterpart of --metric)")
+    parser.add_argument(
+        "--curve", nargs="+", default=[], help="metrics that are drawn (default: validation's counterpart of --metric)"
+    )
     parser.add_argument("--epoch", choices=("last", "best"), default="last", help="what is tested (default: last)")
     parser.add_argument("--name", help="of the comparison (default: from the configs)")
     parser.add_argument("--jobs", type=int, help="trainings at a time (default: one a GPU, without one 1)")

@@ -20,19 +20,20 @@ class ComparedRun:
     Args:
         variant: Its name.
         seed: Of the training.
-        options: Of `litzoo fit`.
+        options: Of `litzoo fit`; `{seed}` in them is the seed.
         runs: Folder of all runs.
         experiment: Folder of the comparison in it.
     """
 
     def __init__(self, variant: str, seed: int, options: list[str], runs: Path, experiment: str) -> None:
         self.variant, self.seed, self.options = variant, seed, options
+        self._own = own = [word.replace("{seed}", str(seed)) for word in options]
         self.place = runs / experiment / variant / f"seed_{seed}"
         self.log = self.place / "log.txt"
         self._settings = ["--seed_everything", str(seed), "--experiment", f"{experiment}/{variant}/seed_{seed}"]
         self._settings += ["--trainer.default_root_dir", str(runs), "--trainer.enable_progress_bar", "false"]
         self._epochs: int | None = None
-        self._identity = {"options": options, "contents": {word: _content(word) for word in options}}
+        self._identity = {"options": own, "contents": {word: _content(word) for word in own}}
 
     def __str__(self) -> str:
         return f"{self.variant}, seed {self.seed}"
@@ -51,7 +52,7 @@ class ComparedRun:
         Args:
             epoch: `best` or `last`: whose test is wanted.
         """
-        fit = ["fit", *self.options, *self._settings]
+        fit = ["fit", *self._own, *self._settings]
         if self.folder is None:
             return fit
         checkpoints = self.folder / "checkpoints"

@@ -169,6 +169,13 @@ def test_table_numbers_and_curves_are_written_beside_the_page():
     assert result["curves"]["val/acc"]["ce"]["1"] == {"1": 0.5, "2": 0.75}
 
 
+def test_each_run_gets_its_own_seed_in_its_options():
+    compare([*OPTIONS[1:], "--variant", "ce: --model.teacher ce/seed_{seed}", "--epoch", "best"])
+    words = [json.loads(line)["arguments"] for line in Path("calls.jsonl").read_text().splitlines()]
+    assert [each[each.index("--model.teacher") + 1] for each in words] == ["ce/seed_0", "ce/seed_1"]
+    assert [each[each.index("--seed_everything") + 1] for each in words] == ["0", "1"]
+
+
 def test_a_metric_of_the_training_is_that_of_its_last_epoch(capsys):
     compare([*OPTIONS, "--metric", "train/suspects/precision", "--curve", "train/suspects/precision"])
     shown = " ".join(capsys.readouterr().out.split())

@@ -1,7 +1,7 @@
 import pytest
 
 from callbacks import RunSummary
-from scripts.compare_figure import band, choose_curve, draw_curves
+from scripts.compare_figure import band, choose_curves, draw_curves
 from scripts.run_history import read_history
 from tests.scripts.helpers import litzoo, short_fit
 
@@ -33,24 +33,45 @@ def test_band_holds_the_epochs_that_all_have():
 @pytest.mark.parametrize(
     ("asked", "metric", "chosen"),
     [
-        (None, "test/loss", "val/loss"),
-        (None, "test/acc/cat", "val/acc"),
-        (None, "test/f1", "val/acc"),
-        ("val/loss", "test/acc", "val/loss"),
+        ([], "test/loss", ["val/loss"]),
+        ([], "test/acc/cat", ["val/acc"]),
+        ([], "test/f1", ["val/acc"]),
+        (["val/loss"], "test/acc", ["val/loss"]),
+        (["val/loss", "val/acc"], "test/acc", ["val/loss", "val/acc"]),
     ],
 )
 def test_curve_is_the_nearest_that_validation_knows(asked, metric, chosen):
-    assert choose_curve(asked, metric, {"a": {0: BOTH}}) == chosen
+    assert choose_curves(asked, metric, {"a": {0: BOTH}}) == chosen
 
 
-def test_curve_that_a_run_lacks_is_refused_with_those_that_all_have():
-    with pytest.raises(ValueError, match=r"--curve val/acc: .* there are val/loss$"):
-        choose_curve("val/acc", "test/acc", {"a": {0: BOTH}, "b": {0: {"val/loss": {1: 1.0}}}})
+def test_what_not_every_run_has_is_drawn_only_when_asked_for():
+    histories = {"a": {0: BOTH}, "b": {0: {"val/loss": {1: 1.0}}}}
+    assert choose_curves([], "test/acc", histories) == ["val/loss"]
+    assert choose_curves(["val/acc"], "test/acc", histories) == ["val/acc"]
+    with pytest.raises(ValueError, match=r"--curve val/f1: was not logged; there are val/acc, val/loss$"):
+        choose_curves(["val/acc", "val/f1"], "test/acc", histories)
+
+
+def test_each_metric_has_a_panel_and_those_who_lack_it_no_line():
+    histories = {"a": {0: BOTH}, "b": {0: {"val/loss": {1: 1.0, 2: 0.5}}}}
+    figure = draw_curves(histories, ["val/loss", "val/acc"])
+    assert [(panel.get_ylabel(), len(panel.lines)) for panel in figure.axes] == [("val/loss", 2), ("val/acc", 1)]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a (1)", "b (1)"]
+
+
+def test_short_and_long_trainings_are_drawn_by_their_share():
+    long = {"val/acc": {epoch: epoch / 10 for epoch in range(1, 9)}}
+    (panel,) = draw_curves({"short": {0: BOTH}, "long": {0: long}}, ["val/acc"]).axes
+    short, long = (list(line.get_xdata()) for line in panel.lines)
+    assert short == [50, 100]
+    assert long == pytest.approx([100 * epoch / 8 for epoch in range(1, 9)])
+    assert panel.get_xlabel() == "% of 2 to 8 epochs"
 
 
 def test_each_variant_has_a_line_and_with_several_seeds_a_band():
     other = {"val/acc": {1: 0.7, 2: 0.8}}
-    (panel,) = draw_curves({"many": {0: BOTH, 1: other}, "single": {0: BOTH}}, "val/acc").axes
+    (panel,) = draw_curves({"many": {0: BOTH, 1: other}, "single": {0: BOTH}}, ["val/acc"]).axes
     many, single = panel.lines
     assert list(many.get_ydata()) == pytest.approx([0.6, 0.7])
     assert list(single.get_ydata()) == [0.5, 0.6]
@@ -62,5 +83,5 @@ def test_each_variant_has_a_line_and_with_several_seeds_a_band():
 
 
 def test_no_two_of_many_lines_look_alike():
-    (panel,) = draw_curves({f"variant {number}": {0: BOTH} for number in range(25)}, "val/acc").axes
+    (panel,) = draw_curves({f"variant {number}": {0: BOTH} for number in range(25)}, ["val/acc"]).axes
     assert len({(line.get_color(), line.get_linestyle()) for line in panel.lines}) == 25
