@@ -32,7 +32,7 @@ class ServesKnown(Protocol):
     validates: bool
     eval_batch_size: int
 
-    def known_batches(self, part: Literal["train", "val"], device: torch.device) -> Iterator[Any]:
+    def evaluation_batches(self, part: Literal["train", "val"], device: torch.device) -> Iterator[Any]:
         """Serves this process's share of a part of the split."""
         ...
 
@@ -55,7 +55,7 @@ def known_evidence(trainer: Trainer, module: LightningModule, part: Literal["tra
         known = datamodule.train_set if part == "train" else datamodule.val_set
         assert known is not None
         batches = track(
-            datamodule.known_batches(part, module.device),
+            datamodule.evaluation_batches(part, module.device),
             description=f"scores of {'training' if part == 'train' else 'validation'} samples",
             total=-(-len(known) // (trainer.world_size * datamodule.eval_batch_size)),
             disable=trainer.progress_bar_callback is None or not trainer.is_global_zero,

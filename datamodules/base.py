@@ -78,6 +78,7 @@ class BaseDataModule(LightningDataModule, ABC):
         self.targets: Tensor | None = None  # of the full training set, as the model is given them
         self.train_set: IndexedDataset | None = None
         self.val_set: IndexedDataset | None = None
+        self.unlabeled_set: IndexedDataset | None = None
         self.test_set: IndexedDataset | None = None
 
     @abstractmethod
@@ -167,23 +168,35 @@ class BaseDataModule(LightningDataModule, ABC):
         """Serves the whole test set in order."""
         return self.test_dataloader()
 
-    def known_batches(self, part: Literal["train", "val"], device: torch.device) -> Iterator[Any]:
+    def evaluation_batches(self, part: Literal["train", "val", "unlabeled"], device: torch.device) -> Iterator[Any]:
         """Serves this process's share of a part once, in order, as an evaluation is served: nothing is augmented.
 
-        Shares are equally long; a sample at the start may be in two of them.
+        Shares are equally long; a sample at the start may be in two of them. Unlabeled samples come as `input` and
+        `index` alone: from a `clean_target` a caller could write labels that a loss reads.
 
         Args:
             part: Of the split.
             device: Where the batches are wanted.
+
+        Raises:
+            ValueError: If there is no such part.
         """
-        dataset = self.train_set if part == "train" else self.val_set
-        assert dataset is not None
+        sets = {"train": self.train_set, "val": self.val_set, "unlabeled": self.unlabeled_set}
+        # A validation set of nothing serves nothing; a pool is there only if it was asked for, as in `parts`.
+        there = {name: rows for name, rows in sets.items() if rows is not None and (len(rows) or name != "unlabeled")}
+        if part not in there:
+            raise ValueError(
+                f"evaluation_batches: {part!r} is none of the parts that are there ({', '.join(there) or 'none'}); "
+                "setup('fit') reads them, and data.num_labeled makes an unlabeled one of data with classes"
+            )
+        dataset = there[part]
         processes = self._processes()
         world, rank = processes.get("num_replicas", 1), processes.get("rank", 0)
         mine = [(rank + step * world) % len(dataset) for step in range(-(-len(dataset) // world))]
         for start in range(0, len(mine), self.eval_batch_size):
             batch: Any = dataset.__getitems__(mine[start : start + self.eval_batch_size])
-            yield self.as_evaluated({name: values.to(device) for name, values in batch.items()})
+            columns = ("input", "index") if part == "unlabeled" else tuple(batch)
+            yield self.as_evaluated({name: batch[name].to(device) for name in columns})
 
     def as_evaluated(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Returns a batch on its device as evaluation sees it."""

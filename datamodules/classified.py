@@ -90,7 +90,6 @@ class ClassifiedDataModule(BaseDataModule):
         self.test_class_names = self.file_class_names
         self.test_labels: Tensor | None = None
         self.clean_targets: Tensor | None = None
-        self.unlabeled_set: IndexedDataset | None = None
 
     @property
     def num_classes(self) -> int:

@@ -1,4 +1,4 @@
-"""What callbacks that calibrate are served: the known samples of a part, as an evaluation sees them."""
+"""What callbacks that calibrate or label are served: the samples of a part, as an evaluation sees them."""
 
 from types import SimpleNamespace
 
@@ -9,6 +9,7 @@ from datamodules import DiabetesDataModule, DigitsDataModule, SymmetricNoise
 from tests.datamodules.recording import record
 
 CPU = torch.device("cpu")
+PARTS = ["train", "val", "unlabeled"]
 
 
 def digits(**options):
@@ -17,7 +18,7 @@ def digits(**options):
 
 def served(datamodule, part):
     """Returns all of a part, column by column, and the sizes of its batches."""
-    batches = list(datamodule.known_batches(part, CPU))
+    batches = list(datamodule.evaluation_batches(part, CPU))
     columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
     return columns, [len(batch["index"]) for batch in batches]
 
@@ -49,17 +50,32 @@ def test_training_samples_come_once_in_order_and_are_not_augmented(augment):
 
 
 def test_not_augmented_in_the_middle_of_a_training_either():
-    datamodule = digits(augment="strong")
+    datamodule = digits(augment="strong", num_labeled=20)
     datamodule.setup("fit")
     datamodule.trainer = SimpleNamespace(training=True, world_size=1, global_rank=0)
-    found, _ = served(datamodule, "train")
-    assert torch.equal(found["input"], datamodule.normalise(datamodule.train_set.inputs[found["index"]]))
+    for part in PARTS:
+        found, _ = served(datamodule, part)
+        assert torch.equal(found["input"], datamodule.normalise(datamodule.train_set.inputs[found["index"]]))
 
 
-@pytest.mark.parametrize("part", ["train", "val"])
+@pytest.mark.parametrize("options", [{}, {"label_noise": SymmetricNoise(0.5)}, {"unlabeled_batch_size": 7}])
+def test_the_pool_comes_once_in_order_and_tells_nothing_of_its_labels(options):
+    datamodule = digits(num_labeled=20, augment="strong", eval_batch_size=15, **options)
+    datamodule.setup("fit")
+    found, sizes = served(datamodule, "unlabeled")
+    assert sizes == [15, 15, 10]
+    assert found.keys() == {"input", "index"}
+    assert torch.equal(found["index"], datamodule.split.unlabeled)
+    expected = (datamodule.read(train=True)[0][found["index"]] / 255 - 0.3061) / 0.3250
+    torch.testing.assert_close(found["input"], expected, atol=1e-5, rtol=1e-5)
+    # Diagnostics still find it where training is served.
+    assert {"input", "index", "clean_target"} == datamodule.unlabeled_set[0].keys()
+
+
+@pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("world", [2, 3, 50])
 def test_shares_of_several_processes_are_equally_long_and_hold_all_samples(part, world):
-    datamodule = digits(eval_batch_size=13)
+    datamodule = digits(eval_batch_size=13, num_labeled=33)
     datamodule.setup("fit")
     everything = getattr(datamodule.split, part).tolist()
     shares = []
@@ -81,17 +97,39 @@ def test_labels_are_those_that_were_trained_on():
 
 
 def test_nothing_is_drawn_from_the_global_generator():
-    datamodule = digits(augment="strong")
+    datamodule = digits(augment="strong", num_labeled=20)
     datamodule.setup("fit")
     before = torch.get_rng_state()
-    served(datamodule, "train")
+    for part in PARTS:
+        served(datamodule, part)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_part_of_nothing_has_no_batches():
     datamodule = digits(val_size=0)
     datamodule.setup("fit")
-    assert list(datamodule.known_batches("val", CPU)) == []
+    assert list(datamodule.evaluation_batches("val", CPU)) == []
+
+
+@pytest.mark.parametrize(
+    ("datamodule", "part", "there"),
+    [
+        (digits(), "unlabeled", "train, val"),
+        (digits(num_labeled=60), "unlabeled", "train, val"),
+        (digits(num_labeled=20), "test", "train, val, unlabeled"),
+        (DiabetesDataModule(), "unlabeled", "train, val"),
+    ],
+    ids=["no pool asked for", "all labeled", "no part of the split", "table"],
+)
+def test_a_part_that_is_not_there_is_refused(datamodule, part, there):
+    datamodule.setup("fit"), datamodule.setup("test")
+    with pytest.raises(ValueError, match=rf"'{part}' is none of the parts .*\({there}\).*data\.num_labeled"):
+        list(datamodule.evaluation_batches(part, CPU))
+
+
+def test_before_anything_is_read_no_part_is_there():
+    with pytest.raises(ValueError, match=r"'train' is none of the parts .*\(none\); setup\('fit'\) reads them"):
+        list(digits().evaluation_batches("train", CPU))
 
 
 def test_rows_of_tables_come_as_they_are():
