@@ -37,7 +37,8 @@ class UnlabeledBatch(TypedDict):
         weak: Pictures `[B, C, H, W]`, float32, augmented as labeled ones are.
         strong: The same pictures, augmented more.
         index: Positions in the full training set, int64 `[B]`.
-        clean_target: The hidden classes, int64 `[B]`. For diagnostics: no loss may read it.
+        clean_target: The hidden classes, int64 `[B]`, `UNKNOWN` where the class is not among the known ones. For
+            diagnostics: no loss may read it.
     """
 
     weak: Tensor

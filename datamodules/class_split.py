@@ -23,6 +23,8 @@ class ClassRequest(NamedTuple):
         imbalance: How lopsided they are.
         num_labeled: How many of them have a label, a count or a fraction; `None` for all.
         balance_labeled: Whether each class has as many labels; else they are in proportion to the classes.
+        unknown_unlabeled: How many samples of other classes join those without a label: a count, or a fraction of all
+            that there are.
         seed: Of all draws.
     """
 
@@ -33,11 +35,12 @@ class ClassRequest(NamedTuple):
     imbalance: Imbalance | None
     num_labeled: int | float | None
     balance_labeled: bool
+    unknown_unlabeled: int | float
     seed: int
 
 
 def split_classes(labels: Tensor, asked: ClassRequest) -> Split:
-    """Splits in a fixed order: known classes, validation, size and imbalance of the training set, labels.
+    """Splits in a fixed order: known classes, validation, size and imbalance of the training set, labels, unknown ones.
 
     Validation comes first and depends on the labels, the known classes, its own size and the seed alone. Each draw
     takes the first samples of a shuffled class: of each class, a smaller request is contained in a larger one.
@@ -87,7 +90,18 @@ def split_classes(labels: Tensor, asked: ClassRequest) -> Split:
             )
         whole, train = train, first_of_each(drawn, per_class)
         unlabeled = np.setdiff1d(whole, train)
+    if asked.unknown_unlabeled:
+        unlabeled = np.union1d(unlabeled, _draw_unknown(values, asked))
     return Split(*map(torch.from_numpy, (train, val, unlabeled)))
+
+
+def _draw_unknown(values: np.ndarray, asked: ClassRequest) -> np.ndarray:
+    """Draws samples of unknown classes, in proportion to these."""
+    # From all classes, so that one more that is known does not move the others.
+    drawn = class_orders(values, np.arange(len(values)), asked.seed, part=5)
+    unknown = [order for label, order in drawn.items() if label not in asked.known]
+    counts = np.array([len(order) for order in unknown], dtype=np.int64)
+    return first_of_each(unknown, shares(counts, count_of("unknown_unlabeled", asked.unknown_unlabeled, counts.sum())))
 
 
 def _train_counts(

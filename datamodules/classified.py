@@ -22,7 +22,8 @@ class ClassifiedDataModule(BaseDataModule):
     1. `known_classes`: samples of other classes leave the training set; in the test set they stay, as unknown.
     2. `val_size`: drawn next, it depends on the known classes and the seed alone.
     3. `train_size` and `imbalance`: what the training set keeps of the rest.
-    4. `num_labeled`: which of these keep their label; the others are the unlabeled pool.
+    4. `num_labeled`: which of these keep their label; the others are the unlabeled pool, which `unknown_unlabeled`
+       samples of unknown classes join.
     5. `label_noise`: which of the labels are wrong.
 
     Args:
@@ -34,6 +35,8 @@ class ClassifiedDataModule(BaseDataModule):
             `train_size` it keeps as many samples as the classes can provide.
         num_labeled: Training samples that have a label: a count, or a fraction; all when left out.
         balance_labeled: Whether each class has as many labels, within one; else they are in proportion to the classes.
+        unknown_unlabeled: Samples of unknown classes in the unlabeled pool, beside those of known ones: a count, or a
+            fraction of all that the training set has; their targets are `UNKNOWN`.
         label_noise: Wrong labels in the training set: `SymmetricNoise`, `AsymmetricNoise` or `MatrixNoise`.
         noisy_val: Whether the validation set has the same noise; else its labels are right.
         **options: See `BaseDataModule`.
@@ -57,6 +60,7 @@ class ClassifiedDataModule(BaseDataModule):
         "imbalance",
         "num_labeled",
         "balance_labeled",
+        "unknown_unlabeled",
         "label_noise",
         "noisy_val",
         "seed",
@@ -69,6 +73,7 @@ class ClassifiedDataModule(BaseDataModule):
         imbalance: Imbalance | None = None,
         num_labeled: int | float | None = None,
         balance_labeled: bool = True,
+        unknown_unlabeled: int | float = 0,
         label_noise: LabelNoise | None = None,
         noisy_val: bool = False,
         **options: Any,
@@ -79,6 +84,7 @@ class ClassifiedDataModule(BaseDataModule):
         self.train_size = train_size  # type: ignore[assignment]
         self.known_classes, self.imbalance = known_classes, imbalance
         self.num_labeled, self.balance_labeled = num_labeled, balance_labeled
+        self.unknown_unlabeled = unknown_unlabeled
         self.label_noise, self.noisy_val = label_noise, noisy_val
         self.file_class_names = self.class_names
         self.known = list(range(len(self.class_names)))
@@ -86,6 +92,12 @@ class ClassifiedDataModule(BaseDataModule):
             self.known = positions_of("data.known_classes", known_classes, self.class_names)
         if len(self.known) < 2:
             raise ValueError(f"data.known_classes: {known_classes} are less than two classes; name at least two")
+        if unknown_unlabeled and (num_labeled is None or len(self.known) == len(self.file_class_names)):
+            raise ValueError(
+                f"data.unknown_unlabeled {unknown_unlabeled} with data.num_labeled {num_labeled} and {len(self.known)} "
+                f"of {len(self.file_class_names)} classes known: say how many samples are labeled, and leave some "
+                "class out of data.known_classes"
+            )
         self.class_names = tuple(self.file_class_names[label] for label in self.known)
         self.test_class_names = self.file_class_names
         self.test_labels: Tensor | None = None
@@ -153,18 +165,20 @@ class ClassifiedDataModule(BaseDataModule):
 
     def split_report(self) -> dict[str, Any]:
         """Adds the class names, how many samples of each class are in each part, and the measured noise."""
-        report = super().split_report() | {"class_names": self.class_names, "per_class": {}}
+        report = super().split_report() | {"class_names": self.class_names}
+        targets: dict[str, Tensor] = {}
         if self.targets is not None and self.clean_targets is not None:
             wrong = (self.targets != self.clean_targets).double()
             parts = self.parts()
-            report["per_class"] = {part: self._count(self.targets[indices]) for part, indices in parts.items()}
+            targets = {part: self.targets[indices] for part, indices in parts.items()}
             if self.label_noise is not None:
                 noisy = ["train", "val"] if self.noisy_val and self.validates else ["train"]
                 report["label_noise"] = {part: wrong[parts[part]].mean().item() for part in noisy}
         if self.test_set is not None:
-            report["per_class"]["test"] = self._count(self.test_set.targets)
-            if unknown := int((self.test_set.targets == UNKNOWN).sum()):
-                report["unknown"] = {"test": unknown}
+            targets["test"] = self.test_set.targets
+        report["per_class"] = {part: self._count(each) for part, each in targets.items()}
+        if unknown := {part: count for part, each in targets.items() if (count := int((each == UNKNOWN).sum()))}:
+            report["unknown"] = unknown
         return report
 
     def _count(self, targets: Tensor) -> list[int]:
@@ -179,6 +193,7 @@ class ClassifiedDataModule(BaseDataModule):
             self.imbalance,
             self.num_labeled,
             self.balance_labeled,
+            self.unknown_unlabeled,
             self.seed,
         )
         split = split_classes(labels, asked)

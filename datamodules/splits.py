@@ -74,8 +74,11 @@ def count_of(name: str, size: int | float, available: int) -> int:
     """Turns a size, a count (int) or a fraction (float in [0, 1]), into a count.
 
     Raises:
-        ValueError: If it is negative, a fraction above 1 or of less than one sample, or more than `available`.
+        ValueError: If it is no number, negative, a fraction above 1 or of less than one sample, or more than
+            `available`.
     """
+    if not isinstance(size, (int, float)):
+        raise ValueError(f"{name}: {size!r} is no size; give a count, or a fraction in [0, 1]")
     if isinstance(size, float) and not 0 <= size <= 1:
         raise ValueError(f"{name}: {size} is no fraction in [0, 1]; write a count as a whole number")
     count = round(size * available) if isinstance(size, float) else size

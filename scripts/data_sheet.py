@@ -96,7 +96,9 @@ def show_picture(panel: Axes, picture: Tensor) -> None:
 
 
 def sheet_title(report: dict[str, Any]) -> str:
-    """Writes sizes, fingerprint and noise in two lines."""
-    sizes = ", ".join(f"{size:,} {part}" for part, size in report["sizes"].items())
+    """Writes a line of sizes, where there are unknown samples one of these, and one of fingerprint and noise."""
+    lines = [", ".join(f"{size:,} {part}" for part, size in report["sizes"].items())]
+    if "unknown" in report:
+        lines.append("of unknown classes: " + ", ".join(f"{size:,} {part}" for part, size in report["unknown"].items()))
     noise = "".join(f", {share:.1%} of {part} labels wrong" for part, share in report.get("label_noise", {}).items())
-    return f"{sizes}\nfingerprint {report['fingerprint']}{noise}"
+    return "\n".join([*lines, f"fingerprint {report['fingerprint']}{noise}"])

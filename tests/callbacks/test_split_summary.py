@@ -92,6 +92,18 @@ def test_training_prints_each_class_of_each_part(capsys):
     assert rows(printed) == [*expected, ["all", "1,338", "100"]]
 
 
+def test_unknown_samples_of_the_pool_are_printed_and_kept_beside_those_of_the_test_set(capsys):
+    asked = {"known_classes": [3, 5], "val_size": 20, "num_labeled": 30, "unknown_unlabeled": 50}
+    datamodule = DigitsDataModule(**asked)
+    trainer, model = fit(datamodule)
+    printed = rows(capsys.readouterr().out)
+    assert printed[-2] == ["unknown", "", "", "50"]
+    assert printed[-1] == ["all", "30", "20", str(len(datamodule.split.unlabeled))]
+    trainer.test(model, DigitsDataModule(**asked), verbose=False)
+    unknown = sum(label not in (3, 5) for label in datamodule.read(train=False)[1].tolist())
+    assert json.loads(FILE.read_text())["unknown"] == {"unlabeled": 50, "test": unknown}
+
+
 def test_of_many_classes_the_smallest_median_and_largest_count_are_printed(capsys):
     counts = {"train": [1000 + k for k in range(30)][::-1], "val": [7] * 29 + [1]}
     sizes = {name: sum(column) for name, column in counts.items()} | {"test": 12}

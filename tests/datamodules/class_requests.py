@@ -18,10 +18,12 @@ def ask(
     imbalance=None,
     num_labeled=None,
     balance_labeled=True,
+    unknown_unlabeled=0,
     seed=0,
 ):
     names = [f"class {label}" for label in known]
-    return ClassRequest(list(known), names, val_size, train_size, imbalance, num_labeled, balance_labeled, seed)
+    labels = (num_labeled, balance_labeled, unknown_unlabeled)
+    return ClassRequest(list(known), names, val_size, train_size, imbalance, *labels, seed)
 
 
 def unsorted(counts, seed=0):

@@ -51,6 +51,7 @@ def test_another_split_is_refused_with_the_reason(stage):
         ({"known_classes": [0, 1, 2]}, ["data.known_classes was None, is [0, 1, 2]"]),
         ({"imbalance": None}, ["data.imbalance was LongTailed(factor=3), is None"]),
         ({"num_labeled": 90}, ["data.num_labeled was 100, is 90"]),
+        ({"known_classes": list(range(8)), "unknown_unlabeled": 9}, ["data.unknown_unlabeled was 0, is 9"]),
         ({"label_noise": SymmetricNoise(0.1)}, ["SymmetricNoise(rate=0.2, keeps_some=False)", "(rate=0.1, keeps_"]),
         ({"noisy_val": True}, ["data.noisy_val was False, is True"]),
         ({"seed": 1, "balance_labeled": False}, ["data.seed was 0, is 1", "data.balance_labeled was True, is False"]),

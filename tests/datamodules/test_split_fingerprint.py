@@ -36,6 +36,7 @@ def of(datamodule=DigitsDataModule, **options):
 def test_it_is_the_same_on_every_machine_and_version(tiny_data):
     noise = {"label_noise": SymmetricNoise(0.25, keeps_some=True), "noisy_val": True}
     assert of(**EVERYTHING) == "0b767efc41d6cd25"
+    assert of(**EVERYTHING, unknown_unlabeled=20) == "d6e77e1fba667708"
     assert of(MNISTDataModule, root=str(tiny_data), val_size=0.25, seed=9, **TINY, **noise) == "abb12f4890c378b9"
 
 
@@ -74,6 +75,8 @@ def test_it_changes_with_every_option_that_changes_what_is_trained_or_validated_
         {"num_labeled": None},
         {"balance_labeled": True, "num_labeled": 60},
         {"balance_labeled": False, "num_labeled": 60},
+        {"unknown_unlabeled": 20},
+        {"unknown_unlabeled": 21},
         {"label_noise": AsymmetricNoise(0.4)},
         {"label_noise": AsymmetricNoise(0.3, {7: 2})},
         {"label_noise": SymmetricNoise(0.3)},

@@ -18,6 +18,7 @@ from datamodules import (
 from datamodules.class_split import split_classes
 from tests.datamodules.class_requests import ask, unsorted
 
+KNOWN = {"known_classes": [1, 2], "num_labeled": 20}
 SWAP = [[0.0, 1.0], [1.0, 0.0]]
 
 
@@ -88,6 +89,14 @@ def test_a_trouble_that_cannot_be_is_refused_when_it_is_made(make, words):
         ({"num_labeled": 9}, ["num_labeled: 9 labels", "10 classes", "more"]),
         ({"num_labeled": 0}, ["num_labeled: 0 labels", "10 classes", "more"]),
         ({"num_labeled": 100, "imbalance": LongTailed(50)}, ["100 labels are 10 for class '6'", "9 training", "fewer"]),
+        ({"unknown_unlabeled": 5, "num_labeled": 20}, ["data.unknown_unlabeled 5", "10 of 10", "data.known_classes"]),
+        ({**KNOWN, "unknown_unlabeled": 5, "num_labeled": None}, ["data.unknown_unlabeled 5", "data.num_labeled None"]),
+        ({**KNOWN, "unknown_unlabeled": 1151}, ["unknown_unlabeled", "1151", "only 1150", "0 to 1150"]),
+        ({**KNOWN, "unknown_unlabeled": -3}, ["unknown_unlabeled", "-3", "at most 1150"]),
+        ({**KNOWN, "unknown_unlabeled": 1.5}, ["unknown_unlabeled", "1.5", "[0, 1]"]),
+        ({**KNOWN, "unknown_unlabeled": 1e-4}, ["unknown_unlabeled", "0.0001", "1150", "less than one"]),
+        ({**KNOWN, "unknown_unlabeled": float("nan")}, ["unknown_unlabeled", "nan", "[0, 1]"]),
+        ({**KNOWN, "unknown_unlabeled": "half"}, ["unknown_unlabeled", "'half'", "count"]),
         ({"imbalance": LongTailed(1000)}, ["LongTailed(factor=1000)", "0 training samples of class '8'", "imbalance"]),
         ({"imbalance": LongTailed(10), "train_size": 1000}, ["1000", "LongTailed(factor=10)", "'0'", "128"]),
         ({"imbalance": ClassCounts([5] * 9)}, ["imbalance: 9 class counts", "10 classes"]),

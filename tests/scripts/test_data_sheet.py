@@ -21,6 +21,7 @@ from tests.datamodules.picture_folder import folder_data, write_class
 
 LOPSIDED = {"imbalance": LongTailed(20), "label_noise": SymmetricNoise(0.4), "val_size": 100}
 FEW = {"num_labeled": 60, "unlabeled_batch_size": 20, "val_size": 100}
+OTHERS = {**FEW, "known_classes": [7, 1, 4], "unknown_unlabeled": 40}
 
 
 def digits(**options):
@@ -46,7 +47,9 @@ def shown(panel):
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
 
 
-@pytest.mark.parametrize("options", [{"val_size": 100}, LOPSIDED, FEW, {"known_classes": [7, 1, 4]}], ids=", ".join)
+@pytest.mark.parametrize(
+    "options", [{"val_size": 100}, LOPSIDED, FEW, {"known_classes": [7, 1, 4]}, OTHERS], ids=", ".join
+)
 def test_the_bars_are_as_high_as_there_are_samples(options):
     datamodule = digits(**options)
     panel, classes = axes_of(draw_histogram, datamodule)[0], range(datamodule.num_classes)
@@ -139,7 +142,7 @@ def test_unlabeled_pictures_have_weak_and_strong_views():
         assert all(torch.equal(view, first) for view in views) == (row % 2 == 0)
 
 
-@pytest.mark.parametrize("options", [{}, FEW], ids=["labeled", "unlabeled"])
+@pytest.mark.parametrize("options", [{}, FEW, FEW | {"unknown_unlabeled": 40}], ids=["labeled", "unlabeled", "others"])
 @pytest.mark.parametrize("known", [[0, 1], [1, 4, 7]], ids=len)
 def test_pictures_of_few_classes_are_large_enough_to_be_seen(known, options):
     figure = draw_sheet(digits(known_classes=known, **options))
@@ -147,6 +150,12 @@ def test_pictures_of_few_classes_are_large_enough_to_be_seen(known, options):
     widths = [panel.get_window_extent().width / figure.dpi for panel in figure.axes if panel.images]
     assert len(widths) == len(known) * SAMPLES + 4 * VIEWS
     assert min(widths) > 0.25  # inches
+
+
+def test_the_title_says_which_samples_have_no_bar():
+    report = {"sizes": {"train": 9, "unlabeled": 8000}, "fingerprint": "abc", "unknown": {"unlabeled": 1234, "test": 5}}
+    lines = ["9 train, 8,000 unlabeled", "of unknown classes: 1,234 unlabeled, 5 test", "fingerprint abc"]
+    assert sheet_title(report).splitlines() == lines
 
 
 def test_the_title_says_sizes_fingerprint_and_noise():

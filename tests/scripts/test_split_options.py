@@ -33,13 +33,16 @@ def test_a_long_tail_has_the_counts_of_the_formula():
     assert cli.datamodule.class_counts == tail
 
 
-def test_known_classes_size_the_network_and_few_labels_leave_a_pool():
-    cli = short_fit("--data.known_classes=[7,1,5]", "--data.num_labeled=30", "--data.val_size=43")
+def test_known_classes_size_the_network_and_few_labels_leave_a_pool_that_others_join():
+    cli = short_fit(
+        "--data.known_classes=[7,1,5]", "--data.num_labeled=30", "--data.val_size=43", "--data.unknown_unlabeled=0.1"
+    )
     assert cli.model.net.head.out_features == 3
-    report = splits(class_names=["7", "1", "5"])
+    unknown = sum((cli.datamodule.read_labels() == label).sum().item() for label in (0, 2, 3, 4, 6, 8, 9))
+    report = splits(class_names=["7", "1", "5"], unknown={"unlabeled": round(0.1 * unknown)})
     total = sum((cli.datamodule.read_labels() == label).sum().item() for label in (1, 5, 7))
     sizes = {part: report["sizes"][part] for part in ("train", "val", "unlabeled")}
-    assert sizes == {"train": 30, "val": 43, "unlabeled": total - 73}
+    assert sizes == {"train": 30, "val": 43, "unlabeled": total - 73 + round(0.1 * unknown)}
     assert report["per_class"]["train"] == [10, 10, 10]
 
 
@@ -50,6 +53,7 @@ def test_known_classes_size_the_network_and_few_labels_leave_a_pool():
         (["--data.imbalance=StepImbalance", "--data.imbalance.factor=0.1"], ["StepImbalance.factor", "0.1"]),
         (["--data.known_classes=[1,twelve]"], ["twelve"]),
         (["--data.num_labeled=2000"], ["num_labeled", "2000", "1294"]),
+        (["--data.unknown_unlabeled=0.5", "--data.num_labeled=20"], ["data.unknown_unlabeled 0.5", "10 of 10"]),
         (["--data.train_size={per_class: 500}"], ["train_size", "500", "128"]),
     ],
 )
