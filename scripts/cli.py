@@ -35,6 +35,7 @@ class LitzooCLI(LightningCLI):
     """Lightning's command line: one YAML file names a module, a datamodule, a loss, an optimizer and callbacks."""
 
     def __init__(self, args: ArgsType = None) -> None:
+        self._words = sys.argv[1:] if args is None else args
         super().__init__(
             LightningModule,
             LightningDataModule,
@@ -52,10 +53,14 @@ class LitzooCLI(LightningCLI):
             args=args,
         )
 
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """Takes away options that would do nothing here: the zoo prints its own table and loads plain weights only."""
-        return {name: skip | {"verbose", "weights_only"} for name, skip in LightningCLI.subcommands().items()}
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Takes away options that would do nothing here: the zoo prints its own table and loads plain weights only.
+
+        Where one is asked for, the parsers of the others are not made: that takes longer than parsing.
+        """
+        every = {name: skip | {"verbose", "weights_only"} for name, skip in LightningCLI.subcommands().items()}
+        asked = self._words[0] if isinstance(self._words, list) and self._words else None
+        return {asked: every[asked]} if asked in every else every
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the zoo's own options, and the links from the datamodule to the module."""
