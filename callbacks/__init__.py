@@ -21,6 +21,7 @@ from callbacks.pseudo_label_scheduler import PseudoLabelScheduler
 from callbacks.ramp import Ramp
 from callbacks.run_record import RunRecord
 from callbacks.run_summary import RunSummary
+from callbacks.sample_columns import SampleColumn, SampleColumns
 from callbacks.sample_losses import SampleLosses
 from callbacks.split_summary import ReportsSplit, SplitSummary
 from callbacks.training_curves import TrainingCurves
@@ -76,6 +77,8 @@ __all__ = [
     "ReportsSplit",
     "RunRecord",
     "RunSummary",
+    "SampleColumn",
+    "SampleColumns",
     "SampleLosses",
     "ServesKnown",
     "ShowsTestPictures",

@@ -8,7 +8,8 @@ from torch import Tensor
 from callbacks.classified_tests import NamesClasses, require_class_names
 from callbacks.figures import publish_figure
 from callbacks.files import run_folder_of, shown
-from callbacks.sample_losses import ABSENT, SampleLosses
+from callbacks.sample_columns import ABSENT
+from callbacks.sample_losses import SampleLosses
 from callbacks.suspects import draw_suspects, outstanding, rank_suspects, ranking_quality, write_suspects
 
 NEEDED = ("logits", "target", "index")

@@ -1,10 +1,9 @@
-import csv
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.classified_tests import NamesClasses
-from callbacks.files import run_folder_of, shown
+from callbacks.files import run_folder_of, shown, write_csv
 from datamodules.batch import UNKNOWN
 from lit_modules.metrics import EpochOutputs
 
@@ -50,9 +49,5 @@ class PredictionsCSV(Callback):
             names = {UNKNOWN: "unknown", **dict(enumerate(pl_module.class_names))}
             columns["class_name"] = [names[label] for label in columns["prediction"]]
         path = run_folder / "predictions.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
+        write_csv(path, columns)
         print(f"{len(columns['index'])} predictions in {shown(path)}")

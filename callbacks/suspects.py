@@ -1,6 +1,5 @@
 """Training samples ranked by how likely their label is wrong: the ranking, how good it is, its file and its figure."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,8 +7,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from callbacks.files import write_csv
 from callbacks.picture_rows import Captioned, draw_picture_rows, in_rows
-from callbacks.sample_losses import ABSENT
+from callbacks.sample_columns import ABSENT, label_names
 
 COLUMNS = 6
 
@@ -69,7 +69,7 @@ def ranking_quality(wrong: Tensor) -> dict[str, float]:
 
 def write_suspects(path: Path, ranking: Mapping[str, Tensor], class_names: Sequence[str]) -> None:
     """Writes `rank` (from 1), `index`, `given`, `believed`, `score` and, where it is known, `true`, as CSV."""
-    names = _names(class_names)
+    names = label_names(class_names)
     columns: dict[str, Sequence[object]] = {
         "rank": range(1, len(ranking["index"]) + 1),
         "index": ranking["index"].tolist(),
@@ -79,11 +79,7 @@ def write_suspects(path: Path, ranking: Mapping[str, Tensor], class_names: Seque
     }
     if bool((ranking["clean"] != ABSENT).any()):
         columns["true"] = [names[label] for label in ranking["clean"].tolist()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
+    write_csv(path, columns)
 
 
 def draw_suspects(ranking: Mapping[str, Tensor], pictures: Tensor, class_names: Sequence[str]) -> Figure:
@@ -94,7 +90,7 @@ def draw_suspects(ranking: Mapping[str, Tensor], pictures: Tensor, class_names: 
         pictures: Of the first n of it, uint8 `[n, C, H, W]`.
         class_names: In the order of the labels.
     """
-    names, known = _names(class_names), bool((ranking["clean"] != ABSENT).any())
+    names, known = label_names(class_names), bool((ranking["clean"] != ABSENT).any())
     labels = zip(*(ranking[name].tolist() for name in ("given", "believed", "clean")), strict=True)
     shown = []
     for picture, (given, believed, clean) in zip(pictures, labels, strict=False):
@@ -104,7 +100,3 @@ def draw_suspects(ranking: Mapping[str, Tensor], pictures: Tensor, class_names: 
         shown.append(Captioned(picture, caption, "tab:red" if clean not in (ABSENT, given) else "black"))
     heading = f"the {len(pictures)} most suspicious of {len(ranking['index']):,} training labels"
     return draw_picture_rows(in_rows(shown, COLUMNS), heading + ("; red: wrong indeed" if known else ""), COLUMNS)
-
-
-def _names(class_names: Sequence[str]) -> list[str]:
-    return [*class_names, "", "unknown"]  # what `ABSENT`, -2, and `UNKNOWN`, -1, find in a list
