@@ -14,9 +14,11 @@ from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.movable_checkpoint import MovableCheckpoint
 from callbacks.noisy_label_finder import NoisyLabelFinder, ShowsTrainPictures
 from callbacks.picture_rows import Captioned
+from callbacks.pool_labels import PoolLabels
 from callbacks.pool_learner import LearnsPool, TakesLabels
 from callbacks.prediction_grid import PredictionGrid, ShowsTestPictures
 from callbacks.predictions_csv import PredictionsCSV
+from callbacks.pseudo_label_report import PseudoLabelReport
 from callbacks.pseudo_label_scheduler import PseudoLabelScheduler
 from callbacks.ramp import Ramp
 from callbacks.run_record import RunRecord
@@ -70,8 +72,10 @@ __all__ = [
     "NearestNeighbors",
     "NoisyLabelFinder",
     "OpenMax",
+    "PoolLabels",
     "PredictionGrid",
     "PredictionsCSV",
+    "PseudoLabelReport",
     "PseudoLabelScheduler",
     "Ramp",
     "ReportsSplit",

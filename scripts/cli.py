@@ -154,11 +154,13 @@ def default_callbacks(model: LightningModule, datamodule: LightningDataModule) -
     figures: list[Callback] = []
     if isinstance(model, zoo.NamesClasses) and isinstance(datamodule, zoo.ShowsTestPictures):
         figures = [zoo.PredictionGrid(), zoo.ConfusionMatrixFigure()]
+    pool = [zoo.PseudoLabelReport()] if isinstance(getattr(model, "pseudo_labels", None), zoo.LearnsPool) else []
     return [
         zoo.EpochProgressBar(),
         zoo.EpochSeed(),
         zoo.FiniteLoss(),
         LearningRateMonitor(),
+        *pool,
         zoo.TrainingCurves(),
         *figures,
         zoo.PredictionsCSV(),

@@ -60,6 +60,19 @@ def test_callbacks_of_the_config_join_the_default_ones():
     assert [len(of_class(cli, owner)) for owner in expected] == [1] * len(expected)
 
 
+POOL = ["--data.num_labeled=200", "--data.unlabeled_batch_size=32", "--model.pseudo_labels=FixMatch"]
+
+
+@pytest.mark.parametrize(
+    ("options", "counts"),
+    [([], []), (POOL, [36]), ([*POOL, "--trainer.callbacks+=PseudoLabelReport", "--trainer.callbacks.count=5"], [5])],
+)
+def test_pseudo_labels_are_reported_on_where_there_are_any(options, counts):
+    cli = short_fit(*options)
+    assert [report.count for report in of_class(cli, zoo.PseudoLabelReport)] == counts
+    assert (cli.run_folder / "pseudo_labels.csv").exists() == bool(counts)
+
+
 def test_callback_of_the_same_class_takes_the_place_of_the_default():
     cli = short_fit("--trainer.callbacks+=PredictionGrid", "--trainer.callbacks.count=4")
     assert [grid.count for grid in of_class(cli, zoo.PredictionGrid)] == [4]

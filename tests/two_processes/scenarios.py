@@ -14,6 +14,7 @@ from tests.two_processes.detecting import detect
 from tests.two_processes.processes import two_processes
 from tests.two_processes.ranking import rank, rank_in_parts
 from tests.two_processes.remembering import remember
+from tests.two_processes.reporting import report
 
 TRAININGS: dict[str, dict[str, Any]] = {
     "shuffle": {"train_size": 101, "batch_size": 16},
@@ -74,6 +75,7 @@ def scenarios() -> dict[Any, Any]:
     found["remembered"] = remember()
     found["ranked"] = rank("ranked", **two_processes())
     found["ranked in parts"] = rank_in_parts("ranked in parts")
+    found["reported"] = report("reported", **two_processes())
     for score in ("MaxLogit", "NearestNeighbors"):
         found["detected", score] = detect(f"detected {score}", score, **two_processes())
     run(["fit", *COMMAND, "--trainer.devices=2", "--trainer.strategy=ddp"])
