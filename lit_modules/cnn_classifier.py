@@ -17,6 +17,7 @@ class CNNClassifier(Classifier):
         batch_norm: Whether each convolution is normalised before its ReLU.
         dropout: Share of each stage's outputs that is dropped in training, element by element.
         hidden_dropout: Share of each hidden linear layer's outputs that is dropped in training.
+        average_pool: Whether the last stage's channels are averaged over the picture; else it is laid out flat.
         **options: See `Classifier` and `LitModule`.
     """
 
@@ -30,7 +31,8 @@ class CNNClassifier(Classifier):
         batch_norm: bool = True,
         dropout: float = 0.0,
         hidden_dropout: float = 0.0,
+        average_pool: bool = False,
         **options: Any,
     ) -> None:
-        net = CNN(input_shape, num_classes, widths, depth, hidden, batch_norm, dropout, hidden_dropout)
+        net = CNN(input_shape, num_classes, widths, depth, hidden, batch_norm, dropout, hidden_dropout, average_pool)
         super().__init__(net, num_classes, **options)

@@ -15,6 +15,7 @@ class CNN(nn.Module):
         batch_norm: Whether each convolution is normalised before its ReLU.
         dropout: Share of each stage's outputs that is dropped in training, element by element.
         hidden_dropout: Share of each hidden linear layer's outputs that is dropped in training.
+        average_pool: Whether the last stage's channels are averaged over the picture; else it is laid out flat.
 
     Raises:
         ValueError: If a width or the depth is below 1, or the picture too small to be halved once a stage.
@@ -30,6 +31,7 @@ class CNN(nn.Module):
         batch_norm: bool = True,
         dropout: float = 0.0,
         hidden_dropout: float = 0.0,
+        average_pool: bool = False,
     ) -> None:
         super().__init__()
         channels, height, width = input_shape
@@ -51,8 +53,10 @@ class CNN(nn.Module):
             layers.append(nn.MaxPool2d(2))
             if dropout:
                 layers.append(nn.Dropout(dropout))
+        if average_pool:
+            layers.append(nn.AdaptiveAvgPool2d(1))
         layers.append(nn.Flatten())
-        size = channels * (height >> len(widths)) * (width >> len(widths))
+        size = channels if average_pool else channels * (height >> len(widths)) * (width >> len(widths))
         for hidden_size in hidden:
             layers += [nn.Linear(size, hidden_size), nn.ReLU(inplace=True)]
             if hidden_dropout:

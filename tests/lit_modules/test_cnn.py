@@ -34,6 +34,16 @@ def test_output_is_the_head_on_the_features(shape, widths, hidden, features):
     assert torch.equal(net(x), net.head(net.features(x)))
 
 
+def test_an_averaged_picture_has_a_feature_a_channel():
+    torch.manual_seed(0)
+    flat, x = CNN((2, 20, 12), 10, (4, 6)).eval(), torch.randn(5, 2, 20, 12)
+    averaged = CNN((2, 20, 12), 10, (4, 6), average_pool=True).eval()
+    averaged.trunk.load_state_dict(flat.trunk.state_dict())
+    expected = flat.features(x).reshape(5, 6, 5 * 3).mean(dim=2)
+    torch.testing.assert_close(averaged.features(x), expected)
+    assert averaged(x).shape == (5, 10)
+
+
 def test_layers_of_a_stage():
     assert kinds(CNN((1, 8, 8), 2, (3,), depth=2)) == [
         *["Conv2d", "BatchNorm2d", "ReLU"] * 2,
