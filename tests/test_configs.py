@@ -31,12 +31,23 @@ TINY = [
     "--trainer.limit_test_batches=1",
     "--trainer.limit_predict_batches=1",
 ]
+POOL = ["--data.num_labeled=40", "--data.unlabeled_batch_size=12"]
 FITTING = {
     "mnist_long_tailed": ["--data.imbalance.init_args.factor=4"],
+    "mnist_1000_long_tailed": [*POOL, "--data.imbalance.init_args.factor=2"],
+    **{f"{name}_supervised": POOL[:1] for name in ("mnist_1000", "fashion_mnist_1000", "cifar10_4000")},
+    **dict.fromkeys(("mnist_1000_", "mnist_100_", "fashion_mnist_1000_", "cifar10_4000_"), POOL),
     "fashion_mnist_few": ["--data.train_size=40"],
 }
 """What configs with such names ask for and the tiny files cannot give."""
 SHORT = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--test_after_fit=false"]
+
+
+def train_teacher_of(config):
+    """Trains the experiment that a config takes its teacher from, if it has one."""
+    for name in re.findall(r"teacher: (\w+)", config.read_text(encoding="utf-8")):
+        teacher = config.with_name(f"{name}.yaml")
+        litzoo("fit", "--config", str(teacher), *TINY, *SHORT, *fitting(teacher))
 
 
 def test_there_are_configs():
@@ -99,6 +110,7 @@ def test_an_experiment_differs_from_its_base_in_what_it_is_about_alone(base, nam
 @pytest.mark.parametrize("config", EVERY_CONFIG, ids=lambda path: path.stem)
 def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, monkeypatch, tmp_path):
     monkeypatch.setenv("LITZOO_DATA_DIR", str(tiny_data))
+    train_teacher_of(config)
     for subcommand in ("fit", "test", "validate", "predict"):
         litzoo(
             subcommand,
@@ -139,6 +151,7 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
 @pytest.mark.parametrize("config", ONE_OF_EACH_KIND, ids=lambda path: path.stem)
 def test_saved_config_alone_repeats_the_run(config, tiny_data, any_checksum, monkeypatch, tmp_path):
     monkeypatch.setenv("LITZOO_DATA_DIR", str(tiny_data))
+    train_teacher_of(config)
     first = litzoo("fit", "--config", str(config), *TINY, *SHORT, *fitting(config)).run_folder
     second = run(["fit", "--config", str(first / "config.yaml")]).run_folder
     assert second == first.with_name("version_1")
