@@ -1,4 +1,5 @@
 import inspect
+import warnings
 from abc import ABC, abstractmethod
 from typing import Any, Literal
 
@@ -47,7 +48,10 @@ class LitModule(FastHooks, ABC):
         compile: bool = False,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["net", "options"], logger=False)
+        with warnings.catch_warnings():
+            # Of losses and the like given as objects, which `keep_plain` leaves out.
+            warnings.filterwarnings("ignore", ".*is already saved during checkpointing")
+            self.save_hyperparameters(ignore=["net", "options"], logger=False)
         keep_plain(self.hparams)
         self.net = net
         if compile:

@@ -25,9 +25,9 @@ class Classifier(LitModule):
         loss: Training objective `loss(logits, target)`; cross-entropy when left out. Validation and test always
             report plain cross-entropy, so that runs with different losses can be compared. One whose `forward` names
             `class_counts` or `class_weights` is given those of the training set, float32 `[K]`.
+        mix: Mixes labeled training samples with one another, `MixUp` or `CutMix`; the loss is taken for both targets.
         pseudo_labels: How unlabeled samples are learned from, one of `lit_modules.pseudo_labels`; then the datamodule
             has to serve them, `data.unlabeled_batch_size`.
-        mix: Mixes labeled training samples with one another, `MixUp` or `CutMix`; the loss is taken for both targets.
         posthoc_tau: τ of post-hoc logit adjustment (Menon et al. 2021): outside training, τ · log(class shares of the
             training set) is taken from the logits, so that rare classes are not outvoted. It can be given to a model
             that was trained without it: the class counts are kept with every checkpoint.
@@ -99,9 +99,8 @@ class Classifier(LitModule):
         for name in CLASS_STATISTICS if stage == "fit" else ():
             if hasattr(self, name) and hasattr(datamodule, name):
                 getattr(self, name).copy_(torch.as_tensor(getattr(datamodule, name)))
-            elif name in self.asked_extras or (self.posthoc_tau and name == "class_counts"):
+            elif asking := self._asks_for(name):
                 owner = "a plain loader" if datamodule is None else type(datamodule).__name__
-                asking = type(self.loss).__name__ if name in self.asked_extras else "posthoc_tau"
                 raise ValueError(
                     f"{asking} needs {name} of the training set, which {owner} does not tell: leave it "
                     "out, or choose a datamodule with classes"
@@ -194,3 +193,13 @@ class Classifier(LitModule):
             "confidence": confidence,
         }
         return outputs | features
+
+    def _asks_for(self, statistic: str) -> str | None:
+        """Names what cannot do without a class statistic."""
+        if statistic in self.asked_extras:
+            return type(self.loss).__name__
+        if statistic == "class_counts" and self.posthoc_tau:
+            return "posthoc_tau"
+        if statistic == "class_counts" and self.pseudo_labels is not None and self.pseudo_labels.align:
+            return "pseudo_labels.align"
+        return None

@@ -29,7 +29,15 @@ def with_unlabeled(
     Returns:
         `loss`, `labeled_loss` and `unlabeled_loss` (before its weight), and of each unlabeled sample `[U]`
         `pseudo_label`, `pseudo_confidence`, `pseudo_used` and `pseudo_index`; all but the loss detached.
+
+    Raises:
+        ValueError: If the batch is of labeled samples alone.
     """
+    if "unlabeled" not in batch:
+        raise ValueError(
+            f"model.pseudo_labels: {type(method).__name__} needs batches of labeled and unlabeled samples, and is "
+            f"given {', '.join(batch)}: serve datamodules.batch.SemiSupervisedBatch, or leave pseudo_labels out"
+        )
     with torch.set_grad_enabled(method.weight > 0):  # before its time, it is only looked at
         term = method(student, batch)
     return {

@@ -47,7 +47,7 @@ class PseudoLabels(nn.Module, ABC):
 
     A classifier's training loss is that of the labeled batch + `weight` · that of the unlabeled one. Batch norm takes
     the statistics of each batch by itself; its running ones, those of evaluation, are taken from pictures augmented as
-    labeled ones are, never from the strongly augmented.
+    labeled ones are, never from those of the pool that are strongly augmented or mixed.
 
     Args:
         weight: Of the unlabeled term, at least 0. `PseudoLabelScheduler` may change it during training.
@@ -151,11 +151,11 @@ class PseudoLabels(nn.Module, ABC):
 def statistics_kept(student: Student) -> Iterator[None]:
     """Leaves the running statistics of batch norm as they are; batches are normalised by their own all the same."""
     norms = [each for each in student.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
-    momenta = [each.momentum for each in norms]
-    for each in norms:
-        each.momentum = 0.0
+    tracking = [each for each in norms if each.track_running_stats]
+    for each in tracking:
+        each.track_running_stats = False
     try:
         yield
     finally:
-        for each, momentum in zip(norms, momenta, strict=True):
-            each.momentum = momentum
+        for each in tracking:
+            each.track_running_stats = True

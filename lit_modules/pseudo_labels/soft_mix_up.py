@@ -1,3 +1,5 @@
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -49,15 +51,17 @@ class SoftMixUp(PseudoLabels):
         confidence, label = beliefs.max(dim=1)
         used = self.usable(confidence, label, unlabeled["index"])
         given = F.one_hot(labeled["target"], beliefs.shape[1]).float()
-        # Samples that are left out are nobody's partner either.
+        # Samples that are left out are nobody's partner either; they stay in the batch, for the sake of batch norm.
         mixed, partner, share = self.mix(torch.cat([labeled["input"], unlabeled["weak"][used]]))
         soft = torch.cat([given, beliefs[used]])
         soft = torch.lerp(soft[partner], soft, share)[len(given) :]
+        pictures = unlabeled["weak"].clone()
+        pictures[used] = mixed[len(given) :]
         with statistics_kept(student):
-            answer = student(mixed[len(given) :]).float().log_softmax(dim=1)
+            answer = student(pictures)[used].float().log_softmax(dim=1)
         loss = -(soft * answer).sum() / len(label)
         if len(soft):
             mean = answer.exp().mean(dim=0).clamp(min=1e-12)
-            loss = loss - self.even * (mean.log().mean() + torch.tensor(len(mean)).log())
+            loss = loss - self.even * (mean.log().mean() + math.log(len(mean)))
             loss = loss - self.entropy * (answer.exp() * answer).sum(dim=1).mean()
         return UnlabeledTerm(loss, label, confidence, used)
