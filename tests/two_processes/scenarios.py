@@ -10,6 +10,7 @@ from scripts.cli import run
 from tests.datamodules.recording import record
 from tests.scripts.helpers import MLP, QUIET
 from tests.training import cpu_trainer
+from tests.two_processes.believing import believe
 from tests.two_processes.detecting import detect
 from tests.two_processes.processes import two_processes
 from tests.two_processes.ranking import rank, rank_in_parts
@@ -73,6 +74,7 @@ def scenarios() -> dict[Any, Any]:
         found["test", name] = metrics(name, "test", **two_processes())
     found["validate", "one batch"] = metrics("one batch", "validate", **two_processes())
     found["remembered"] = remember()
+    found["believed"] = believe()
     found["ranked"] = rank("ranked", **two_processes())
     found["ranked in parts"] = rank_in_parts("ranked in parts")
     found["reported"] = report("reported", **two_processes())

@@ -1,0 +1,17 @@
+import pytest
+import torch
+
+from tests.two_processes.believing import CLASSES, believe
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", ["share", "confidence", "belief", "labels"])
+def test_two_processes_believe_of_a_pool_what_one_does(name, found):
+    alone = believe()[name]
+    assert alone.shape == (() if name == "confidence" else (CLASSES,))
+    assert (alone - 1 / CLASSES).abs().max() > 0.01
+    for process in found:
+        torch.testing.assert_close(process["believed"][name], alone)
+    first, second = (process["believed"][name] for process in found)
+    assert torch.equal(first, second)
