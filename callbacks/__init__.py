@@ -7,9 +7,10 @@ from callbacks.confusion_matrix_figure import ConfusionMatrixFigure
 from callbacks.epoch_history import EpochHistory
 from callbacks.epoch_progress_bar import AveragesTraining, EpochProgressBar
 from callbacks.epoch_seed import EpochSeed
+from callbacks.evaluated_part import Answers, ServesParts
 from callbacks.exponential_moving_average import ExponentialMovingAverage
 from callbacks.finite_loss import FiniteLoss
-from callbacks.known_evidence import Answers, ServesKnown
+from callbacks.known_evidence import ServesKnown
 from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.movable_checkpoint import MovableCheckpoint
 from callbacks.noisy_label_finder import NoisyLabelFinder, ShowsTrainPictures
@@ -85,6 +86,7 @@ __all__ = [
     "SampleColumns",
     "SampleLosses",
     "ServesKnown",
+    "ServesParts",
     "ShowsTestPictures",
     "ShowsTrainPictures",
     "SplitSummary",

@@ -7,7 +7,8 @@ from torch import nn
 
 from callbacks.checkpoint_state import complete_checkpoints
 from callbacks.conformal import share_accepted
-from callbacks.known_evidence import Answers, ServesKnown, evidence_names, evidence_of, known_evidence
+from callbacks.evaluated_part import Answers
+from callbacks.known_evidence import ServesKnown, evidence_names, evidence_of, known_evidence
 from callbacks.unknown_detection import UnknownDetection
 from callbacks.unknown_report import TestedSamples, log_open_set_metrics, publish_open_set_figures
 from callbacks.unknown_requirements import require_known_and_unknown
@@ -196,12 +197,12 @@ class UnknownClassDetector(Callback):
         self._tau = tau_of(pl_module)
         if self.detection.fits:
             head = getattr(getattr(pl_module, "net", None), "head", None)
-            known, target = known_evidence(trainer, pl_module, "train")
+            known, target = known_evidence(trainer, pl_module, "train", self.detection.uses_features)
             self.detection.fit(known, target, head if isinstance(head, nn.Linear) else None)
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(datamodule, ServesKnown)
         if datamodule.validates:
-            self.detection.calibrate(known_evidence(trainer, pl_module, "val")[0])
+            self.detection.calibrate(known_evidence(trainer, pl_module, "val", self.detection.uses_features)[0])
 
 
 def tau_of(module: LightningModule) -> float:

@@ -3,7 +3,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.classified_tests import require_class_names
 from callbacks.conformal import acceptance_threshold
-from callbacks.known_evidence import Answers, ServesKnown
+from callbacks.evaluated_part import Answers
+from callbacks.known_evidence import ServesKnown
 from callbacks.predictions_csv import PredictionsCSV
 from callbacks.unknown_detection import UnknownDetection
 
@@ -25,12 +26,8 @@ def require_known_and_unknown(
             f"UnknownClassDetector needs a classifier and data of the zoo, not {type(pl_module).__name__} and "
             f"{type(datamodule).__name__}"
         )
-    net = getattr(pl_module, "net", None)
-    if detection.uses_features and not (hasattr(net, "features") and hasattr(net, "head")):
-        raise TypeError(
-            f"UnknownClassDetector: a score looks at features, which {type(net).__name__} does not tell: give it "
-            "features(x) and a head, or choose a score of logits such as MaxLogit"
-        )
+    if detection.uses_features:
+        require_features(callback, pl_module)
     if not datamodule.unknown_class_names:
         raise ValueError(
             "UnknownClassDetector: every class is known; name those to learn in data.known_classes, so that the "
@@ -46,3 +43,17 @@ def require_known_and_unknown(
     order = [type(each) for each in trainer.callbacks]  # type: ignore[attr-defined]
     if stage == "predict" and PredictionsCSV in order[: order.index(type(callback))]:
         raise ValueError("UnknownClassDetector: list it before PredictionsCSV, which would miss what it finds")
+
+
+def require_features(callback: Callback, module: LightningModule) -> None:
+    """Refuses a module whose network does not tell its features.
+
+    Raises:
+        TypeError: If that is so.
+    """
+    net = getattr(module, "net", None)
+    if not (hasattr(net, "features") and hasattr(net, "head")):
+        raise TypeError(
+            f"{type(callback).__name__}: a score looks at features, which {type(net).__name__} does not tell: give it "
+            "features(x) and a head, or choose a score of logits such as MaxLogit"
+        )

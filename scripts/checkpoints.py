@@ -1,6 +1,4 @@
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from jsonargparse import Namespace
@@ -8,6 +6,7 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
+from callbacks.checkpoint_files import first_misfit, newest_checkpoint, read_checkpoint
 from scripts.links import LINKED
 
 
@@ -22,15 +21,12 @@ def find_checkpoint(asked: str | None, base: Path, experiment: str) -> Path:
             raise FileNotFoundError(f"--ckpt_path {asked}: this is no file")
         return Path(asked)
     name = f"{asked or 'best'}.ckpt"
-    found = [
-        path for path in (base / experiment).glob(f"version_*/checkpoints/{name}") if path.parents[1].name[8:].isdigit()
-    ]
-    if not found:
+    if (found := newest_checkpoint(base, experiment, name)) is None:
         raise FileNotFoundError(
             f"--ckpt_path {asked or 'best'}: no run in {base / experiment} has a checkpoints/{name}; train one with "
             "`litzoo fit` first, or give the path of a checkpoint"
         )
-    return max(found, key=lambda path: int(path.parents[1].name[8:]))
+    return found
 
 
 def check_checkpoint(path: str) -> None:
@@ -39,14 +35,7 @@ def check_checkpoint(path: str) -> None:
     Raises:
         ValueError: If it cannot be loaded as plain weights, or holds no module.
     """
-    try:
-        content = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
-    except Exception as error:
-        raise ValueError(
-            f"--ckpt_path {path}: this is no checkpoint, or a damaged one ({type(error).__name__})"
-        ) from error
-    if not isinstance(content, dict) or not {"state_dict", "pytorch-lightning_version"} <= set(content):
-        raise ValueError(f"--ckpt_path {path}: this is a file of torch's, but no checkpoint of Lightning's")
+    read_checkpoint(f"--ckpt_path {path}", path)
 
 
 def check_fits(path: str, module: nn.Module) -> None:
@@ -56,16 +45,11 @@ def check_fits(path: str, module: nn.Module) -> None:
         ValueError: The message names the first that differs.
     """
     saved = torch.load(path, weights_only=True, map_location="cpu", mmap=True)["state_dict"]
-    saved_shapes, shapes = _shapes(saved), _shapes(module.state_dict())
-    weights = dict(module.named_parameters())  # tell more than the buffers that differ with them
-    for name in [*weights, *shapes, *saved_shapes]:
-        if shapes.get(name) != saved_shapes.get(name):
-            raise ValueError(
-                f"--ckpt_path {path}: is of another architecture: {name} has the shape "
-                f"{saved_shapes.get(name, 'missing')} there, {shapes.get(name, 'missing')} in the "
-                f"{type(module).__name__} asked for; "
-                "use the config.yaml beside the checkpoint"
-            )
+    if misfit := first_misfit(saved, module):
+        raise ValueError(
+            f"--ckpt_path {path}: is of another architecture: {misfit} asked for; use the config.yaml beside the "
+            "checkpoint"
+        )
 
 
 def check_data(path: str, datamodule: LightningDataModule) -> None:
@@ -109,8 +93,3 @@ def settle_overridden(asked: Namespace, used: Namespace, path: str | None) -> No
         rank_zero_info(
             f"The checkpoint's own model options are used instead of those given: {', '.join(sorted(changed))}"
         )
-
-
-def _shapes(state: Mapping[str, Any]) -> dict[str, list[int]]:
-    """Returns the shape of each weight; what a module keeps beside weights grows as it is trained."""
-    return {name: list(value.shape) for name, value in state.items() if not name.endswith("_extra_state")}
