@@ -4,6 +4,7 @@ from callbacks.best_checkpoint import BestCheckpoint
 from callbacks.best_weights_early_stopping import BestWeightsEarlyStopping
 from callbacks.classified_tests import ClassifiedTestFigure, NamesClasses
 from callbacks.confusion_matrix_figure import ConfusionMatrixFigure
+from callbacks.curriculum_labels import CurriculumLabels
 from callbacks.epoch_history import EpochHistory
 from callbacks.epoch_progress_bar import AveragesTraining, EpochProgressBar
 from callbacks.epoch_seed import EpochSeed
@@ -15,6 +16,7 @@ from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.movable_checkpoint import MovableCheckpoint
 from callbacks.noisy_label_finder import NoisyLabelFinder, ShowsTrainPictures
 from callbacks.picture_rows import Captioned
+from callbacks.pool_answers import PoolAnswers
 from callbacks.pool_labels import PoolLabels
 from callbacks.pool_learner import LearnsPool, TakesLabels
 from callbacks.prediction_grid import PredictionGrid, ShowsTestPictures
@@ -27,10 +29,12 @@ from callbacks.run_summary import RunSummary
 from callbacks.sample_columns import SampleColumn, SampleColumns
 from callbacks.sample_losses import SampleLosses
 from callbacks.split_summary import ReportsSplit, SplitSummary
+from callbacks.teacher_labels import TeacherLabels
 from callbacks.training_curves import TrainingCurves
 from callbacks.unknown_class_detector import UnknownClassDetector
 from callbacks.unknown_detection import UnknownDetection
 from callbacks.unknown_gallery import TestedPictures
+from callbacks.unknown_pool_filter import UnknownPoolFilter
 from callbacks.unknown_report import TestedSamples
 from callbacks.unknown_scores import (
     Energy,
@@ -54,6 +58,7 @@ __all__ = [
     "Captioned",
     "ClassifiedTestFigure",
     "ConfusionMatrixFigure",
+    "CurriculumLabels",
     "Energy",
     "Entropy",
     "EpochHistory",
@@ -73,6 +78,7 @@ __all__ = [
     "NearestNeighbors",
     "NoisyLabelFinder",
     "OpenMax",
+    "PoolAnswers",
     "PoolLabels",
     "PredictionGrid",
     "PredictionsCSV",
@@ -91,11 +97,13 @@ __all__ = [
     "ShowsTrainPictures",
     "SplitSummary",
     "TakesLabels",
+    "TeacherLabels",
     "TestedPictures",
     "TestedSamples",
     "TrainingCurves",
     "UnknownClassDetector",
     "UnknownDetection",
+    "UnknownPoolFilter",
     "UnknownScore",
     "ViM",
 ]

@@ -29,6 +29,10 @@ class TakesLabels(LearnsPool, Protocol):
         """Takes over labels and confidences, by position in the full training set, `[N]` each, and a threshold."""
         ...
 
+    def barred(self, index: Tensor) -> Tensor:
+        """Says which samples, at positions `[U]`, are left out."""
+        ...
+
 
 def pool_learner(callback: Callback, module: LightningModule) -> LearnsPool:
     """Returns how a module learns from unlabeled samples.

@@ -16,6 +16,7 @@ from tests.two_processes.processes import two_processes
 from tests.two_processes.ranking import rank, rank_in_parts
 from tests.two_processes.remembering import remember
 from tests.two_processes.reporting import report
+from tests.two_processes.teaching import teach
 
 TRAININGS: dict[str, dict[str, Any]] = {
     "shuffle": {"train_size": 101, "batch_size": 16},
@@ -80,5 +81,7 @@ def scenarios() -> dict[Any, Any]:
     found["reported"] = report("reported", **two_processes())
     for score in ("MaxLogit", "NearestNeighbors"):
         found["detected", score] = detect(f"detected {score}", score, **two_processes())
+    for by in ("teacher", "student"):
+        found["taught by", by] = teach(by, **two_processes())
     run(["fit", *COMMAND, "--trainer.devices=2", "--trainer.strategy=ddp"])
     return found

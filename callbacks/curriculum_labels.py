@@ -1,0 +1,82 @@
+from fractions import Fraction
+from math import ceil
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from callbacks.epoch_rounds import check_rounds, round_at
+from callbacks.pool_answers import by_position, pool_answers, require_takes_labels
+from callbacks.teacher_labels import TeacherLabels
+
+
+class CurriculumLabels(Callback):
+    """Lets the model label the unlabeled pool again and again, and learn more of it each time.
+
+    This is Curriculum Labeling (Cascante-Bonilla et al., AAAI 2021), for modules with `AssignedLabels`: at the k-th
+    time the share min(1, k · step) of the pool with the highest confidence is learned, those as sure as the last one
+    too. Before the first time only labeled samples are. In the paper the weights start anew each time; here they go on,
+    so that one training is enough.
+
+    Args:
+        start_epoch: Epoch, counted from 0, at whose start the pool is labelled first.
+        every_epochs: Epochs from one time to the next.
+        step: By how much the share grows each time, in (0, 1].
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Example:
+        >>> CurriculumLabels(start_epoch=10, every_epochs=5).share_at(15)
+        Fraction(2, 5)
+    """
+
+    def __init__(self, start_epoch: int = 10, every_epochs: int = 10, step: float = 0.2) -> None:
+        check_rounds("CurriculumLabels", start_epoch, every_epochs)
+        if not 0 < step <= 1:
+            raise ValueError(f"CurriculumLabels.step: {step} is no share in (0, 1]; 0.2 is usual")
+        self.start_epoch, self.every_epochs, self.step = start_epoch, every_epochs, step
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuses a module that takes no labels.
+
+        Raises:
+            TypeError: If module or datamodule are none of the zoo's.
+            ValueError: If the module has no pseudo-labels, or finds them itself, or a teacher gives it others.
+        """
+        if stage != "fit":
+            return
+        require_takes_labels(self, trainer, pl_module)
+        if any(isinstance(each, TeacherLabels) for each in trainer.callbacks):  # type: ignore[attr-defined]
+            raise ValueError("CurriculumLabels would replace the labels of TeacherLabels: remove one of the two")
+
+    def share_at(self, epoch: int) -> Fraction:
+        """Returns the share of the pool that is learned from an epoch on at which it is labelled; 0 at all others.
+
+        As the step is written: as floats, 3 · 0.2 is more than 0.6.
+        """
+        return min(Fraction(1), round_at(epoch, self.start_epoch, self.every_epochs) * Fraction(str(self.step)))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Hands over labels that nobody is sure of, for the epochs before the first time."""
+        if trainer.current_epoch < self.start_epoch:
+            nothing = torch.zeros(0, dtype=torch.int64)
+            label, confidence = (by_position(trainer, nothing, empty) for empty in (nothing, torch.zeros(0)))
+            require_takes_labels(self, trainer, pl_module).assign(label, confidence, 1.0)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Labels the pool, if it is time."""
+        if not (share := self.share_at(trainer.current_epoch)):
+            return
+        method = require_takes_labels(self, trainer, pl_module)
+        found = pool_answers(trainer, pl_module)
+        threshold = lowest_of_highest(found.confidence[~method.barred(found.index)], share)
+        label, confidence = (by_position(trainer, found.index, values) for values in (found.label, found.confidence))
+        method.assign(label, confidence, threshold)
+
+
+def lowest_of_highest(confidence: Tensor, share: Fraction) -> float:
+    """Returns the smallest of the ⌈share · n⌉ largest confidences `[n]`; 1 where there are none."""
+    if not len(confidence):
+        return 1.0
+    return float(confidence.sort(descending=True).values[ceil(share * len(confidence)) - 1])

@@ -1,0 +1,80 @@
+"""Short trainings on digits of which most have no label, and what a model answers for these, by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback
+from torch import Tensor
+
+from callbacks import EpochSeed, LastCheckpoint
+from callbacks.unknown_scores import Evidence
+from datamodules import DigitsDataModule
+from lit_modules import AssignedLabels, MLPClassifier
+from tests.training import cpu_trainer
+
+LAST = Path("run/checkpoints/last.ckpt")
+
+
+def digits(**options: Any) -> DigitsDataModule:
+    """Serves 60 labeled, 141 unlabeled and 80 validation samples; with a pool of samples of all ten digits."""
+    sizes = {"train_size": 201, "val_size": 80, "num_labeled": 60, "batch_size": 20, "eval_batch_size": 50}
+    return DigitsDataModule(**{**sizes, "unlabeled_batch_size": 47, "augment": "shift", **options})
+
+
+def perceptron(**options: Any) -> MLPClassifier:
+    """Makes a small network with batch norm and dropout, the same one every time."""
+    torch.manual_seed(0)
+    method = AssignedLabels(view="strong")
+    given = {"num_classes": 10, "hidden": [16], "batch_norm": True, "dropout": 0.2, "pseudo_labels": method}
+    return MLPClassifier((1, 28, 28), **{**given, **options})
+
+
+def fit(*callbacks: Callback, model=None, datamodule=None, ckpt_path=None, **options: Any):
+    """Trains for two epochs of three steps; returns trainer, module and datamodule."""
+    model, datamodule = model or perceptron(), datamodule or digits()
+    given = {"max_epochs": 2, "enable_checkpointing": True, "callbacks": [EpochSeed(), *callbacks, LastCheckpoint()]}
+    trainer = cpu_trainer(**(given | options))
+    trainer.fit(model, datamodule, ckpt_path=ckpt_path)
+    return trainer, model, datamodule
+
+
+def answers(model: MLPClassifier, datamodule: DigitsDataModule) -> tuple[Tensor, Tensor, Tensor]:
+    """Computes label, confidence and position of each pool sample, without any loader."""
+    index = datamodule.split.unlabeled
+    logits = model.adjusted(evidence_at(model, datamodule, index).logits)
+    confidence, label = logits.softmax(dim=1).max(dim=1)
+    return label, confidence, index
+
+
+def evidence_at(model: MLPClassifier, datamodule: DigitsDataModule, index: Tensor) -> Evidence:
+    """Computes what the network makes of training samples at positions `[n]`, as they are in the file."""
+    training = model.training
+    with torch.no_grad():
+        features = model.eval().net.features(datamodule.normalise(datamodule.read(train=True)[0][index]))
+        logits = model.net.head(features)
+    model.train(training)
+    return Evidence(logits, features)
+
+
+def weights_of(model: MLPClassifier) -> dict[str, Tensor]:
+    """Returns a copy of weights and buffers."""
+    return {name: value.clone() for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+
+
+def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    """Compares two such copies, bit by bit."""
+    return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+class Watches(Callback):
+    """Keeps the weights, and what the method holds, at the start of each epoch."""
+
+    def __init__(self) -> None:
+        self.kept: list[dict[str, Tensor]] = []
+        self.weights: list[dict[str, Tensor]] = []
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        if (method := pl_module.pseudo_labels) is not None:
+            self.kept.append({name: value.clone() for name, value in method.get_extra_state().items()})
+        self.weights.append(weights_of(pl_module))
