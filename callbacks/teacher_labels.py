@@ -1,5 +1,4 @@
 import copy
-import re
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,9 @@ class TeacherLabels(Callback):
     needed any more.
 
     Args:
-        teacher: A checkpoint of a module with the same network and classes: its path, or the name of an experiment,
-            whose newest run with a `best.ckpt` is taken. It answers as this module would with its weights.
+        teacher: A checkpoint of a module with the same network and classes: its path, or the name of an experiment in
+            the same folder of runs, whose newest run with a `best.ckpt` is taken. It answers as this module would with
+            its weights.
         threshold: Confidence from which a label is learned, in [0, 1].
 
     Raises:
@@ -64,7 +64,7 @@ class TeacherLabels(Callback):
                     f"from a confidence of {self._labelled_from} up"
                 )
             return
-        path = find_teacher(self.teacher, runs_folder_of(trainer))
+        path = find_teacher(self.teacher, Path(trainer.default_root_dir))
         found = pool_answers(trainer, taught(pl_module, path))
         label, confidence = (by_position(trainer, found.index, values) for values in (found.label, found.confidence))
         require_takes_labels(self, trainer, pl_module).assign(label, confidence, self.threshold)
@@ -88,24 +88,26 @@ class TeacherLabels(Callback):
         self._labelled_from = state_dict.get("threshold")
 
 
-def runs_folder_of(trainer: Trainer) -> Path:
-    """Returns the folder of all runs: that of the run is `<experiment>/version_<k>` in it, or else it itself."""
-    folder = Path(trainer.default_root_dir)
-    return folder.parents[1] if re.fullmatch(r"version_\d+", folder.name) else folder
-
-
-def find_teacher(teacher: str, runs: Path) -> Path:
+def find_teacher(teacher: str, run_folder: Path) -> Path:
     """Returns the file that a teacher is in.
+
+    Args:
+        teacher: A file, or an experiment: a folder of runs beside the run, or further up.
+        run_folder: Of the student.
 
     Raises:
         FileNotFoundError: If it is neither a file nor an experiment with a run that has a `best.ckpt`.
     """
     if Path(teacher).is_file():
         return Path(teacher)
-    if (found := newest_checkpoint(runs, teacher)) is None:
+    # That of a comparison is `runs/<comparison>/<variant>/seed_<seed>/version_<k>`.
+    places = [run_folder, *run_folder.parents][:5]
+    found = next(filter(None, (newest_checkpoint(place, teacher) for place in places)), None)
+    if found is None:
         raise FileNotFoundError(
-            f"TeacherLabels.teacher: {teacher!r} is neither a file nor an experiment in {shown(runs)} with a run that "
-            "has a checkpoints/best.ckpt: train it with `litzoo fit` first, or give the path of a checkpoint"
+            f"TeacherLabels.teacher: {teacher!r} is neither a file nor an experiment in {shown(run_folder)} or above, "
+            "with a run that has a checkpoints/best.ckpt: train it with `litzoo fit` first, or give the path of a "
+            "checkpoint"
         )
     return found
 

@@ -106,6 +106,11 @@ class Classifier(LitModule):
                     "out, or choose a datamodule with classes"
                 )
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Passes over what was kept of a pool, where nothing is learned of one any more."""
+        if self.pseudo_labels is None:
+            checkpoint["state_dict"].pop("pseudo_labels._extra_state", None)
+
     def extra(self, name: str, batch: Batch) -> Any:
         """Returns one of `loss_extras`."""
         return getattr(self, name).float() if name in CLASS_STATISTICS else super().extra(name, batch)

@@ -128,7 +128,11 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
     detects = "callbacks.UnknownClassDetector" in config.read_text(encoding="utf-8")
     figures = {"training_curves.png"} | ({"confusion_matrix.png", "predictions.png"} if classifies else set())
     figures |= {"unknown_scores.png", "unknown_gallery.png"} if detects else set()
+    pseudo_labels = "pseudo_labels:" in config.read_text(encoding="utf-8")
+    # Drawn where a wrong one was used, which is a matter of luck here.
+    figures |= {path.name for path in (folder / "figures").glob("pseudo_labels_wrong.png") if pseudo_labels}
     assert {path.name for path in (folder / "figures").iterdir()} == figures
+    assert (folder / "pseudo_labels.csv").exists() == pseudo_labels
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (folder / "figures").iterdir())
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert list(folder.glob("events.out.tfevents.*"))

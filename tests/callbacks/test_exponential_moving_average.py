@@ -6,7 +6,7 @@ from lightning.pytorch import Callback
 
 from callbacks import BestWeightsEarlyStopping, EpochSeed, ExponentialMovingAverage
 from datamodules import DigitsDataModule
-from lit_modules import CNNClassifier
+from lit_modules import CNNClassifier, FixMatch, FreeMatch
 from tests.training import cpu_trainer
 
 DECAY = 0.7
@@ -33,18 +33,18 @@ class SavesFirstEpoch(Callback):
             trainer.save_checkpoint("first.ckpt")
 
 
-def cnn():
+def cnn(**options):
     torch.manual_seed(1)
-    return CNNClassifier((1, 28, 28), 10, widths=[4, 4], posthoc_tau=1.0)
+    return CNNClassifier((1, 28, 28), 10, widths=[4, 4], posthoc_tau=1.0, **options)
 
 
-def fit(model, *callbacks, epochs=2, average=True, **options):
+def fit(model, *callbacks, epochs=2, average=True, pool=None, **options):
     copies = Copies()
     averaging = [ExponentialMovingAverage(DECAY)] if average else []
     trainer = cpu_trainer(
         callbacks=[EpochSeed(), *averaging, copies, *callbacks], max_epochs=epochs, limit_train_batches=8
     )
-    data = DigitsDataModule(batch_size=16, val_size=50, seed=3)
+    data = DigitsDataModule(batch_size=16, val_size=50, seed=3, **(pool or {}))
     trainer.fit(model, datamodule=data, **options)
     return trainer, copies
 
@@ -92,6 +92,25 @@ def test_a_resumed_run_ends_with_the_mean_of_an_unbroken_one(monkeypatch):
     fit(resumed, ckpt_path="first.ckpt", weights_only=True)
     for name, values in unbroken.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], values), name
+
+
+@pytest.mark.parametrize("method", [FreeMatch, FixMatch])
+def test_what_is_kept_of_a_pool_is_not_averaged_and_resumes(method, monkeypatch):
+    monkeypatch.setenv("PL_GLOBAL_SEED", "1")
+    pool = {"num_labeled": 80, "unlabeled_batch_size": 20}
+    options = {"align": True} if method is FixMatch else {}
+    unbroken, resumed = cnn(pseudo_labels=method(**options)), cnn(pseudo_labels=method(**options))
+    fit(unbroken, SavesFirstEpoch(), pool=pool)
+    fit(resumed, ckpt_path="first.ckpt", weights_only=True, pool=pool)
+    kept, expected = (model.pseudo_labels.get_extra_state() for model in (resumed, unbroken))
+    assert expected
+    assert_alike(kept, expected)
+    assert_alike(
+        {name: values for name, values in resumed.state_dict().items() if not name.endswith("_extra_state")},
+        {name: values for name, values in unbroken.state_dict().items() if not name.endswith("_extra_state")},
+    )
+    deployed = CNNClassifier.load_from_checkpoint("first.ckpt", weights_only=True)
+    assert deployed.pseudo_labels is None
 
 
 def test_a_checkpoint_has_the_mean_and_is_tested_without_a_word(recwarn):
