@@ -9,7 +9,8 @@ from scripts.compared_run import ComparedRun
 from scripts.intervals import mean_interval
 
 SHARES = {"acc", "f1", "ece", "balanced_acc", "precision", "recall", "average_precision"}
-SHARES |= {"used", "purity", "barred", "auroc", "aupr_unknown_positive", "fpr95_known_positive", "oscr", "found", "accepted", "open_set_f1"}
+SHARES |= {"used", "purity", "barred"}
+SHARES |= {"auroc", "aupr_unknown_positive", "fpr95_known_positive", "oscr", "found", "accepted", "open_set_f1"}
 """Metrics between 0 and 1, which are shown in percent."""
 
 
