@@ -4,10 +4,21 @@ import shutil
 import pytest
 import torch
 
-from tests.scripts.helpers import MLP, TABLE, files_in, litzoo, short_fit
+from tests.scripts.helpers import CONFIGS, MLP, TABLE, files_in, litzoo, short_fit
 
 FOUR_EPOCHS = ["--trainer.max_epochs=4", "--trainer.limit_train_batches=5", "--test_after_fit=false"]
 SCHEDULED = ["--model.scheduler=CosineWithWarmup"]
+ONLINE, FIXMATCH = (
+    ["--config", str(CONFIGS / f"digits_100_{name}.yaml"), "--data.unlabeled_batch_size=32"]
+    for name in ("pseudo_online", "fixmatch")
+)
+CURRICULUM = (
+    "--trainer.callbacks+={class_path: callbacks.CurriculumLabels, init_args: {start_epoch: 1, every_epochs: 2}}"
+)
+FILTER = (
+    "--trainer.callbacks+={class_path: callbacks.UnknownPoolFilter, init_args: {score: MaxLogit, acceptance: 0.8, "
+    "every_epochs: 2}}"
+)
 CRASH = "--trainer.callbacks+={class_path: tests.scripts.helpers.DiesInEpoch, init_args: {epoch: 2}}"
 
 
@@ -41,8 +52,15 @@ def test_default_seed_is_0_and_another_seed_gives_other_metrics_on_the_same_spli
         (MLP, []),
         (MLP, ["--model.dropout=0", "--data.augment=affine"]),
         (TABLE, ["--model.dropout=0", "--data.batch_size=64"]),
+        (ONLINE, ["--trainer.callbacks.weight.start_epoch=1", "--trainer.callbacks.weight.end_epoch=4"]),
+        (FIXMATCH, ["--model.pseudo_labels=FreeMatch"]),
+        (FIXMATCH, ["--model.pseudo_labels=AssignedLabels", CURRICULUM]),
+        (FIXMATCH, ["--data.known_classes=[0,1,2,3,4,5]", "--data.unknown_unlabeled=1.0", FILTER]),
     ],
-    ids=["scheduled", "dropout", "augmented", "regression"],
+    ids=[
+        *["scheduled", "dropout", "augmented", "regression"],
+        *["during the ramp", "found thresholds", "labels of an earlier epoch", "filtered pool"],
+    ],
 )
 def test_killed_and_resumed_run_ends_where_an_unbroken_one_does(config, options, tmp_path):
     unbroken = litzoo("fit", *config, *FOUR_EPOCHS, *options)
