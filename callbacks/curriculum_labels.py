@@ -5,8 +5,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from callbacks.epoch_rounds import check_rounds, round_at
+from callbacks.epoch_rounds import check_rounds, round_at, warn_if_never
 from callbacks.pool_answers import by_position, pool_answers, require_takes_labels
+from callbacks.sample_columns import ABSENT
 from callbacks.teacher_labels import TeacherLabels
 
 
@@ -47,6 +48,7 @@ class CurriculumLabels(Callback):
         if stage != "fit":
             return
         require_takes_labels(self, trainer, pl_module)
+        warn_if_never("CurriculumLabels", self.start_epoch, trainer.max_epochs)
         if any(isinstance(each, TeacherLabels) for each in trainer.callbacks):  # type: ignore[attr-defined]
             raise ValueError("CurriculumLabels would replace the labels of TeacherLabels: remove one of the two")
 
@@ -58,11 +60,11 @@ class CurriculumLabels(Callback):
         return min(Fraction(1), round_at(epoch, self.start_epoch, self.every_epochs) * Fraction(str(self.step)))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Hands over labels that nobody is sure of, for the epochs before the first time."""
+        """Hands over that there are no labels yet, for the epochs before the first time."""
         if trainer.current_epoch < self.start_epoch:
-            nothing = torch.zeros(0, dtype=torch.int64)
-            label, confidence = (by_position(trainer, nothing, empty) for empty in (nothing, torch.zeros(0)))
-            require_takes_labels(self, trainer, pl_module).assign(label, confidence, 1.0)
+            positions = len(trainer.datamodule.targets)  # type: ignore[attr-defined]
+            nothing = torch.full((positions,), ABSENT)
+            require_takes_labels(self, trainer, pl_module).assign(nothing, torch.zeros(positions), 1.0)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Labels the pool, if it is time."""

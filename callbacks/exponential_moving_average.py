@@ -40,6 +40,7 @@ class ExponentialMovingAverage(WeightAveraging):
         """
         number = int(updates)
         stays = min(self.decay, (1 + number) / (10 + number)) if means[0].is_floating_point() else 0.0
+        values = [value.to(mean.dtype) for mean, value in zip(means, values, strict=True)]  # of half precision
         if stays:
             torch._foreach_lerp_(means, values, 1 - stays)
         else:
@@ -56,12 +57,30 @@ class ExponentialMovingAverage(WeightAveraging):
                 "ExponentialMovingAverage and BestWeightsEarlyStopping: each puts weights of its own into the model; "
                 "stop with lightning.pytorch.callbacks.EarlyStopping instead"
             )
+        if stage == "fit":
+            self._latest_update_step, self._latest_update_epoch = 0, -1  # of an earlier training
         super().setup(trainer, pl_module, stage)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Moves the mean to the device that the module has been moved to since; it stays float32."""
+        assert self._average_model is not None
+        self._average_model.to(pl_module.device)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Takes over mean and weights to go on with; a test only needs what has been loaded already."""
         if trainer.training:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Puts the mean into the checkpoint; what parts keep beside weights has no mean, and stays the newest."""
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        newest = checkpoint.get("current_model_state", {})
+        checkpoint["state_dict"] |= {name: kept for name, kept in newest.items() if name.endswith("_extra_state")}
+
+    def _copy_average_to_current(self, pl_module: LightningModule) -> None:
+        assert self._average_model is not None
+        if self._average_model.n_averaged:
+            super()._copy_average_to_current(pl_module)
 
     def _swap_models(self, pl_module: LightningModule) -> None:
         assert self._average_model is not None

@@ -25,8 +25,8 @@ class LearnsPool(Protocol):
 class TakesLabels(LearnsPool, Protocol):
     """One whose labels come from outside."""
 
-    def assign(self, label: Tensor, confidence: Tensor, threshold: float | None = None) -> None:
-        """Takes over labels and confidences, by position in the full training set, `[N]` each, and a threshold."""
+    def assign(self, label: Tensor, confidence: Tensor, threshold: float) -> None:
+        """Takes over labels (none below 0) and confidences, by position in the full training set, and a threshold."""
         ...
 
     def barred(self, index: Tensor) -> Tensor:

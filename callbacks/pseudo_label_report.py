@@ -11,7 +11,7 @@ from callbacks.figures import publish_figure
 from callbacks.files import run_folder_of, shown
 from callbacks.noisy_label_finder import ShowsTrainPictures
 from callbacks.pool_labels import PoolLabels
-from callbacks.pool_learner import LearnsPool, pool_learner
+from callbacks.pool_learner import LearnsPool, TakesLabels, pool_learner
 from callbacks.pseudo_label_quality import (
     draw_wrong_labels,
     most_confident_wrong,
@@ -65,6 +65,8 @@ class PseudoLabelReport(Callback):
         """
         require_class_names(self, "reports on labels of classes", pl_module)
         pool_learner(self, pl_module)
+        if stage == "fit":
+            self.labels, self._warned = PoolLabels(), False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Asks for the run folder: an interrupted process can no longer ask the others."""
@@ -88,18 +90,16 @@ class PseudoLabelReport(Callback):
         """Puts together what all processes have seen, logs, and warns if nothing was used."""
         epoch = self.labels.end_epoch(lambda values, how: trainer.strategy.reduce(values, reduce_op=how))
         rows, method = pool_rows(epoch), pool_learner(self, pl_module)
-        if not len(rows["index"]):
-            return
         assert isinstance(pl_module, NamesClasses)
-        metrics = pool_shares(rows, pl_module.class_names)
+        # Where labels are assigned, there may be none yet.
+        metrics = pool_shares(rows, pl_module.class_names) if len(rows["index"]) else {"used": 0.0}
         metrics |= {"weight": float(method.weight), "threshold": method.current_threshold()}
         for old in [name for name in trainer.callback_metrics if name.startswith("train/pseudo/")]:
             del trainer.callback_metrics[old]  # Lightning would show it of an epoch that has no such share
         for name, value in metrics.items():
             # Every process has computed the same value; `sync_dist` only tells Lightning that this is known.
             pl_module.log(f"train/pseudo/{name}", value, batch_size=1, sync_dist=True)
-        # Where labels are assigned, those of before are of confidence 0.
-        idle = method.weight > 0 and not rows["used"].any() and bool(rows["confidence"].any())
+        idle = method.weight > 0 and len(rows["index"]) > 0 and not rows["used"].any()
         if idle and not self._warned:
             rank_zero_warn(_nothing_used(rows, method, trainer.current_epoch))
         self._warned = idle
@@ -143,6 +143,8 @@ def _nothing_used(rows: Mapping[str, Tensor], method: LearnsPool, epoch: int) ->
     highest, threshold = float(rows["confidence"].max()), method.current_threshold()
     if highest >= threshold:
         remedy = "what is confident enough is kept out of the pool: loosen what does so"
+    elif isinstance(method, TakesLabels):
+        remedy = "lower TeacherLabels.threshold, or take a better teacher"
     elif "threshold" in method.schedulable:
         remedy = "lower model.pseudo_labels.threshold, or train longer on the labeled samples first"
     else:

@@ -24,6 +24,7 @@ class PseudoLabelScheduler(Callback):
     """
 
     def __init__(self, weight: Ramp | None = None, threshold: Ramp | None = None) -> None:
+        self._own: dict[str, float] = {}
         self.ramps = {name: ramp for name, ramp in (("weight", weight), ("threshold", threshold)) if ramp is not None}
         if not self.ramps:
             raise ValueError(
@@ -46,6 +47,16 @@ class PseudoLabelScheduler(Callback):
             raise ValueError(
                 f"PseudoLabelScheduler.{fixed[0]}: {type(method).__name__} sets its {fixed[0]} itself; leave it out"
             )
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes the method's own values."""
+        method = pool_learner(self, pl_module)
+        self._own = {name: getattr(method, name) for name in self.ramps}
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Puts them back, for a training without schedule."""
+        for name, value in self._own.items():
+            setattr(pool_learner(self, pl_module), name, value)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Sets what applies to the step."""

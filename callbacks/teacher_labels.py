@@ -1,4 +1,5 @@
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ class TeacherLabels(Callback):
         threshold: Confidence from which a label is learned, in [0, 1].
 
     Raises:
-        ValueError: If the threshold is outside [0, 1].
+        ValueError: If the threshold is outside [0, 1], or no teacher is named.
 
     Example:
         >>> TeacherLabels("mnist_1000_supervised").threshold
@@ -35,6 +36,8 @@ class TeacherLabels(Callback):
     def __init__(self, teacher: str, threshold: float = 0.99) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f"TeacherLabels.threshold: {threshold} is no probability in [0, 1]; 0.99 is usual")
+        if not teacher:
+            raise ValueError("TeacherLabels.teacher: is empty; give a checkpoint, or the name of an experiment")
         self.teacher, self.threshold = teacher, threshold
         self._labelled_from: float | None = None  # the threshold of the labels that there are
 
@@ -65,7 +68,9 @@ class TeacherLabels(Callback):
                 )
             return
         path = find_teacher(self.teacher, Path(trainer.default_root_dir))
-        found = pool_answers(trainer, taught(pl_module, path))
+        content = read_checkpoint(f"TeacherLabels.teacher {shown(path)}", path)
+        _warn_of_other_data(content, path, trainer)
+        found = pool_answers(trainer, taught(pl_module, content, path))
         label, confidence = (by_position(trainer, found.index, values) for values in (found.label, found.confidence))
         require_takes_labels(self, trainer, pl_module).assign(label, confidence, self.threshold)
         self._labelled_from = self.threshold
@@ -112,14 +117,13 @@ def find_teacher(teacher: str, run_folder: Path) -> Path:
     return found
 
 
-def taught(module: LightningModule, path: Path) -> LightningModule:
+def taught(module: LightningModule, content: Mapping[str, Any], path: Path) -> LightningModule:
     """Returns a copy of a module with the weights of a checkpoint.
 
     Raises:
-        ValueError: If this is no checkpoint, or one of other classes or of another network.
+        ValueError: If it is one of other classes or of another network.
     """
     asked = f"TeacherLabels.teacher {shown(path)}"
-    content = read_checkpoint(asked, path)
     assert isinstance(module, NamesClasses)
     ours, options = list(module.class_names), content.get("hyper_parameters", {})
     theirs = list(options.get("class_names") or map(str, range(options.get("num_classes", len(ours)))))
@@ -141,3 +145,19 @@ def taught(module: LightningModule, path: Path) -> LightningModule:
     fitting = {name: saved[name] for name, shape in shapes.items() if saved_shapes.get(name) == shape}
     teacher.load_state_dict(fitting, strict=False)
     return teacher
+
+
+def _warn_of_other_data(content: Mapping[str, Any], path: Path, trainer: Trainer) -> None:
+    """Warns of a teacher that may have been shown true labels of the pool, or of the validation set."""
+    datamodule = trainer.datamodule  # type: ignore[attr-defined]
+    theirs = content.get(type(datamodule).__qualname__, {})
+    ours = datamodule.state_dict()
+    if "fingerprint" in theirs and theirs["fingerprint"] != ours.get("fingerprint"):
+        before, now = theirs.get("options", {}), ours.get("options", {})
+        changed = [
+            f"data.{name} {before.get(name)} there, {now[name]} here" for name in now if now[name] != before.get(name)
+        ]
+        rank_zero_warn(
+            f"TeacherLabels.teacher {shown(path)}: was trained on another split of the data ({'; '.join(changed)}); if "
+            "it has learned true labels of the pool or of the validation set, the student's results say nothing"
+        )

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from callbacks.conformal import acceptance_threshold
 from callbacks.curriculum_labels import CurriculumLabels
-from callbacks.epoch_rounds import check_rounds, round_at
+from callbacks.epoch_rounds import check_rounds, round_at, warn_if_never
 from callbacks.evaluated_part import ServesParts, evaluated_part
 from callbacks.known_evidence import evidence_of, known_evidence
 from callbacks.pool_answers import by_position, require_pool_learner
@@ -54,6 +54,7 @@ class UnknownPoolFilter(Callback):
         if stage != "fit":
             return
         require_pool_learner(self, trainer, pl_module)
+        warn_if_never("UnknownPoolFilter", self.start_epoch, trainer.max_epochs)
         if self.score.uses_features:
             require_features(self, pl_module)
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
@@ -75,8 +76,11 @@ class UnknownPoolFilter(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lets everything in again that an earlier training of the same module has barred."""
         if trainer.current_epoch < self.start_epoch:
-            nobody = torch.zeros(0, dtype=torch.int64)
-            require_pool_learner(self, trainer, pl_module).bar(by_position(trainer, nobody, nobody.bool()))
+            self._let_in(trainer, pl_module)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leaves nothing barred for a training without the filter; the checkpoints have what was."""
+        self._let_in(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Filters the pool, if it is time, and logs how much of it is barred."""
@@ -94,6 +98,10 @@ class UnknownPoolFilter(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores it."""
         self._share = state_dict["share"]
+
+    def _let_in(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        nobody = torch.zeros(0, dtype=torch.int64)
+        require_pool_learner(self, trainer, pl_module).bar(by_position(trainer, nobody, nobody.bool()))
 
     def _filter(self, trainer: Trainer, pl_module: LightningModule) -> tuple[Tensor, Tensor]:
         """Returns the positions of the pool samples `[U]`, and which of them look unknown."""

@@ -30,7 +30,8 @@ class BatchMix(ABC):
         Returns:
             The mixed inputs, the position of each sample's partner in the batch, `[B]`, and the share of the sample.
         """
-        share = torch.distributions.Beta(self.alpha, self.alpha).sample().item()
+        alpha = torch.tensor(self.alpha, dtype=torch.float32)  # a trainer may have made another type the default
+        share = torch.distributions.Beta(alpha, alpha).sample().item()
         partner = torch.randperm(len(inputs), device=inputs.device)
         mixed, share = self.mix(inputs, inputs[partner], share)
         return mixed, partner, share

@@ -22,6 +22,9 @@ def optimizer_config(
             step, and is given the number of steps of the whole training unless it has one; others move every epoch.
         weights: What is trained.
         total_steps: Tells the number of steps of the whole training.
+
+    Raises:
+        ValueError: If these are too few for the scheduler.
     """
     # Not a default in the modules' signature: jsonargparse would hand Adam's weight decay of 0 on to a config's AdamW.
     optimizer = (make_optimizer or torch.optim.Adam)(weights)
@@ -29,7 +32,13 @@ def optimizer_config(
         return optimizer
     counts_steps, given = _total_steps(make_scheduler)
     steps = {"total_steps": total_steps()} if counts_steps and not given else {}
-    scheduler = make_scheduler(optimizer, **steps)
+    try:
+        scheduler = make_scheduler(optimizer, **steps)
+    except ZeroDivisionError as error:
+        raise ValueError(
+            f"model.scheduler: {steps.get('total_steps', 'so few')} steps are too few for its phases: train for more "
+            "steps, or change its options (pct_start of a OneCycleLR)"
+        ) from error
     return {
         "optimizer": optimizer,
         "lr_scheduler": {

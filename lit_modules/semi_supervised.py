@@ -46,6 +46,6 @@ def with_unlabeled(
         "unlabeled_loss": term.loss.detach(),
         "pseudo_label": term.label,
         "pseudo_confidence": term.confidence,
-        "pseudo_used": term.used,
+        "pseudo_used": term.used if method.weight else torch.zeros_like(term.used),
         "pseudo_index": batch["unlabeled"]["index"],
     }

@@ -128,6 +128,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="counted rounds (default: 7)")
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     arguments = parser.parse_args()
+    if arguments.rounds < 2:
+        parser.error(f"--rounds {arguments.rounds}: at least 2, for quartiles")
     pl.seed_everything(0, verbose=False)
     seconds = {precision: measure(arguments.rounds, precision) for precision in ("32-true", "bf16-mixed")}
     result = {**circumstances(), "rounds": arguments.rounds, "seconds": seconds}

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import cycle, product
 
 from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
@@ -45,10 +46,10 @@ def draw_curves(histories: Histories, metrics: Sequence[str]) -> Figure:
     lengths = [max(map(max, history.values())) for seeds in histories.values() for history in seeds.values() if history]
     relative = max(lengths) > 2 * min(lengths)
     # Where the colours begin anew, the lines are of another kind.
-    kinds = [(style, colour) for style in ("-", "--", ":") for colour in TABLEAU_COLORS]
+    kinds = list(product(("-", "--", ":", "-."), TABLEAU_COLORS))
     drawn: dict[str, Line2D] = {}
     for panel, metric in zip(panels, metrics, strict=True):
-        for (style, colour), (variant, seeds) in zip(kinds, histories.items(), strict=False):
+        for (style, colour), (variant, seeds) in zip(cycle(kinds), histories.items(), strict=False):
             curves = [history[metric] for history in seeds.values() if metric in history]
             if not curves:
                 continue

@@ -14,36 +14,40 @@ class AssignedLabels(PseudoLabels):
     The callbacks are `TeacherLabels` (once, before training) and `CurriculumLabels` (again and again).
 
     Args:
-        weight: See `PseudoLabels`.
-        threshold: See `PseudoLabels`; a callback may set another one with the labels.
+        weight: See `PseudoLabels`. The threshold comes with the labels.
         view: Which view of a sample is learned, the one augmented as labeled samples are or the strong one.
 
     Raises:
         ValueError: If the view is neither.
     """
 
-    def __init__(self, weight: float = 1.0, threshold: float = 0.95, view: Literal["weak", "strong"] = "weak") -> None:
-        super().__init__(weight, threshold)
+    schedulable = ("weight",)
+
+    def __init__(self, weight: float = 1.0, view: Literal["weak", "strong"] = "weak") -> None:
+        super().__init__(weight)
         if view not in ("weak", "strong"):
             raise ValueError(f"AssignedLabels.view: {view!r} is none of weak, strong")
         self.view = view
 
-    def assign(self, label: Tensor, confidence: Tensor, threshold: float | None = None) -> None:
+    def assign(self, label: Tensor, confidence: Tensor, threshold: float) -> None:
         """Takes labels over; every process has to be given the same.
 
         Args:
-            label: One for each position in the full training set, int64 `[N]`; it matters in the pool alone.
+            label: One for each position in the full training set, int64 `[N]`; it matters in the pool alone. Below 0
+                there is none.
             confidence: How sure each one is, float32 `[N]`.
-            threshold: From here on; left out, that of the constructor or of the schedule.
+            threshold: Confidence from which a label is learned.
         """
-        self._kept |= {"label": label, "confidence": confidence}
-        self._kept.pop("threshold", None)
-        if threshold is not None:
-            self._kept["threshold"] = torch.tensor(threshold)
+        least = torch.tensor(threshold, dtype=torch.float32)  # a trainer may have made another type the default
+        self._kept |= {"label": label, "confidence": confidence, "threshold": least}
 
     def current_threshold(self) -> float:
-        """Returns the threshold that came with the labels, else one's own."""
-        return float(self._kept.get("threshold", self.threshold))
+        """Returns the threshold that came with the labels; 1 before."""
+        return float(self._kept.get("threshold", 1.0))
+
+    def confident(self, confidence: Tensor, label: Tensor) -> Tensor:
+        """Says which samples have a label that is sure enough."""
+        return super().confident(confidence, label) & (label >= 0)
 
     def forward(self, student: Student, batch: SemiSupervisedBatch) -> UnlabeledTerm:
         """Returns the cross-entropies of the labels assigned.
@@ -64,5 +68,5 @@ class AssignedLabels(PseudoLabels):
         else:
             with statistics_kept(student):
                 logits = student(unlabeled["strong"])
-        losses = F.cross_entropy(logits.float(), label, reduction="none")
+        losses = F.cross_entropy(logits.float(), label.clamp(min=0), reduction="none")
         return self.term(losses, label, confidence, index)

@@ -14,7 +14,7 @@ class FreeMatch(FixMatch):
 
     Args:
         weight: See `PseudoLabels`.
-        fairness: Weight of the fairness term, at least 0.
+        fairness: Weight of the fairness term, at least 0; `weight` multiplies it too.
         memory: λ of the running means, in [0, 1).
 
     Raises:

@@ -14,7 +14,8 @@ class SoftMixUp(PseudoLabels):
     A pool sample is mixed with one of the labeled and unlabeled samples of the batch, and learns the mixture of both
     labels, of which its own and perhaps the other is what the network believes. Two terms keep the network from
     answering with one class, and from doubting for ever: the Kullback-Leibler divergence from even classes to the mean
-    answer, and the mean entropy. In the paper beliefs are an epoch old, here those of the step.
+    answer, and the mean entropy, both times the share of the batch that is learned from. In the paper beliefs are an
+    epoch old, here those of the step.
 
     Args:
         weight: See `PseudoLabels`.
@@ -62,6 +63,7 @@ class SoftMixUp(PseudoLabels):
         loss = -(soft * answer).sum() / len(label)
         if len(soft):
             mean = answer.exp().mean(dim=0).clamp(min=1e-12)
-            loss = loss - self.even * (mean.log().mean() + math.log(len(mean)))
-            loss = loss - self.entropy * (answer.exp() * answer).sum(dim=1).mean()
+            even = -(mean.log().mean() + math.log(len(mean)))
+            entropy = -(answer.exp() * answer).sum(dim=1).mean()
+            loss = loss + len(soft) / len(label) * (self.even * even + self.entropy * entropy)
         return UnlabeledTerm(loss, label, confidence, used)

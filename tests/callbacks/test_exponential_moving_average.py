@@ -38,11 +38,14 @@ def cnn(**options):
     return CNNClassifier((1, 28, 28), 10, widths=[4, 4], posthoc_tau=1.0, **options)
 
 
-def fit(model, *callbacks, epochs=2, average=True, pool=None, **options):
+def fit(model, *callbacks, epochs=2, average=True, pool=None, precision="32-true", **options):
     copies = Copies()
     averaging = [ExponentialMovingAverage(DECAY)] if average else []
     trainer = cpu_trainer(
-        callbacks=[EpochSeed(), *averaging, copies, *callbacks], max_epochs=epochs, limit_train_batches=8
+        callbacks=[EpochSeed(), *averaging, copies, *callbacks],
+        max_epochs=epochs,
+        limit_train_batches=8,
+        precision=precision,
     )
     data = DigitsDataModule(batch_size=16, val_size=50, seed=3, **(pool or {}))
     trainer.fit(model, datamodule=data, **options)
@@ -109,6 +112,7 @@ def test_what_is_kept_of_a_pool_is_not_averaged_and_resumes(method, monkeypatch)
         {name: values for name, values in resumed.state_dict().items() if not name.endswith("_extra_state")},
         {name: values for name, values in unbroken.state_dict().items() if not name.endswith("_extra_state")},
     )
+    assert set(torch.load("first.ckpt", weights_only=True)["state_dict"]["pseudo_labels._extra_state"]) == set(kept)
     deployed = CNNClassifier.load_from_checkpoint("first.ckpt", weights_only=True)
     assert deployed.pseudo_labels is None
 
@@ -127,6 +131,23 @@ def test_a_checkpoint_has_the_mean_and_is_tested_without_a_word(recwarn):
         cnn(), datamodule=DigitsDataModule(val_size=50, seed=3), ckpt_path="end.ckpt", weights_only=True, verbose=False
     )
     assert not [str(each.message) for each in recwarn if "Averaging" in str(each.message)]
+
+
+def test_one_callback_serves_two_trainings(monkeypatch):
+    monkeypatch.setenv("PL_GLOBAL_SEED", "1")
+    averaging, models = ExponentialMovingAverage(DECAY), [cnn(), cnn()]
+    for model in models:
+        fit(model, averaging, average=False)
+    assert_alike(models[1].state_dict(), models[0].state_dict())
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+def test_the_mean_is_kept_in_float32_whatever_the_network_is_in(precision):
+    model = cnn()
+    _, copies = fit(model, precision=precision)
+    mean = mean_of(copies.steps)
+    for name, values in model.named_parameters():
+        torch.testing.assert_close(values.double(), mean[name], atol=5e-3, rtol=2e-2)
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, 1.5])

@@ -129,14 +129,29 @@ def test_what_is_kept_out_of_the_pool_is_another_reason(recwarn):
     assert "what is confident enough is kept out of the pool" in message
 
 
-def test_samples_that_wait_for_their_labels_are_no_cause_for_a_warning(recwarn):
+def test_samples_that_wait_for_their_labels_are_neither_warned_of_nor_listed(recwarn):
     class Waits(Callback):
         def on_train_start(self, trainer, pl_module):
-            label, confidence = torch.zeros(1797, dtype=torch.int64), torch.zeros(1797)
-            pl_module.pseudo_labels.assign(label, confidence, threshold=1.0)
+            pl_module.pseudo_labels.assign(torch.full((1797,), -2), torch.zeros(1797), 1.0)
 
-    fit(PseudoLabelReport(), Waits(), method=AssignedLabels(), max_epochs=1)
+    steps = fit(PseudoLabelReport(), Waits(), method=AssignedLabels(), max_epochs=1)
+    assert steps.metrics[0]["train/pseudo/used"] == 0
     assert not warnings_of(recwarn)
+    assert not Path("run/pseudo_labels.csv").exists()
+
+
+def test_before_its_weight_rises_nothing_counts_as_used():
+    steps = fit(PseudoLabelReport(), Sets(threshold=[0.0, 0.0], weight=[0.0, 1.0]), max_epochs=2)
+    assert [metrics["train/pseudo/used"] for metrics in steps.metrics] == [0, 1]
+
+
+def test_a_report_of_two_trainings_is_of_the_second():
+    report = PseudoLabelReport()
+    fit(report, max_epochs=1)
+    few = DigitsDataModule(train_size=120, num_labeled=50, val_size=50, batch_size=20, unlabeled_batch_size=40)
+    steps = fit(report, datamodule=few, max_epochs=1)
+    assert len(pseudo_labels()) == 70
+    assert set(newest(steps.epochs)) == {int(row["index"]) for row in pseudo_labels()}
 
 
 def test_nothing_is_warned_of_where_it_would_not_count(recwarn):

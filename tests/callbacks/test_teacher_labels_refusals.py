@@ -36,7 +36,12 @@ def test_a_threshold_that_is_no_probability(threshold):
         TeacherLabels("few", threshold)
 
 
-@pytest.mark.parametrize("name", ["few", "gone.ckpt", "runs/few", ""])
+def test_no_teacher():
+    with pytest.raises(ValueError, match=r"TeacherLabels\.teacher: is empty; give a checkpoint"):
+        TeacherLabels("")
+
+
+@pytest.mark.parametrize("name", ["few", "gone.ckpt", "runs/few"])
 def test_a_teacher_that_is_not_there(name):
     message = refusal(name, error=FileNotFoundError)
     assert f"TeacherLabels.teacher: {name!r} is neither a file nor an experiment in run" in message

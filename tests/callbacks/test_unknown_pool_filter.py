@@ -56,8 +56,9 @@ def test_samples_above_the_threshold_are_barred(make_score, start, every):
 
 
 def test_what_is_barred_is_not_learned():
-    _, first, _ = fit(UnknownPoolFilter(MaxLogit(), 0.02, start_epoch=0), model=learner())
-    barred = first.pseudo_labels.get_extra_state()["barred"]
+    watching = Watches()
+    _, first, _ = fit(UnknownPoolFilter(MaxLogit(), 0.02, start_epoch=0), watching, model=learner())
+    barred = watching.kept[-1]["barred"]
     assert 120 < int(barred.sum()) <= 141
     _, second, _ = fit(model=learner(), default_root_dir="second")
     assert not same(weights_of(first), weights_of(second))
@@ -85,12 +86,13 @@ def test_a_resumed_run_ends_as_an_unbroken_one(epochs, monkeypatch):
     assert trainer.callback_metrics["train/pool/barred"] == again.callback_metrics["train/pool/barred"] > 0
 
 
-def test_a_second_training_of_the_same_module_begins_with_the_whole_pool():
-    model, asked, watching = learner(), UnknownPoolFilter(MaxLogit(), 0.5), Watches()
-    fit(asked, model=model)
-    assert model.pseudo_labels.get_extra_state()["barred"].any()
-    fit(asked, watching, model=model, default_root_dir="again")
-    assert not watching.kept[0]["barred"].any()
+@pytest.mark.parametrize("filtered", [True, False])
+def test_a_second_training_of_the_same_module_begins_with_the_whole_pool(filtered):
+    model, asked, first, second = learner(), UnknownPoolFilter(MaxLogit(), 0.5), Watches(), Watches()
+    fit(asked, first, model=model)
+    assert first.kept[-1]["barred"].any()
+    fit(*([asked] if filtered else []), second, model=model, default_root_dir="again")
+    assert not second.kept[0]["barred"].any()
 
 
 def test_a_detector_with_another_score_does_not_get_in_its_way():

@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import Callback
 
+from callbacks import CurriculumLabels, NearestNeighbors, TeacherLabels, UnknownPoolFilter
 from datamodules import DigitsDataModule, SymmetricNoise
-from lit_modules import CNNClassifier, FixMatch
+from lit_modules import AssignedLabels, CNNClassifier, FixMatch
 from tests.lit_modules.pseudo_labels.methods import every_method, ready
 from tests.training import cpu_trainer
 
@@ -52,14 +53,14 @@ class Gradients(Callback):
         self.steps.append(torch.cat([each.grad.flatten() for each in pl_module.parameters()]))
 
 
-def trained(method, poison):
+def trained(method, poison, *callbacks):
     """Trains for a few steps; returns all gradients, the weights at the end, and what was poisoned."""
     torch.manual_seed(6)
     sizes = {"train_size": 200, "val_size": 20, "num_labeled": 60, "batch_size": 10, "unlabeled_batch_size": 20}
     datamodule = Poisoned(poison, **sizes, augment="shift", label_noise=SymmetricNoise(0.3))
     model = CNNClassifier((1, 28, 28), 10, widths=(4,), pseudo_labels=ready(method, classes=10, samples=2000))
     gradients = Gradients()
-    cpu_trainer(callbacks=[gradients], limit_train_batches=4, limit_val_batches=0).fit(model, datamodule)
+    cpu_trainer(callbacks=[*callbacks, gradients], limit_train_batches=4, limit_val_batches=0).fit(model, datamodule)
     weights = torch.cat([values.flatten() for name, values in model.state_dict().items() if name.startswith("net.")])
     return gradients.steps, weights, datamodule.poisoned
 
@@ -71,6 +72,29 @@ def test_true_classes_reach_neither_gradients_nor_weights(method_class, options)
     assert len(gradients) == 4
     for name, poison in POISONS.items():
         others, other_weights, poisoned = trained(method_class(**options), poison)
+        assert poisoned >= 100
+        assert all(torch.equal(*each) for each in zip(gradients, others, strict=True)), name
+        assert torch.equal(weights, other_weights), name
+
+
+@pytest.mark.parametrize(
+    ("method", "callback"),
+    [
+        (AssignedLabels, lambda: CurriculumLabels(start_epoch=0, every_epochs=1, step=0.5)),
+        (AssignedLabels, lambda: TeacherLabels("teacher.ckpt", threshold=0.1)),
+        (FixMatch, lambda: UnknownPoolFilter(NearestNeighbors(3), 0.5, start_epoch=0)),
+    ],
+    ids=["curriculum", "teacher", "filter"],
+)
+def test_callbacks_that_look_at_the_pool_do_not_hand_them_over_either(method, callback, tmp_path):
+    teacher = CNNClassifier((1, 28, 28), 10, widths=(4,))
+    trainer = cpu_trainer(limit_train_batches=2, limit_val_batches=0)
+    trainer.fit(teacher, DigitsDataModule(val_size=20))
+    trainer.save_checkpoint("teacher.ckpt")
+    gradients, weights, _ = trained(method(), lambda clean: clean, callback())
+    assert any(step.any() for step in gradients)
+    for name, poison in POISONS.items():
+        others, other_weights, poisoned = trained(method(), poison, callback())
         assert poisoned >= 100
         assert all(torch.equal(*each) for each in zip(gradients, others, strict=True)), name
         assert torch.equal(weights, other_weights), name

@@ -58,7 +58,7 @@ def test_the_loss_is_that_of_both_parts_by_their_weight(weight):
     assert outputs["loss"].item() == pytest.approx((labeled_loss + weight * unlabeled_loss).item(), rel=1e-5)
     assert torch.equal(outputs["pseudo_label"], label)
     assert torch.equal(outputs["pseudo_index"], unlabeled["index"])
-    assert outputs["pseudo_used"].all()
+    assert bool(outputs["pseudo_used"].all()) == bool(outputs["pseudo_used"].any()) == (weight > 0)
     assert torch.equal(outputs["index"], labeled["index"])
     assert torch.equal(outputs["target"], labeled["target"])
     assert outputs["logits"].shape == (10, 10)

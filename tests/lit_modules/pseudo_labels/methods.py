@@ -41,7 +41,7 @@ def ready(method, classes=K, samples=N):
     if isinstance(method, TakesLabels):
         drawn = torch.Generator().manual_seed(3)
         label = torch.randint(classes, (samples,), generator=drawn)
-        method.assign(label, 0.5 + 0.5 * torch.rand(samples, generator=drawn))
+        method.assign(label, 0.5 + 0.5 * torch.rand(samples, generator=drawn), 0.6)
     return method
 
 

@@ -49,13 +49,13 @@ def test_likeliest_classes_of_the_weak_view_are_learned_where_they_are_sure_enou
 
 
 @pytest.mark.parametrize("view", ["weak", "strong"])
-@pytest.mark.parametrize(("given", "least"), [(None, 0.6), (0.8, 0.8), (0.0, 0.0)])
-def test_assigned_labels_are_looked_up_by_position(view, given, least):
-    method, data = AssignedLabels(threshold=0.6, view=view), batch(unlabeled=8)
+@pytest.mark.parametrize("least", [0.6, 0.8, 0.0])
+def test_assigned_labels_are_looked_up_by_position(view, least):
+    method, data = AssignedLabels(view=view), batch(unlabeled=8)
     label, confidence = torch.arange(40) % K, torch.arange(40) / 40
     index = torch.tensor([39, 0, 24, 31, 32, 7, 25, 38])  # two of them exactly at a threshold
     data["unlabeled"]["index"] = index
-    method.assign(label, confidence, given)
+    method.assign(label, confidence, least)
     used = index.numpy() >= 40 * least
     losses = -np.log(probabilities(data["unlabeled"][view])[np.arange(8), index % K])
     assert method.current_threshold() == pytest.approx(least)
@@ -64,16 +64,28 @@ def test_assigned_labels_are_looked_up_by_position(view, given, least):
 
 
 def test_labels_assigned_anew_take_the_place_of_the_old_ones_with_their_threshold():
-    method, data = AssignedLabels(threshold=0.3), batch()
-    method.assign(torch.zeros(40, dtype=torch.int64), torch.ones(40), 0.9)
-    assert method(Linear(), data).label.tolist() == [0] * 6
-    method.assign(torch.full((40,), 2), torch.full((40,), 0.5))
+    method, data = AssignedLabels(), batch()
+    method.assign(torch.zeros(40, dtype=torch.int64), torch.full((40,), 0.5), 0.9)
     term = method(Linear(), data)
-    assert method.current_threshold() == 0.3
+    assert term.label.tolist() == [0] * 6
+    assert not term.used.any()
+    method.assign(torch.full((40,), 2), torch.full((40,), 0.5), 0.25)
+    term = method(Linear(), data)
+    assert method.current_threshold() == 0.25
     assert term.label.tolist() == [2] * 6
     assert term.used.all()
-    method.threshold = 0.6  # a schedule's
-    assert not method(Linear(), data).used.any()
+
+
+def test_a_sample_without_an_assigned_label_is_not_learned_from():
+    method, data = AssignedLabels(), batch()
+    label = torch.arange(40) % K
+    label[data["unlabeled"]["index"][:4]] = -2
+    method.assign(label, torch.ones(40), 0.0)
+    term = method(Linear(WEIGHT), data)
+    assert term.used.tolist() == [False] * 4 + [True] * 2
+    rows = data["unlabeled"]["index"][4:]
+    expected = -np.log(probabilities(data["unlabeled"]["weak"])[[4, 5], (rows % K).numpy()]).sum() / 6
+    assert term.loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
@@ -93,8 +105,8 @@ def test_soft_labels_are_mixed_as_their_pictures_are(threshold, monkeypatch):
     loss = -(soft[3:] * np.log(answer)).sum() / 6
     if used.any():
         mean = answer.mean(axis=0)
-        loss += 0.7 * sum(1 / K * math.log(1 / K / each) for each in mean)
-        loss -= 0.3 * (answer * np.log(answer)).sum(axis=1).mean()
+        loss += used.mean() * 0.7 * sum(1 / K * math.log(1 / K / each) for each in mean)
+        loss -= used.mean() * 0.3 * (answer * np.log(answer)).sum(axis=1).mean()
     assert used.sum() == {0.0: 6, 1.0: 0}.get(threshold, used.sum())
     assert 0 < used.sum() < 6 or threshold != 0.5
     check(term, loss, beliefs.max(axis=1), beliefs.argmax(axis=1), used)
