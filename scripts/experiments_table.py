@@ -25,7 +25,8 @@ RESULTS = Path("docs/results/experiments.json")
 DOCUMENT = Path("docs/experiments.md")
 
 COMMAND = re.compile(
-    r"(litzoo|cli\.py) fit --config configs/(?P<name>\w+)\.yaml( --trainer\.precision [\w-]+)? --seed_everything \d+"
+    r"(litzoo|cli\.py) fit --config configs/(?P<name>\w+)\.yaml( --trainer\.precision [\w-]+)?"
+    r"( --trainer\.callbacks\.teacher \S+)? --seed_everything \d+"
     r"( --trainer\.precision [\w-]+)?(?P<place> --experiment compare_\S+ --trainer\.default_root_dir \S+)?"
     r"( --trainer\.enable_progress_bar false)?(?P<resumed> --ckpt_path \S+)?"
 )
@@ -39,10 +40,18 @@ SOURCE = {
     "cifar10_resnet18": "81.34 % (50 epochs)",
     "cifar10_disturb_label": "82.46 % (50 epochs)",
     "mnist_noisy_coteaching": "91.7 % (Han et al. 2018)",
+    "mnist_1000_supervised": "69.65 %",
+    "mnist_1000_pseudo_online": "79.52 %",
+    "mnist_1000_pseudo_frozen": "78.48 %",
+    "cifar10_4000_fixmatch": "95.7 % (USB, WRN-28-2)",
+    "cifar10_4000_freematch": "95.9 % (USB, WRN-28-2)",
 }
 """Test accuracies that the source articles print for the same system, or a paper that is named."""
 
-NEEDS_GPU = ("cifar10_resnet18", "cifar10_disturb_label", "cifar10_unknown")
+NEEDS_GPU = (
+    *("cifar10_resnet18", "cifar10_disturb_label", "cifar10_unknown"),
+    *(f"cifar10_4000_{method}" for method in ("supervised", "fixmatch", "freematch")),
+)
 """Experiments that are meant for a GPU; until somebody runs them on one, there is no figure."""
 
 SHORT = ("cifar10_resnet18_short",)
