@@ -39,6 +39,7 @@ TINY = [
 POOL = ["--data.num_labeled=40", "--data.unlabeled_batch_size=12"]
 FITTING = {
     "mnist_long_tailed": ["--data.imbalance.init_args.factor=4"],
+    "mnist_1000_curriculum": [*POOL, "--trainer.callbacks.start_epoch=0"],
     "mnist_1000_long_tailed": [*POOL, "--data.imbalance.init_args.factor=2"],
     **{f"{name}_supervised": POOL[:1] for name in ("mnist_1000", "fashion_mnist_1000", "cifar10_4000")},
     **dict.fromkeys(("mnist_1000_", "mnist_100_", "fashion_mnist_1000_", "cifar10_4000_"), POOL),
