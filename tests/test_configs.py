@@ -17,17 +17,18 @@ def fitting(config):
     return next((options for name, options in FITTING.items() if config.stem.startswith(name)), [])
 
 
-def covering(configs):
-    """Picks configs, those of the most classes first, until every class that any of them asks for is in one."""
-    asked = {path: set(re.findall(r"class_path: ([\w.]+)", path.read_text(encoding="utf-8"))) for path in configs}
+def covering(asked):
+    """Picks configs, those that ask for the most first, until everything that any of them asks for is in one."""
     picked, left = [], set.union(*asked.values())
     while left:
-        picked.append(max(configs, key=lambda path: len(asked[path] & left)))
+        picked.append(max(asked, key=lambda path: len(asked[path] & left)))
         left -= asked[picked[-1]]
     return picked
 
 
-EVERY_CLASS = covering(EVERY_CONFIG)
+EVERY_CLASS = covering(
+    {path: set(re.findall(r"class_path: ([\w.]+)", path.read_text(encoding="utf-8"))) for path in EVERY_CONFIG}
+)
 TINY = [
     "--data.batch_size=8",
     "--data.eval_batch_size=8",
