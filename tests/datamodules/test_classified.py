@@ -27,7 +27,7 @@ KNOWN = st.none() | st.lists(st.integers(0, 9), min_size=2, max_size=10, unique=
 def troubles(draw):
     """What can be asked of the training set of the digits, at once."""
     wanted = {
-        "train_size": st.sampled_from([150, 0.4, {"per_class": 60}]),
+        "train_size": st.sampled_from([130, 0.4, {"per_class": 60}]),
         "imbalance": st.sampled_from([LongTailed(3), StepImbalance(2)]),
         "num_labeled": st.sampled_from([40, 0.3]),
         "balance_labeled": st.booleans(),
