@@ -11,9 +11,10 @@ from callbacks.best_weights_early_stopping import BestWeightsEarlyStopping
 class ExponentialMovingAverage(WeightAveraging):
     """Validates, saves and tests a running mean of the weights, while training goes on with the weights themselves.
 
-    Lightning's averaging, with three differences. The mean is not held back by the first, random weights: the decay
-    rises to its value as (1 + n) / (10 + n), n being the updates so far. Counts are copied, not averaged. Nothing is
-    exchanged before the first update. Running statistics of batch norm are averaged as weights are.
+    Lightning's averaging, with these differences. The mean is not held back by the first, random weights: the decay
+    rises to its value as (1 + n) / (10 + n), n being the updates so far. It is kept in float32. Counts, and what losses
+    and pseudo-labels keep, are copied, not averaged. Nothing is exchanged before the first update of a training.
+    Running statistics of batch norm are averaged as weights are.
 
     A checkpoint has the mean under `state_dict`, and the weights to go on with beside it.
 

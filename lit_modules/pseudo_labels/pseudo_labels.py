@@ -30,7 +30,8 @@ class UnlabeledTerm(NamedTuple):
 
     Attributes:
         loss: The unsupervised objective before its weight, one number: a sum divided by the size of the whole
-            unlabeled batch, so that a batch with few confident samples counts little.
+            unlabeled batch, so that a batch with few confident samples counts little. (FreeMatch adds a term of
+            means.)
         label: The likeliest class of each sample, int64 `[U]`.
         confidence: Its probability, float32 `[U]`.
         used: Whether the sample is learned from, bool `[U]`.

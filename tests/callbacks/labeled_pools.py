@@ -1,5 +1,7 @@
 """Short trainings on digits of which most have no label, and what a model answers for these, by hand."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,17 @@ def weights_of(model: MLPClassifier) -> dict[str, Tensor]:
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     """Compares two such copies, bit by bit."""
     return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@contextmanager
+def unmoved(module: MLPClassifier) -> Iterator[None]:
+    """Fails where weights, random numbers, or what is in which mode are not left as they were."""
+    before, drawn = weights_of(module), torch.get_rng_state()
+    modes = [part.training for part in module.modules()]
+    yield
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert same(weights_of(module), before)
+    assert [part.training for part in module.modules()] == modes
 
 
 class Watches(Callback):

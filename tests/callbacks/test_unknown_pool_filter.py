@@ -3,7 +3,7 @@ import torch
 
 from callbacks import CurriculumLabels, MaxLogit, NearestNeighbors, UnknownClassDetector, UnknownPoolFilter
 from lit_modules import Classifier, OnlinePseudoLabels
-from tests.callbacks.labeled_pools import Watches, digits, evidence_at, fit, perceptron, same, weights_of
+from tests.callbacks.labeled_pools import Watches, digits, evidence_at, fit, perceptron, same, unmoved, weights_of
 from tests.callbacks.open_set_digits import conformal
 
 SCORES = pytest.mark.parametrize("make_score", [MaxLogit, lambda: NearestNeighbors(3)], ids=["logits", "features"])
@@ -29,12 +29,8 @@ class Filters(UnknownPoolFilter):
         self.make_score, self.expected = make_score, []
 
     def on_train_epoch_start(self, trainer, pl_module):
-        before, drawn = weights_of(pl_module), torch.get_rng_state()
-        modes = [part.training for part in pl_module.modules()]
-        super().on_train_epoch_start(trainer, pl_module)
-        assert torch.equal(torch.get_rng_state(), drawn)
-        assert same(weights_of(pl_module), before)
-        assert [part.training for part in pl_module.modules()] == modes
+        with unmoved(pl_module):
+            super().on_train_epoch_start(trainer, pl_module)
         assert not pl_module.keeps_features
         self.expected.append(barred_by_hand(self.make_score(), pl_module, trainer.datamodule, self.acceptance))
 
