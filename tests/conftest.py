@@ -1,12 +1,14 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 import torch
 import torchvision
 
+from tests.counted import COUNTS
 from tests.data import builders
 
 REAL_DATA = Path(os.environ.get("LITZOO_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")
@@ -54,3 +56,22 @@ def _own_environment() -> Iterator[None]:
     """Undoes what a run leaves in the environment for processes that it might start: its seed and its folder."""
     with patch.dict(os.environ):
         yield
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hands what one of several processes has counted to the one that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["counts"] = dict(COUNTS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Adds up what the processes have counted."""
+    COUNTS.update(getattr(node, "workeroutput", {}).get("counts", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says what was tried, last of all."""
+    if COUNTS:
+        terminalreporter.section("tried, and went well")
+        terminalreporter.write_line(", ".join(f"{what}: {number}" for what, number in sorted(COUNTS.items())))

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from scripts.cli import main
+from tests.counted import count
 from tests.data import builders
 from tests.scripts.helpers import CONFIGS, MLP, QUIET, TABLE, lines_of_error
 
@@ -127,6 +128,7 @@ def test_mistake_is_refused_in_a_few_lines_that_name_it(arguments, words, broken
     assert [word for word in words if word not in message] == [], message
     assert " ()" not in message, message  # a cause that says nothing
     assert not list(Path("runs").rglob("version_*"))
+    count("inputs refused")
 
 
 @pytest.mark.parametrize(
