@@ -1,4 +1,4 @@
-"""Counts what the tests have tried, for the last lines of a test run: kills survived, inputs refused, processes tried."""
+"""Counts what the tests have tried, for the last lines of a run: kills survived, inputs refused, processes tried."""
 
 from collections import Counter
 
