@@ -20,8 +20,11 @@ class RunSummary(EpochHistory):
     `test` find for `last.ckpt` goes to `metrics_last.json` instead.
     """
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the best epoch's metrics, and forgets those of an earlier training in the same folder."""
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the best epoch's metrics, and forgets those of an earlier training in the same folder.
+
+        It is the last thing a training does: where the file is, the checkpoints have all that callbacks put into them.
+        """
         run_folder = run_folder_of(trainer)
         if trainer.is_global_zero and self.history:
             write_json(run_folder / "metrics.json", self._best_epoch(trainer))
