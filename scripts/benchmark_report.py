@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
-from callbacks.run_record import hardware
+from callbacks.surroundings import hardware
 from scripts.tables import replace_between
 
 DOCUMENT = Path("docs/performance.md")

@@ -8,6 +8,7 @@ import yaml
 
 from callbacks.files import write_json
 from scripts.checkpoints import check_checkpoint
+from scripts.run_folder import read_record
 from scripts.run_history import read_history
 
 
@@ -84,16 +85,12 @@ class ComparedRun:
         return read_history(self.folder) if self.folder else {}
 
     def record(self) -> dict[str, Any]:
-        """Returns the content of `run.json`; `training_seconds` is missing of a run that was resumed.
-
-        That file tells only how long the last part took.
-        """
-        record = self._result("run.json")
-        return record | ({"training_seconds": None} if "--ckpt_path" in record.get("command", "") else {})
+        """Returns the content of `run.json`."""
+        return read_record(self.folder) if self.folder else {}
 
     def progress(self) -> tuple[int, int | None]:
         """Returns how many epochs are done, and of how many."""
-        done = self._result("run.json").get("epochs", 0)
+        done = self.record().get("epochs", 0)
         if done and self._epochs is None and self.folder:
             config = yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
             self._epochs = config["trainer"]["max_epochs"]

@@ -19,16 +19,17 @@ from sklearn.linear_model import LinearRegression
 from datamodules import TableDataModule
 from scripts.intervals import mean_interval
 from scripts.links import class_at
+from scripts.run_folder import read_record
 from scripts.tables import markdown_table, replace_between
 
 RESULTS = Path("docs/results/experiments.json")
 DOCUMENT = Path("docs/experiments.md")
 
 COMMAND = re.compile(
-    r"(litzoo|cli\.py) fit --config configs/(?P<name>\w+)\.yaml( --trainer\.precision [\w-]+)?"
+    r"(litzoo|cli\.py|python -m scripts\.cli) fit --config configs/(?P<name>\w+)\.yaml( --trainer\.precision [\w-]+)?"
     r"( --trainer\.callbacks\.teacher \S+)? --seed_everything \d+"
     r"( --trainer\.precision [\w-]+)?(?P<place> --experiment compare_\S+ --trainer\.default_root_dir \S+)?"
-    r"( --trainer\.enable_progress_bar false)?(?P<resumed> --ckpt_path \S+)?"
+    r"( --trainer\.enable_progress_bar false)?( --ckpt_path \S+)?"
 )
 """The printed command, as a user gives it and as `scripts.compare` does."""
 
@@ -67,7 +68,7 @@ def collect(runs: Path) -> dict[str, list[dict[str, Any]]]:
     alone: dict[str, dict[int, dict[str, Any]]] = {}
     compared: dict[str, dict[int, dict[str, Any]]] = {}
     for record in sorted(runs.glob("**/version_*/run.json"), key=lambda path: int(path.parent.name[8:])):
-        run = json.loads(record.read_text(encoding="utf-8"))
+        run = read_record(record.parent)
         results = record.with_name("metrics.json")
         command = COMMAND.fullmatch(run["command"])
         name = command["name"] if command else record.parents[1].name
@@ -76,10 +77,8 @@ def collect(runs: Path) -> dict[str, list[dict[str, Any]]]:
         metrics = json.loads(results.read_text(encoding="utf-8"))
         tests = {name: value for name, value in metrics.items() if name.startswith("test/") and name.count("/") == 1}
         if tests:
-            # The record of a resumed run tells only how long its last part took.
-            seconds = {"training_seconds": None} if command and command["resumed"] else {}
             found = compared if command and command["place"] else alone
-            found.setdefault(name, {})[run["seed"]] = {**run, **seconds, "metrics": tests}
+            found.setdefault(name, {})[run["seed"]] = {**run, "metrics": tests}
     return {name: [by_seed[seed] for seed in sorted(by_seed)] for name, by_seed in (compared | alone).items()}
 
 

@@ -1,7 +1,9 @@
+import json
 import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -47,11 +49,24 @@ def forget_run_folder() -> None:
 def discard_if_empty() -> None:
     """Removes the folder that this process made for a run that failed before it had trained an epoch."""
     folder = os.environ.get(SHARED)
-    trained = folder and any(any(Path(folder).glob(name)) for name in ("checkpoints/*.ckpt", "run.json"))
-    if folder and is_first_process() and not trained:
+    if not folder or not is_first_process():
+        return
+    if not any(Path(folder).glob("checkpoints/*.ckpt")) and not read_record(Path(folder)).get("epochs"):
         shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):  # other runs of the experiment
             Path(folder).parent.rmdir()
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Returns what a run's `run.json` tells, or nothing where there is none.
+
+    One written before `parts` were counted knows of a resumed run only how long the last part took: then
+    `training_seconds` is None.
+    """
+    path = folder / "run.json"
+    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    resumed = "parts" not in record and "--ckpt_path" in record.get("command", "")
+    return record | ({"training_seconds": None} if resumed else {})
 
 
 def run_folder_of_checkpoint(checkpoint: Path) -> Path | None:

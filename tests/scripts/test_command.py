@@ -53,6 +53,7 @@ def test_two_processes_leave_one_run_whose_test_equals_that_of_one_process(tmp_p
     files = files_in(tmp_path)
     assert {name.split("/version_0/")[0] for name in files} == {"runs/digits_mlp"}
     assert sum(name.endswith("metrics.json") for name in files) == 1
+    assert json.loads((folder / "run.json").read_text())["processes"] == 2
     assert sorted(name.split("/")[-1] for name in files if name.endswith(".png")) == [
         "confusion_matrix.png",
         "predictions.png",

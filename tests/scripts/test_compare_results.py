@@ -63,7 +63,7 @@ def test_errors_in_units_are_not_shown_in_percent():
     ]
 
 
-def test_the_time_of_resumed_runs_is_not_shown():
+def test_a_time_that_is_not_known_is_not_shown():
     results = {"a": of("test/loss", [0.01234], seconds=None)}
     assert table(results, "test/loss") == (
         ["variant", "test/loss (mean ± std)", "n", "training seconds"],

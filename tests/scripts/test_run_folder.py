@@ -1,3 +1,4 @@
+import json
 import os
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -11,6 +12,7 @@ from scripts.run_folder import (
     discard_if_empty,
     forget_run_folder,
     new_run_folder,
+    read_record,
     run_folder_of_checkpoint,
 )
 
@@ -86,6 +88,32 @@ def test_only_a_folder_without_checkpoint_is_discarded(tmp_path, has_checkpoint)
     discard_if_empty()
     assert earlier.is_dir()
     assert failed.is_dir() == has_checkpoint
+
+
+@pytest.mark.parametrize(("epochs", "stays"), [(0, False), (1, True)])
+def test_the_record_of_a_run_without_an_epoch_is_discarded_with_its_folder(tmp_path, epochs, stays):
+    folder = new_run_folder(tmp_path, "name")
+    (folder / "run.json").write_text(json.dumps({"command": "litzoo fit", "epochs": epochs}))
+    discard_if_empty()
+    assert folder.is_dir() == stays
+
+
+@pytest.mark.parametrize(
+    ("record", "seconds"),
+    [
+        ({"command": "litzoo fit"}, 7.5),
+        ({"command": "litzoo fit --ckpt_path last"}, None),
+        ({"command": "litzoo fit --ckpt_path last", "parts": 2}, 7.5),
+    ],
+    ids=["in one go", "resumed, of the last part alone", "resumed, of all parts"],
+)
+def test_the_seconds_of_a_run_are_those_of_all_its_parts_or_unknown(tmp_path, record, seconds):
+    (tmp_path / "run.json").write_text(json.dumps({**record, "training_seconds": 7.5}))
+    assert read_record(tmp_path) == {**record, "training_seconds": seconds}
+
+
+def test_a_folder_without_record_tells_nothing(tmp_path):
+    assert read_record(tmp_path) == {}
 
 
 def test_folder_of_an_earlier_run_is_not_discarded(tmp_path):

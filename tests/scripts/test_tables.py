@@ -81,3 +81,9 @@ def test_runs_of_a_comparison_count_where_there_are_no_others():
     assert resumed["metrics"] == {"test/acc": 0.7}
     assert row("mnist_cnn", found["mnist_cnn"], None)[5] == "15, 9 s"
     assert row("mnist_cnn", [resumed], None)[5] == "15"
+
+
+@pytest.mark.parametrize("program", ["litzoo", "cli.py", "python -m scripts.cli"])
+def test_every_way_to_give_the_printed_command_counts(program):
+    write_run(0, f"{program} fit --config configs/mnist_mlp.yaml --seed_everything 0 --ckpt_path last", 0, 0.5)
+    assert list(collect(Path("runs"))) == ["mnist_mlp"]
