@@ -3,11 +3,11 @@ from pathlib import Path
 import torch
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
 
 from callbacks.checkpoint_files import first_misfit, newest_checkpoint, read_checkpoint
-from scripts.links import LINKED
+from scripts.changed_options import changes, listed
 
 
 def find_checkpoint(asked: str | None, base: Path, experiment: str) -> Path:
@@ -72,7 +72,7 @@ EVALUATION_ONLY = ("posthoc_tau",)
 
 
 def settle_overridden(asked: Namespace, used: Namespace, path: str | None) -> None:
-    """Says which model options of the command line give way to those that the checkpoint was trained with.
+    """Warns which model options of the command line give way to those that the checkpoint was trained with.
 
     Options that only an evaluation looks at do not give way: they are put back.
 
@@ -87,9 +87,6 @@ def settle_overridden(asked: Namespace, used: Namespace, path: str | None) -> No
     for name in EVALUATION_ONLY:
         if name in asked.get("init_args", {}) and name in used.get("init_args", {}):
             used.init_args[name] = asked.init_args[name]
-    before, after = asked.get("init_args", Namespace()).as_dict(), used.get("init_args", Namespace()).as_dict()
-    changed = [name for name in before if name in after and name not in LINKED and before[name] != after[name]]
-    if changed:
-        rank_zero_info(
-            f"The checkpoint's own model options are used instead of those given: {', '.join(sorted(changed))}"
-        )
+    told = [f"{name}: {own}, not {given}" for name, own, given in changes(used.as_dict(), asked.as_dict(), "model")]
+    if told:
+        rank_zero_warn(f"The checkpoint's own model options are used instead of those given: {listed(told)}")

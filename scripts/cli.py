@@ -17,7 +17,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 import callbacks as zoo
 import datamodules  # noqa: F401 (so that class names can be given without their package)
 import lit_modules  # noqa: F401
-from scripts.checkpoints import check_checkpoint, check_data, check_fits, find_checkpoint, settle_overridden
+from scripts.changed_options import warn_of_changed_options
+from scripts.checkpoints import (
+    check_checkpoint,
+    check_data,
+    check_fits,
+    find_checkpoint,
+    settle_overridden,
+)
 from scripts.config_files import check_config_files
 from scripts.errors import explain
 from scripts.hooks import skip_empty_hooks
@@ -114,6 +121,8 @@ class LitzooCLI(LightningCLI):
             kwargs["profiler"] = NoProfiler()
         if resumed or self.config.subcommand != "fit":
             self.save_config_callback = None  # the config that the run was started with stays
+        if resumed and self.config.subcommand == "fit":
+            warn_of_changed_options(self.config_dump, resumed / "config.yaml")
         kwargs["callbacks"] = self._callbacks(built)
         trainer = super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
         skip_empty_hooks(trainer.callbacks)  # type: ignore[attr-defined]

@@ -115,7 +115,7 @@ def test_an_experiment_differs_from_its_base_in_what_it_is_about_alone(base, nam
 
 
 @pytest.mark.parametrize("config", EVERY_CONFIG, ids=lambda path: path.stem)
-def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, monkeypatch, tmp_path):
+def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, monkeypatch, tmp_path, recwarn):
     monkeypatch.setenv("LITZOO_DATA_DIR", str(tiny_data))
     train_teacher_of(config)
     for subcommand in ("fit", "test", "validate", "predict"):
@@ -127,6 +127,7 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
             *fitting(config),
             *(SHORT if subcommand == "fit" else []),
         )
+    assert not [each for each in recwarn if "instead of those given" in str(each.message)]
     folder = tmp_path / "runs" / config.stem / "version_0"
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]

@@ -1,6 +1,5 @@
 import csv
 import json
-import logging
 import shutil
 from pathlib import Path
 
@@ -15,17 +14,9 @@ from tests.scripts.helpers import MLP, litzoo, short_fit
 
 
 @pytest.fixture
-def messages(caplog):
-    """What Lightning's logger says, each message once: it may or may not hand them on to the root logger."""
-    logger = logging.getLogger("lightning.pytorch")
-    logger.addHandler(caplog.handler)
-
-    def said():
-        every = [record.getMessage() for record in caplog.records]
-        return [message for message in dict.fromkeys(every) if "options are used" in message]
-
-    yield said
-    logger.removeHandler(caplog.handler)
+def messages(recwarn):
+    """What has been said of options that give way."""
+    return lambda: [str(each.message) for each in recwarn if "options are used" in str(each.message)]
 
 
 def probabilities_by_hand(checkpoint):
@@ -139,10 +130,19 @@ def test_foreign_place_of_a_checkpoint_gets_a_run_folder_of_its_own(trained, tmp
 
 
 def test_options_that_the_checkpoint_overrides_are_named(trained, messages):
-    cli = litzoo("test", *MLP, "--model.hidden=[7]", "--model.dropout=0.5")
+    others = ["--model.hidden=[7]", "--model.dropout=0.5", "--model.optimizer.lr=1", "--model.loss=FocalLoss"]
+    others += ["--model.pseudo_labels=FixMatch", "--model.scheduler.warmup=0.5"]
+    cli = litzoo("test", *MLP, *others)
     assert cli.model.hparams["hidden"] == [256, 128]
     (message,) = messages()
-    assert "dropout, hidden" in message
+    assert set(message.split("given: ")[1].split("; ")) == {
+        "model.hidden: [256, 128], not [7]",
+        "model.dropout: 0.2, not 0.5",
+        "model.optimizer.lr: 0.002, not 1.0",
+        "model.loss: null, not FocalLoss",
+        "model.pseudo_labels: null, not FixMatch",
+        "model.scheduler.warmup: 0.1, not 0.5",
+    }
 
 
 def test_nothing_is_named_where_nothing_is_overridden(trained, messages):
