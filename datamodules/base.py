@@ -109,6 +109,20 @@ class BaseDataModule(LightningDataModule, ABC):
         """Returns what was asked of the split, option -> its value in words."""
         return {name: shown(getattr(self, name)) for name in self.split_by}
 
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, weights_only: bool = True, **options: Any) -> Any:  # type: ignore[override]
+        """Returns a datamodule with what a checkpoint keeps of the data; its options are not among that.
+
+        Args:
+            checkpoint_path: A path, or a file that is open for reading.
+            weights_only: Is always true.
+            **options: Of the datamodule.
+        """
+        datamodule = cls(**options)
+        content = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
+        datamodule.load_state_dict(content.get(cls.__qualname__, {}))
+        return datamodule
+
     def state_dict(self) -> dict[str, Any]:
         """Returns what a checkpoint keeps of the data: the split's fingerprint, and what was asked of it."""
         return {} if self.split is None else {"fingerprint": self.fingerprint(), "options": self.split_options()}

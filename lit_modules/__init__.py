@@ -25,6 +25,7 @@ from lit_modules.losses import (
 )
 from lit_modules.mixing import BatchMix, CutMix, MixUp
 from lit_modules.mlp_classifier import MLPClassifier
+from lit_modules.plain_loading import PlainLoading
 from lit_modules.pseudo_labels import (
     AssignedLabels,
     FixMatch,
@@ -67,6 +68,7 @@ __all__ = [
     "MixUp",
     "OneHotSquaredError",
     "OnlinePseudoLabels",
+    "PlainLoading",
     "PseudoLabels",
     "Regressor",
     "ResNetClassifier",

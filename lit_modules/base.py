@@ -12,11 +12,12 @@ from lit_modules.fast_hooks import FastHooks
 from lit_modules.hyperparameters import keep_plain
 from lit_modules.metrics import EpochMeans, EpochOutputs
 from lit_modules.optimization import optimizer_config
+from lit_modules.plain_loading import PlainLoading
 
 Stage = Literal["train", "val", "test"]
 
 
-class LitModule(FastHooks, ABC):
+class LitModule(FastHooks, PlainLoading, ABC):
     """What all modules share: optimizer and scheduler from outside, one `step`, and metrics logged once an epoch.
 
     Subclasses name in `train_scores` what `step` returns in training beside the loss, to be averaged over the epoch,

@@ -7,6 +7,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
 
 from callbacks.checkpoint_files import first_misfit, newest_checkpoint, read_checkpoint
+from lit_modules.foreign_code import refuse_foreign_code, texts
 from scripts.changed_options import changes, listed
 
 
@@ -36,6 +37,16 @@ def check_checkpoint(path: str) -> None:
         ValueError: If it cannot be loaded as plain weights, or holds no module.
     """
     read_checkpoint(f"--ckpt_path {path}", path)
+
+
+def check_code(path: str, asked: Namespace) -> None:
+    """Refuses a checkpoint that names code which the model options do not name, before any of it is imported.
+
+    Raises:
+        ValueError: The message names it.
+    """
+    content = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
+    refuse_foreign_code(f"--ckpt_path {path}", content, trusted=set(texts(asked.as_dict())))
 
 
 def check_fits(path: str, module: nn.Module) -> None:

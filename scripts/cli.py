@@ -20,6 +20,7 @@ import lit_modules  # noqa: F401
 from scripts.changed_options import warn_of_changed_options
 from scripts.checkpoints import (
     check_checkpoint,
+    check_code,
     check_data,
     check_fits,
     find_checkpoint,
@@ -92,6 +93,7 @@ class LitzooCLI(LightningCLI):
             runs = Path(options.trainer.default_root_dir)
             options.ckpt_path = str(find_checkpoint(options.ckpt_path, runs, options.experiment))
             check_checkpoint(options.ckpt_path)
+            check_code(options.ckpt_path, options.model)
         self._asked_model = options.model.clone()
 
     def before_instantiate_classes(self) -> None:

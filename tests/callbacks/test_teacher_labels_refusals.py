@@ -7,6 +7,8 @@ from callbacks import TeacherLabels
 from datamodules import DiabetesDataModule
 from lit_modules import FixMatch, MLPClassifier, Regressor
 from tests.callbacks.labeled_pools import Watches, digits, fit, perceptron
+from tests.counted import count
+from tests.malice import RAN, RunsCode
 
 TEACHER = "teacher/checkpoints/last.ckpt"
 
@@ -61,14 +63,17 @@ def test_an_experiment_without_a_best_checkpoint():
         (lambda path: path.write_bytes(b"hello\n"), "no checkpoint, or a damaged one"),
         (lambda path: torch.save({"state_dict": {}}, path), "no checkpoint of Lightning's"),
         (lambda path: torch.save({"trainer": torch.nn.Linear(1, 1)}, path), "no checkpoint, or a damaged one"),
+        (lambda path: torch.save({"state_dict": RunsCode()}, path), "no checkpoint, or a damaged one"),
     ],
-    ids=["text", "weights alone", "code"],
+    ids=["text", "weights alone", "objects", "code"],
 )
 def test_what_is_no_checkpoint(write, words):
     write(Path("bad.ckpt"))
     message = refusal("bad.ckpt")
     assert message.startswith("TeacherLabels.teacher bad.ckpt: ")
     assert words in message
+    assert not RAN.exists()
+    count("inputs refused")
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import hashlib
 import pickle
 
 import numpy as np
@@ -6,7 +7,9 @@ import torch
 import torchvision
 
 from datamodules import CIFAR10DataModule
+from tests.counted import count
 from tests.data import builders
+from tests.malice import RAN, RunsCode
 
 
 @pytest.fixture
@@ -56,6 +59,25 @@ def refused(folder, train):
 @pytest.mark.parametrize("train", [True, False])
 def test_files_with_other_checksums_are_refused(cifar, train):
     refused(cifar, train)
+
+
+@pytest.mark.parametrize("file", ["data_batch_1", "data_batch_5", "batches.meta"])
+def test_a_tampered_file_is_refused_before_any_is_unpickled(cifar, file, monkeypatch):
+    dataset = torchvision.datasets.CIFAR10
+
+    def right(name):
+        return hashlib.md5((cifar / name).read_bytes()).hexdigest()
+
+    for part in ("train_list", "test_list"):
+        monkeypatch.setattr(dataset, part, [[name, right(name)] for name, _ in getattr(dataset, part)])
+    monkeypatch.setattr(dataset, "meta", {**dataset.meta, "md5": right("batches.meta")})
+    assert len(read(cifar)[1]) == 30
+    (cifar / file).write_bytes(pickle.dumps(RunsCode()))
+    monkeypatch.setattr(pickle, "load", lambda *_, **__: pytest.fail("a file was unpickled"))
+    refused(cifar, train=True)
+    refused(cifar, train=False)
+    assert not RAN.exists()
+    count("inputs refused")
 
 
 @pytest.mark.usefixtures("any_checksum")
