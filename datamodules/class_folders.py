@@ -2,37 +2,59 @@ from pathlib import Path
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from datamodules.within import require_within
+
 PICTURES = {*IMG_EXTENSIONS, ".gif"}
 
 
-def class_names_in(folder: Path, least: int = 2) -> tuple[str, ...]:
+def class_names_in(folder: Path, root: Path, least: int = 2) -> tuple[str, ...]:
     """Names the folders in a folder, sorted; hidden ones are passed over.
+
+    Args:
+        folder: Where they are.
+        root: Folder that neither this one nor links in it may lead out of.
+        least: How many there have to be.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it holds fewer than `least`.
+        ValueError: If it holds fewer than `least`, one of them is a link that leads out of `root`, or a link leads
+            nowhere.
     """
+    require_within(folder, root)
     if not folder.is_dir():
         raise FileNotFoundError(
             f"{folder} is no folder; data.folder is looked up in data.root, or in the environment variable "
             "LITZOO_DATA_DIR"
         )
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    found = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    for path in found:
+        if path.is_symlink() and not path.exists():
+            raise ValueError(f"{path} is a link that leads nowhere; repair or remove it")
+        if path.is_symlink() and path.is_dir():
+            require_within(path, root)
+    names = sorted(path.name for path in found if path.is_dir())
     if len(names) < least:
         wanted = "two" if least == 2 else "one"
         raise ValueError(f"{folder}: {len(names)} class folders ({', '.join(names)}); it needs at least {wanted}")
     return tuple(names)
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def pictures_in(folder: Path, root: Path) -> list[Path]:
     """Lists the picture files in a folder and the folders within, sorted.
 
     Hidden files and folders are passed over, and linked folders within are not followed.
+
+    Raises:
+        ValueError: If one is a link that leads out of `root`.
     """
-    return sorted(
+    pictures = sorted(
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in PICTURES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and not path.is_dir()
     )
+    for path in pictures:
+        if path.is_symlink():
+            require_within(path, root)
+    return pictures

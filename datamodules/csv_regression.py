@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.table import TableDataModule
+from datamodules.within import require_within
 
 MOST_WORDS = 100
 
@@ -18,6 +19,9 @@ class CSVRegressionDataModule(TableDataModule):
         target: Name of the column to predict.
         drop_columns: Names of columns to leave out, such as identifiers.
         **options: See `TableDataModule` and `BaseDataModule`.
+
+    Raises:
+        ValueError: If the file is outside of `root`.
     """
 
     def __init__(self, file: str, target: str, drop_columns: list[str] | None = None, **options: Any) -> None:
@@ -25,6 +29,7 @@ class CSVRegressionDataModule(TableDataModule):
         self.file = file
         self.target = target
         self.drop_columns = drop_columns or []
+        require_within(self.root / file, self.root)
 
     def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns the columns of numbers, the columns of words, and the targets.

@@ -11,8 +11,9 @@ from datamodules.channel_statistics import channel_statistics
 from datamodules.class_folders import class_names_in, pictures_in
 from datamodules.dataset import Rows
 from datamodules.image import ImageDataModule
-from datamodules.picture_files import PictureReader, PicturesOnDisk, read_all
+from datamodules.picture_files import FORMATS, PictureReader, PicturesOnDisk, read_all
 from datamodules.splits import hold_out
+from datamodules.within import require_within
 
 STATISTICS_OF = 5000  # pictures
 
@@ -27,7 +28,7 @@ class ImageFolderDataModule(ImageDataModule):
     checkpoint.
 
     Args:
-        folder: Within `root`, or an absolute path.
+        folder: Within `root`; links in it may lead to other places within `root`.
         size: Height and width that pictures are brought to, scaled and cut around their centre; one number for both.
             When left out, all pictures need to have the size of the first one.
         grey: Whether pictures are read with one channel, else with three.
@@ -39,8 +40,8 @@ class ImageFolderDataModule(ImageDataModule):
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it has less than two class folders, one of them is empty, pictures differ in size and no size is
-            given, or one cannot be read and is not to be left out.
+        ValueError: If it has less than two class folders, one of them is empty, something leads out of `root`, pictures
+            differ in size and no size is given, or one cannot be read and is not to be left out.
     """
 
     split_by = (*ImageDataModule.split_by, "folder", "corrupt")
@@ -62,13 +63,15 @@ class ImageFolderDataModule(ImageDataModule):
         if not folder:
             raise ValueError("data.folder: is empty; name a folder of class folders")
         self.corrupt, self.memory_limit = corrupt, memory_limit
-        self.folder = data_root(root) / folder
+        self.root = data_root(root)
+        self.folder = self.root / folder
+        require_within(self.folder, self.root)
         self.left_out: dict[str, list[str]] = {}
         parts = [name for name in ("train", "test") if (self.folder / name).is_dir()]
         if len(parts) == 1:
             raise ValueError(f"{self.folder} has a folder {parts[0]}: it needs train and test, or class folders alone")
         self.has_parts = bool(parts)
-        self.class_names = self.file_class_names = class_names_in(self._part(train=True))
+        self.class_names = self.file_class_names = class_names_in(self._part(train=True), self.root)
         height, width = self._first_size() if size is None else (size, size) if isinstance(size, int) else size
         if min(height, width) < 1:
             raise ValueError(f"data.size: {size} pixels; give at least 1")
@@ -146,12 +149,12 @@ class ImageFolderDataModule(ImageDataModule):
         """Lists the files of a part, class by class in the order of their names, and their labels."""
         part = self._part(train)
         names = self.file_class_names
-        if foreign := set(class_names_in(part, least=2 if train else 1)) - set(names):
+        if foreign := set(class_names_in(part, self.root, least=2 if train else 1)) - set(names):
             raise ValueError(
                 f"{part} has folders that the training set has not: {', '.join(sorted(foreign))}; classes to be "
                 "unknown go into a folder of their own, named in data.unknowns"
             )
-        of_class = [pictures_in(part / name) for name in names]
+        of_class = [pictures_in(part / name, self.root) for name in names]
         empty = [name for name, paths in zip(names, of_class, strict=True) if not paths]
         if empty and (train or len(empty) == len(of_class)):
             raise ValueError(f"{part}: no picture in the class folder {', '.join(empty)}; fill or remove it")
@@ -165,7 +168,7 @@ class ImageFolderDataModule(ImageDataModule):
     def _first_size(self) -> tuple[int, int]:
         first = self._files(train=True)[0][0]
         try:
-            with Image.open(first) as file:
+            with Image.open(first, formats=FORMATS) as file:
                 picture = ImageOps.exif_transpose(file)
         except Exception as error:
             raise ValueError(f"{first} cannot be read as a picture: {error}; give data.size if others can") from error

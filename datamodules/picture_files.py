@@ -15,6 +15,8 @@ from torch import Tensor
 T = TypeVar("T")
 SHOWS_PROGRESS = 2000  # pictures; reading fewer takes a moment
 AT_ONCE = 1000
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""What a file may hold, whatever its name: PostScript, for one, is a program, and Pillow would have it run."""
 
 
 class DamagedPictureError(ValueError):
@@ -42,7 +44,7 @@ class PictureReader:
         channels, height, width = self.shape
         mode = "L" if channels == 1 else "RGB"
         try:
-            with Image.open(path) as file:
+            with Image.open(path, formats=FORMATS) as file:
                 if self.resize:
                     side = max(height, width)  # of both, since the picture may have to be turned
                     file.draft(mode, (side, side))  # lets a large JPEG be decoded at half its size or less

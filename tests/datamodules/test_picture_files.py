@@ -3,7 +3,8 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from datamodules.picture_files import AT_ONCE, PictureReader, PicturesOnDisk, in_threads, read_all
+from datamodules.picture_files import AT_ONCE, DamagedPictureError, PictureReader, PicturesOnDisk, in_threads, read_all
+from tests.counted import count
 from tests.datamodules.picture_folder import as_tensor, noise, save
 
 COLOUR = noise(8, 10)
@@ -125,3 +126,18 @@ def test_a_file_that_went_missing_is_named():
 def test_threads_keep_the_order_of_more_files_than_they_take_at_once():
     paths = list(range(2 * AT_ONCE + 3))
     assert list(in_threads(lambda path: path + 1, paths)) == list(range(1, 2 * AT_ONCE + 4))
+
+
+def test_a_program_that_is_named_like_a_picture_is_not_run(monkeypatch):
+    ran = []
+    monkeypatch.setattr(
+        "PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: ran.append(1) or Image.new("RGB", (10, 8)).im
+    )
+    save("a.eps", COLOUR).rename("a.png")
+    Image.open("a.png").load()
+    assert ran.pop()
+    for resize in (False, True):
+        with pytest.raises(DamagedPictureError, match=r"a\.png cannot be read as a picture"):
+            read("a.png", resize=resize)
+    assert not ran
+    count("inputs refused")
