@@ -7,6 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
+DPI = 120
+
 
 def new_figure(width: float, height: float, arranged: bool = True) -> Figure:
     """Returns an empty figure of a size in inches, drawn without a screen and outside pyplot's global state.
@@ -17,7 +19,7 @@ def new_figure(width: float, height: float, arranged: bool = True) -> Figure:
         arranged: Whether matplotlib finds room for axes and labels, which takes as long as drawing them; otherwise
             the axes are given their places.
     """
-    return Figure(figsize=(width, height), dpi=120, layout="constrained" if arranged else None)
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained" if arranged else None)
 
 
 def publish_figure(trainer: Trainer, name: str, figure: Figure, run_folder: Path) -> None:

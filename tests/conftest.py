@@ -43,6 +43,12 @@ def real_data() -> Path:
     return REAL_DATA
 
 
+@pytest.fixture
+def coarse_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws figures with a quarter of the pixels a side: half the time of a test of the command went into them."""
+    monkeypatch.setattr("callbacks.figures.DPI", 30)
+
+
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs each test in a folder of its own: nothing is written into the project."""

@@ -9,6 +9,8 @@ import yaml
 from scripts.cli import run
 from tests.scripts.helpers import CONFIGS, litzoo
 
+pytestmark = pytest.mark.usefixtures("coarse_figures")
+
 EVERY_CONFIG = sorted(CONFIGS.glob("*.yaml"))
 
 

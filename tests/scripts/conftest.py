@@ -8,6 +8,11 @@ import pytest
 from tests.scripts.helpers import MLP, litzoo
 
 
+@pytest.fixture(autouse=True)
+def _coarse_figures(coarse_figures: None) -> None:
+    """Draws the command's figures coarsely."""
+
+
 @pytest.fixture(scope="session")
 def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `runs/digits_mlp/version_0`, trained for two short epochs and tested. Not to be written into."""
