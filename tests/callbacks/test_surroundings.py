@@ -1,10 +1,13 @@
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from callbacks.surroundings import git_revision
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
 
 
 def git(*arguments):
