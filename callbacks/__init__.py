@@ -2,6 +2,7 @@
 
 from callbacks.best_checkpoint import BestCheckpoint
 from callbacks.best_weights_early_stopping import BestWeightsEarlyStopping
+from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.classified_tests import ClassifiedTestFigure, NamesClasses
 from callbacks.confusion_matrix_figure import ConfusionMatrixFigure
 from callbacks.curriculum_labels import CurriculumLabels
@@ -52,6 +53,7 @@ from callbacks.unknown_scores import (
 
 __all__ = [
     "Answers",
+    "AtomicCheckpointIO",
     "AveragesTraining",
     "BestCheckpoint",
     "BestWeightsEarlyStopping",

@@ -1,5 +1,4 @@
 import copy
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
+
+from callbacks.checkpoint_io import save_in_one_step
 
 
 def complete_checkpoints(
@@ -43,12 +44,7 @@ def complete_checkpoints(
             fit()
         content["callbacks"][callback.state_key] = callback.state_dict()
         if trainer.is_global_zero:
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
-            try:
-                torch.save(content, temporary)
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
+            save_in_one_step(content, path)
         trainer.strategy.barrier()
         module.load_state_dict(weights)
         callback.load_state_dict(state)

@@ -7,6 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
+from callbacks.files import in_one_step
+
 DPI = 120
 
 
@@ -33,12 +35,11 @@ def publish_figure(trainer: Trainer, name: str, figure: Figure, run_folder: Path
     """
     if not trainer.is_global_zero:
         return
-    folder = run_folder / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # the slow part, once for both
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    imsave(folder / f"{name}.png", pixels)
+    with in_one_step(run_folder / "figures" / f"{name}.png") as temporary:
+        imsave(temporary, pixels, format="png")
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.add_image(f"figures/{name}", pixels, global_step=trainer.global_step, dataformats="HWC")

@@ -1,25 +1,56 @@
 import csv
+import errno
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
 
+PARTIAL = ".partial"
+"""Ends the names of files that are not whole yet."""
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def in_one_step(path: Path) -> Iterator[Path]:
+    """Yields a place beside a file's own to write it to, and moves it from there in one step.
+
+    A reader, or a run killed on the way, never sees half a file; of a write that fails nothing is left, and what was
+    there before stays.
+
+    Raises:
+        OSError: If it cannot be written; the message names the file and the remedy.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise type(error)(_explained(path, error)) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def remove_partial(folder: Path) -> None:
+    """Removes what processes that were killed have left of files that they were writing, in a folder and below."""
+    for path in folder.rglob(f".*{PARTIAL}"):
+        path.unlink(missing_ok=True)
+
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes JSON in one step: a reader, or a run killed on the way, never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    """Writes JSON in one step."""
+    with in_one_step(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def write_csv(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
-    """Writes columns of equal length, under their names."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    """Writes columns of equal length, under their names, in one step."""
+    with in_one_step(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
@@ -33,3 +64,13 @@ def run_folder_of(trainer: Trainer) -> Path:
 def shown(path: Path) -> str:
     """Returns a path as a user wants to read it: relative to the current folder if it lies within."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _explained(path: Path, error: OSError) -> str:
+    before = "what was there before is untouched" if path.exists() else "nothing is left of it"
+    full = error.errno in NO_SPACE
+    return (
+        f"{shown(path)}: cannot be written, {error.strerror or error}; {before}. "
+        + ("Free some space there" if full else "Make it possible to write there")
+        + ", then repeat the command; a training that it has ended goes on with `--ckpt_path last`"
+    )

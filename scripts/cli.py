@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 import callbacks as zoo
 import datamodules  # noqa: F401 (so that class names can be given without their package)
 import lit_modules  # noqa: F401
+from callbacks.checkpoint_io import write_atomically
 from scripts.changed_options import warn_of_changed_options
 from scripts.checkpoints import (
     check_checkpoint,
@@ -128,6 +129,7 @@ class LitzooCLI(LightningCLI):
         kwargs["callbacks"] = self._callbacks(built)
         trainer = super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
         skip_empty_hooks(trainer.callbacks)  # type: ignore[attr-defined]
+        write_atomically(trainer)
         return trainer
 
     def _callbacks(self, built: Namespace) -> list[Callback]:

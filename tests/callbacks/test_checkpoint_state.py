@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from callbacks import BestWeightsEarlyStopping, MaxLogit, NearestNeighbors, UnknownClassDetector
+from callbacks import BestWeightsEarlyStopping, MaxLogit, NearestNeighbors, UnknownClassDetector, files
 from tests.callbacks.open_set_digits import BEST, LAST, alike, digits, evidence, fit, module_in, perceptron, state_in
 
 
@@ -35,7 +35,7 @@ def fits_its_weights(path):
     return found is not None and torch.allclose(found, values, atol=1e-5)
 
 
-def files():
+def names():
     return sorted(path.name for path in BEST.parent.iterdir())
 
 
@@ -58,26 +58,21 @@ def test_nothing_else_in_a_checkpoint_changes():
         assert "UnknownClassDetector" not in before["callbacks"]
         assert after["callbacks"].pop("UnknownClassDetector")
         assert alike(after, before)
-    assert files() == ["best.ckpt", "last.ckpt"]
+    assert names() == ["best.ckpt", "last.ckpt"]
 
 
 class CannotWrite(KeepsCopies):
     """Finds the disk full when it completes the checkpoints."""
 
     def on_fit_end(self, trainer, pl_module):
-        with patch.object(torch, "save", breaks_off):
+        with patch.object(files.os, "fsync", side_effect=OSError("disk full")):
             super().on_fit_end(trainer, pl_module)
-
-
-def breaks_off(content, path):
-    Path(path).write_bytes(b"half")
-    raise OSError("disk full")
 
 
 def test_a_write_that_fails_leaves_the_checkpoints_as_they_were():
     with pytest.raises(OSError, match="disk full"):
         fit(CannotWrite(MaxLogit()))
-    assert files() == ["best.ckpt", "last.ckpt"]
+    assert names() == ["best.ckpt", "last.ckpt"]
     for path in (BEST, LAST):
         assert path.read_bytes() == Path("before", path.name).read_bytes()
 

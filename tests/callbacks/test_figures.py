@@ -5,7 +5,7 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from callbacks import ConfusionMatrixFigure, PredictionGrid, TrainingCurves
+from callbacks import ConfusionMatrixFigure, PredictionGrid, TrainingCurves, figures
 from datamodules import DiabetesDataModule, DigitsDataModule
 from lit_modules import Regressor, SoftmaxRegression
 from tests.training import cpu_trainer
@@ -70,3 +70,18 @@ def test_a_module_that_does_not_classify_is_refused(callback, command):
 def test_a_datamodule_without_pictures_is_refused(command):
     with pytest.raises(TypeError, match="but DiabetesDataModule has no test_pictures: remove the callback"):
         getattr(cpu_trainer(callbacks=[PredictionGrid()]), command)(SoftmaxRegression((10,), 2), DiabetesDataModule())
+
+
+def test_a_figure_that_cannot_be_written_leaves_the_one_before(monkeypatch):
+    trainer, folder = cpu_trainer(), Path("run")
+    figures.publish_figure(trainer, "curves", figures.new_figure(1, 1), folder)
+    before = (folder / "figures" / "curves.png").read_bytes()
+
+    def breaks_off(path, pixels, **options):
+        Path(path).write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(figures, "imsave", breaks_off)
+    with pytest.raises(OSError, match=r"run/figures/curves.png: cannot be written, disk full"):
+        figures.publish_figure(trainer, "curves", figures.new_figure(2, 2), folder)
+    assert [path.read_bytes() for path in (folder / "figures").iterdir()] == [before]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.files import shown, write_json
+from callbacks.files import remove_partial, shown, write_csv, write_json
 
 
 def test_what_was_written_can_be_read():
@@ -47,3 +47,22 @@ def test_a_reader_never_sees_half_a_file():
 def test_paths_are_shown_from_where_the_user_stands(tmp_path):
     assert shown(tmp_path / "runs" / "a") == str(Path("runs", "a"))
     assert shown(tmp_path.parent) == str(tmp_path.parent)
+
+
+def test_a_table_that_cannot_be_finished_leaves_the_one_before():
+    path = Path("table.csv")
+    write_csv(path, {"a": [1, 2]})
+    with pytest.raises(ValueError, match="shorter"):
+        write_csv(path, {"a": [1, 2], "b": [1]})
+    assert path.read_text().split() == ["a", "1", "2"]
+    assert [file.name for file in Path().iterdir()] == ["table.csv"]
+
+
+def test_what_a_killed_process_has_left_is_removed_and_nothing_else():
+    kept = [Path("run/last.ckpt"), Path("run/notes.partial"), Path("run/.hidden")]
+    left = [Path("run/.last.ckpt.1.partial"), Path("run/figures/.curves.png.27.partial")]
+    for path in (*kept, *left):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    remove_partial(Path("run"))
+    assert sorted(path for path in Path("run").rglob("*") if path.is_file()) == sorted(kept)
