@@ -10,6 +10,7 @@ from callbacks.epoch_history import EpochHistory
 from callbacks.epoch_progress_bar import AveragesTraining, EpochProgressBar
 from callbacks.epoch_seed import EpochSeed
 from callbacks.evaluated_part import Answers, ServesParts
+from callbacks.exact_resume import ExactResume
 from callbacks.exponential_moving_average import ExponentialMovingAverage
 from callbacks.finite_loss import FiniteLoss
 from callbacks.known_evidence import ServesKnown
@@ -67,6 +68,7 @@ __all__ = [
     "EpochProgressBar",
     "EpochSeed",
     "Evidence",
+    "ExactResume",
     "ExponentialMovingAverage",
     "FiniteLoss",
     "GeneralizedEntropy",

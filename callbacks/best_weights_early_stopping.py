@@ -75,6 +75,8 @@ class BestWeightsEarlyStopping(EarlyStopping):
         """Restores the progress, but not `patience`: what the configuration says now is what counts."""
         patience = self.patience
         super().load_state_dict(state_dict)
+        if patience > self.patience:
+            self.stopped_epoch = 0  # a training that was stopped goes on
         self.patience = patience
         if torch.isfinite(torch.as_tensor(self.best_score)):
             self.best_weights = state_dict["best_weights"] or self._loaded_weights

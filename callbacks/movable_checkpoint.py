@@ -28,3 +28,4 @@ class MovableCheckpoint(ModelCheckpoint):
                 "dirpath": self.dirpath,
             }
         super().load_state_dict(state_dict)
+        self.current_score = state_dict.get("current_score")  # Lightning leaves it out

@@ -27,6 +27,12 @@ def find_checkpoint(asked: str | None, base: Path, experiment: str) -> Path:
             f"--ckpt_path {asked or 'best'}: no run in {base / experiment} has a checkpoints/{name}; train one with "
             "`litzoo fit` first, or give the path of a checkpoint"
         )
+    run, versions = found.parents[1], (path.parent for path in (base / experiment).glob("version_*/config.yaml"))
+    if newer := [path.name for path in versions if path.name[8:].isdigit() and int(path.name[8:]) > int(run.name[8:])]:
+        rank_zero_warn(
+            f"--ckpt_path {asked or 'best'}: taken from {run}; {', '.join(sorted(newer))} began later, but has no "
+            f"checkpoints/{name}: the training was ended in its first epoch, or is still in it"
+        )
     return found
 
 

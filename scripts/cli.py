@@ -133,7 +133,13 @@ class LitzooCLI(LightningCLI):
         return trainer
 
     def _callbacks(self, built: Namespace) -> list[Callback]:
-        """Returns the user's callbacks, then the defaults that the user has neither replaced nor switched off."""
+        """Returns the user's callbacks between the defaults that the user has neither replaced nor switched off.
+
+        Checkpoint callbacks are called last of all, in their order here: `best`, the user's, `last`. As `last` holds
+        what the others have kept so far, it has to follow them: a kill between two leaves the `last` of the epoch
+        before, and the resumed run trains the epoch again and keeps the same again. The other way round, an epoch would
+        count as done whose best weights nobody has kept.
+        """
         given = _as_list(built.trainer.callbacks)
         unwanted: list[type] = []
         if built.trainer.logger is False:
@@ -142,10 +148,14 @@ class LitzooCLI(LightningCLI):
             unwanted.append(ProgressBar)
         if built.trainer.enable_checkpointing is False:
             unwanted.append(Checkpoint)
-        defaults = [*default_callbacks(self.model, self.datamodule), built.checkpoint, zoo.LastCheckpoint()]
         replaced = {type(callback) for callback in given}
-        kept = [each for each in defaults if type(each) not in replaced and not isinstance(each, tuple(unwanted))]
-        return [*given, *kept]
+
+        def kept(*defaults: Callback) -> list[Callback]:
+            return [each for each in defaults if type(each) not in replaced and not isinstance(each, tuple(unwanted))]
+
+        # The seed comes before whatever may draw.
+        before = kept(zoo.EpochSeed(), zoo.ExactResume(), built.checkpoint)
+        return [*before, *given, *kept(*default_callbacks(self.model, self.datamodule), zoo.LastCheckpoint())]
 
     def after_fit(self) -> None:
         """Tests the best checkpoint."""
@@ -170,7 +180,6 @@ def default_callbacks(model: LightningModule, datamodule: LightningDataModule) -
     pool = [zoo.PseudoLabelReport()] if isinstance(getattr(model, "pseudo_labels", None), zoo.LearnsPool) else []
     return [
         zoo.EpochProgressBar(),
-        zoo.EpochSeed(),
         zoo.FiniteLoss(),
         LearningRateMonitor(),
         *pool,

@@ -52,6 +52,15 @@ def test_checkpoint_is_that_of_the_newest_run_that_has_one(tmp_path, asked, file
     assert find_checkpoint(asked, tmp_path, "name") == tmp_path / "name" / f"version_{expected}"
 
 
+def test_a_training_that_began_later_and_has_no_checkpoint_is_named(tmp_path):
+    for file in ("2/config.yaml", "2/checkpoints/last.ckpt", "10/config.yaml", "1/config.yaml", "11/metrics.json"):
+        path = tmp_path / "name" / f"version_{file}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with pytest.warns(UserWarning, match="version_2; version_10 began later, but has no checkpoints"):
+        assert find_checkpoint("last", tmp_path, "name").parents[1].name == "version_2"
+
+
 def test_checkpoint_of_a_hand_made_folder_does_not_get_in_the_way(tmp_path):
     for name in ("version_0", "version_old"):
         (tmp_path / "name" / name / "checkpoints").mkdir(parents=True)

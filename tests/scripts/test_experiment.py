@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 
 import callbacks as zoo
 from tests.scripts.helpers import MLP, TABLE, files_in, litzoo, short_fit
@@ -71,6 +71,16 @@ def test_pseudo_labels_are_reported_on_where_there_are_any(options, counts):
     cli = short_fit(*options)
     assert [report.count for report in of_class(cli, zoo.PseudoLabelReport)] == counts
     assert (cli.run_folder / "pseudo_labels.csv").exists() == bool(counts)
+
+
+def test_checkpoints_are_kept_in_an_order_and_a_way_that_a_kill_cannot_break():
+    mine = "{class_path: lightning.pytorch.callbacks.ModelCheckpoint, init_args: {filename: mine}}"
+    trainer = short_fit(f"--trainer.callbacks+={mine}").trainer
+    kept = [type(each) for each in trainer.checkpoint_callbacks]
+    assert kept == [zoo.BestCheckpoint, ModelCheckpoint, zoo.LastCheckpoint]
+    assert type(trainer.strategy.checkpoint_io) is zoo.AtomicCheckpointIO
+    assert isinstance(trainer.callbacks[0], zoo.EpochSeed)  # before others draw
+    assert Path(trainer.checkpoint_callback.best_model_path).name == "best.ckpt"  # what is tested
 
 
 def test_callback_of_the_same_class_takes_the_place_of_the_default():
