@@ -13,6 +13,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, LearningRateMonitor, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 import callbacks as zoo
 import datamodules  # noqa: F401 (so that class names can be given without their package)
@@ -30,9 +31,17 @@ from scripts.checkpoints import (
 from scripts.config_files import check_config_files
 from scripts.errors import explain
 from scripts.hooks import skip_empty_hooks
+from scripts.interruption import Interrupted, interruptible
 from scripts.links import add_links, check_links, class_at
 from scripts.profiler import NoProfiler
-from scripts.run_folder import discard_if_empty, forget_run_folder, new_run_folder, run_folder_of_checkpoint
+from scripts.run_folder import (
+    discard_if_empty,
+    forget_run_folder,
+    is_first_process,
+    new_run_folder,
+    run_folder_of_checkpoint,
+)
+from scripts.run_lock import alone_in
 
 DESCRIPTION = """Trains, validates, tests and predicts with what a YAML file names.
 
@@ -44,7 +53,7 @@ class LitzooCLI(LightningCLI):
     """Lightning's command line: one YAML file names a module, a datamodule, a loss, an optimizer and callbacks."""
 
     def __init__(self, args: ArgsType = None) -> None:
-        self._words = sys.argv[1:] if args is None else args
+        self._words = sys.argv[1:] if args is None else args if isinstance(args, list) else []
         super().__init__(
             LightningModule,
             LightningDataModule,
@@ -68,7 +77,7 @@ class LitzooCLI(LightningCLI):
         Where one is asked for, the parsers of the others are not made: that takes longer than parsing.
         """
         every = {name: skip | {"verbose", "weights_only"} for name, skip in LightningCLI.subcommands().items()}
-        asked = self._words[0] if isinstance(self._words, list) and self._words else None
+        asked = self._words[0] if self._words else None
         return {asked: every[asked]} if asked in every else every
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -157,8 +166,18 @@ class LitzooCLI(LightningCLI):
         before = kept(zoo.EpochSeed(), zoo.ExactResume(), built.checkpoint)
         return [*before, *given, *kept(*default_callbacks(self.model, self.datamodule), zoo.LastCheckpoint())]
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Runs it: a training alone in its run folder, and so that who ends it is told how to go on."""
+        if subcommand != "fit":
+            super()._run_subcommand(subcommand)
+            return
+        with alone_in(self.run_folder), interruptible(self._words, self.run_folder):
+            super()._run_subcommand(subcommand)
+
     def after_fit(self) -> None:
         """Tests the best checkpoint."""
+        if self.trainer.received_sigterm:  # when training was over already
+            raise SIGTERMException
         if self.options.test_after_fit and not self.trainer.interrupted:
             best = getattr(self.trainer.checkpoint_callback, "best_model_path", None) or None
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
@@ -229,6 +248,10 @@ def tell_errors(action: Callable[[], object]) -> None:
         sys.argv.remove("--debug")
     try:
         action()
+    except Interrupted as ended:
+        if is_first_process():
+            print("", f"litzoo: {ended.advice}", sep="\n", file=sys.stderr)
+        raise
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:

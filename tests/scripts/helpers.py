@@ -1,4 +1,7 @@
+import os
+import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +68,38 @@ class DiesInEpoch(Callback):
     def on_train_epoch_start(self, trainer, pl_module):
         if trainer.current_epoch == self.epoch:
             raise RuntimeError("killed")
+
+
+class CopiesRunFolder(Callback):
+    """Copies the run folder to `killed` in the middle of the second epoch: what `kill -9` would leave there."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == (1, 1):
+            shutil.copytree(trainer.log_dir, "killed")
+
+
+class Signals(Callback):
+    """Sends its own process a signal, in the middle of an epoch of a training that is not resumed, or in its end."""
+
+    def __init__(self, number: int, epoch: int) -> None:
+        self.number, self.epoch = number, epoch
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.ckpt_path is None and (trainer.current_epoch, batch_idx) == (self.epoch, 1):
+            os.kill(os.getpid(), self.number)
+
+    def on_train_end(self, trainer, pl_module):
+        if trainer.ckpt_path is None and trainer.current_epoch == self.epoch:
+            os.kill(os.getpid(), self.number)
+
+
+class Dawdles(Callback):
+    """Takes its time with every batch, so that there is some to kill it in."""
+
+    def on_train_batch_start(self, *_):
+        time.sleep(0.05)
+
+    on_validation_batch_start = on_train_batch_start
 
 
 class CountsSteps(Callback):
