@@ -2,11 +2,15 @@ import csv
 import json
 import math
 import re
+import shutil
 
 import pytest
+import torch
 import yaml
 
 from scripts.cli import run
+from tests.callbacks.kills import differing
+from tests.counted import count
 from tests.scripts.helpers import CONFIGS, litzoo
 
 pytestmark = pytest.mark.usefixtures("coarse_figures")
@@ -46,10 +50,20 @@ FITTING = {
     "mnist_1000_long_tailed": [*POOL, "--data.imbalance.init_args.factor=2"],
     **{f"{name}_supervised": POOL[:1] for name in ("mnist_1000", "fashion_mnist_1000", "cifar10_4000")},
     **dict.fromkeys(("mnist_1000_", "mnist_100_", "fashion_mnist_1000_", "cifar10_4000_"), POOL),
+    **dict.fromkeys(("digits_100_fixmatch", "digits_100_pseudo"), POOL[1:]),
     "fashion_mnist_few": ["--data.train_size=40"],
 }
 """What configs with such names ask for and the tiny files cannot give."""
 SHORT = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--test_after_fit=false"]
+COPIED = "--trainer.callbacks+=tests.scripts.helpers.CopiesRunFolder"
+
+
+def results_in(folder):
+    """Returns the metrics of a training, and all that its checkpoints hold."""
+    checkpoints = {
+        name: torch.load(folder / "checkpoints" / name, weights_only=True) for name in ("best.ckpt", "last.ckpt")
+    }
+    return {**checkpoints, "metrics.json": json.loads((folder / "metrics.json").read_text())}
 
 
 def train_teacher_of(config):
@@ -120,17 +134,20 @@ def test_an_experiment_differs_from_its_base_in_what_it_is_about_alone(base, nam
 def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, monkeypatch, tmp_path, recwarn):
     monkeypatch.setenv("LITZOO_DATA_DIR", str(tiny_data))
     train_teacher_of(config)
-    for subcommand in ("fit", "test", "validate", "predict"):
-        litzoo(
-            subcommand,
-            "--config",
-            str(config),
-            *TINY,
-            *fitting(config),
-            *(SHORT if subcommand == "fit" else []),
-        )
+    options = ["--config", str(config), *TINY, *fitting(config)]
+    two_epochs = [*SHORT, "--trainer.max_epochs=2"]
+    folder = litzoo("fit", *options, *two_epochs, COPIED).run_folder
+    unbroken = results_in(folder)
+    shutil.rmtree(folder)
+    shutil.move("killed", folder)
+    assert litzoo("fit", *options, *two_epochs, "--ckpt_path=last").run_folder == folder
+    assert differing(results_in(folder), unbroken) == []
+    count("kills survived")
+
+    for subcommand in ("test", "validate", "predict"):
+        litzoo(subcommand, *options)
     assert not [each for each in recwarn if "instead of those given" in str(each.message)]
-    folder = tmp_path / "runs" / config.stem / "version_0"
+    assert folder == tmp_path / "runs" / config.stem / "version_0"
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
 
@@ -152,7 +169,7 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
     expected = {"loss", "acc"} if classifies else {"loss", "mae", "rmse"}
     assert {f"{stage}/{name}" for stage in ("val", "test") for name in expected} <= set(metrics)
     assert json.loads((folder / "splits.json").read_text())["sizes"]["val"] == 20
-    assert json.loads((folder / "run.json").read_text())["epochs"] == 1
+    assert json.loads((folder / "run.json").read_text())["epochs"] == 2
 
     with (folder / "predictions.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))

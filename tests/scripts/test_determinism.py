@@ -4,6 +4,8 @@ import shutil
 import pytest
 import torch
 
+from tests.callbacks.kills import differing
+from tests.counted import count
 from tests.scripts.helpers import CONFIGS, MLP, TABLE, files_in, litzoo, short_fit
 
 FOUR_EPOCHS = ["--trainer.max_epochs=4", "--trainer.limit_train_batches=5", "--test_after_fit=false"]
@@ -76,10 +78,10 @@ def test_killed_and_resumed_run_ends_where_an_unbroken_one_does(config, options,
     assert resumed.run_folder == folder
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
     assert resumed.trainer.current_epoch == 4
-    assert metrics_of(resumed) == pytest.approx(expected, abs=1e-6)
-    assert len(unbroken.trainer.callback_metrics) == len(resumed.trainer.callback_metrics)
-    for name, weights in weights_in(folder).items():
-        torch.testing.assert_close(weights, expected_weights[name], msg=name)
+    assert metrics_of(resumed) == expected
+    assert set(unbroken.trainer.callback_metrics) == set(resumed.trainer.callback_metrics)
+    assert differing(weights_in(folder), expected_weights) == []
+    count("kills survived")
 
     def plain(files):
         return {name for name in files if "tfevents" not in name}
