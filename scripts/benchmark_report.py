@@ -1,4 +1,4 @@
-"""What the benchmarks write: where and when they measured, all numbers in a file, a table in docs/performance.md."""
+"""What the benchmarks write: where and when they measured, all numbers in a file, a table in the docs."""
 
 import json
 import statistics
@@ -53,9 +53,9 @@ def in_proportion(times: Sequence[float], others: Sequence[float]) -> str:
     return f"{middle:.2f} × ({low:.2f} to {high:.2f})"
 
 
-def publish(name: str, result: dict[str, Any], text: str) -> None:
-    """Keeps a result as `docs/results/<name>.json`, and puts the text between the marks of that name."""
-    path = DOCUMENT.parent / "results" / f"{name}.json"
+def publish(name: str, result: dict[str, Any], text: str, document: Path = DOCUMENT) -> None:
+    """Keeps a result as `docs/results/<name>.json`, and puts the text between the marks of that name in a document."""
+    path = document.parent / "results" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    replace_between(DOCUMENT, name, text)
+    replace_between(document, name, text)
