@@ -71,6 +71,6 @@ def _explained(path: Path, error: OSError) -> str:
     full = error.errno in NO_SPACE
     return (
         f"{shown(path)}: cannot be written, {error.strerror or error}; {before}. "
-        + ("Free some space there" if full else "Make it possible to write there")
-        + ", then repeat the command; a training that it has ended goes on with `--ckpt_path last`"
+        + ("Free some space there" if full else "Remove the cause, or choose another --trainer.default_root_dir")
+        + ", and repeat the command; a training that this has ended goes on with `--ckpt_path last`"
     )

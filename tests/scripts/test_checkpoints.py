@@ -61,6 +61,14 @@ def test_a_training_that_began_later_and_has_no_checkpoint_is_named(tmp_path):
         assert find_checkpoint("last", tmp_path, "name").parents[1].name == "version_2"
 
 
+def test_a_training_killed_in_its_first_epoch_has_nothing_to_go_on_with(tmp_path):
+    (tmp_path / "name" / "version_0" / "checkpoints").mkdir(parents=True)
+    for file in ("config.yaml", "checkpoints/best.ckpt", "checkpoints/.last.ckpt.7.partial"):
+        (tmp_path / "name" / "version_0" / file).touch()
+    with pytest.raises(FileNotFoundError, match=r"last: no run in .*name has a checkpoints/last.ckpt; train"):
+        find_checkpoint("last", tmp_path, "name")
+
+
 def test_checkpoint_of_a_hand_made_folder_does_not_get_in_the_way(tmp_path):
     for name in ("version_0", "version_old"):
         (tmp_path / "name" / name / "checkpoints").mkdir(parents=True)
