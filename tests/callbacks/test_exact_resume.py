@@ -53,7 +53,7 @@ def undrawn(monkeypatch):
 def train(*callbacks, model=perceptron, keepers=(BestCheckpoint, LastCheckpoint), **options):
     """Trains in the run folder, from `last.ckpt` on if it is there; returns all that is left, and the module."""
     module = model()
-    every = [EpochSeed(), ExactResume(), RunSummary(), *callbacks, *(make() for make in keepers)]
+    every = [EpochSeed(), ExactResume(), *callbacks, RunSummary(), *(make() for make in keepers)]
     options = {"max_epochs": 4, "enable_checkpointing": True} | options
     trainer = cpu_trainer(callbacks=every, **options)
     write_atomically(trainer)
