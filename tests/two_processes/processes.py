@@ -1,7 +1,7 @@
 """Runs scenarios in two processes that know each other, as a cluster's launcher would start them.
 
-Starting Python and Lightning takes longer than all scenarios together: they run one after the other in the same two
-processes, and leave what they found for the tests to look at.
+Starting Python and Lightning takes longer than all scenarios together. They run one after the other in the same two
+processes, and leave what they found for the tests to look at; those that end their processes are given fresh ones.
 """
 
 import os
@@ -13,18 +13,33 @@ from typing import Any
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_only
 
 PROCESSES = 2
+LAUNCHERS: dict[str, dict[str, Any]] = {
+    "torchrun": {
+        "rank": ["RANK", "LOCAL_RANK"],
+        "size": ["WORLD_SIZE", "LOCAL_WORLD_SIZE"],
+        "more": {"GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "none"},
+    },
+    "slurm": {
+        "rank": ["SLURM_PROCID", "SLURM_LOCALID"],
+        "size": ["SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"],
+        "more": {"SLURM_NODEID": "0", "SLURM_NNODES": "1", "SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "test"},
+    },
+}
+"""What tells a process its number, what the number of processes, and what else there is."""
+# Processes are forked off one that has imported everything and done nothing: a fork of one in which torch has used
+# threads can hang.
+FORKED = torch.multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["scripts.cli", "tests.two_processes.scenarios"])
 
 
-def in_two_processes(scenarios: Callable[..., dict[str, Any]], folder: Path, *args: Any) -> list[dict[str, Any]]:
-    """Runs `scenarios(*args)`, a function of a module, in two processes in a folder; returns what each returned."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    # Fresh processes: a fork of one in which torch has used threads can hang.
-    torch.multiprocessing.spawn(_process, (port, folder, scenarios, args), PROCESSES)
-    return [torch.load(folder / f"found_{rank}.pt") for rank in range(PROCESSES)]
+def in_two_processes(scenarios: Callable[[], dict[Any, Any]], folder: Path) -> None:
+    """Runs scenarios, a function of a module, in two processes in a folder; each leaves what it returns there."""
+    torch.multiprocessing.start_processes(
+        _process, (free_port(), folder, scenarios), PROCESSES, start_method="forkserver"
+    )
 
 
 def two_processes() -> dict[str, Any]:
@@ -33,11 +48,23 @@ def two_processes() -> dict[str, Any]:
     return {"accelerator": "cpu", "devices": PROCESSES, "strategy": strategy}
 
 
-def _process(rank: int, port: int, folder: Path, scenarios: Callable[..., dict[str, Any]], args: tuple[Any]) -> None:
-    from lightning.pytorch.utilities import rank_zero_only
+def free_port() -> int:
+    """Returns the number of a port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
+
+def become(rank: int, port: int, folder: Path, launcher: str = "torchrun") -> None:
+    """Makes this process one of the two, with the environment that `torchrun` or `slurm` gives it."""
     rank_zero_only.rank = rank
-    os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    names = LAUNCHERS[launcher]
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ |= dict.fromkeys(names["rank"], str(rank)) | dict.fromkeys(names["size"], str(PROCESSES)) | names["more"]
     os.chdir(folder)
     torch.set_num_threads(1)
-    torch.save(scenarios(*args), folder / f"found_{rank}.pt")
+
+
+def _process(rank: int, port: int, folder: Path, scenarios: Callable[[], dict[Any, Any]]) -> None:
+    become(rank, port, folder)
+    torch.save(scenarios(), folder / f"found_{rank}.pt")
