@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from scripts.checkpoints import (
     settle_overridden,
 )
 from scripts.config_files import check_config_files
-from scripts.errors import explain
+from scripts.failures import DEBUG, leave, tell, watch
 from scripts.hooks import skip_empty_hooks
 from scripts.interruption import Interrupted, interruptible
 from scripts.links import add_links, check_links, class_at
@@ -137,6 +138,7 @@ class LitzooCLI(LightningCLI):
             warn_of_changed_options(self.config_dump, resumed / "config.yaml")
         kwargs["callbacks"] = self._callbacks(built)
         trainer = super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
+        watch(trainer)
         skip_empty_hooks(trainer.callbacks)  # type: ignore[attr-defined]
         write_atomically(trainer)
         return trainer
@@ -230,10 +232,12 @@ def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCL
     tips.addFilter(_no_tip)
     forget_run_folder()
     try:
-        return command(args)
+        done = command(args)
     except BaseException:
         discard_if_empty()
         raise
+    leave()
+    return done
 
 
 def main() -> None:
@@ -243,9 +247,9 @@ def main() -> None:
 
 def tell_errors(action: Callable[[], object]) -> None:
     """Does something; what goes wrong is told in a few lines, or with `--debug` on the command line in full."""
-    debug = "--debug" in sys.argv
-    if debug:
+    if "--debug" in sys.argv:
         sys.argv.remove("--debug")
+        os.environ[DEBUG] = "1"
     try:
         action()
     except Interrupted as ended:
@@ -254,10 +258,12 @@ def tell_errors(action: Callable[[], object]) -> None:
         raise
     except KeyboardInterrupt:
         sys.exit(130)
+    except SIGTERMException:
+        if is_first_process():
+            print("", "litzoo: ended by SIGTERM", sep="\n", file=sys.stderr)
+        sys.exit(128 + signal.SIGTERM)
     except Exception as error:
-        if debug:
-            raise
-        print("", *explain(error), sep="\n", file=sys.stderr)  # the empty line ends a progress bar's
+        tell(error)
         sys.exit(1)
 
 

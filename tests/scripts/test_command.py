@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.cli import main
+from tests.counted import count
 from tests.scripts.helpers import CONFIGS, MLP, QUIET, files_in, litzoo
 
 LITZOO = Path(sys.executable).with_name("litzoo")
@@ -66,3 +67,4 @@ def test_two_processes_leave_one_run_whose_test_equals_that_of_one_process(tmp_p
     by_one = json.loads((folder / "metrics.json").read_text())
     assert by_one["test/acc"] == pytest.approx(by_two["test/acc"], abs=1e-6)
     assert by_one == pytest.approx(by_two, abs=1e-5)
+    count("processes tried", 2)

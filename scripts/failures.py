@@ -1,0 +1,120 @@
+"""Where what goes wrong is told: once, whichever of a run's processes it happens in."""
+
+import os
+import socket
+import sys
+import time
+import traceback
+import warnings
+from functools import partial
+from typing import Any, NoReturn
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from scripts.errors import explain
+from scripts.lifeline import FirstProcess, OtherProcess
+from scripts.run_folder import discard_if_empty, is_first_process
+
+DEBUG = "LITZOO_DEBUG"
+"""Set where `--debug` was given, for the processes that this one starts."""
+WAIT = 3.0
+"""Seconds that a process waits for another one's word before it tells what may follow from that, or be the same."""
+INTERRUPTIONS = (KeyboardInterrupt, SIGTERMException)
+
+_lifeline: FirstProcess | OtherProcess | None = None
+
+
+def watch(trainer: Trainer) -> None:
+    """Sees to it that all processes of a trainer end when one of them fails, and that why is told once.
+
+    They are connected as soon as they know each other, before anything is downloaded or set up.
+    """
+    strategy: Any = trainer.strategy
+    if isinstance(strategy.launcher, _SubprocessScriptLauncher):
+        strategy.setup_environment = partial(_connect, trainer, strategy.setup_environment)
+        trainer.callbacks.insert(0, _TellsFailures())  # type: ignore[attr-defined]
+
+
+def leave() -> None:
+    """Says that this process is done, and lets the others go on."""
+    global _lifeline
+    if _lifeline is not None:
+        _lifeline.close()
+        _lifeline = None
+
+
+def tell(error: BaseException) -> None:
+    """Tells what went wrong, in a few lines or for `--debug` in full.
+
+    Of several processes one tells it for all. What goes wrong in one because another one is gone is not told.
+    """
+    if _lifeline is not None:
+        if _may_follow(error):
+            _lifeline.over.wait(WAIT)
+        _lifeline.fail(_lines(error))
+        return
+    if DEBUG in os.environ:
+        raise error
+    if not is_first_process():
+        time.sleep(3 * WAIT)  # the first one most likely tells the same, and what has started them ends this one
+    print("", *_lines(error), sep="\n", file=sys.stderr)  # the empty line ends a progress bar's
+
+
+class _TellsFailures(Callback):
+    """Tells of an error before the trainer tears anything down, which can hang on a GPU that waits for others."""
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if _lifeline is not None:
+            tell(exception)
+
+
+def _connect(trainer: Trainer, set_up_environment: Any) -> None:
+    global _lifeline
+    set_up_environment()
+    if _lifeline is not None or trainer.world_size == 1:
+        return
+    # Lightning's own answer to SIGTERM is a broadcast, wherever the processes are: the others may wait for another one.
+    trainer._signal_connector._sigterm_notifier_fn = _terminate  # type: ignore[assignment, method-assign]
+    strategy: Any = trainer.strategy
+    host = "127.0.0.1" if trainer.num_nodes == 1 else ""
+    if trainer.is_global_zero:
+        first = FirstProcess(trainer.world_size, host, strategy.launcher.procs, discard_if_empty)
+        strategy.broadcast((first.port, first.token))
+        first.gather()
+        _lifeline = first
+        return
+    port, token = strategy.broadcast(None)
+    address = (host or os.environ["MASTER_ADDR"], port)
+    try:
+        _lifeline = OtherProcess(trainer.global_rank, trainer.world_size, address, token)
+    except OSError as error:
+        warnings.warn(
+            f"process {trainer.global_rank} does not reach the first one at {address} ({error}): if another one fails, "
+            "it may not hear of it, and wait",
+            stacklevel=2,
+        )
+
+
+def _terminate(signum: int, frame: Any) -> NoReturn:
+    raise SIGTERMException
+
+
+def _may_follow(error: BaseException) -> bool:
+    """Says whether an error may come of what has happened to another process, or to all."""
+    if isinstance(error, INTERRUPTIONS):
+        return isinstance(_lifeline, OtherProcess)
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error) or "NCCL" in str(error)
+
+
+def _lines(error: BaseException) -> list[str]:
+    if isinstance(error, INTERRUPTIONS):
+        if isinstance(_lifeline, FirstProcess):
+            return []  # `tell_errors` says how to go on
+        return [f"litzoo: ended by {'Ctrl-C' if isinstance(error, KeyboardInterrupt) else 'SIGTERM'}"]
+    lines = traceback.format_exception(error) if DEBUG in os.environ else explain(error)
+    if isinstance(_lifeline, OtherProcess):
+        lines.insert(-1, f"This was in process {_lifeline.rank} of {_lifeline.processes}, on {socket.gethostname()}.")
+    return lines
