@@ -1,5 +1,6 @@
 """What happens around training: checkpoints, stopping, figures, and the files of the run folder."""
 
+from callbacks.agreed_stop import AgreedStop
 from callbacks.best_checkpoint import BestCheckpoint
 from callbacks.best_weights_early_stopping import BestWeightsEarlyStopping
 from callbacks.checkpoint_io import AtomicCheckpointIO
@@ -53,6 +54,7 @@ from callbacks.unknown_scores import (
 )
 
 __all__ = [
+    "AgreedStop",
     "Answers",
     "AtomicCheckpointIO",
     "AveragesTraining",

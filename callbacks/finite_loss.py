@@ -12,7 +12,8 @@ class FiniteLoss(Callback):
     """Stops the run when the training loss is NaN or infinite, before such a model can be validated or saved.
 
     On a CPU every step is checked before its backward pass. On other devices looking at a number makes the host wait,
-    so the first bad step is noted on the device and looked at every 50 steps and before each validation.
+    so the first bad step is noted on the device and looked at every 50 steps and before each validation. Several
+    processes look at each other's there: one's bad gradients have become the weights of all.
     """
 
     def __init__(self) -> None:
@@ -39,7 +40,10 @@ class FiniteLoss(Callback):
         self._check(trainer)
 
     def _check(self, trainer: Trainer) -> None:
-        if self._first_bad is not None and (step := self._first_bad.item()) < torch.inf:
+        if self._first_bad is None:
+            return
+        step = trainer.strategy.reduce(self._first_bad, reduce_op="min").item()
+        if step < torch.inf:
             self._stop(trainer, int(step))
 
     def _stop(self, trainer: Trainer, step: int) -> NoReturn:

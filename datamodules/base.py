@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler
 
 from datamodules.batch import Batch
 from datamodules.dataset import IndexedDataset, identity
@@ -179,8 +179,17 @@ class BaseDataModule(LightningDataModule, ABC):
         return self._loader(self.test_set, self.eval_batch_size)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """Serves the whole test set in order."""
-        return self.test_dataloader()
+        """Serves the whole test set in order; several processes get equally many samples, some of them twice.
+
+        Left alone, Lightning gives one process fewer, or none where there are fewer samples than processes: that one
+        skips the prediction, and the others wait for it.
+        """
+        assert self.test_set is not None
+        processes = self._processes()
+        if processes.get("num_replicas", 1) == 1:
+            return self.test_dataloader()
+        sampler: Any = DistributedSampler(self.test_set, shuffle=False, **processes)
+        return self._loader(self.test_set, self.eval_batch_size, sampler=sampler)
 
     def evaluation_batches(self, part: Literal["train", "val", "unlabeled"], device: torch.device) -> Iterator[Any]:
         """Serves this process's share of a part once, in order, as an evaluation is served: nothing is augmented.

@@ -202,6 +202,7 @@ def default_callbacks(model: LightningModule, datamodule: LightningDataModule) -
     return [
         zoo.EpochProgressBar(),
         zoo.FiniteLoss(),
+        zoo.AgreedStop(),
         LearningRateMonitor(),
         *pool,
         zoo.TrainingCurves(),

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from callbacks import PredictionsCSV
 from datamodules import DigitsDataModule, ImageDataModule, LongTailed, MNISTDataModule, SymmetricNoise
 from lit_modules import MLPClassifier
 from scripts.cli import run
@@ -12,11 +13,13 @@ from tests.scripts.helpers import MLP, QUIET
 from tests.training import cpu_trainer
 from tests.two_processes.believing import believe
 from tests.two_processes.detecting import detect
-from tests.two_processes.processes import two_processes
+from tests.two_processes.processes import PROCESSES, two_processes
 from tests.two_processes.ranking import rank, rank_in_parts
 from tests.two_processes.remembering import remember
 from tests.two_processes.reporting import report
+from tests.two_processes.stopping import HOOKS, spoil, stop
 from tests.two_processes.teaching import teach
+from tests.two_processes.training import FAMILIES, train
 
 TRAININGS: dict[str, dict[str, Any]] = {
     "shuffle": {"train_size": 101, "batch_size": 16},
@@ -63,6 +66,12 @@ def metrics(name: str, stage: str, **trainer_options: Any) -> dict[str, float]:
     return {name: float(value) for name, value in trainer.callback_metrics.items()}
 
 
+def predict(name: str, folder: str, **trainer_options: Any) -> None:
+    """Writes what a checkpoint predicts for a test set into a folder."""
+    trainer = cpu_trainer(callbacks=[PredictionsCSV()], default_root_dir=folder, **trainer_options)
+    trainer.predict(trained_module(10), datamodule=evaluation_data(name), return_predictions=False)
+
+
 def scenarios() -> dict[Any, Any]:
     """Trains and tests as one of two processes; returns what this one saw."""
     found: dict[Any, Any] = {}
@@ -73,6 +82,8 @@ def scenarios() -> dict[Any, Any]:
         found[name] = {"fingerprint": datamodule.fingerprint(), "seen": recorder.seen}
     for name in (*DIGIT_TESTS, *TINY_TESTS):
         found["test", name] = metrics(name, "test", **two_processes())
+    for name in TINY_TESTS:
+        predict(name, f"predicted {name}", **two_processes())
     found["validate", "one batch"] = metrics("one batch", "validate", **two_processes())
     found["remembered"] = remember()
     found["believed"] = believe()
@@ -83,5 +94,10 @@ def scenarios() -> dict[Any, Any]:
         found["detected", score] = detect(f"detected {score}", score, **two_processes())
     for by in ("teacher", "student"):
         found["taught by", by] = teach(by, **two_processes())
+    for hook in HOOKS:
+        found["stopped", hook] = stop(hook, **two_processes())
+    found["spoiled"] = spoil(**two_processes())
+    for name in FAMILIES:
+        found["trained", name] = train(name, f"trained {name}", PROCESSES, **two_processes())
     run(["fit", *COMMAND, "--trainer.devices=2", "--trainer.strategy=ddp"])
     return found

@@ -38,6 +38,16 @@ def test_metrics_of_a_test_are_those_of_scikit_learn(name, found, folder):
     assert by_two["test/f1"] == pytest.approx(f1_score(target, prediction, average="macro"), rel=1e-5)
 
 
+@pytest.mark.parametrize(("name", "size"), scenarios.TINY_TESTS.items())
+def test_predictions_are_those_of_one_process_also_for_fewer_samples_than_processes(
+    name, size, found, folder, tmp_path
+):
+    scenarios.predict(name, str(tmp_path))
+    by_one, by_two = ((each / "predictions.csv").read_text() for each in (tmp_path, folder / f"predicted {name}"))
+    assert by_two == by_one
+    assert len(by_two.splitlines()) == 1 + size
+
+
 def test_metrics_of_a_validation_are_those_of_one_process(found, folder):
     by_two = found[0]["validate", "one batch"]
     assert set(by_two) == {"val/loss", "val/acc"}
