@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
@@ -5,6 +6,8 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from datamodules.within import require_within
 
 PICTURES = {*IMG_EXTENSIONS, ".gif"}
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Control characters, and what Python makes of bytes that are no UTF-8."""
 
 
 def class_names_in(folder: Path, root: Path, least: int = 2) -> tuple[str, ...]:
@@ -34,8 +37,11 @@ def class_names_in(folder: Path, root: Path, least: int = 2) -> tuple[str, ...]:
             require_within(path, root)
     names = sorted(path.name for path in found if path.is_dir())
     if len(names) < least:
-        wanted = "two" if least == 2 else "one"
-        raise ValueError(f"{folder}: {len(names)} class folders ({', '.join(names)}); it needs at least {wanted}")
+        wanted, those = "two" if least == 2 else "one", f" ({', '.join(names)})" if names else ""
+        raise ValueError(f"{folder}: {len(names)} class folders{those}; it needs at least {wanted}")
+    for name in names:
+        if UNPRINTABLE.search(name):
+            raise ValueError(f"{folder}: the class folder {name!a} has no name that can be shown; rename it")
     return tuple(names)
 
 

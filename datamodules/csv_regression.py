@@ -1,12 +1,16 @@
 import csv
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from datamodules.ordinary_files import require_file
 from datamodules.table import TableDataModule
 from datamodules.within import require_within
 
 MOST_WORDS = 100
+LARGEST = 1e18
+"""Squares of what is larger leave float32."""
 
 
 class CSVRegressionDataModule(TableDataModule):
@@ -37,23 +41,27 @@ class CSVRegressionDataModule(TableDataModule):
         Raises:
             FileNotFoundError: If the file is absent.
             ValueError: If it is no CSV file with a header, a named column is not in it, rows have other lengths than
-                the header, the target has an empty cell or one that is no finite number, another column has an
-                infinite one, no column is left, or a column of words has more than 100 different ones.
+                the header, the target has an empty cell or one that is no finite number, a number is beyond 1e18, no
+                column is left, or a column of words has more than 100 different ones.
         """
         columns = self._columns()
         for name in [self.target, *self.drop_columns]:
             if name not in columns:
-                raise ValueError(f"{self._path}: no column {name!r}; there are {', '.join(columns)}")
+                hint = ". Columns are separated by commas" if len(columns) == 1 else ""
+                raise ValueError(f"{self._path}: no column {name!r}; there are {', '.join(columns)}{hint}")
         values = _numbers(columns.pop(self.target))
         if values is None or not np.isfinite(values).all():
             raise ValueError(f"{self._path}: the target column {self.target!r} has cells that are empty or no number")
+        if np.abs(values).max() > LARGEST:
+            raise ValueError(f"{self._path}: target column {self.target!r} has numbers beyond {LARGEST:g}; scale them")
         for name in self.drop_columns:
             columns.pop(name, None)
         numbers, words = [], []
         for name, cells in columns.items():
             parsed = _numbers(cells)
-            if parsed is not None and np.isinf(parsed).any():
-                raise ValueError(f"{self._path}: column {name!r} has infinite numbers; name it in data.drop_columns")
+            if parsed is not None and (np.abs(parsed) > LARGEST).any():
+                problem = "infinite numbers" if np.isinf(parsed).any() else f"numbers beyond {LARGEST:g}"
+                raise ValueError(f"{self._path}: column {name!r} has {problem}; name it in data.drop_columns")
             if parsed is not None:
                 numbers.append(parsed)
             elif len(set(cells)) <= MOST_WORDS:
@@ -77,15 +85,18 @@ class CSVRegressionDataModule(TableDataModule):
         return str(self.root / self.file)
 
     def _columns(self) -> dict[str, list[str]]:
+        if not self.file:
+            raise ValueError("data.file: is empty; name a CSV file")
         try:
+            require_file(Path(self._path))
             with open(self._path, newline="", encoding="utf-8-sig") as stream:
                 rows = [row for row in csv.reader(stream) if row]
         except (UnicodeDecodeError, csv.Error) as error:
             raise ValueError(f"{self._path} is no CSV file: {error}") from error
         except OSError as error:
             raise FileNotFoundError(
-                f"{self._path} cannot be read ({error.strerror}); data.file is looked up in data.root, or in the "
-                "environment variable LITZOO_DATA_DIR"
+                f"{self._path} cannot be read ({error.strerror or error}); data.file is looked up in data.root, or in "
+                "the environment variable LITZOO_DATA_DIR"
             ) from error
         if len(rows) < 2:
             raise ValueError(f"{self._path}: needs a header line and rows, has {len(rows)} lines")

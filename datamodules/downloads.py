@@ -1,7 +1,13 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+REMEDY = (
+    "Put the files there, or name the folder that holds them with --data.root or the environment variable "
+    "LITZOO_DATA_DIR"
+)
 
 
 def download_once(folder: Path, download: Callable[[str], object]) -> None:
@@ -17,21 +23,33 @@ def download_once(folder: Path, download: Callable[[str], object]) -> None:
     Raises:
         FileNotFoundError: If the data are absent and cannot be downloaded.
     """
-    if folder.exists():
-        return
+    made: list[Path] = []
     try:
+        if folder.exists():
+            return
+        made = [each for each in folder.parents if not each.exists()]
+        if folder.is_symlink():
+            raise OSError("it is a link that leads nowhere")
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".download-", dir=folder.parent))
     except OSError as error:
-        raise FileNotFoundError(f"{folder} is absent and cannot be made: {error}") from error
+        _remove(made)
+        problem = error.strerror or error
+        raise FileNotFoundError(f"{folder} is absent and cannot be made ({problem}). {REMEDY}") from error
     try:
         download(str(temporary))
         (temporary / folder.name).rename(folder)
     except Exception as error:
         if not folder.exists():  # else another run has just finished the same download
             raise FileNotFoundError(
-                f"{folder} is absent and could not be downloaded ({error}). Put the files there, or name the folder "
-                "that holds them with --data.root or the environment variable LITZOO_DATA_DIR"
+                f"{folder} is absent and could not be downloaded ({str(error).strip()}). {REMEDY}"
             ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        _remove(made)
+
+
+def _remove(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):  # something is in it
+            folder.rmdir()

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from datamodules.channel_statistics import channel_statistics
 from datamodules.class_folders import class_names_in, pictures_in
 from datamodules.dataset import Rows
 from datamodules.image import ImageDataModule
+from datamodules.ordinary_files import require_file
 from datamodules.picture_files import FORMATS, PictureReader, PicturesOnDisk, read_all
 from datamodules.splits import hold_out
 from datamodules.within import require_within
@@ -108,7 +110,7 @@ class ImageFolderDataModule(ImageDataModule):
 
     def identity(self) -> dict[str, Tensor]:
         """Returns the names of the training files: another file at the same position is another sample."""
-        return {"names": torch.frombuffer(bytearray("\n".join(self._train_names).encode()), dtype=torch.uint8)}
+        return {"names": torch.frombuffer(bytearray(os.fsencode("\n".join(self._train_names))), dtype=torch.uint8)}
 
     def split_report(self) -> dict[str, Any]:
         """Adds the names of the files that were left out."""
@@ -168,6 +170,7 @@ class ImageFolderDataModule(ImageDataModule):
     def _first_size(self) -> tuple[int, int]:
         first = self._files(train=True)[0][0]
         try:
+            require_file(first)
             with Image.open(first, formats=FORMATS) as file:
                 picture = ImageOps.exif_transpose(file)
         except Exception as error:

@@ -1,13 +1,17 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torchvision
 from torch import Tensor
-from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from datamodules.downloads import download_once
+from datamodules.idx_files import idx_sizes, read_idx
 from datamodules.image import ImageDataModule
+
+T = TypeVar("T")
+FILES = {"images": ("{}-images-idx3-ubyte", 3), "labels": ("{}-labels-idx1-ubyte", 1)}
+"""Kind -> its file's name, of which the part comes first, and how many dimensions it has."""
 
 
 class MNISTDataModule(ImageDataModule):
@@ -29,20 +33,26 @@ class MNISTDataModule(ImageDataModule):
         super().prepare_data()
         download_once(self.root / self.dataset.__name__, lambda root: self.dataset(root, download=True))
 
+    def setup(self, stage: str) -> None:
+        """Reads and splits what `stage` needs; a fit looks at the test files too, to find damage before training."""
+        if stage == "fit":
+            self._labels("t10k")
+            self._read_file(idx_sizes, "t10k", "images")
+        super().setup(stage)
+
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
         """Returns all pictures of a part and their classes.
 
         Raises:
             ValueError: If a file is truncated, foreign, or does not fit the others; the message names it.
         """
-        raw = self.root / self.dataset.__name__ / "raw"
         part = "train" if train else "t10k"
-        pictures = self._read_file(read_image_file, raw / f"{part}-images-idx3-ubyte")
-        labels = self._labels(raw, part)
+        pictures = self._read_file(read_idx, part, "images")
+        labels = self._labels(part)
         if len(pictures) != len(labels) or pictures.shape[1:] != self.input_shape[1:]:
             raise ValueError(
-                f"{raw}: {part} has {len(pictures)} pictures of {tuple(pictures.shape[1:])} and {len(labels)} labels; "
-                f"expected as many of each, at {self.input_shape[1:]}"
+                f"{self._raw}: {part} has {len(pictures)} pictures of {tuple(pictures.shape[1:])} and {len(labels)} "
+                f"labels; expected as many of each, at {self.input_shape[1:]}; remove it to download it anew"
             )
         return pictures[:, None], labels
 
@@ -52,23 +62,32 @@ class MNISTDataModule(ImageDataModule):
         Raises:
             ValueError: As `read`.
         """
-        return self._labels(self.root / self.dataset.__name__ / "raw", "train")
+        return self._labels("train")
 
-    def _labels(self, raw: Path, part: str) -> Tensor:
-        path = raw / f"{part}-labels-idx1-ubyte"
-        labels, classes = self._read_file(read_label_file, path), len(self.file_class_names)
-        if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
-            raise ValueError(f"{path}: labels outside 0 to {classes - 1}")
+    @property
+    def _raw(self) -> Path:
+        return self.root / self.dataset.__name__ / "raw"
+
+    def _labels(self, part: str) -> Tensor:
+        labels, classes = self._read_file(read_idx, part, "labels").long(), len(self.file_class_names)
+        if (largest := int(labels.max())) >= classes:
+            raise ValueError(
+                f"{self._raw / FILES['labels'][0].format(part)}: has the label {largest}, outside 0 to {classes - 1}; "
+                "remove its folder to download it anew"
+            )
         return labels
 
-    @staticmethod
-    def _read_file(reader: Callable[[str], Tensor], path: Path) -> Tensor:
+    def _read_file(self, reader: Callable[[Path, int], T], part: str, kind: str) -> T:
+        name, dimensions = FILES[kind]
+        path = self._raw / name.format(part)
+        anew = "remove its folder to download it anew"
         try:
-            return reader(str(path))
+            return reader(path, dimensions)
         except FileNotFoundError as error:
-            raise FileNotFoundError(f"{path} is absent; remove its folder to download it anew") from error
-        except Exception as error:
-            raise ValueError(
-                f"{path} is not a file of this data set, or truncated ({str(error) or type(error).__name__}); "
-                "remove its folder to download it anew"
-            ) from error
+            if path.with_name(f"{path.name}.gz").exists():
+                raise FileNotFoundError(f"{path} is absent; unpack {path.name}.gz with gunzip") from error
+            raise FileNotFoundError(f"{path} is absent; {anew}") from error
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read ({error.strerror or error}); {anew}") from error
+        except ValueError as error:
+            raise ValueError(f"{path} is not a file of this data set, or truncated ({error}); {anew}") from error

@@ -12,6 +12,8 @@ from PIL import Image, ImageOps
 from rich.progress import track
 from torch import Tensor
 
+from datamodules.ordinary_files import require_file
+
 T = TypeVar("T")
 SHOWS_PROGRESS = 2000  # pictures; reading fewer takes a moment
 AT_ONCE = 1000
@@ -44,6 +46,7 @@ class PictureReader:
         channels, height, width = self.shape
         mode = "L" if channels == 1 else "RGB"
         try:
+            require_file(path)
             with Image.open(path, formats=FORMATS) as file:
                 if self.resize:
                     side = max(height, width)  # of both, since the picture may have to be turned

@@ -9,6 +9,7 @@ import pytest
 
 from datamodules import downloads
 from datamodules.downloads import download_once
+from tests.counted import count
 
 
 def write_files(root, folder, content="whole"):
@@ -104,6 +105,39 @@ def test_a_root_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FileNotFoundError, match="set is absent and cannot be made"):
         download_once(tmp_path / "file" / "set", lambda root: None)
+
+
+def test_two_processes_that_download_at_once_both_end_well(tmp_path):
+    folder = tmp_path / "set"
+    program = (
+        "import pathlib, runpy, sys\n"
+        "def download(root):\n"
+        "    folder = pathlib.Path(root, 'set'); folder.mkdir()\n"
+        "    print('in', flush=True); sys.stdin.readline()\n"
+        "    [(folder / name).write_text(sys.argv[3]) for name in 'ab']\n"
+        "    print('done', flush=True); sys.stdin.readline()\n"
+        "runpy.run_path(sys.argv[1])['download_once'](pathlib.Path(sys.argv[2]), download)\n"
+    )
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, downloads.__file__, str(folder), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("first", "second")
+    ]
+    for said in ("in\n", "done\n"):  # each step in both before the next in either
+        assert [process.stdout.readline() for process in processes] == [said, said]
+        for process in processes:
+            process.stdin.write("\n")
+            process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in processes] == [0, 0]
+    assert holds(folder) in ({"a": name, "b": name} for name in ("first", "second"))
+    assert list(tmp_path.iterdir()) == [folder]
+    count("processes tried", 2)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
