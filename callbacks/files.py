@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 
 PARTIAL = ".partial"
 """Ends the names of files that are not whole yet."""
@@ -46,6 +47,20 @@ def write_json(path: Path, content: Any) -> None:
     """Writes JSON in one step."""
     with in_one_step(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Returns the object in a file of a run; nothing where there is no file, or a damaged one, which is told."""
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        content = error
+    if not isinstance(content, dict):
+        rank_zero_warn(f"{shown(path)} is damaged, and what it held is lost: it is written anew")
+        return {}
+    return content
 
 
 def write_csv(path: Path, columns: Mapping[str, Sequence[object]]) -> None:

@@ -1,4 +1,3 @@
-import json
 import os
 import shutil
 import sys
@@ -9,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from callbacks.epoch_history import EpochHistory
-from callbacks.files import run_folder_of, shown, write_json
+from callbacks.files import read_json, run_folder_of, shown, write_json
 
 
 class RunSummary(EpochHistory):
@@ -57,7 +56,7 @@ class RunSummary(EpochHistory):
         own = checkpoint.parent == (run_folder / "checkpoints").absolute()
         path = run_folder / ("metrics_last.json" if own and checkpoint.name == "last.ckpt" else "metrics.json")
         found = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        kept = read_json(path)
         if not own or checkpoint.name in ("best.ckpt", "last.ckpt"):  # no file is about others of this run's
             write_json(path, {name: value for name, value in kept.items() if not name.startswith(prefix)} | found)
         _print_summary(found, run_folder)

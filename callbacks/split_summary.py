@@ -1,4 +1,3 @@
-import json
 import statistics
 from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
@@ -8,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from callbacks.files import run_folder_of, write_json
+from callbacks.files import read_json, run_folder_of, write_json
 
 MOST_CLASSES = 20
 
@@ -45,7 +44,7 @@ class SplitSummary(Callback):
         if not trainer.is_global_zero or not isinstance(datamodule, ReportsSplit):
             return None
         report = datamodule.split_report()
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        kept = read_json(path)
         for name, value in report.items():
             kept[name] = {**kept.get(name, {}), **value} if isinstance(value, dict) else value
         write_json(path, kept)

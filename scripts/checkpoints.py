@@ -1,10 +1,11 @@
+import os
 from pathlib import Path
 
 import torch
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_warn
-from torch import nn
+from torch import Tensor, nn
 
 from callbacks.checkpoint_files import first_misfit, newest_checkpoint, read_checkpoint
 from lit_modules.foreign_code import refuse_foreign_code, texts
@@ -18,7 +19,7 @@ def find_checkpoint(asked: str | None, base: Path, experiment: str) -> Path:
         FileNotFoundError: If the experiment has no such checkpoint, or the path given does not exist.
     """
     if asked not in (None, "best", "last"):
-        if not Path(asked).is_file():
+        if not os.path.isfile(asked):
             raise FileNotFoundError(f"--ckpt_path {asked}: this is no file")
         return Path(asked)
     name = f"{asked or 'best'}.ckpt"
@@ -36,13 +37,34 @@ def find_checkpoint(asked: str | None, base: Path, experiment: str) -> Path:
     return found
 
 
-def check_checkpoint(path: str) -> None:
+def check_checkpoint(path: str, resumed: bool = False) -> None:
     """Refuses a file that is no checkpoint of Lightning's, before anything is built.
 
+    Weights that are not finite are told; a training could not go on from them.
+
+    Args:
+        path: Of the file.
+        resumed: Whether a training is to go on from it.
+
     Raises:
-        ValueError: If it cannot be loaded as plain weights, or holds no module.
+        ValueError: If it cannot be loaded as plain weights, holds no module, or not what a training goes on from.
     """
-    read_checkpoint(f"--ckpt_path {path}", path)
+    content = read_checkpoint(f"--ckpt_path {path}", path)
+    if resumed and (missing := [name for name in TRAINING if name not in content]):
+        raise ValueError(
+            f"--ckpt_path {path}: holds weights, but no {', '.join(missing)}: a training cannot go on from it, as it "
+            "can from last.ckpt and best.ckpt of a run; `litzoo test` takes it"
+        )
+    weights = {name: value for name, value in content["state_dict"].items() if isinstance(value, Tensor)}
+    if bad := [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]:
+        told = f"--ckpt_path {path}: {bad[0]} has values that are not finite"
+        if resumed:
+            raise ValueError(f"{told}: a training cannot go on from it; name an earlier checkpoint")
+        rank_zero_warn(f"{told}, so that nothing can be made of what the module answers")
+
+
+TRAINING = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states")
+"""What a training goes on from, beside the weights."""
 
 
 def check_code(path: str, asked: Namespace) -> None:
