@@ -24,14 +24,23 @@ def optimizer_config(
         total_steps: Tells the number of steps of the whole training.
 
     Raises:
-        ValueError: If these are too few for the scheduler.
+        ValueError: If an option of the optimizer cannot be, or the steps are too few for the scheduler, or endless.
     """
-    # Not a default in the modules' signature: jsonargparse would hand Adam's weight decay of 0 on to a config's AdamW.
-    optimizer = (make_optimizer or torch.optim.Adam)(weights)
+    try:
+        # Not a default in the modules' signature: jsonargparse would hand Adam's weight decay of 0 to a config's AdamW.
+        optimizer = (make_optimizer or torch.optim.Adam)(weights)
+    except ValueError as error:
+        raise ValueError(f"model.optimizer: {error}; give one that it takes") from error
     if make_scheduler is None:
         return optimizer
     counts_steps, given = _total_steps(make_scheduler)
-    steps = {"total_steps": total_steps()} if counts_steps and not given else {}
+    try:
+        steps = {"total_steps": total_steps()} if counts_steps and not given else {}
+    except OverflowError as error:  # infinitely many
+        raise ValueError(
+            "model.scheduler: needs to know how many steps the whole training has; give --trainer.max_epochs or "
+            "--trainer.max_steps"
+        ) from error
     try:
         scheduler = make_scheduler(optimizer, **steps)
     except ZeroDivisionError as error:

@@ -29,11 +29,14 @@ from scripts.checkpoints import (
     find_checkpoint,
     settle_overridden,
 )
+from scripts.command_words import check_words
 from scripts.config_files import check_config_files
 from scripts.failures import DEBUG, leave, tell, watch
 from scripts.hooks import skip_empty_hooks
 from scripts.interruption import Interrupted, interruptible
 from scripts.links import add_links, check_links, class_at
+from scripts.machine_errors import forget_output
+from scripts.option_checks import check_options, check_processes
 from scripts.profiler import NoProfiler
 from scripts.run_folder import (
     discard_if_empty,
@@ -95,15 +98,16 @@ class LitzooCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses, names the experiment and finds the checkpoint, before anything is built."""
-        check_config_files(sys.argv[1:] if args is None else args)
         super().parse_arguments(parser, args)
         self.options = options = self.config[self.config.subcommand]
         files = options.get("config") or []
-        options.experiment = options.experiment or (Path(str(files[0])).stem if files else "unnamed")
+        if options.experiment is None:
+            options.experiment = Path(str(files[0])).stem if files else "unnamed"
+        check_options(options)
         if self.config.subcommand != "fit" or options.ckpt_path is not None:
             runs = Path(options.trainer.default_root_dir)
             options.ckpt_path = str(find_checkpoint(options.ckpt_path, runs, options.experiment))
-            check_checkpoint(options.ckpt_path)
+            check_checkpoint(options.ckpt_path, resumed=self.config.subcommand == "fit")
             check_code(options.ckpt_path, options.model)
         self._asked_model = options.model.clone()
 
@@ -141,6 +145,7 @@ class LitzooCLI(LightningCLI):
         watch(trainer)
         skip_empty_hooks(trainer.callbacks)  # type: ignore[attr-defined]
         write_atomically(trainer)
+        check_processes(trainer)
         return trainer
 
     def _callbacks(self, built: Namespace) -> list[Callback]:
@@ -216,6 +221,10 @@ def default_callbacks(model: LightningModule, datamodule: LightningDataModule) -
 
 def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCLI:
     """Runs the command in this process and lets errors through; `args` as on the command line, for use in Python."""
+    words = sys.argv[1:] if args is None else args
+    if isinstance(words, list):
+        check_words(words)
+        check_config_files(words)
     # A checkpoint may come from anywhere: nothing in it may run.
     os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
     for useless in (
@@ -264,6 +273,8 @@ def tell_errors(action: Callable[[], object]) -> None:
             print("", "litzoo: ended by SIGTERM", sep="\n", file=sys.stderr)
         sys.exit(128 + signal.SIGTERM)
     except Exception as error:
+        if isinstance(error, BrokenPipeError):
+            forget_output()
         tell(error)
         sys.exit(1)
 

@@ -14,6 +14,7 @@ import callbacks
 import datamodules
 import lit_modules
 from scripts.links import arguments_of, class_at
+from scripts.machine_errors import told
 
 MOST_LINES = 8
 MOST_CHARACTERS = 400
@@ -30,14 +31,22 @@ NOISE = re.compile(
 PLAINER = [
     (r"(a )?typing\.Literal\[(.+?)\]", r"one of \2"),
     (r"<class '(?:[\w.]+\.)?(\w+)'>", r"\1"),
-    (r"Type typing\.Callable\[.*\] expects a function or a callable class: ", ""),
-    (r"^Given value: ", "Got value: "),
+    (r"\bExpected a (?=[aeiouI])", "Expected an "),
+    (r"^Given value:", "Got value:"),
+    (r"Got value:\s*$", "Got nothing"),
+    (r"(?<=\w)\. Got value: Namespace\(class_path=.*$", ""),
+    (r"a dot import path string:.*", "a class, by its path or name"),
 ]
+OPTIMIZER = re.compile(r"(- )?Type typing\.Callable\[.*\] expects a function or a callable class: ")
+# No tensor can be given on a command line.
+NUMBER_OR_TENSOR = re.compile(
+    r"(Subtypes: \[<class 'float'>, <class 'torch\.Tensor'>.*?)- Expected a dot import[^\n]*\n", re.DOTALL
+)
 
 
 def explain(error: BaseException) -> list[str]:
     """Tells an error in at most ten lines: what is wrong, the nearest right names, and how to see more."""
-    text = str(error).strip() or type(error).__name__
+    text = NUMBER_OR_TENSOR.sub(r"\1", told(error))
     nested = isinstance(error, ArgumentError) or "Does not validate" in text
     lines = [line.strip() for line in (_condense(text) if nested else text.splitlines()) if line.strip()]
     nearest: list[str] = []
@@ -45,10 +54,16 @@ def explain(error: BaseException) -> list[str]:
         nearest = _nearest(text)
     if nearest:
         lines.insert(1, f"Nearest: {', '.join(nearest)}")
-    lines = [line if len(line) <= MOST_CHARACTERS else f"{line[:MOST_CHARACTERS]} ..." for line in lines]
+    lines = [_abridged(line) for line in lines]
     if len(lines) > MOST_LINES:
         lines = [*lines[: MOST_LINES - 1], "..."]
     return [f"litzoo: error: {lines[0]}", *lines[1:], "Add --debug to see where it happened."]
+
+
+def _abridged(line: str) -> str:
+    """Cuts long words, and what is then still too long."""
+    line = re.sub(r"\S{300,}", lambda word: f"{word[0][:60]}... ({len(word[0]):,} characters)", line)
+    return line if len(line) <= MOST_CHARACTERS else f"{line[:MOST_CHARACTERS]} ..."
 
 
 def _condense(text: str) -> list[str]:
@@ -58,13 +73,15 @@ def _condense(text: str) -> list[str]:
     for line in map(str.strip, text.splitlines()):
         if NOISE.match(line):
             continue
+        line = OPTIMIZER.sub("", line)
         if match := re.match(r'(?:- )?Parser key "([^"]+)":\s*(.*)', line):
-            keys.append(match[1])
+            if match[1] not in keys[-1:]:
+                keys.append(match[1])
             line = match[2]
         line = line.removeprefix("- ")
         for pattern, plainer in PLAINER:
             line = re.sub(pattern, plainer, line)
-        if line:
+        if line and line not in problems:
             problems.append(line)
     prefix = f"--{'.'.join(keys)}: " if keys else ""
     return [prefix + (problems[0] if problems else "is not valid"), *problems[1:]]
@@ -72,11 +89,13 @@ def _condense(text: str) -> list[str]:
 
 def _nearest(text: str) -> list[str]:
     """Finds the names closest to the wrong one that a message speaks of."""
+    if re.match(r'Parser key "trainer\.(?!callbacks)', text):
+        return []  # the zoo has no loggers, profilers or plugins
     owners = re.findall(r"class_path[ =]'([\w.]+)'", text)
     if match := re.search(r"Option '(\w+)[.\w]*' is not accepted(?:.*?class_path='([\w.]+)')?", text):
         owner = match[2] or next(reversed(re.findall(r"given class_path '([\w.]+)'", text)), None)
         return _close(match[1], arguments_of(class_at(owner))) if owner else []
-    if match := re.search(r"unrecognized arguments: --([\w.]+)", text):
+    if match := re.search(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)", text):
         return [f"--{name}" for name in _close(match[1], OPTIONS)]
     classes = {name: room.__name__ for room in (callbacks, datamodules, lit_modules) for name in room.__all__}
     if match := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", text):

@@ -1,4 +1,3 @@
-import json
 import os
 import shutil
 from contextlib import suppress
@@ -7,8 +6,11 @@ from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from callbacks.files import read_json
+
 SHARED = "LITZOO_RUN_FOLDER"
 """Where the first process leaves the folder's name for the processes that it starts."""
+_made: list[Path] = []  # folders above the run's that were not there, the lowest first
 
 
 def new_run_folder(base: Path, experiment: str) -> Path:
@@ -16,23 +18,39 @@ def new_run_folder(base: Path, experiment: str) -> Path:
 
     Under several processes only the first makes one. Those it started find its name in the environment; those that a
     launcher started guess it, and are told the truth when Lightning broadcasts the first one's.
+
+    Raises:
+        OSError: If none can be made there; the message names the option and the remedy.
     """
     if SHARED in os.environ and not is_first_process():
         return Path(os.environ[SHARED])
     folder = base / experiment
-    taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdigit()]
+    taken = [int(path.name[8:]) for path in folder.glob("version_*") if path.name[8:].isdecimal()]
     version = max(taken, default=-1) + 1
+    if not is_first_process():
+        return (folder / f"version_{version}").absolute()
+    _made[:] = [each for each in (folder.absolute(), *folder.absolute().parents) if not each.exists()]
     while True:
         candidate = (folder / f"version_{version}").absolute()
-        if not is_first_process():
-            return candidate
         try:
             candidate.mkdir(parents=True)
-        except FileExistsError:
-            version += 1
-        else:
-            os.environ[SHARED] = str(candidate)
-            return candidate
+        except OSError as error:
+            if isinstance(error, FileExistsError) and error.filename == str(candidate):
+                version += 1  # another process was faster
+                continue
+            _remove_made()
+            raise OSError(
+                f"--trainer.default_root_dir {base}: no folder can be made there for the run ({error.strerror}: "
+                f"{error.filename}); make it possible, or name another folder"
+            ) from error
+        os.environ[SHARED] = str(candidate)
+        return candidate
+
+
+def _remove_made() -> None:
+    for folder in _made:
+        with suppress(OSError):  # other runs are in it
+            folder.rmdir()
 
 
 def is_first_process() -> bool:
@@ -53,8 +71,7 @@ def discard_if_empty() -> None:
         return
     if not any(Path(folder).glob("checkpoints/*.ckpt")) and not read_record(Path(folder)).get("epochs"):
         shutil.rmtree(folder, ignore_errors=True)
-        with suppress(OSError):  # other runs of the experiment
-            Path(folder).parent.rmdir()
+        _remove_made()
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -63,8 +80,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     One written before `parts` were counted knows of a resumed run only how long the last part took: then
     `training_seconds` is None.
     """
-    path = folder / "run.json"
-    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    record = read_json(folder / "run.json")
     resumed = "parts" not in record and "--ckpt_path" in record.get("command", "")
     return record | ({"training_seconds": None} if resumed else {})
 

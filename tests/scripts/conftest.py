@@ -1,11 +1,19 @@
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 from tests.scripts.helpers import MLP, litzoo
+from tests.scripts.refusals import Refused, check_refusal
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Refused:
+    """Runs a command that has to be refused, see `check_refusal`."""
+    return partial(check_refusal, capsys=capsys, monkeypatch=monkeypatch)
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.cli import main
-from tests.counted import count
 from tests.data import builders
-from tests.scripts.helpers import CONFIGS, MLP, QUIET, TABLE, lines_of_error
+from tests.scripts.helpers import CONFIGS, MLP, QUIET, TABLE
 
 MNIST = ["--config", str(CONFIGS / "mnist_mlp.yaml")]
 HOUSING = ["--config", str(CONFIGS / "california_housing.yaml")]
@@ -119,42 +117,7 @@ def broken_data(monkeypatch):
 
 
 @pytest.mark.parametrize(("arguments", "words"), TABLE_OF_MISTAKES.values(), ids=TABLE_OF_MISTAKES)
-def test_mistake_is_refused_in_a_few_lines_that_name_it(arguments, words, broken_data, capsys, monkeypatch):
+@pytest.mark.usefixtures("broken_data")
+def test_mistake_is_refused_in_a_few_lines_that_name_it(arguments, words, refused):
     # Of two equal options the last one counts, so that a case can ask for an accelerator of its own.
-    command = ["train", *MLP] if arguments is None else ["fit", *QUIET, *arguments]
-    lines = lines_of_error(main, command, capsys, monkeypatch)
-    message = "\n".join(lines)
-    assert len(lines) <= 10, message
-    assert [word for word in words if word not in message] == [], message
-    assert " ()" not in message, message  # a cause that says nothing
-    assert not list(Path("runs").rglob("version_*"))
-    count("inputs refused")
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("model: [1\ntrainer: }", ["line 2", "wrong.yaml"]),
-        ("- model\n- data\n", ["wrong.yaml"]),
-        ("", ["wrong.yaml"]),
-        ("just words\n", ["wrong.yaml"]),
-        ("trainers:\n  max_epochs: 1\n", ["trainers"]),
-        ("trainer:\n  max_epohcs: 1\n", ["max_epohcs"]),
-        ("model:\n  class_path: MLPClasifier\n", ["--model", "MLPClasifier", "lit_modules.MLPClassifier"]),
-    ],
-    ids=["syntax", "list", "empty", "words", "unknown key", "unknown trainer key", "wrong class"],
-)
-def test_wrong_config_file_is_refused(text, words, capsys, monkeypatch):
-    Path("wrong.yaml").write_text(text)
-    lines = lines_of_error(main, ["fit", *MLP, "--config", "wrong.yaml"], capsys, monkeypatch)
-    message = "\n".join(lines)
-    assert len(lines) <= 10, message
-    assert [word for word in words if word not in message] == [], message
-    assert not Path("runs").exists()
-
-
-@pytest.mark.parametrize("path", ["none.yaml", "."])
-def test_config_that_is_no_file_is_refused(path, capsys, monkeypatch):
-    lines = lines_of_error(main, ["fit", "--config", path], capsys, monkeypatch)
-    assert lines[0].startswith("litzoo: error: --config:")
-    assert len(lines) <= 10
+    refused(["train", *MLP] if arguments is None else ["fit", *QUIET, *arguments], words)

@@ -1,4 +1,7 @@
+import errno
+
 import pytest
+import torch
 
 from scripts.errors import explain
 
@@ -24,3 +27,32 @@ def test_message_never_has_more_than_ten_lines_of_bounded_length(count):
     assert max(map(len, lines)) <= 430
     assert lines[0].startswith("litzoo: error: 0 x")
     assert ("..." in lines) == (count > 8)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), ["out of memory", "data.batch_size"]),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+            ["out of memory", "2 GiB", "batch_size"],
+        ),
+        (RuntimeError("can't allocate memory: you tried to allocate 2147483648 bytes"), ["2 GiB", "data.batch_size"]),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), ["runs/x", "No space left", "free some space"]),
+        (PermissionError(errno.EACCES, "Permission denied", b"runs/x"), ["runs/x: Permission denied", "permit it"]),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), ["output", "ended"]),
+        (
+            ValueError("<lightning.pytorch.Trainer object at 0x7f61ec354290> is odd"),
+            ["lightning.pytorch.Trainer is odd"],
+        ),
+    ],
+)
+def test_what_the_machine_lacks_is_told_with_the_remedy(error, words):
+    message = explain(error)[0]
+    assert [word for word in words if word not in message] == [], message
+
+
+def test_long_word_is_not_echoed():
+    message = explain(ValueError(f"no such name: {'x' * 10_000}"))[0]
+    assert len(message) < 150
+    assert "10,000 characters" in message
