@@ -34,10 +34,12 @@ class MNISTDataModule(ImageDataModule):
         download_once(self.root / self.dataset.__name__, lambda root: self.dataset(root, download=True))
 
     def setup(self, stage: str) -> None:
-        """Reads and splits what `stage` needs; a fit looks at the test files too, to find damage before training."""
+        """Reads and splits what `stage` needs; a fit can do without test files, but finds damage in them at once."""
         if stage == "fit":
-            self._labels("t10k")
-            self._read_file(idx_sizes, "t10k", "images")
+            files = [self._raw / name.format("t10k") for name, _ in FILES.values()]
+            if any(file.exists() for file in files):
+                self._labels("t10k")
+                self._read_file(idx_sizes, "t10k", "images")
         super().setup(stage)
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:

@@ -68,14 +68,14 @@ TABLE_OF_PLACES = {
         lambda raw: swap(raw / LABELS, raw / TEST_LABELS),
         ["data/MNIST/raw", "100", "40 labels"],
     ),
-    "an empty folder": (lambda raw: (shutil.rmtree(raw), raw.mkdir()), ["data/MNIST/raw/t10k-labels", "absent", ANEW]),
+    "an empty folder": (lambda raw: (shutil.rmtree(raw), raw.mkdir()), ["data/MNIST/raw/train-images", "absent", ANEW]),
     "files that are compressed": (
         lambda raw: [path.rename(f"{path}.gz") for path in list(raw.iterdir())],
-        [f"{TEST_LABELS}.gz", "gunzip"],
+        ["train-images-idx3-ubyte.gz", "gunzip"],
     ),
     "a file in the folder's place": (
         lambda raw: (shutil.rmtree(raw.parent), raw.parent.write_text("")),
-        [TEST_LABELS, "Not a directory", ANEW],
+        ["train-images-idx3-ubyte", "Not a directory", ANEW],
     ),
     "a file in the root's place": (
         lambda raw: (shutil.rmtree("data"), Path("data").write_text("")),

@@ -144,7 +144,8 @@ def test_a_failure_is_told_and_does_not_end_the_others(capsys):
     assert rows[1][:4] == ["`gce`", "95.00 %", "1", "+11.00"]
 
 
-def test_table_numbers_and_curves_are_written_beside_the_page():
+def test_table_numbers_and_curves_are_written_beside_the_page(monkeypatch):
+    monkeypatch.setattr("callbacks.figures.DPI", 120)
     page = Path("docs/page.md")
     page.parent.mkdir()
     page.write_text("before\n<!-- compare noise -->\n<!-- /compare noise -->\nafter\n")
