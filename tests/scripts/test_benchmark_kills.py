@@ -1,9 +1,10 @@
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
-from scripts import killed_training
+from scripts import benchmark_kills, killed_training
 from scripts.benchmark_kills import measure, table
 from scripts.killed_training import KilledTraining, Moment, moments
 from scripts.place_notes import Place, read_places
@@ -84,6 +85,28 @@ def test_a_training_that_fails_is_told(monkeypatch):
     monkeypatch.setattr(killed_training, "LITZOO", [sys.executable, "stand_in.py"])
     with pytest.raises(RuntimeError, match=r"exit status 1\):\nno such thing"):
         KilledTraining(Path.cwd(), []).live()
+
+
+def test_what_is_measured_is_written_between_its_marks(monkeypatch, capsys):
+    metrics = [{"epoch": 1, "val/acc": 0.5}] * 2
+    asked = []
+
+    def measured(options, kills, seed):
+        asked.append((options, kills, seed))
+        return {"kills": ["epoch 1, 40 %"], "metrics": metrics, "equal": True}
+
+    Path("docs").mkdir()
+    Path("docs/reliability.md").write_text("before\n<!-- kills -->\nold\n<!-- /kills -->\nafter\n")
+    monkeypatch.setattr(benchmark_kills, "measure", measured)
+    monkeypatch.setattr(sys, "argv", ["", "--config", "configs/a.yaml", "--epochs", "3", "--kills", "1", "--write"])
+    benchmark_kills.main()
+    written = Path("docs/reliability.md").read_text()
+    assert capsys.readouterr().out.strip() in written
+    assert "`a`, 3 epochs" in written
+    assert "old" not in written
+    assert json.loads(Path("docs/results/kills.json").read_text())["metrics"] == metrics
+    options = ["--config", "configs/a.yaml", "--trainer.max_epochs", "3", "--trainer.accelerator", "cpu"]
+    assert asked == [(options, 1, 0)]
 
 
 def test_the_table_says_where_kills_hit_and_whether_all_is_equal():
