@@ -1,6 +1,7 @@
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 
 class EpochHistory(Callback):
@@ -13,10 +14,12 @@ class EpochHistory(Callback):
     def __init__(self) -> None:
         self.history: list[dict[str, float]] = []
         self._validated = False
+        self._old: dict[str, Tensor] = {}
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes that this epoch has not been validated yet: Lightning would show the values of an earlier one."""
+        """Notes that nothing of this epoch is known yet: Lightning would show the values of an earlier one."""
         self._validated = False
+        self._old = dict(trainer.callback_metrics)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Notes that it has."""
@@ -27,7 +30,8 @@ class EpochHistory(Callback):
         metrics = {
             name: float(value)
             for name, value in trainer.callback_metrics.items()
-            if name.startswith("train/") or (name.startswith("val/") and self._validated)
+            if value is not self._old.get(name)
+            and (name.startswith("train/") or (name.startswith("val/") and self._validated))
         }
         # The learning rate is noted every so many steps: at the end of an epoch it would be an old one.
         current = {name: value for name, value in metrics.items() if not name.startswith("train/lr")}

@@ -39,6 +39,21 @@ def test_history_holds_every_epoch_of_training_and_validation():
     assert [{name: entry[name] for name in entry if name != "epoch"} for entry in curves.history] == logged
 
 
+class NowAndThen(Callback):
+    """Logs a training metric in every second epoch."""
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        if trainer.current_epoch % 2 == 0:
+            pl_module.log("train/now_and_then", 7.0)
+
+
+def test_a_metric_of_an_earlier_epoch_is_not_taken_for_one_of_this():
+    curves = TrainingCurves()
+    trainer = cpu_trainer(max_epochs=4, callbacks=[NowAndThen(), curves])
+    trainer.fit(Scripted([9.0, 1.0, 9.0, 2.0]))
+    assert [entry.get("train/now_and_then") for entry in curves.history] == [7.0, None, 7.0, None]
+
+
 def test_an_epoch_cut_short_by_max_steps_has_its_training_loss():
     curves = TrainingCurves()
     fit_digits(curves, max_epochs=-1, max_steps=8)

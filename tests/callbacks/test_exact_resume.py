@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
@@ -124,6 +125,14 @@ class Shaky(torch.nn.CrossEntropyLoss):
         return super().forward(logits, target) * (1 + np.random.rand() + random.random())
 
 
+class NowAndThen(Callback):
+    """Logs a training metric in every second epoch."""
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        if trainer.current_epoch % 2 == 0:
+            pl_module.log("train/now_and_then", float(trainer.current_epoch))
+
+
 def plateau(optimizer):
     return ReduceLROnPlateau(optimizer, patience=0, factor=0.5, threshold=10)  # never good enough
 
@@ -147,6 +156,7 @@ KINDS = {
     "early stopping": {"callbacks": [partial(EarlyStopping, "val/acc", mode="min", patience=2)]},
     "at least four epochs": {"callbacks": [partial(EarlyStopping, "val/acc", mode="min", patience=1)], "min_epochs": 4},
     "ranked labels": {"callbacks": [NoisyLabelFinder]},
+    "a metric now and then": {"callbacks": [NowAndThen]},
     "detector": {"callbacks": [partial(UnknownClassDetector, MaxLogit())]},
     "no validation": {"limit_val_batches": 0},
     "validation every second epoch": {"check_val_every_n_epoch": 2, "max_epochs": 5},
