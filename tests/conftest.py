@@ -1,4 +1,5 @@
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,11 @@ def _own_environment() -> Iterator[None]:
     """Undoes what a run leaves in the environment for processes that it might start: its seed and its folder."""
     with patch.dict(os.environ):
         yield
+
+
+def pytest_configure() -> None:
+    """Takes Ctrl-C for what it is: a shell has it ignored by what it starts in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
