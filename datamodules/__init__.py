@@ -20,6 +20,7 @@ from datamodules.mnist import MNISTDataModule
 from datamodules.picture_files import DamagedPictureError, PictureReader, PicturesOnDisk
 from datamodules.random_appearance import RandomErase, RandomTone
 from datamodules.random_geometry import RandomAffine, RandomFlip, RandomShift
+from datamodules.split_record import SplitRecord
 from datamodules.splits import Split
 from datamodules.table import TableDataModule
 
@@ -58,6 +59,7 @@ __all__ = [
     "Rows",
     "SemiSupervisedBatch",
     "Split",
+    "SplitRecord",
     "StepImbalance",
     "SymmetricNoise",
     "TableDataModule",

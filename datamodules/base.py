@@ -1,22 +1,18 @@
-import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities import rank_zero_warn
-from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from datamodules.batch import Batch
+from datamodules.data_root import data_root
 from datamodules.dataset import IndexedDataset, identity
 from datamodules.epoch_batches import EpochBatches
-from datamodules.splits import Split, fingerprint, shown
+from datamodules.split_record import SplitRecord
 
 
-class BaseDataModule(LightningDataModule, ABC):
+class BaseDataModule(SplitRecord):
     """Serves whole batches of a data set that is read once and split reproducibly.
 
     Subclasses read and split in `setup` and, if there is something to download, do so in `prepare_data`.
@@ -34,12 +30,7 @@ class BaseDataModule(LightningDataModule, ABC):
 
     Raises:
         ValueError: If a size is impossible.
-
-    Attributes:
-        split_by: Names of the options that decide what is in which part.
     """
-
-    split_by: tuple[str, ...] = ("val_size", "train_size", "seed")
 
     def __init__(
         self,
@@ -74,16 +65,10 @@ class BaseDataModule(LightningDataModule, ABC):
         self.drop_last = drop_last
         self.num_workers = num_workers
         self.seed = seed
-        self.split: Split | None = None
-        self.targets: Tensor | None = None  # of the full training set, as the model is given them
         self.train_set: IndexedDataset | None = None
         self.val_set: IndexedDataset | None = None
         self.unlabeled_set: IndexedDataset | None = None
         self.test_set: IndexedDataset | None = None
-
-    @abstractmethod
-    def find_split(self) -> None:
-        """Draws `split`, and sets `targets`, unless that is done; reads no more than it takes."""
 
     @abstractmethod
     def setup(self, stage: str) -> None:
@@ -93,64 +78,6 @@ class BaseDataModule(LightningDataModule, ABC):
     def validates(self) -> bool:
         """Whether there is a validation set."""
         return self.val_size != 0
-
-    def fingerprint(self) -> str:
-        """Returns a hash of the split and its targets: the same wherever and whenever the same is trained on."""
-        assert self.targets is not None
-        parts = self.parts()
-        targets = {f"{name}_targets": self.targets[part] for name, part in parts.items()}
-        return fingerprint(**parts, **targets, **self.identity())
-
-    def identity(self) -> dict[str, Tensor]:
-        """Returns what else the fingerprint covers, where positions and targets alone do not say which data it is."""
-        return {}
-
-    def split_options(self) -> dict[str, str]:
-        """Returns what was asked of the split, option -> its value in words."""
-        return {name: shown(getattr(self, name)) for name in self.split_by}
-
-    @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, weights_only: bool = True, **options: Any) -> Any:  # type: ignore[override]
-        """Returns a datamodule with what a checkpoint keeps of the data; its options are not among that.
-
-        Args:
-            checkpoint_path: A path, or a file that is open for reading.
-            weights_only: Is always true.
-            **options: Of the datamodule.
-        """
-        datamodule = cls(**options)
-        content = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
-        datamodule.load_state_dict(content.get(cls.__qualname__, {}))
-        return datamodule
-
-    def state_dict(self) -> dict[str, Any]:
-        """Returns what a checkpoint keeps of the data: the split's fingerprint, and what was asked of it."""
-        return {} if self.split is None else {"fingerprint": self.fingerprint(), "options": self.split_options()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Refuses a checkpoint that was trained on another split.
-
-        Raises:
-            ValueError: If the fingerprints differ; the message names the options that do.
-        """
-        if "fingerprint" not in state_dict:
-            return
-        try:
-            self.find_split()
-        except FileNotFoundError as error:
-            rank_zero_warn(f"Not checked whether the checkpoint was trained on this split of the data: {error}")
-            return
-        if state_dict["fingerprint"] == self.fingerprint():
-            return
-        before, now = state_dict.get("options", {}), self.split_options()
-        changed = [
-            f"data.{name} was {before.get(name)}, is {now[name]}" for name in now if now[name] != before.get(name)
-        ]
-        raise ValueError(
-            f"the checkpoint was trained on another split of the data (fingerprint {state_dict['fingerprint']}, here "
-            f"{self.fingerprint()}): {'; '.join(changed) or 'no option, but the files have changed'}. Repeat the data "
-            "options that it was trained with, or use the config.yaml beside it"
-        )
 
     def train_dataloader(self) -> Any:
         """Serves the training set, in an order that is a function of the seed and the epoch alone.
@@ -185,11 +112,7 @@ class BaseDataModule(LightningDataModule, ABC):
         skips the prediction, and the others wait for it.
         """
         assert self.test_set is not None
-        processes = self._processes()
-        if processes.get("num_replicas", 1) == 1:
-            return self.test_dataloader()
-        sampler: Any = DistributedSampler(self.test_set, shuffle=False, **processes)
-        return self._loader(self.test_set, self.eval_batch_size, sampler=sampler)
+        return self._loader(self.test_set, self.eval_batch_size, sampler=self._shares(self.test_set))
 
     def evaluation_batches(self, part: Literal["train", "val", "unlabeled"], device: torch.device) -> Iterator[Any]:
         """Serves this process's share of a part once, in order, as an evaluation is served: nothing is augmented.
@@ -213,9 +136,7 @@ class BaseDataModule(LightningDataModule, ABC):
                 "setup('fit') reads them, and data.num_labeled makes an unlabeled one of data with classes"
             )
         dataset = there[part]
-        processes = self._processes()
-        world, rank = processes.get("num_replicas", 1), processes.get("rank", 0)
-        mine = [(rank + step * world) % len(dataset) for step in range(-(-len(dataset) // world))]
+        mine = list(self._shares(dataset))
         for start in range(0, len(mine), self.eval_batch_size):
             batch: Any = dataset.__getitems__(mine[start : start + self.eval_batch_size])
             columns = ("input", "index") if part == "unlabeled" else tuple(batch)
@@ -229,25 +150,13 @@ class BaseDataModule(LightningDataModule, ABC):
         """Moves a batch; on the CPU it is there already, and Lightning's search through it is saved."""
         return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
-    def split_report(self) -> dict[str, Any]:
-        """Returns what `splits.json` holds: the seed, and as far as they have been read the sizes and fingerprint."""
-        report: dict[str, Any] = {"seed": self.seed, "sizes": {}}
-        if self.split is not None:
-            report["fingerprint"] = self.fingerprint()
-            report["sizes"] = {name: len(indices) for name, indices in self.parts().items()}
-        if self.test_set is not None:
-            report["sizes"]["test"] = len(self.test_set)
-        return report
-
-    def parts(self) -> dict[str, Tensor]:
-        """Returns the parts of the split, name -> positions; without an unlabeled one where there is none."""
-        assert self.split is not None
-        return {name: part for name, part in self.split._asdict().items() if name != "unlabeled" or len(part)}
-
     def _processes(self) -> dict[str, Any]:
         if self.trainer is None:
-            return {}
+            return {"num_replicas": 1, "rank": 0}
         return {"num_replicas": self.trainer.world_size, "rank": self.trainer.global_rank}
+
+    def _shares(self, dataset: IndexedDataset) -> DistributedSampler[Any]:
+        return DistributedSampler(dataset, shuffle=False, **self._processes())  # type: ignore[arg-type]
 
     def _loader(self, dataset: IndexedDataset, batch_size: int | None, **options: Any) -> DataLoader[Batch]:
         return DataLoader(
@@ -261,14 +170,3 @@ class BaseDataModule(LightningDataModule, ABC):
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             **options,
         )
-
-
-def data_root(root: str | None) -> Path:
-    """Returns the folder of the data: the one given, else the environment's, else `data`.
-
-    Raises:
-        ValueError: If it is no name of a folder.
-    """
-    if root is not None and (not root or "\0" in root):
-        raise ValueError(f"data.root: {root!r} is no folder; name one, or leave the option out")
-    return Path(root or os.environ.get("LITZOO_DATA_DIR") or "data").expanduser()

@@ -58,7 +58,7 @@ class ClassSampledDataModule(ClassifiedDataModule):
         if self.unlabeled_batch_size is None:
             return None
         assert self.split is not None
-        processes = self._processes().get("num_replicas", 1)
+        processes = self._processes()["num_replicas"]
         parts = [(self.split.train, self.batch_size), (self.split.unlabeled, self.unlabeled_batch_size)]
         return max(-(-len(part) // (batch * processes)) for part, batch in parts)
 

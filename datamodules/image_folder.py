@@ -7,9 +7,9 @@ from lightning.pytorch.utilities import rank_zero_warn
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from datamodules.base import data_root
 from datamodules.channel_statistics import channel_statistics
 from datamodules.class_folders import class_names_in, pictures_in
+from datamodules.data_root import data_root
 from datamodules.dataset import Rows
 from datamodules.image import ImageDataModule
 from datamodules.ordinary_files import require_file

@@ -1,7 +1,8 @@
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import torch
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_warn
@@ -37,8 +38,8 @@ def find_checkpoint(asked: str | None, base: Path, experiment: str) -> Path:
     return found
 
 
-def check_checkpoint(path: str, resumed: bool = False) -> None:
-    """Refuses a file that is no checkpoint of Lightning's, before anything is built.
+def check_checkpoint(path: str, resumed: bool = False) -> dict[str, Any]:
+    """Reads a checkpoint, and refuses a file that is no checkpoint of Lightning's, before anything is built.
 
     Weights that are not finite are told; a training could not go on from them.
 
@@ -61,44 +62,42 @@ def check_checkpoint(path: str, resumed: bool = False) -> None:
         if resumed:
             raise ValueError(f"{told}: a training cannot go on from it; name an earlier checkpoint")
         rank_zero_warn(f"{told}, so that nothing can be made of what the module answers")
+    return content
 
 
 TRAINING = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states")
 """What a training goes on from, beside the weights."""
 
 
-def check_code(path: str, asked: Namespace) -> None:
+def check_code(path: str, content: Mapping[str, Any], asked: Namespace) -> None:
     """Refuses a checkpoint that names code which the model options do not name, before any of it is imported.
 
     Raises:
         ValueError: The message names it.
     """
-    content = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
     refuse_foreign_code(f"--ckpt_path {path}", content, trusted=set(texts(asked.as_dict())))
 
 
-def check_fits(path: str, module: nn.Module) -> None:
+def check_fits(path: str, content: Mapping[str, Any], module: nn.Module) -> None:
     """Refuses a checkpoint whose weights have other names or shapes than the module's, before anything is run.
 
     Raises:
         ValueError: The message names the first that differs.
     """
-    saved = torch.load(path, weights_only=True, map_location="cpu", mmap=True)["state_dict"]
-    if misfit := first_misfit(saved, module):
+    if misfit := first_misfit(content["state_dict"], module):
         raise ValueError(
             f"--ckpt_path {path}: is of another architecture: {misfit} asked for; use the config.yaml beside the "
             "checkpoint"
         )
 
 
-def check_data(path: str, datamodule: LightningDataModule) -> None:
+def check_data(path: str, content: Mapping[str, Any], datamodule: LightningDataModule) -> None:
     """Refuses a checkpoint that was trained on another kind of data; Lightning passes over its note of the split.
 
     Raises:
         ValueError: The message names both datamodules.
     """
-    saved = torch.load(path, weights_only=True, map_location="cpu", mmap=True)
-    others = [name for name, state in saved.items() if isinstance(state, dict) and "fingerprint" in state]
+    others = [name for name, state in content.items() if isinstance(state, dict) and "fingerprint" in state]
     if others and type(datamodule).__qualname__ not in others:
         raise ValueError(
             f"--ckpt_path {path}: was trained on a {others[0]}, but --data asks for a {type(datamodule).__name__}; use "

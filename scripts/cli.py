@@ -1,17 +1,11 @@
 """The command `litzoo`: Lightning's command line, with the zoo's run folder, callbacks and error messages."""
 
-import logging
 import os
-import signal
 import sys
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, Checkpoint, LearningRateMonitor, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -31,20 +25,15 @@ from scripts.checkpoints import (
 )
 from scripts.command_words import check_words
 from scripts.config_files import check_config_files
-from scripts.failures import DEBUG, leave, tell, watch
+from scripts.default_callbacks import default_callbacks, with_defaults
+from scripts.failures import leave, tell_errors, watch
 from scripts.hooks import skip_empty_hooks
-from scripts.interruption import Interrupted, interruptible
+from scripts.interruption import interruptible
 from scripts.links import add_links, check_links, class_at
-from scripts.machine_errors import forget_output
+from scripts.messages import keep_out_useless_messages
 from scripts.option_checks import check_options, check_processes
 from scripts.profiler import NoProfiler
-from scripts.run_folder import (
-    discard_if_empty,
-    forget_run_folder,
-    is_first_process,
-    new_run_folder,
-    run_folder_of_checkpoint,
-)
+from scripts.run_folder import discard_if_empty, forget_run_folder, new_run_folder, run_folder_of_checkpoint
 from scripts.run_lock import alone_in
 
 DESCRIPTION = """Trains, validates, tests and predicts with what a YAML file names.
@@ -107,8 +96,8 @@ class LitzooCLI(LightningCLI):
         if self.config.subcommand != "fit" or options.ckpt_path is not None:
             runs = Path(options.trainer.default_root_dir)
             options.ckpt_path = str(find_checkpoint(options.ckpt_path, runs, options.experiment))
-            check_checkpoint(options.ckpt_path, resumed=self.config.subcommand == "fit")
-            check_code(options.ckpt_path, options.model)
+            self._checkpoint = check_checkpoint(options.ckpt_path, resumed=self.config.subcommand == "fit")
+            check_code(options.ckpt_path, self._checkpoint, options.model)
         self._asked_model = options.model.clone()
 
     def before_instantiate_classes(self) -> None:
@@ -122,8 +111,9 @@ class LitzooCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Checks that the checkpoint's weights fit the module, and that it was trained on such data."""
         if self.options.ckpt_path:
-            check_fits(self.options.ckpt_path, self.model)
-            check_data(self.options.ckpt_path, self.datamodule)
+            check_fits(self.options.ckpt_path, self._checkpoint, self.model)
+            check_data(self.options.ckpt_path, self._checkpoint, self.datamodule)
+            del self._checkpoint  # as large as the model
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Makes the trainer, with the run folder, TensorBoard in it, and the zoo's callbacks beside the user's."""
@@ -140,38 +130,14 @@ class LitzooCLI(LightningCLI):
             self.save_config_callback = None  # the config that the run was started with stays
         if resumed and self.config.subcommand == "fit":
             warn_of_changed_options(self.config_dump, resumed / "config.yaml")
-        kwargs["callbacks"] = self._callbacks(built)
+        given, defaults = _as_list(built.trainer.callbacks), default_callbacks(self.model, self.datamodule)
+        kwargs["callbacks"] = with_defaults(given, built.checkpoint, defaults, built.trainer)
         trainer = super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
         watch(trainer)
         skip_empty_hooks(trainer.callbacks)  # type: ignore[attr-defined]
         write_atomically(trainer)
         check_processes(trainer)
         return trainer
-
-    def _callbacks(self, built: Namespace) -> list[Callback]:
-        """Returns the user's callbacks between the defaults that the user has neither replaced nor switched off.
-
-        Checkpoint callbacks are called last of all, in their order here: `best`, the user's, `last`. As `last` holds
-        what the others have kept so far, it has to follow them: a kill between two leaves the `last` of the epoch
-        before, and the resumed run trains the epoch again and keeps the same again. The other way round, an epoch would
-        count as done whose best weights nobody has kept.
-        """
-        given = _as_list(built.trainer.callbacks)
-        unwanted: list[type] = []
-        if built.trainer.logger is False:
-            unwanted.append(LearningRateMonitor)
-        if built.trainer.enable_progress_bar is False or any(isinstance(callback, ProgressBar) for callback in given):
-            unwanted.append(ProgressBar)
-        if built.trainer.enable_checkpointing is False:
-            unwanted.append(Checkpoint)
-        replaced = {type(callback) for callback in given}
-
-        def kept(*defaults: Callback) -> list[Callback]:
-            return [each for each in defaults if type(each) not in replaced and not isinstance(each, tuple(unwanted))]
-
-        # The seed comes before whatever may draw.
-        before = kept(zoo.EpochSeed(), zoo.ExactResume(), built.checkpoint)
-        return [*before, *given, *kept(*default_callbacks(self.model, self.datamodule), zoo.LastCheckpoint())]
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Runs it: a training alone in its run folder, and so that who ends it is told how to go on."""
@@ -198,27 +164,6 @@ class LitzooCLI(LightningCLI):
         self.trainer.test(verbose=False, **arguments)
 
 
-def default_callbacks(model: LightningModule, datamodule: LightningDataModule) -> list[Callback]:
-    """Returns the callbacks of every run; one of the same class in the configuration takes the place of its default."""
-    figures: list[Callback] = []
-    if isinstance(model, zoo.NamesClasses) and isinstance(datamodule, zoo.ShowsTestPictures):
-        figures = [zoo.PredictionGrid(), zoo.ConfusionMatrixFigure()]
-    pool = [zoo.PseudoLabelReport()] if isinstance(getattr(model, "pseudo_labels", None), zoo.LearnsPool) else []
-    return [
-        zoo.EpochProgressBar(),
-        zoo.FiniteLoss(),
-        zoo.AgreedStop(),
-        LearningRateMonitor(),
-        *pool,
-        zoo.TrainingCurves(),
-        *figures,
-        zoo.PredictionsCSV(),
-        zoo.RunRecord(),
-        zoo.SplitSummary(),
-        zoo.RunSummary(),
-    ]
-
-
 def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCLI:
     """Runs the command in this process and lets errors through; `args` as on the command line, for use in Python."""
     words = sys.argv[1:] if args is None else args
@@ -227,19 +172,7 @@ def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCL
         check_config_files(words)
     # A checkpoint may come from anywhere: nothing in it may run.
     os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
-    for useless in (
-        ".*does not have many workers",  # the data are in memory
-        ".*no learning rate schedulers",  # then there is nothing to log
-        ".*smaller than the logging interval",  # metrics are logged once an epoch anyway
-        ".*isinstance.treespec, LeafSpec.",  # a matter between Lightning and torch
-        ".*args parameter is intended",
-        "Total length of `list`",  # validation is off
-        "Checkpoint directory .* exists and is not empty",  # a resumed run goes on in its folder
-        "Using `DistributedSampler` with the dataloaders",  # metrics count each sample once
-    ):
-        warnings.filterwarnings("ignore", useless)
-    tips = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    tips.addFilter(_no_tip)
+    keep_out_useless_messages()
     forget_run_folder()
     try:
         done = command(args)
@@ -253,35 +186,6 @@ def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCL
 def main() -> None:
     """Runs the command."""
     tell_errors(run)
-
-
-def tell_errors(action: Callable[[], object]) -> None:
-    """Does something; what goes wrong is told in a few lines, or with `--debug` on the command line in full."""
-    if "--debug" in sys.argv:
-        sys.argv.remove("--debug")
-        os.environ[DEBUG] = "1"
-    try:
-        action()
-    except Interrupted as ended:
-        if is_first_process():
-            print("", f"litzoo: {ended.advice}", sep="\n", file=sys.stderr)
-        raise
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except SIGTERMException:
-        if is_first_process():
-            print("", "litzoo: ended by SIGTERM", sep="\n", file=sys.stderr)
-        sys.exit(128 + signal.SIGTERM)
-    except Exception as error:
-        if isinstance(error, BrokenPipeError):
-            forget_output()
-        tell(error)
-        sys.exit(1)
-
-
-def _no_tip(record: logging.LogRecord) -> bool:
-    """Keeps out advertisements for other packages."""
-    return "Tip:" not in record.getMessage()
 
 
 def _as_list(given: Any) -> list[Any]:

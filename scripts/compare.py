@@ -35,12 +35,12 @@ from rich.console import Console
 from rich.table import Table
 
 from callbacks.files import shown, write_json
-from scripts.cli import tell_errors
 from scripts.compare_figure import choose_curves, draw_curves
 from scripts.compare_options import parse
 from scripts.compare_queue import Queue
 from scripts.compare_results import choose_metric, collect, table, wide_table
 from scripts.compared_run import ComparedRun
+from scripts.failures import tell_errors
 from scripts.tables import markdown_table, replace_between, replace_within_lines
 
 

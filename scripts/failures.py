@@ -1,11 +1,13 @@
 """Where what goes wrong is told: once, whichever of a run's processes it happens in."""
 
 import os
+import signal
 import socket
 import sys
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
@@ -15,7 +17,9 @@ from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from scripts.errors import explain
+from scripts.interruption import Interrupted
 from scripts.lifeline import FirstProcess, OtherProcess
+from scripts.machine_errors import forget_output
 from scripts.run_folder import discard_if_empty, is_first_process
 
 DEBUG = "LITZOO_DEBUG"
@@ -44,6 +48,30 @@ def leave() -> None:
     if _lifeline is not None:
         _lifeline.close()
         _lifeline = None
+
+
+def tell_errors(action: Callable[[], object]) -> None:
+    """Does something; what goes wrong is told in a few lines, or with `--debug` on the command line in full."""
+    if "--debug" in sys.argv:
+        sys.argv.remove("--debug")
+        os.environ[DEBUG] = "1"
+    try:
+        action()
+    except Interrupted as ended:
+        if is_first_process():
+            print("", f"litzoo: {ended.advice}", sep="\n", file=sys.stderr)
+        raise
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except SIGTERMException:
+        if is_first_process():
+            print("", "litzoo: ended by SIGTERM", sep="\n", file=sys.stderr)
+        sys.exit(128 + signal.SIGTERM)
+    except Exception as error:
+        if isinstance(error, BrokenPipeError):
+            forget_output()
+        tell(error)
+        sys.exit(1)
 
 
 def tell(error: BaseException) -> None:

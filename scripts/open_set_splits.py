@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 from callbacks.files import write_json
-from scripts.cli import tell_errors
 from scripts.compare_options import check_config, check_page
 from scripts.compare_queue import Queue
 from scripts.compared_run import ComparedRun
+from scripts.failures import tell_errors
 from scripts.links import class_at
 from scripts.tables import markdown_table, replace_between
 

@@ -19,8 +19,9 @@ from torch.utils.tensorboard import SummaryWriter
 from callbacks.files import shown
 from callbacks.split_summary import print_split
 from datamodules import ImageDataModule
-from scripts.cli import LitzooCLI, run, tell_errors
+from scripts.cli import LitzooCLI, run
 from scripts.data_sheet import draw_sheet
+from scripts.failures import tell_errors
 
 
 class ShowDataCLI(LitzooCLI):

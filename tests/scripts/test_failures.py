@@ -1,7 +1,7 @@
 import pytest
 
 from scripts import failures
-from scripts.cli import tell_errors
+from scripts.failures import tell_errors
 from tests.callbacks.scripted import Scripted
 from tests.training import cpu_trainer
 from tests.two_processes.failing import Fails

@@ -21,8 +21,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from callbacks import FiniteLoss
 from datamodules import DigitsDataModule
 from lit_modules import SoftmaxRegression
-from scripts.cli import main, tell_errors
-from scripts.failures import leave, watch
+from scripts.cli import main
+from scripts.failures import leave, tell_errors, watch
 from scripts.interruption import interruptible
 from tests.scripts.helpers import MLP, QUIET
 from tests.training import cpu_trainer
