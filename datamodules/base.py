@@ -156,7 +156,7 @@ class BaseDataModule(SplitRecord):
         return {"num_replicas": self.trainer.world_size, "rank": self.trainer.global_rank}
 
     def _shares(self, dataset: IndexedDataset) -> DistributedSampler[Any]:
-        return DistributedSampler(dataset, shuffle=False, **self._processes())  # type: ignore[arg-type]
+        return DistributedSampler(dataset, shuffle=False, **self._processes())
 
     def _loader(self, dataset: IndexedDataset, batch_size: int | None, **options: Any) -> DataLoader[Batch]:
         return DataLoader(
