@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from itertools import cycle, product
 
+from matplotlib.axes import Axes
 from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -11,6 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from callbacks.figures import new_figure
 
+BEGINNING = 0.1
+"""Share of a training that may be cut off from the top or the bottom of a panel."""
 Histories = Mapping[str, Mapping[int, Mapping[str, Mapping[int, float]]]]
 """Variant -> seed -> metric -> epoch (from 1) -> value."""
 
@@ -39,7 +42,8 @@ def draw_curves(histories: Histories, metrics: Sequence[str]) -> Figure:
     """Draws each variant's mean over its seeds, and the band from its lowest to its highest seed, a panel a metric.
 
     An epoch that not all of a variant's seeds have reached is left out, and a variant that has no such metric. Where
-    some were trained for many more epochs than others, each is drawn against its share of the training.
+    some were trained for many more epochs than others, each is drawn against its share of the training. A steep
+    beginning is cut off where it would leave less than half of the panel to the rest.
     """
     figure = new_figure(7 if len(metrics) == 1 else 4.2 * len(metrics), 4.4)
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
@@ -49,6 +53,7 @@ def draw_curves(histories: Histories, metrics: Sequence[str]) -> Figure:
     kinds = list(product(("-", "--", ":", "-."), TABLEAU_COLORS))
     drawn: dict[str, Line2D] = {}
     for panel, metric in zip(panels, metrics, strict=True):
+        settled: list[float] = []
         for (style, colour), (variant, seeds) in zip(cycle(kinds), histories.items(), strict=False):
             curves = [history[metric] for history in seeds.values() if metric in history]
             if not curves:
@@ -57,9 +62,12 @@ def draw_curves(histories: Histories, metrics: Sequence[str]) -> Figure:
             times = [100 * epoch / epochs[-1] for epoch in epochs] if relative else epochs
             (line,) = panel.plot(times, means, color=colour, linestyle=style, marker="." if len(epochs) < 40 else "")
             drawn.setdefault(f"{variant} ({len(seeds)})", line)
+            begun = sum(epoch <= BEGINNING * epochs[-1] for epoch in epochs)
+            settled += lows[begun:] + highs[begun:]
             if len(curves) > 1:
                 panel.fill_between(times, lows, highs, color=colour, alpha=0.2, linewidth=0)
         panel.set(ylabel=metric, xlabel=f"% of {min(lengths)} to {max(lengths)} epochs" if relative else "epoch")
+        _make_room(panel, settled)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(alpha=0.3)
     figure.suptitle("mean and range over the seeds", fontsize="medium")
@@ -69,6 +77,13 @@ def draw_curves(histories: Histories, metrics: Sequence[str]) -> Figure:
     else:
         figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=4, fontsize="small")
     return figure
+
+
+def _make_room(panel: Axes, settled: Sequence[float]) -> None:
+    bottom, top = panel.get_ylim()
+    low, high = min(settled, default=bottom), max(settled, default=top)
+    if 0 < high - low < (top - bottom) / 2:
+        panel.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
 
 
 def band(curves: Sequence[Mapping[int, float]]) -> tuple[list[int], list[float], list[float], list[float]]:

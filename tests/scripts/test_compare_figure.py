@@ -69,6 +69,15 @@ def test_short_and_long_trainings_are_drawn_by_their_share():
     assert panel.get_xlabel() == "% of 2 to 8 epochs"
 
 
+@pytest.mark.parametrize(("first", "cut"), [(0.1, True), (0.75, False)])
+def test_a_steep_beginning_leaves_room_for_the_rest(first, cut):
+    rest = {epoch: 0.8 + epoch / 100 for epoch in range(2, 12)}
+    (panel,) = draw_curves({"a": {0: {"val/acc": {1: first, **rest}}}}, ["val/acc"]).axes
+    bottom, top = panel.get_ylim()
+    assert (bottom > first) == cut
+    assert bottom < rest[2] < rest[11] < top
+
+
 def test_each_variant_has_a_line_and_with_several_seeds_a_band():
     other = {"val/acc": {1: 0.7, 2: 0.8}}
     (panel,) = draw_curves({"many": {0: BOTH, 1: other}, "single": {0: BOTH}}, ["val/acc"]).axes
