@@ -71,11 +71,8 @@ def draw_curves(histories: Histories, metrics: Sequence[str]) -> Figure:
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(alpha=0.3)
     figure.suptitle("mean and range over the seeds", fontsize="medium")
-    small = "small" if len(histories) > 8 else None
-    if len(metrics) == 1:
-        panels[0].legend(list(drawn.values()), list(drawn), fontsize=small)
-    else:
-        figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=4, fontsize="small")
+    columns = 2 if len(metrics) == 1 else 4
+    figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=columns, fontsize="small")
     return figure
 
 

@@ -88,7 +88,8 @@ def test_each_variant_has_a_line_and_with_several_seeds_a_band():
     (drawn,) = panel.collections
     corners = drawn.get_paths()[0].vertices
     assert (corners[:, 1].min(), corners[:, 1].max()) == pytest.approx((0.5, 0.8))
-    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["many (2)", "single (1)"]
+    (legend,) = panel.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["many (2)", "single (1)"]
 
 
 def test_no_two_of_many_lines_look_alike():
