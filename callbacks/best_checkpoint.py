@@ -8,14 +8,15 @@ from callbacks.movable_checkpoint import MovableCheckpoint
 
 
 class BestCheckpoint(MovableCheckpoint):
-    """Keeps `checkpoints/best.ckpt`, chosen by a validation metric; the newest one where nothing is validated.
+    """Keeps `checkpoints/best.ckpt`, chosen by a validation metric; the newest one where nothing chooses.
 
     Args:
-        monitor: Name of the metric that chooses.
+        monitor: Name of the metric that chooses. `None`, and nothing does: where validation samples are few, and the
+            learning rate ends at 0, the last epoch is the better choice.
         mode: Whether the smallest (`min`) or the largest (`max`) is best.
     """
 
-    def __init__(self, monitor: str = "val/loss", mode: Literal["min", "max"] = "min") -> None:
+    def __init__(self, monitor: str | None = "val/loss", mode: Literal["min", "max"] = "min") -> None:
         super().__init__(
             filename="best",
             monitor=monitor,

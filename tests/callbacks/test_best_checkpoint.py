@@ -66,6 +66,12 @@ def test_without_validation_best_is_the_last_epoch():
     assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (2, 2)
 
 
+def test_without_a_metric_to_choose_by_best_is_the_last_epoch():
+    checkpoint = fit([5.0, 1.0, 3.0], BestCheckpoint(monitor=None))
+    assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (2, 2)
+    assert Path(checkpoint.best_model_path).name == "best.ckpt"
+
+
 def test_without_validation_a_training_can_be_resumed(recwarn):
     fit([], max_epochs=2, limit_val_batches=0)
     fit([], max_epochs=3, limit_val_batches=0, ckpt_path=FOLDER / "last.ckpt")
