@@ -12,6 +12,11 @@ from callbacks.checkpoint_files import first_misfit, newest_checkpoint, read_che
 from lit_modules.foreign_code import refuse_foreign_code, texts
 from scripts.changed_options import changes, listed
 
+TRAINING = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states")
+"""What a training goes on from, beside the weights."""
+EVALUATION_ONLY = ("posthoc_tau",)
+"""Options of a module that change nothing of what was trained."""
+
 
 def find_checkpoint(asked: str | None, base: Path, experiment: str) -> Path:
     """Turns `best`, `last` or nothing (which is `best`) into the file of the experiment's newest run that has one.
@@ -65,10 +70,6 @@ def check_checkpoint(path: str, resumed: bool = False) -> dict[str, Any]:
     return content
 
 
-TRAINING = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states")
-"""What a training goes on from, beside the weights."""
-
-
 def check_code(path: str, content: Mapping[str, Any], asked: Namespace) -> None:
     """Refuses a checkpoint that names code which the model options do not name, before any of it is imported.
 
@@ -103,10 +104,6 @@ def check_data(path: str, content: Mapping[str, Any], datamodule: LightningDataM
             f"--ckpt_path {path}: was trained on a {others[0]}, but --data asks for a {type(datamodule).__name__}; use "
             "the config.yaml beside the checkpoint"
         )
-
-
-EVALUATION_ONLY = ("posthoc_tau",)
-"""Options of a module that change nothing of what was trained."""
 
 
 def settle_overridden(asked: Namespace, used: Namespace, path: str | None) -> None:
