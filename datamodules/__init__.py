@@ -17,6 +17,7 @@ from datamodules.image_folder import ImageFolderDataModule
 from datamodules.imbalance import ClassCounts, Imbalance, LongTailed, StepImbalance
 from datamodules.label_noise import AsymmetricNoise, LabelNoise, MatrixNoise, SymmetricNoise
 from datamodules.mnist import MNISTDataModule
+from datamodules.per_sample import PerSample
 from datamodules.picture_files import DamagedPictureError, PictureReader, PicturesOnDisk
 from datamodules.random_appearance import RandomErase, RandomTone
 from datamodules.random_geometry import RandomAffine, RandomFlip, RandomShift
@@ -49,6 +50,7 @@ __all__ = [
     "LongTailed",
     "MNISTDataModule",
     "MatrixNoise",
+    "PerSample",
     "PictureReader",
     "PicturesOnDisk",
     "RandomAffine",

@@ -3,7 +3,8 @@
 Usage: python -m scripts.show_data --config configs/mnist_noisy.yaml [--data.any_option value]
 
 It takes every option of `litzoo fit`. The sheet goes to `runs/<experiment>/data/`, as PNG and for TensorBoard: samples
-of each class with the given and the true label, the classes of every part, and the augmented views.
+of each class with the given and the true label, the classes of every part, and the augmented views; beside it nine
+views of one picture.
 """
 
 import sys
@@ -20,7 +21,7 @@ from callbacks.files import shown
 from callbacks.split_summary import print_split
 from datamodules import ImageDataModule
 from scripts.cli import LitzooCLI, run
-from scripts.data_sheet import draw_sheet
+from scripts.data_sheet import draw_nine_views, draw_sheet
 from scripts.failures import tell_errors
 
 
@@ -52,33 +53,40 @@ def ready_pictures(data: dict[str, Any]) -> ImageDataModule:
     return datamodule
 
 
-def show_data(arguments: list[str]) -> Path:
-    """Draws the sheet that a command line asks for.
+def show_data(arguments: list[str]) -> list[Path]:
+    """Draws the sheet that a command line asks for, and the nine views.
 
     Returns:
-        The path of the PNG.
+        The paths of the two PNGs.
     """
     cli = run(["fit", *arguments], ShowDataCLI)
     assert isinstance(cli.datamodule, ImageDataModule)
-    figure = draw_sheet(cli.datamodule)
+    figures = {"data_sheet": draw_sheet(cli.datamodule), "nine_views": draw_nine_views(cli.datamodule)}
     folder = Path(cli.options.trainer.default_root_dir) / cli.options.experiment / "data"
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("events.out.tfevents.*"):
         old.unlink(missing_ok=True)
-    path = folder / "data_sheet.png"
-    figure.savefig(path)
-    with SummaryWriter(str(folder)) as board, Image.open(path) as sheet:
-        board.add_image("data_sheet", np.asarray(sheet.convert("RGB")), dataformats="HWC")
+    with SummaryWriter(str(folder)) as board:
+        for name, figure in figures.items():
+            path = folder / f"{name}.png"
+            figure.savefig(path)
+            with Image.open(path) as drawn:
+                board.add_image(name, np.asarray(drawn.convert("RGB")), dataformats="HWC")
     print_split(cli.datamodule.split_report())
-    return path
+    return [folder / f"{name}.png" for name in figures]
 
 
 def main() -> None:
-    """Draws, and says where the sheet is."""
+    """Draws, and says where the pictures are."""
     if {"-h", "--help"} & set(sys.argv):
         print(__doc__)
         return
-    tell_errors(lambda: print(f"data sheet   {shown(show_data(sys.argv[1:]).absolute())}"))
+    tell_errors(_draw_and_tell)
+
+
+def _draw_and_tell() -> None:
+    for path in show_data(sys.argv[1:]):
+        print(f"{path.stem.replace('_', ' '):12} {shown(path.absolute())}")
 
 
 if __name__ == "__main__":
