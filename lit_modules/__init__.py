@@ -38,6 +38,7 @@ from lit_modules.regressor import Regressor
 from lit_modules.resnet_classifier import ResNetClassifier
 from lit_modules.schedules import CosineWithWarmup
 from lit_modules.softmax_regression import SoftmaxRegression
+from lit_modules.transfer_classifier import TransferClassifier
 
 __all__ = [
     "ActivePassiveLoss",
@@ -75,5 +76,6 @@ __all__ = [
     "SoftMixUp",
     "SoftmaxRegression",
     "SymmetricCrossEntropy",
+    "TransferClassifier",
     "WeightedCrossEntropy",
 ]

@@ -8,7 +8,7 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from callbacks.checkpoint_files import first_misfit, newest_checkpoint, read_checkpoint
+from lit_modules.checkpoint_files import first_misfit, newest_checkpoint, read_checkpoint
 from lit_modules.foreign_code import refuse_foreign_code, texts
 from scripts.changed_options import changes, listed
 

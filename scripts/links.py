@@ -10,7 +10,8 @@ LINKED = ("num_classes", "class_names", "input_shape", "target_mean", "target_st
 
 
 def add_links(parser: LightningArgumentParser) -> None:
-    """Links each of `LINKED` from the datamodule, once it is there, to the module."""
+    """Links each of `LINKED` from the datamodule, once it is there, to the module, and the folder of runs."""
+    parser.link_arguments("trainer.default_root_dir", "model.init_args.runs")
     for name in LINKED:
         parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 

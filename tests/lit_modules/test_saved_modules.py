@@ -27,8 +27,11 @@ def tiny(module):
     else:
         datamodule = DigitsDataModule(train_size=12, val_size=10, batch_size=6, eval_batch_size=10)
         linked = ["input_shape", "num_classes", "class_names"]
-    own = {"forget_rate": 0.2} if module is lit_modules.CoTeachingClassifier else {}
-    return datamodule, module(**{name: getattr(datamodule, name) for name in linked}, **own)
+    own = {
+        lit_modules.CoTeachingClassifier: {"forget_rate": 0.2},
+        lit_modules.TransferClassifier: {"network": "squeezenet1_1"},
+    }
+    return datamodule, module(**{name: getattr(datamodule, name) for name in linked}, **own.get(module, {}))
 
 
 def predictions(model, datamodule):

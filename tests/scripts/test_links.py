@@ -10,6 +10,7 @@ PICTURES = ["MNISTDataModule", "FashionMNISTDataModule", "CIFAR10DataModule", "D
 PICTURES += ["ImageFolderDataModule"]
 TABLES = ["DiabetesDataModule", "CSVRegressionDataModule"]
 CLASSIFIERS = ["SoftmaxRegression", "MLPClassifier", "CNNClassifier", "ResNetClassifier", "CoTeachingClassifier"]
+CLASSIFIERS += ["TransferClassifier"]
 REGRESSORS = ["Regressor"]
 FITTING = [(data, model) for data in PICTURES for model in CLASSIFIERS] + [
     (data, model) for data in TABLES for model in REGRESSORS
