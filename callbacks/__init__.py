@@ -14,9 +14,11 @@ from callbacks.evaluated_part import Answers, ServesParts
 from callbacks.exact_resume import ExactResume
 from callbacks.exponential_moving_average import ExponentialMovingAverage
 from callbacks.finite_loss import FiniteLoss
+from callbacks.gradual_unfreezing import GradualUnfreezing
 from callbacks.known_evidence import ServesKnown
 from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.movable_checkpoint import MovableCheckpoint
+from callbacks.network_stages import CachesFeatures, LearnsInStages, NetworkStage
 from callbacks.noisy_label_finder import NoisyLabelFinder, ShowsTrainPictures
 from callbacks.picture_rows import Captioned
 from callbacks.pool_answers import PoolAnswers
@@ -60,6 +62,7 @@ __all__ = [
     "AveragesTraining",
     "BestCheckpoint",
     "BestWeightsEarlyStopping",
+    "CachesFeatures",
     "Captioned",
     "ClassifiedTestFigure",
     "ConfusionMatrixFigure",
@@ -74,7 +77,9 @@ __all__ = [
     "ExponentialMovingAverage",
     "FiniteLoss",
     "GeneralizedEntropy",
+    "GradualUnfreezing",
     "LastCheckpoint",
+    "LearnsInStages",
     "LearnsPool",
     "Mahalanobis",
     "MaxLogit",
@@ -82,6 +87,7 @@ __all__ = [
     "MovableCheckpoint",
     "NamesClasses",
     "NearestNeighbors",
+    "NetworkStage",
     "NoisyLabelFinder",
     "OpenMax",
     "PoolAnswers",

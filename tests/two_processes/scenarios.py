@@ -20,6 +20,7 @@ from tests.two_processes.reporting import report
 from tests.two_processes.stopping import HOOKS, spoil, stop
 from tests.two_processes.teaching import teach
 from tests.two_processes.training import FAMILIES, train
+from tests.two_processes.unfreezing import HOW, unfreeze
 
 TRAININGS: dict[str, dict[str, Any]] = {
     "shuffle": {"train_size": 101, "batch_size": 16},
@@ -97,6 +98,8 @@ def scenarios() -> dict[Any, Any]:
     for hook in HOOKS:
         found["stopped", hook] = stop(hook, **two_processes())
     found["spoiled"] = spoil(**two_processes())
+    for how in HOW:
+        found["unfrozen", how] = unfreeze(how, PROCESSES, **two_processes())
     for name in FAMILIES:
         found["trained", name] = train(name, f"trained {name}", PROCESSES, **two_processes())
     run(["fit", *COMMAND, "--trainer.devices=2", "--trainer.strategy=ddp"])
