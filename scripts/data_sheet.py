@@ -75,14 +75,16 @@ def draw_views(figure: SubFigure, datamodule: ImageDataModule) -> None:
     """Draws pictures as they are and as training sees them; of unlabeled pictures the strong views too."""
     source, kinds = viewed(datamodule)
     rows = [(position, name) for position in range(min(4 // len(kinds), len(source))) for name in kinds]
-    figure.suptitle("pictures as they are (left), and as training sees them")
+    one = f"\n{next(iter(kinds))}" if len(kinds) == 1 else ""
+    figure.suptitle(f"pictures as they are (left), and as training sees them{one}")
     for row, (position, name) in zip(figure.subplots(len(rows), VIEWS, squeeze=False), rows, strict=True):
         picture = source[position]["input"][None]
         views = torch.cat([picture, views_of(picture, kinds[name], VIEWS - 1)])
         for panel, view in zip(row, views, strict=True):
             panel.axis("off")
             show_picture(panel, view)
-        row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center", rotation=90)
+        if len(kinds) > 1:
+            row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center", rotation=90)
 
 
 def draw_nine_views(datamodule: ImageDataModule) -> Figure:

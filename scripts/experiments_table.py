@@ -50,7 +50,8 @@ SOURCE = {
 """Test accuracies that the source articles print for the same system, or a paper that is named."""
 
 NEEDS_GPU = (
-    *("cifar10_resnet18", "cifar10_disturb_label", "cifar10_unknown"),
+    *("cifar10_resnet18", "cifar10_disturb_label", "cifar10_unknown", "cifar10_autoaugment"),
+    *("cifar10_vgg16_features", "cifar10_vgg16_finetune"),
     *(f"cifar10_4000_{method}" for method in ("supervised", "fixmatch", "freematch")),
 )
 """Experiments that are meant for a GPU; until somebody runs them on one, there is no figure."""

@@ -43,6 +43,7 @@ TINY = [
     "--trainer.limit_test_batches=1",
     "--trainer.limit_predict_batches=1",
 ]
+UNFREEZING = "--trainer.callbacks.unfreeze_at={1: all}"
 POOL = ["--data.num_labeled=40", "--data.unlabeled_batch_size=12"]
 FITTING = {
     "mnist_long_tailed": ["--data.imbalance.init_args.factor=4"],
@@ -52,6 +53,10 @@ FITTING = {
     **dict.fromkeys(("mnist_1000_", "mnist_100_", "fashion_mnist_1000_", "cifar10_4000_"), POOL),
     **dict.fromkeys(("digits_100_fixmatch", "digits_100_pseudo"), POOL[1:]),
     "fashion_mnist_few": ["--data.train_size=40"],
+    "fashion_from_mnist": ["--data.train_size=20", UNFREEZING],
+    "cifar10_half_to_half": ["--data.train_size=20", UNFREEZING],
+    "cifar10_autoaugment": ["--model=lit_modules.CNNClassifier"],  # the ResNet is tried often enough
+    "cifar10_vgg16": ["--model.network=squeezenet1_1", "--model.weights=null", "--model.size=null"],
 }
 """What configs with such names ask for and the tiny files cannot give."""
 SHORT = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--test_after_fit=false"]
@@ -69,8 +74,8 @@ def results_in(folder):
 
 
 def train_teacher_of(config):
-    """Trains the experiment that a config takes its teacher from, if it has one."""
-    for name in re.findall(r"teacher: (\w+)", config.read_text(encoding="utf-8")):
+    """Trains the experiment that a config takes its teacher or its backbone from, if it has one."""
+    for name in re.findall(r"(?:teacher|backbone): (\w+)", config.read_text(encoding="utf-8")):
         teacher = config.with_name(f"{name}.yaml")
         litzoo("fit", "--config", str(teacher), *TINY, *SHORT, *fitting(teacher))
 
@@ -118,7 +123,7 @@ ONLY = {  # base -> experiment -> what differs
         "mnist_long_tailed_posthoc": {f"{NET}posthoc_tau"},
         "mnist_long_tailed_ldam": {f"{NET}loss", f"{DATA}class_weighting"},
     },
-    "cifar10_resnet18": {"cifar10_disturb_label": {f"{NET}loss"}},
+    "cifar10_resnet18": {"cifar10_disturb_label": {f"{NET}loss"}, "cifar10_autoaugment": {f"{DATA}augment"}},
     "california_housing": {
         "regressor_dropout": {f"{NET}dropout"},
         "california_disturb_value": {f"{NET}dropout", f"{NET}loss"},
