@@ -5,6 +5,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
+from datamodules import PerSample
 from datamodules.augment import AUGMENTATIONS, RandomFlip, RandomShift, augmentation_of
 
 
@@ -125,6 +126,15 @@ def test_a_policy_does_to_each_picture_what_torchvision_does_to_it_alone(name, c
     # A resumed training draws on where torch's generator was: no other may be drawn from.
     assert torch.equal(torch.get_rng_state(), afterwards)
     assert (random.getstate(), np.random.get_state()[1].tolist()) == (others[0], others[1].tolist())
+
+
+def test_a_transform_that_does_not_show_its_draws_gets_pictures_one_by_one():
+    before = pictures(20, 3, 8, 8)
+    transform = v2.RandomRotation(40)
+    torch.manual_seed(3)
+    one_by_one = torch.stack([transform(picture) for picture in before])
+    torch.manual_seed(3)
+    assert torch.equal(PerSample(transform)(before), one_by_one)
 
 
 def test_a_policy_rounds_what_another_augmentation_has_left_between_two_levels():
