@@ -9,8 +9,9 @@ from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
 from callbacks.figures import new_figure
-from datamodules import ImageDataModule
+from datamodules import ImageDataModule, SegmentationDataModule
 from datamodules.augment import Augmentation
+from scripts.segmentation_sheet import draw_segmentation_sheet
 
 MOST_CLASSES = 12
 SAMPLES = 6
@@ -18,8 +19,10 @@ VIEWS = 8
 COLOURS = {"train": "tab:blue", "val": "tab:orange", "unlabeled": "tab:green", "test": "tab:gray"}
 
 
-def draw_sheet(datamodule: ImageDataModule) -> Figure:
+def draw_sheet(datamodule: ImageDataModule | SegmentationDataModule) -> Figure:
     """Draws the sheet of a datamodule that has been set up for fitting."""
+    if isinstance(datamodule, SegmentationDataModule):
+        return draw_segmentation_sheet(datamodule)
     shown = np.linspace(0, datamodule.num_classes - 1, min(MOST_CLASSES, datamodule.num_classes)).round().astype(int)
     figure = new_figure(13, max(7.0, 1.0 + 0.95 * len(shown)))
     samples, right = cast(np.ndarray, figure.subfigures(1, 2, width_ratios=[1, 1.1]))

@@ -3,7 +3,8 @@
 Usage: python -m scripts.show_data --config configs/mnist_noisy.yaml [--data.any_option value]
 
 It takes every option of `litzoo fit`. The sheet goes to `runs/<experiment>/data/`, as PNG and for TensorBoard: samples
-of each class with the given and the true label, the classes of every part, and the augmented views.
+of each class with the given and the true label, the classes of every part, and the augmented views; of pictures with
+masks these and augmented views.
 """
 
 import sys
@@ -18,7 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from callbacks.files import shown
 from callbacks.split_summary import print_split
-from datamodules import ImageDataModule
+from datamodules import ImageDataModule, SegmentationDataModule
 from scripts.cli import LitzooCLI, run
 from scripts.data_sheet import draw_sheet
 from scripts.failures import tell_errors
@@ -35,7 +36,7 @@ class ShowDataCLI(LitzooCLI):
         """Trains nothing."""
 
 
-def ready_pictures(data: dict[str, Any]) -> ImageDataModule:
+def ready_pictures(data: dict[str, Any]) -> ImageDataModule | SegmentationDataModule:
     """Makes a datamodule from the `data` section of a config, downloads, reads and splits.
 
     Raises:
@@ -44,7 +45,7 @@ def ready_pictures(data: dict[str, Any]) -> ImageDataModule:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(LightningDataModule, "data")
     datamodule = parser.instantiate(parser.parse_object({"data": data})).data
-    if not isinstance(datamodule, ImageDataModule):
+    if not isinstance(datamodule, (ImageDataModule, SegmentationDataModule)):
         raise ValueError(f"--data {type(datamodule).__name__} has no pictures to show: choose an ImageDataModule")
     datamodule.prepare_data()
     for stage in ("fit", "test"):
@@ -59,7 +60,7 @@ def show_data(arguments: list[str]) -> Path:
         The path of the PNG.
     """
     cli = run(["fit", *arguments], ShowDataCLI)
-    assert isinstance(cli.datamodule, ImageDataModule)
+    assert isinstance(cli.datamodule, (ImageDataModule, SegmentationDataModule))
     figure = draw_sheet(cli.datamodule)
     folder = Path(cli.options.trainer.default_root_dir) / cli.options.experiment / "data"
     folder.mkdir(parents=True, exist_ok=True)
