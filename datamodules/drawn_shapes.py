@@ -7,7 +7,7 @@ from datamodules.segmentation_dataset import AnnotatedPicture
 
 SHAPES = ("circle", "square", "triangle")
 ATTEMPTS = 60
-LEAST_SEEN = 0.4
+LEAST_SEEN = 0.5
 """Share of every shape that stays in sight."""
 
 
@@ -27,11 +27,12 @@ def draw_shapes(part: int, number: int, side: int) -> AnnotatedPicture:
     instances = np.zeros((side, side), np.uint8)
     areas: list[int] = []
     labels: list[int] = []
-    wanted = random.randint(3, 8)
+    colours = [ground]
+    wanted = random.randint(2, 7)
     for _ in range(ATTEMPTS):
         shape = random.randint(len(SHAPES))
         covered = _covered(random, shape, x, y)
-        colour = _colour(random, ground)
+        colour = _colour(random, colours)
         shading = 1 + _slope(random, x, y)[..., None]
         hidden = np.bincount(instances[covered], minlength=len(areas) + 1)[1:]
         seen = np.bincount(instances.ravel(), minlength=len(areas) + 1)[1:] - hidden
@@ -39,18 +40,19 @@ def draw_shapes(part: int, number: int, side: int) -> AnnotatedPicture:
             continue
         labels.append(shape + 1)
         areas.append(int(covered.sum()))
+        colours.append(colour)
         instances[covered] = len(labels)
         picture = np.where(covered[..., None], colour * shading, picture)
         if len(labels) == wanted:
             break
-    picture = picture + random.normal(0, random.uniform(2, 12), picture.shape)
+    picture = picture + random.normal(0, random.uniform(2, 10), picture.shape)
     pixels = torch.from_numpy(picture.clip(0, 255).round().astype(np.uint8)).permute(2, 0, 1).contiguous()
     return AnnotatedPicture(pixels, torch.from_numpy(instances), torch.tensor(labels))
 
 
 def _covered(random: np.random.RandomState, shape: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Places a shape at random, wholly inside; returns which pixels have their centre in it, bool `[H, W]`."""
-    radius = random.uniform(0.1, 0.22)  # of the circle around it
+    radius = random.uniform(0.13, 0.24)  # of the circle around it
     left, top = random.uniform(radius, 1 - radius, 2)
     angle = random.uniform(0, 2 * np.pi)
     if SHAPES[shape] == "circle":
@@ -68,9 +70,9 @@ def _slope(random: np.random.RandomState, x: np.ndarray, y: np.ndarray) -> np.nd
     return strength * ((x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle))
 
 
-def _colour(random: np.random.RandomState, ground: np.ndarray) -> np.ndarray:
-    """Returns a colour that can be told from the background."""
+def _colour(random: np.random.RandomState, others: list[np.ndarray]) -> np.ndarray:
+    """Returns a colour that can be told from those of the background and of other shapes."""
     while True:
         colour = random.uniform(20, 235, 3)
-        if np.abs(colour - ground).max() > 60:
+        if min(np.abs(colour - other).max() for other in others) > 50:
             return colour
