@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_modules.base import LitModule, Stage
-from lit_modules.detection_weights import load_weights, require_weights
+from lit_modules.detection_weights import NAMED, load_weights, require_weights
 from lit_modules.metrics import DetectionOutputs, mean_average_precision
 from lit_modules.networks import MaskRCNN
 from lit_modules.networks.mask_rcnn import Backbone
@@ -61,6 +61,8 @@ class MaskRCNNSegmenter(LitModule):
     ) -> None:
         if not 0 <= min_score < 1:
             raise ValueError(f"min_score: {min_score} is not in [0, 1)")
+        if weights in NAMED and backbone != "resnet50_fpn":
+            raise ValueError(f"weights: {weights} are of backbone resnet50_fpn; for {backbone} name a file, or none")
         net = MaskRCNN(
             num_classes + 1,
             backbone,

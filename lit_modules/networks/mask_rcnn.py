@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torchvision.models import detection, resnet18, resnet50
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign
@@ -105,7 +105,7 @@ class MaskRCNN(detection.MaskRCNN):
             raise ValueError(f"proposals: {proposals} is too small; give at least 1")
         trained, tested = size.proposals if proposals is None else (proposals, min(proposals, size.proposals[1]))
         maps = [str(level) for level in range(size.stages)]
-        mask_channels = [size.channels] * 4
+        mask_channels, norm = [size.channels] * 4, _norm_of(backbone)
         super().__init__(
             _pyramid(backbone, size, trainable_stages),
             min_size=shortest,
@@ -119,13 +119,13 @@ class MaskRCNN(detection.MaskRCNN):
             rpn_post_nms_top_n_test=tested,
             rpn_batch_size_per_image=size.anchors_compared,
             box_roi_pool=MultiScaleRoIAlign(maps, 7, 2),
-            box_head=TwoMLPHead(size.channels * 7**2, size.hidden),
+            box_head=_box_head(backbone, size),
             box_predictor=FastRCNNPredictor(size.hidden, num_classes),
             box_score_thresh=min_score,
             box_detections_per_img=most,
             box_batch_size_per_image=size.boxes_compared,
             mask_roi_pool=MultiScaleRoIAlign(maps, 14, 2),
-            mask_head=MaskRCNNHeads(size.channels, mask_channels, 1),
+            mask_head=MaskRCNNHeads(size.channels, mask_channels, 1, norm),
             mask_predictor=MaskRCNNPredictor(size.channels, size.channels, num_classes),
         )
         if not shortest:
@@ -193,7 +193,19 @@ def _pyramid(backbone: Backbone, size: Size, trainable: int | None) -> BackboneW
         stage = name.split(".")[0].replace("bn1", "conv1")
         weight.requires_grad_(stage in trained)
     widths = [64 * 2**level * (4 if backbone == "resnet50_fpn" else 1) for level in range(size.stages)]
-    return BackboneWithFPN(trunk, {f"layer{n + 1}": str(n) for n in range(size.stages)}, widths, size.channels)
+    maps = {f"layer{n + 1}": str(n) for n in range(size.stages)}
+    return BackboneWithFPN(trunk, maps, widths, size.channels, norm_layer=_norm_of(backbone))
+
+
+def _box_head(backbone: Backbone, size: Size) -> nn.Module:
+    if backbone == "resnet50_fpn":
+        return TwoMLPHead(size.channels * 7**2, size.hidden)
+    return FastRCNNConvFCHead((size.channels, 7, 7), [size.channels] * 2, [size.hidden], _group_norm)
+
+
+def _norm_of(backbone: Backbone) -> Callable[[int], nn.Module] | None:
+    """Returns what normalises pyramid and heads: without it they learn slowly from nothing (He et al. 2019)."""
+    return _group_norm if backbone == "light" else None
 
 
 def _group_norm(channels: int) -> nn.Module:

@@ -139,6 +139,7 @@ def test_nothing_found_makes_a_table_without_rows(tmp_path):
         ({"proposals": 0}, "proposals: 0 is too small"),
         ({"trainable_stages": 6}, "trainable_stages: 6; a ResNet has 5"),
         ({"min_score": 1.0}, r"min_score: 1\.0 is not in \[0, 1\)"),
+        ({"weights": "COCO_V1"}, "weights: COCO_V1 are of backbone resnet50_fpn; for light name a file"),
         ({"class_names": ["a"]}, "class_names: 1 names for 3 classes"),
     ],
 )
