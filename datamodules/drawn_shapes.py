@@ -7,7 +7,7 @@ from datamodules.segmentation_dataset import AnnotatedPicture
 
 SHAPES = ("circle", "square", "triangle")
 ATTEMPTS = 60
-LEAST_SEEN = 0.5
+LEAST_SEEN = 0.65
 """Share of every shape that stays in sight."""
 
 

@@ -13,7 +13,7 @@ class ShapesDataModule(SegmentationDataModule):
     """Drawn pictures of overlapping circles, squares and triangles with exact masks: nothing to download.
 
     Every picture is a function of its number alone, whatever the seed: 2 to 6 shapes of any colour, shaded and noisy,
-    on a background with a gradient. A shape in front hides what is behind it, of which half at least can be seen; a
+    on a background with a gradient. A shape in front hides what is behind it, of which 65 % at least stay in sight; a
     mask holds what can be seen. 100 pictures of their own are the test set.
 
     Args:

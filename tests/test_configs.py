@@ -54,7 +54,7 @@ FITTING = {
     **dict.fromkeys(("digits_100_fixmatch", "digits_100_pseudo"), POOL[1:]),
     "fashion_mnist_few": ["--data.train_size=40"],
     "shapes_maskrcnn": [*MASKS, "--data.pictures=24", "--data.side=48"],
-    "nuclei_maskrcnn": MASKS,
+    "nuclei_maskrcnn": [*MASKS, "--model.min_size=0"],
     # As large as torchvision's, whose weights are not there, it would take minutes.
     "penn_fudan_maskrcnn": [*MASKS, "--data.test_size=10", "--model.backbone=light", "--model.weights=null"],
 }
