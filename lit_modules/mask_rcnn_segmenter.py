@@ -8,7 +8,7 @@ from lit_modules.base import LitModule, Stage
 from lit_modules.detection_weights import NAMED, load_weights, require_weights
 from lit_modules.metrics import DetectionOutputs, mean_average_precision
 from lit_modules.networks import MaskRCNN
-from lit_modules.networks.mask_rcnn import Backbone
+from lit_modules.networks.mask_rcnn_parts import Backbone
 
 LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
 

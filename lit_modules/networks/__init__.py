@@ -1,9 +1,10 @@
 """Plain torch networks. Those of classifiers have `features(x)` and `head`, one after the other."""
 
 from lit_modules.networks.cnn import CNN
-from lit_modules.networks.mask_rcnn import MaskRCNN, Size
+from lit_modules.networks.mask_rcnn import MaskRCNN
+from lit_modules.networks.mask_rcnn_parts import DetectorSize
 from lit_modules.networks.mlp import MLP
 from lit_modules.networks.pair import Pair
 from lit_modules.networks.resnet import ResNet
 
-__all__ = ["CNN", "MLP", "MaskRCNN", "Pair", "ResNet", "Size"]
+__all__ = ["CNN", "MLP", "DetectorSize", "MaskRCNN", "Pair", "ResNet"]

@@ -1,52 +1,21 @@
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import detection, resnet18, resnet50
+from torchvision.models import detection
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.backbone_utils import BackboneWithFPN
-from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign
 
-Backbone = Literal["resnet50_fpn", "light"]
-STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
+from lit_modules.networks.mask_rcnn_parts import SIZES, Backbone, box_head, feature_pyramid, norm_of
+
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # of ImageNet, as trained backbones expect
 MASK_ON = 0.5
 """Share of belief from which a pixel belongs to an object."""
-
-
-class Size(NamedTuple):
-    """What a backbone asks of the rest.
-
-    Attributes:
-        stages: Of the ResNet that is used, from `layer1` on.
-        channels: Of the feature pyramid, and of the mask head.
-        hidden: Units in each of the two layers of the box head.
-        anchor_sizes: Side of the anchors at each level of the pyramid, the coarsest last, in pixels.
-        min_size: Length that the shorter side of a picture is brought to; 0 leaves pictures as they are.
-        proposals: Boxes that are looked at in a picture, in training and in evaluation.
-        anchors_compared: Anchors of a picture in the loss of the proposals.
-        boxes_compared: Proposals of a picture in the losses of the heads.
-    """
-
-    stages: int
-    channels: int
-    hidden: int
-    anchor_sizes: tuple[int, ...]
-    min_size: int
-    proposals: tuple[int, int]
-    anchors_compared: int
-    boxes_compared: int
-
-
-SIZES: dict[str, Size] = {
-    "resnet50_fpn": Size(4, 256, 1024, (32, 64, 128, 256, 512), 800, (2000, 1000), 256, 512),
-    "light": Size(3, 64, 256, (12, 24, 48, 96), 0, (300, 200), 128, 64),
-}
 
 
 class MaskRCNN(detection.MaskRCNN):
@@ -105,9 +74,9 @@ class MaskRCNN(detection.MaskRCNN):
             raise ValueError(f"proposals: {proposals} is too small; give at least 1")
         trained, tested = size.proposals if proposals is None else (proposals, min(proposals, size.proposals[1]))
         maps = [str(level) for level in range(size.stages)]
-        mask_channels, norm = [size.channels] * 4, _norm_of(backbone)
+        mask_channels = [size.channels] * 4
         super().__init__(
-            _pyramid(backbone, size, trainable_stages),
+            feature_pyramid(backbone, size, trainable_stages),
             min_size=shortest,
             image_mean=MEAN,
             image_std=STD,
@@ -119,13 +88,13 @@ class MaskRCNN(detection.MaskRCNN):
             rpn_post_nms_top_n_test=tested,
             rpn_batch_size_per_image=size.anchors_compared,
             box_roi_pool=MultiScaleRoIAlign(maps, 7, 2),
-            box_head=_box_head(backbone, size),
+            box_head=box_head(backbone, size),
             box_predictor=FastRCNNPredictor(size.hidden, num_classes),
             box_score_thresh=min_score,
             box_detections_per_img=most,
             box_batch_size_per_image=size.boxes_compared,
             mask_roi_pool=MultiScaleRoIAlign(maps, 14, 2),
-            mask_head=MaskRCNNHeads(size.channels, mask_channels, 1, norm),
+            mask_head=MaskRCNNHeads(size.channels, mask_channels, 1, norm_of(backbone)),
             mask_predictor=MaskRCNNPredictor(size.channels, size.channels, num_classes),
         )
         if not shortest:
@@ -181,35 +150,6 @@ class _AsTheyAre(GeneralizedRCNNTransform):
 
     def resize(self, image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
         return image, target
-
-
-def _pyramid(backbone: Backbone, size: Size, trainable: int | None) -> BackboneWithFPN:
-    # Without an explicit `weights` torchvision's function would do the same, but download what it is given.
-    trunk = resnet50() if backbone == "resnet50_fpn" else resnet18(norm_layer=_group_norm)
-    if not 0 <= (trainable := len(STAGES) if trainable is None else trainable) <= len(STAGES):
-        raise ValueError(f"trainable_stages: {trainable}; a ResNet has {len(STAGES)}, give 0 to {len(STAGES)}")
-    trained = STAGES[len(STAGES) - trainable :]
-    for name, weight in trunk.named_parameters():
-        stage = name.split(".")[0].replace("bn1", "conv1")
-        weight.requires_grad_(stage in trained)
-    widths = [64 * 2**level * (4 if backbone == "resnet50_fpn" else 1) for level in range(size.stages)]
-    maps = {f"layer{n + 1}": str(n) for n in range(size.stages)}
-    return BackboneWithFPN(trunk, maps, widths, size.channels, norm_layer=_norm_of(backbone))
-
-
-def _box_head(backbone: Backbone, size: Size) -> nn.Module:
-    if backbone == "resnet50_fpn":
-        return TwoMLPHead(size.channels * 7**2, size.hidden)
-    return FastRCNNConvFCHead((size.channels, 7, 7), [size.channels] * 2, [size.hidden], _group_norm)
-
-
-def _norm_of(backbone: Backbone) -> Callable[[int], nn.Module] | None:
-    """Returns what normalises pyramid and heads: without it they learn slowly from nothing (He et al. 2019)."""
-    return _group_norm if backbone == "light" else None
-
-
-def _group_norm(channels: int) -> nn.Module:
-    return nn.GroupNorm(min(32, channels // 8), channels)
 
 
 @contextmanager
