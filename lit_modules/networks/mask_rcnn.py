@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import detection
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign
 
-from lit_modules.networks.mask_rcnn_parts import SIZES, Backbone, box_head, feature_pyramid, norm_of
+from lit_modules.networks.mask_rcnn_parts import SIZES, Backbone, feature_pyramid
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # of ImageNet, as trained backbones expect
 MASK_ON = 0.5
@@ -88,13 +88,13 @@ class MaskRCNN(detection.MaskRCNN):
             rpn_post_nms_top_n_test=tested,
             rpn_batch_size_per_image=size.anchors_compared,
             box_roi_pool=MultiScaleRoIAlign(maps, 7, 2),
-            box_head=box_head(backbone, size),
+            box_head=TwoMLPHead(size.channels * 7**2, size.hidden),
             box_predictor=FastRCNNPredictor(size.hidden, num_classes),
             box_score_thresh=min_score,
             box_detections_per_img=most,
             box_batch_size_per_image=size.boxes_compared,
             mask_roi_pool=MultiScaleRoIAlign(maps, 14, 2),
-            mask_head=MaskRCNNHeads(size.channels, mask_channels, 1, norm_of(backbone)),
+            mask_head=MaskRCNNHeads(size.channels, mask_channels, 1),
             mask_predictor=MaskRCNNPredictor(size.channels, size.channels, num_classes),
         )
         if not shortest:

@@ -1,12 +1,10 @@
 """What the Mask R-CNN of each backbone is made of."""
 
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from torch import nn
 from torchvision.models import resnet18, resnet50
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
-from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, TwoMLPHead
 
 Backbone = Literal["resnet50_fpn", "light"]
 STAGES = ("conv1", "layer1", "layer2", "layer3", "layer4")
@@ -18,7 +16,7 @@ class DetectorSize(NamedTuple):
     Attributes:
         stages: Of the ResNet that is used, from `layer1` on.
         channels: Of the feature pyramid, and of the mask head.
-        hidden: Units in the fully connected layers of the box head.
+        hidden: Units in each of the two layers of the box head.
         anchor_sizes: Side of the anchors at each level of the pyramid, the coarsest last, in pixels.
         min_size: Length that the shorter side of a picture is brought to; 0 leaves pictures as they are.
         proposals: Boxes that are looked at in a picture, in training and in evaluation.
@@ -63,19 +61,7 @@ def feature_pyramid(backbone: Backbone, size: DetectorSize, trainable: int | Non
         weight.requires_grad_(stage in trained)
     widths = [64 * 2**level * (4 if backbone == "resnet50_fpn" else 1) for level in range(size.stages)]
     maps = {f"layer{n + 1}": str(n) for n in range(size.stages)}
-    return BackboneWithFPN(trunk, maps, widths, size.channels, norm_layer=norm_of(backbone))
-
-
-def box_head(backbone: Backbone, size: DetectorSize) -> nn.Module:
-    """Makes what turns the features of a box, `[n, C, 7, 7]`, into `hidden` numbers."""
-    if backbone == "resnet50_fpn":
-        return TwoMLPHead(size.channels * 7**2, size.hidden)
-    return FastRCNNConvFCHead((size.channels, 7, 7), [size.channels] * 2, [size.hidden], group_norm)
-
-
-def norm_of(backbone: Backbone) -> Callable[[int], nn.Module] | None:
-    """Returns what normalises pyramid and heads: without it they learn slowly from nothing (He et al. 2019)."""
-    return group_norm if backbone == "light" else None
+    return BackboneWithFPN(trunk, maps, widths, size.channels)
 
 
 def group_norm(channels: int) -> nn.Module:
