@@ -43,7 +43,8 @@ TINY = [
     "--trainer.limit_test_batches=1",
     "--trainer.limit_predict_batches=1",
 ]
-MASKS = ["--data.batch_size=2", "--data.eval_batch_size=2", "--data.train_size=4", "--model.proposals=20"]
+MASKS = ["--data.batch_size=2", "--data.eval_batch_size=2", "--data.train_size=4"]
+MASKS += ["--model.proposals=20", "--model.min_size=0"]
 POOL = ["--data.num_labeled=40", "--data.unlabeled_batch_size=12"]
 FITTING = {
     "mnist_long_tailed": ["--data.imbalance.init_args.factor=4"],
@@ -54,7 +55,7 @@ FITTING = {
     **dict.fromkeys(("digits_100_fixmatch", "digits_100_pseudo"), POOL[1:]),
     "fashion_mnist_few": ["--data.train_size=40"],
     "shapes_maskrcnn": [*MASKS, "--data.pictures=24", "--data.side=48"],
-    "nuclei_maskrcnn": [*MASKS, "--model.min_size=0"],
+    "nuclei_maskrcnn": MASKS,
     # As large as torchvision's, whose weights are not there, it would take minutes.
     "penn_fudan_maskrcnn": [*MASKS, "--data.test_size=10", "--model.backbone=light", "--model.weights=null"],
 }
