@@ -7,6 +7,7 @@ from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.classified_tests import ClassifiedTestFigure, NamesClasses
 from callbacks.confusion_matrix_figure import ConfusionMatrixFigure
 from callbacks.curriculum_labels import CurriculumLabels
+from callbacks.detection_progress import DetectionProgress, Detects, ServesDetection
 from callbacks.epoch_history import EpochHistory
 from callbacks.epoch_progress_bar import AveragesTraining, EpochProgressBar
 from callbacks.epoch_seed import EpochSeed
@@ -67,6 +68,8 @@ __all__ = [
     "ClassifiedTestFigure",
     "ConfusionMatrixFigure",
     "CurriculumLabels",
+    "DetectionProgress",
+    "Detects",
     "Energy",
     "Entropy",
     "EpochHistory",
@@ -103,6 +106,7 @@ __all__ = [
     "SampleColumn",
     "SampleColumns",
     "SampleLosses",
+    "ServesDetection",
     "ServesKnown",
     "ServesParts",
     "ShowsTestPictures",

@@ -23,6 +23,7 @@ from lit_modules.losses import (
     SymmetricCrossEntropy,
     WeightedCrossEntropy,
 )
+from lit_modules.mask_rcnn_segmenter import MaskRCNNSegmenter
 from lit_modules.mixing import BatchMix, CutMix, MixUp
 from lit_modules.mlp_classifier import MLPClassifier
 from lit_modules.plain_loading import PlainLoading
@@ -66,6 +67,7 @@ __all__ = [
     "LogitAdjustedCrossEntropy",
     "LogitNorm",
     "MLPClassifier",
+    "MaskRCNNSegmenter",
     "MixUp",
     "OneHotSquaredError",
     "OnlinePseudoLabels",

@@ -105,7 +105,7 @@ def check_data(path: str, content: Mapping[str, Any], datamodule: LightningDataM
         )
 
 
-EVALUATION_ONLY = ("posthoc_tau",)
+EVALUATION_ONLY = ("min_score", "posthoc_tau")
 """Options of a module that change nothing of what was trained."""
 
 

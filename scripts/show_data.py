@@ -4,7 +4,7 @@ Usage: python -m scripts.show_data --config configs/mnist_noisy.yaml [--data.any
 
 It takes every option of `litzoo fit`. The sheet goes to `runs/<experiment>/data/`, as PNG and for TensorBoard: samples
 of each class with the given and the true label, the classes of every part, and the augmented views; beside it nine
-views of one picture.
+views of one picture. Of pictures with masks it shows these, and augmented views.
 """
 
 import sys
@@ -14,15 +14,17 @@ from typing import Any
 import numpy as np
 from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule
+from matplotlib.figure import Figure
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from callbacks.files import shown
 from callbacks.split_summary import print_split
-from datamodules import ImageDataModule
+from datamodules import ImageDataModule, SegmentationDataModule
 from scripts.cli import LitzooCLI, run
 from scripts.data_sheet import draw_nine_views, draw_sheet
 from scripts.failures import tell_errors
+from scripts.segmentation_sheet import draw_segmentation_sheet
 
 
 class ShowDataCLI(LitzooCLI):
@@ -36,7 +38,7 @@ class ShowDataCLI(LitzooCLI):
         """Trains nothing."""
 
 
-def ready_pictures(data: dict[str, Any]) -> ImageDataModule:
+def ready_pictures(data: dict[str, Any]) -> ImageDataModule | SegmentationDataModule:
     """Makes a datamodule from the `data` section of a config, downloads, reads and splits.
 
     Raises:
@@ -45,7 +47,7 @@ def ready_pictures(data: dict[str, Any]) -> ImageDataModule:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(LightningDataModule, "data")
     datamodule = parser.instantiate(parser.parse_object({"data": data})).data
-    if not isinstance(datamodule, ImageDataModule):
+    if not isinstance(datamodule, (ImageDataModule, SegmentationDataModule)):
         raise ValueError(f"--data {type(datamodule).__name__} has no pictures to show: choose an ImageDataModule")
     datamodule.prepare_data()
     for stage in ("fit", "test"):
@@ -53,15 +55,22 @@ def ready_pictures(data: dict[str, Any]) -> ImageDataModule:
     return datamodule
 
 
+def figures_of(datamodule: ImageDataModule | SegmentationDataModule) -> dict[str, Figure]:
+    """Draws all that there is to see of a datamodule; returns name -> figure."""
+    if isinstance(datamodule, SegmentationDataModule):
+        return {"data_sheet": draw_segmentation_sheet(datamodule)}
+    return {"data_sheet": draw_sheet(datamodule), "nine_views": draw_nine_views(datamodule)}
+
+
 def show_data(arguments: list[str]) -> list[Path]:
-    """Draws the sheet that a command line asks for, and the nine views.
+    """Draws what a command line asks for.
 
     Returns:
-        The paths of the two PNGs.
+        The paths of the PNGs.
     """
     cli = run(["fit", *arguments], ShowDataCLI)
-    assert isinstance(cli.datamodule, ImageDataModule)
-    figures = {"data_sheet": draw_sheet(cli.datamodule), "nine_views": draw_nine_views(cli.datamodule)}
+    assert isinstance(cli.datamodule, (ImageDataModule, SegmentationDataModule))
+    figures = figures_of(cli.datamodule)
     folder = Path(cli.options.trainer.default_root_dir) / cli.options.experiment / "data"
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("events.out.tfevents.*"):

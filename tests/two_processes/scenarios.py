@@ -17,6 +17,7 @@ from tests.two_processes.processes import PROCESSES, two_processes
 from tests.two_processes.ranking import rank, rank_in_parts
 from tests.two_processes.remembering import remember
 from tests.two_processes.reporting import report
+from tests.two_processes.segmenting import segment
 from tests.two_processes.stopping import HOOKS, spoil, stop
 from tests.two_processes.teaching import teach
 from tests.two_processes.training import FAMILIES, train
@@ -91,6 +92,7 @@ def scenarios() -> dict[Any, Any]:
     found["ranked"] = rank("ranked", **two_processes())
     found["ranked in parts"] = rank_in_parts("ranked in parts")
     found["reported"] = report("reported", **two_processes())
+    found["segmented"] = segment("segmented", **two_processes())
     for score in ("MaxLogit", "NearestNeighbors"):
         found["detected", score] = detect(f"detected {score}", score, **two_processes())
     for by in ("teacher", "student"):
