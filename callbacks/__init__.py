@@ -7,6 +7,7 @@ from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.classified_tests import ClassifiedTestFigure, NamesClasses
 from callbacks.confusion_matrix_figure import ConfusionMatrixFigure
 from callbacks.curriculum_labels import CurriculumLabels
+from callbacks.detection_progress import DetectionProgress, Detects, ServesDetection
 from callbacks.epoch_history import EpochHistory
 from callbacks.epoch_progress_bar import AveragesTraining, EpochProgressBar
 from callbacks.epoch_seed import EpochSeed
@@ -14,9 +15,11 @@ from callbacks.evaluated_part import Answers, ServesParts
 from callbacks.exact_resume import ExactResume
 from callbacks.exponential_moving_average import ExponentialMovingAverage
 from callbacks.finite_loss import FiniteLoss
+from callbacks.gradual_unfreezing import GradualUnfreezing
 from callbacks.known_evidence import ServesKnown
 from callbacks.last_checkpoint import LastCheckpoint
 from callbacks.movable_checkpoint import MovableCheckpoint
+from callbacks.network_stages import CachesFeatures, LearnsInStages, NetworkStage
 from callbacks.noisy_label_finder import NoisyLabelFinder, ShowsTrainPictures
 from callbacks.picture_rows import Captioned
 from callbacks.pool_answers import PoolAnswers
@@ -60,10 +63,13 @@ __all__ = [
     "AveragesTraining",
     "BestCheckpoint",
     "BestWeightsEarlyStopping",
+    "CachesFeatures",
     "Captioned",
     "ClassifiedTestFigure",
     "ConfusionMatrixFigure",
     "CurriculumLabels",
+    "DetectionProgress",
+    "Detects",
     "Energy",
     "Entropy",
     "EpochHistory",
@@ -74,7 +80,9 @@ __all__ = [
     "ExponentialMovingAverage",
     "FiniteLoss",
     "GeneralizedEntropy",
+    "GradualUnfreezing",
     "LastCheckpoint",
+    "LearnsInStages",
     "LearnsPool",
     "Mahalanobis",
     "MaxLogit",
@@ -82,6 +90,7 @@ __all__ = [
     "MovableCheckpoint",
     "NamesClasses",
     "NearestNeighbors",
+    "NetworkStage",
     "NoisyLabelFinder",
     "OpenMax",
     "PoolAnswers",
@@ -97,6 +106,7 @@ __all__ = [
     "SampleColumn",
     "SampleColumns",
     "SampleLosses",
+    "ServesDetection",
     "ServesKnown",
     "ServesParts",
     "ShowsTestPictures",

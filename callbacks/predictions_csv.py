@@ -5,17 +5,19 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from callbacks.classified_tests import NamesClasses
 from callbacks.files import run_folder_of, shown, write_csv
 from datamodules.batch import UNKNOWN
-from lit_modules.metrics import EpochOutputs
+from lit_modules.metrics import DetectionOutputs, EpochOutputs, mask_areas
 
 
 class PredictionsCSV(Callback):
     """Writes `predictions.csv` into the run folder: index, prediction and, for classes, confidence and class name.
 
+    Of a detector it has a row for each object found: the picture's index, class name, score, box and area of the mask.
+
     With an `UnknownClassDetector` before it, `unknown_score` too, and where that is too high -1 and `unknown`.
     """
 
     def __init__(self) -> None:
-        self._outputs: EpochOutputs | None = None
+        self._outputs: EpochOutputs | DetectionOutputs | None = None
 
     def on_predict_batch_end(
         self,
@@ -27,6 +29,8 @@ class PredictionsCSV(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keeps what the predict step returned."""
+        if self._outputs is None and "detections" in outputs:
+            self._outputs = DetectionOutputs()
         if self._outputs is None:
             self._outputs = EpochOutputs(
                 *(name for name in ("prediction", "confidence", "unknown_score") if name in outputs)
@@ -38,16 +42,43 @@ class PredictionsCSV(Callback):
         run_folder = run_folder_of(trainer)
         if self._outputs is None:
             return
-        columns: dict[str, list[Any]] = {
-            name: [f"{value:.6g}" for value in values.tolist()] if values.is_floating_point() else values.tolist()
-            for name, values in self._outputs.gather().items()
-        }
+        detects = isinstance(self._outputs, DetectionOutputs)
+        gathered: dict[Any, Any] = self._outputs.gather()
         self._outputs = None
         if not trainer.is_global_zero:
             return
-        if isinstance(pl_module, NamesClasses):
+        columns: dict[str, list[Any]] = (
+            detection_columns(gathered, pl_module)
+            if detects
+            else {
+                name: [f"{value:.6g}" for value in values.tolist()] if values.is_floating_point() else values.tolist()
+                for name, values in gathered.items()
+            }
+        )
+        if not detects and isinstance(pl_module, NamesClasses):
             names = {UNKNOWN: "unknown", **dict(enumerate(pl_module.class_names))}
             columns["class_name"] = [names[label] for label in columns["prediction"]]
         path = run_folder / "predictions.csv"
         write_csv(path, columns)
         print(f"{len(columns['index'])} predictions in {shown(path)}")
+
+
+def detection_columns(pictures: dict[int, Any], module: Any) -> dict[str, list[Any]]:
+    """Returns the columns of a table of detections, the surest of each picture first.
+
+    Args:
+        pictures: Index -> what was found, as `DetectionOutputs` gathers it.
+        module: Knows the names of the classes.
+    """
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("index", "class_name", "score", "x0", "y0", "x1", "y1", "area")
+    }
+    for index, picture in pictures.items():
+        found = picture["found"]
+        columns["index"] += [index] * len(found["labels"])
+        columns["class_name"] += [module.class_names[label - 1] for label in found["labels"].tolist()]
+        columns["score"] += [f"{score:.6g}" for score in found["scores"].tolist()]
+        for name, values in zip(("x0", "y0", "x1", "y1"), found["boxes"].unbind(1), strict=True):
+            columns[name] += [f"{value:.2f}" for value in values.tolist()]
+        columns["area"] += mask_areas(found)
+    return columns

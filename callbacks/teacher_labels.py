@@ -6,10 +6,10 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
-from callbacks.checkpoint_files import first_misfit, newest_checkpoint, read_checkpoint, shapes_of
 from callbacks.classified_tests import NamesClasses, require_class_names
 from callbacks.files import shown
 from callbacks.pool_answers import by_position, pool_answers, require_takes_labels
+from lit_modules.checkpoint_files import checkpoint_of, first_misfit, read_checkpoint, shapes_of
 
 
 class TeacherLabels(Callback):
@@ -103,12 +103,7 @@ def find_teacher(teacher: str, run_folder: Path) -> Path:
     Raises:
         FileNotFoundError: If it is neither a file nor an experiment with a run that has a `best.ckpt`.
     """
-    if Path(teacher).is_file():
-        return Path(teacher)
-    # That of a comparison is `runs/<comparison>/<variant>/seed_<seed>/version_<k>`.
-    places = [run_folder, *run_folder.parents][:5]
-    found = next(filter(None, (newest_checkpoint(place, teacher) for place in places)), None)
-    if found is None:
+    if (found := checkpoint_of(teacher, run_folder)) is None:
         raise FileNotFoundError(
             f"TeacherLabels.teacher: {teacher!r} is neither a file nor an experiment in {shown(run_folder)} or above, "
             "with a run that has a checkpoints/best.ckpt: train it with `litzoo fit` first, or give the path of a "

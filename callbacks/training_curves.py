@@ -5,6 +5,8 @@ from callbacks.epoch_history import EpochHistory
 from callbacks.figures import new_figure, publish_figure
 from callbacks.files import run_folder_of
 
+MOST_IN_ROW = 5
+
 
 class TrainingCurves(EpochHistory):
     """Draws loss, accuracy and what else is logged against the epoch, training and validation in one panel each."""
@@ -15,9 +17,12 @@ class TrainingCurves(EpochHistory):
         names = dict.fromkeys(key.split("/", 1)[1] for entry in self.history for key in entry if key.count("/") == 1)
         if not names:
             return
-        figure = new_figure(4.6 * len(names), 3.6)
-        panels = figure.subplots(1, len(names), squeeze=False)[0]
-        for panel, name in zip(panels, names, strict=True):
+        rows, columns = -(-len(names) // MOST_IN_ROW), min(len(names), MOST_IN_ROW)
+        figure = new_figure(4.6 * columns, 3.6 * rows)
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for panel in panels[len(names) :]:
+            panel.axis("off")
+        for panel, name in zip(panels, names, strict=False):
             for part, colour in (("train", "tab:blue"), ("val", "tab:orange")):
                 points = [
                     (entry["epoch"] + 1, entry[f"{part}/{name}"]) for entry in self.history if f"{part}/{name}" in entry

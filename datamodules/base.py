@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from torch.utils.data import DataLoader, DistributedSampler
 
 from datamodules.batch import Batch
@@ -140,7 +141,7 @@ class BaseDataModule(SplitRecord):
         for start in range(0, len(mine), self.eval_batch_size):
             batch: Any = dataset.__getitems__(mine[start : start + self.eval_batch_size])
             columns = ("input", "index") if part == "unlabeled" else tuple(batch)
-            yield self.as_evaluated({name: batch[name].to(device) for name in columns})
+            yield self.as_evaluated({name: move_data_to_device(batch[name], device) for name in columns})
 
     def as_evaluated(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Returns a batch on its device as evaluation sees it."""

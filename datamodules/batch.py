@@ -52,3 +52,33 @@ class SemiSupervisedBatch(TypedDict):
 
     labeled: Batch
     unlabeled: UnlabeledBatch
+
+
+class DetectionTarget(TypedDict):
+    """The objects in a picture.
+
+    Attributes:
+        boxes: The smallest ones around the masks, `x0, y0, x1, y1` in pixels, float32 `[n, 4]`; a mask of one pixel has
+            a box of width and height 1.
+        labels: Their classes, int64 `[n]`: 1 is the first one, since detectors keep 0 for the background.
+        masks: Which pixels belong to them, bool `[n, H, W]`.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    masks: Tensor
+
+
+class DetectionBatch(TypedDict):
+    """Pictures with the objects in them.
+
+    Attributes:
+        input: Pictures of any sizes, float32 `[C, H, W]` from 0 to 1. (A loader serves uint8, and targets without
+            boxes; scaling and augmentation happen on the device, after the transfer.)
+        target: One for each picture.
+        index: Positions in the full training set (or test set), int64 `[B]`.
+    """
+
+    input: list[Tensor]
+    target: list[DetectionTarget]
+    index: Tensor

@@ -3,12 +3,25 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from datamodules.augment import AUGMENTATIONS
+from datamodules.augment import augmentation_of
 from datamodules.batch import Batch, SemiSupervisedBatch
 from datamodules.class_sampled import ClassSampledDataModule
 from datamodules.dataset import Rows
 
-Augment = Literal["none", "shift", "crop_flip", "affine", "strong", "strong_flip"]
+Augment = Literal[
+    "none",
+    "shift",
+    "crop_flip",
+    "affine",
+    "strong",
+    "strong_flip",
+    "autoaugment_imagenet",
+    "autoaugment_cifar10",
+    "autoaugment_svhn",
+    "randaugment",
+    "trivialaugment",
+    "augmix",
+]
 
 
 class ImageDataModule(ClassSampledDataModule):
@@ -20,7 +33,9 @@ class ImageDataModule(ClassSampledDataModule):
         augment: Random changes to training pictures, drawn for each of them: `shift` (up to 2 pixels of 28),
             `crop_flip` (up to 4 pixels of 32, and mirrored every second time), `affine` (rotated by up to 10 degrees,
             shifted, scaled), `strong` (a larger affine change, brightness, contrast, a grey square), `strong_flip`
-            (the same, and mirrored every second time).
+            (the same, and mirrored every second time), and the policies `autoaugment_imagenet`, `autoaugment_cifar10`,
+            `autoaugment_svhn`, `randaugment`, `trivialaugment` and `augmix`. A list is done in its order:
+            `[crop_flip, autoaugment_cifar10]`.
         strong_augment: Likewise, for the second view of unlabeled pictures; the first is augmented by `augment`.
         unknowns: Another data set, of pictures of the same shape: all of its test pictures join those of this one, as
             samples of unknown classes.
@@ -29,7 +44,7 @@ class ImageDataModule(ClassSampledDataModule):
         **options: See `ClassSampledDataModule`, `ClassifiedDataModule` and `BaseDataModule`.
 
     Raises:
-        ValueError: If `augment`, `strong_augment` or `scale` is none of those.
+        ValueError: If `augment`, `strong_augment` or `scale` is none of those, or an empty list.
 
     Attributes:
         input_shape: `(C, H, W)` of a picture.
@@ -43,20 +58,15 @@ class ImageDataModule(ClassSampledDataModule):
 
     def __init__(
         self,
-        augment: Augment = "none",
-        strong_augment: Augment = "strong",
+        augment: Augment | list[Augment] = "none",
+        strong_augment: Augment | list[Augment] = "strong",
         scale: Literal["standard", "unit"] = "standard",
         unknowns: "ImageDataModule | None" = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        for name, value, choices in [
-            ("augment", augment, AUGMENTATIONS),
-            ("strong_augment", strong_augment, AUGMENTATIONS),
-            ("scale", scale, ("standard", "unit")),
-        ]:
-            if value not in choices:
-                raise ValueError(f"data.{name}: {value!r} is none of {', '.join(choices)}")
+        if scale not in ("standard", "unit"):
+            raise ValueError(f"data.scale: {scale!r} is neither standard nor unit")
         self.unknowns = unknowns
         if unknowns is not None:
             if unknowns.input_shape != self.input_shape:
@@ -68,7 +78,8 @@ class ImageDataModule(ClassSampledDataModule):
                 *(f"other {name}" if name in ours else name for name in unknowns.file_class_names),
             )
         side = self.input_shape[-1]
-        self.augmentation, self.strong_augmentation = AUGMENTATIONS[augment](side), AUGMENTATIONS[strong_augment](side)
+        self.augmentation = augmentation_of("data.augment", augment, side)
+        self.strong_augmentation = augmentation_of("data.strong_augment", strong_augment, side)
         self.augment, self.scale = augment, scale
         self._scaling: tuple[Tensor, Tensor] | None = None
 
@@ -109,10 +120,15 @@ class ImageDataModule(ClassSampledDataModule):
             )
         return torch.cat([pictures, others]), torch.cat([labels, other_labels + len(self.file_class_names)])
 
+    @property
+    def scaling(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """What is taken from pixels on a scale from 0 to 1, and what they are then divided by, channel by channel."""
+        return (self.mean, self.std) if self.scale == "standard" else ((0.0,), (1.0,))
+
     def normalise(self, pictures: Tensor) -> Tensor:
         """Turns pictures from 0...255 into float32 on the scale asked for."""
         if self._scaling is None or self._scaling[0].device != pictures.device:
-            mean, std = (self.mean, self.std) if self.scale == "standard" else ((0.0,), (1.0,))
+            mean, std = self.scaling
             # Their type is named since a trainer in true half precision changes torch's default.
             center, width = torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
             factor, offset = 1 / (255 * width), -center / width

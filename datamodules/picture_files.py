@@ -15,6 +15,7 @@ from torch import Tensor
 from datamodules.ordinary_files import require_file
 
 T = TypeVar("T")
+Source = TypeVar("Source")
 SHOWS_PROGRESS = 2000  # pictures; reading fewer takes a moment
 AT_ONCE = 1000
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -23,6 +24,34 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 class DamagedPictureError(ValueError):
     """A file that cannot be read as a picture."""
+
+
+def open_picture(path: Path, mode: str | None, needed: int | None = None) -> Image.Image:
+    """Decodes a picture file, turned as its camera noted.
+
+    Args:
+        path: Of the file.
+        mode: Pillow's name of what it is converted to; `None` leaves it as it is.
+        needed: Pixels a side that are enough: a large JPEG is then decoded at half its size or less.
+
+    Raises:
+        DamagedPictureError: If the file is no picture, or a damaged one; the message names it.
+    """
+    try:
+        require_file(path)
+        with Image.open(path, formats=FORMATS) as file:
+            if needed is not None:
+                file.draft(mode, (needed, needed))
+            picture = ImageOps.exif_transpose(file)
+            if mode is None:
+                return picture
+            if picture.mode.startswith("I"):  # 16 bits; Pillow would cut them off
+                picture = Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))
+            return picture.convert(mode)
+    except Exception as error:
+        raise DamagedPictureError(
+            f"{path} cannot be read as a picture: {str(error) or type(error).__name__}"
+        ) from error
 
 
 class PictureReader:
@@ -44,21 +73,8 @@ class PictureReader:
             ValueError: If it has another size.
         """
         channels, height, width = self.shape
-        mode = "L" if channels == 1 else "RGB"
-        try:
-            require_file(path)
-            with Image.open(path, formats=FORMATS) as file:
-                if self.resize:
-                    side = max(height, width)  # of both, since the picture may have to be turned
-                    file.draft(mode, (side, side))  # lets a large JPEG be decoded at half its size or less
-                picture = ImageOps.exif_transpose(file)
-                if picture.mode.startswith("I"):  # 16 bits; Pillow would cut them off
-                    picture = Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))
-                picture = picture.convert(mode)
-        except Exception as error:
-            raise DamagedPictureError(
-                f"{path} cannot be read as a picture: {str(error) or type(error).__name__}"
-            ) from error
+        # Of both sides, since the picture may have to be turned.
+        picture = open_picture(path, "L" if channels == 1 else "RGB", max(height, width) if self.resize else None)
         if picture.size != (width, height):
             if not self.resize:
                 raise ValueError(
@@ -139,8 +155,8 @@ def read_all(
     return None if pictures is None else pictures[: len(positions)], positions, problems
 
 
-def in_threads(read: Callable[[Path], T], paths: Sequence[Path]) -> Iterator[T]:
-    """Yields what `read` makes of each path, in order; decoding pictures does not hold Python's lock."""
+def in_threads(read: Callable[[Source], T], paths: Sequence[Source]) -> Iterator[T]:
+    """Yields what `read` makes of each path (or whatever it takes), in order; decoding does not hold Python's lock."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
         for start in range(0, len(paths), AT_ONCE):  # all at once would pile up in memory
             yield from threads.map(read, paths[start : start + AT_ONCE])

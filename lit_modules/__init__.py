@@ -23,6 +23,7 @@ from lit_modules.losses import (
     SymmetricCrossEntropy,
     WeightedCrossEntropy,
 )
+from lit_modules.mask_rcnn_segmenter import MaskRCNNSegmenter
 from lit_modules.mixing import BatchMix, CutMix, MixUp
 from lit_modules.mlp_classifier import MLPClassifier
 from lit_modules.plain_loading import PlainLoading
@@ -38,6 +39,7 @@ from lit_modules.regressor import Regressor
 from lit_modules.resnet_classifier import ResNetClassifier
 from lit_modules.schedules import CosineWithWarmup
 from lit_modules.softmax_regression import SoftmaxRegression
+from lit_modules.transfer_classifier import TransferClassifier
 
 __all__ = [
     "ActivePassiveLoss",
@@ -65,6 +67,7 @@ __all__ = [
     "LogitAdjustedCrossEntropy",
     "LogitNorm",
     "MLPClassifier",
+    "MaskRCNNSegmenter",
     "MixUp",
     "OneHotSquaredError",
     "OnlinePseudoLabels",
@@ -75,5 +78,6 @@ __all__ = [
     "SoftMixUp",
     "SoftmaxRegression",
     "SymmetricCrossEntropy",
+    "TransferClassifier",
     "WeightedCrossEntropy",
 ]

@@ -11,6 +11,8 @@ from datamodules.batch import Batch
 from lit_modules.fast_hooks import FastHooks
 from lit_modules.hyperparameters import keep_plain
 from lit_modules.metrics import EpochMeans, EpochOutputs
+from lit_modules.networks.stages import Stage as NetworkStage
+from lit_modules.networks.stages import stages_of
 from lit_modules.optimization import optimizer_config
 from lit_modules.plain_loading import PlainLoading
 
@@ -32,12 +34,17 @@ class LitModule(FastHooks, PlainLoading, ABC):
             number of steps of the whole training and moves at every step; others move at every epoch.
         channels_last: Whether pictures and weights are laid out with the channels last, which convolutions like best.
         compile: Whether the network is compiled with `torch.compile`.
+
+    Attributes:
+        weight_groups: What the optimizer is given instead of all weights that are trained, if a callback wants it so:
+            torch's parameter groups, each with `lr_scale` if its learning rate is to be another.
     """
 
     train_scores: tuple[str, ...] = ()
     kept_outputs: tuple[str, ...]
     loss_extras: tuple[str, ...] = ("index", "epoch")
     semi_supervised = False  # whether `step` takes a SemiSupervisedBatch
+    weight_groups: list[dict[str, Any]] | None = None
 
     def __init__(
         self,
@@ -87,6 +94,14 @@ class LitModule(FastHooks, PlainLoading, ABC):
         """Lays out the weights as `forward` lays out pictures."""
         if self.channels_last and self.trainer.strategy.root_device.type != "mps":
             self.net.to(memory_format=torch.channels_last)
+
+    def stages(self) -> list[NetworkStage]:
+        """Returns the parts of the network from the input to the head, which is the last."""
+        return stages_of(self.net)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Notes the class, which the hyperparameters of a module that was made in Python do not tell."""
+        checkpoint["module"] = type(self).__name__
 
     def objective(self, output: Tensor, batch: Batch, target: Tensor) -> Tensor:
         """Returns the training loss, handing the loss what it asks for.
@@ -140,7 +155,9 @@ class LitModule(FastHooks, PlainLoading, ABC):
 
     def configure_optimizers(self) -> Any:
         """Makes the optimizer and the scheduler."""
-        weights = [weight for weight in self.parameters() if weight.requires_grad]
+        weights: list[Any] = [weight for weight in self.parameters() if weight.requires_grad]
+        if self.weight_groups is not None:
+            weights = [dict(group) for group in self.weight_groups]  # the optimizer writes into them
         return optimizer_config(
             self.make_optimizer, self.make_scheduler, weights, lambda: int(self.trainer.estimated_stepping_batches)
         )

@@ -1,3 +1,4 @@
+import inspect
 from collections.abc import MutableMapping
 from types import NoneType
 from typing import Any
@@ -18,3 +19,13 @@ def keep_plain(hparams: MutableMapping[str, Any]) -> None:
             hparams[name] = value.item()
         elif name in OBJECTS and not isinstance(value, (dict, str, NoneType)):
             del hparams[name]
+
+
+def own_arguments(owner: type, base: type) -> set[str]:
+    """Names the arguments of the constructors of a class and of those that it inherits from, up to a base class."""
+    names: set[str] = set()
+    for each in owner.__mro__[: owner.__mro__.index(base)]:
+        if "__init__" in vars(each):
+            parameters = inspect.signature(vars(each)["__init__"]).parameters.values()
+            names |= {one.name for one in parameters if one.kind is not one.VAR_KEYWORD}
+    return names - {"self"}

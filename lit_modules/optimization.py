@@ -1,5 +1,5 @@
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import nn
 def optimizer_config(
     make_optimizer: OptimizerCallable | None,
     make_scheduler: LRSchedulerCallable | None,
-    weights: list[nn.Parameter],
+    weights: list[nn.Parameter] | list[dict[str, Any]],
     total_steps: Callable[[], int],
 ) -> Any:
     """Makes an optimizer and its scheduler, as Lightning wants them from `configure_optimizers`.
@@ -20,7 +20,8 @@ def optimizer_config(
         make_optimizer: Makes the optimizer from the weights; `None` is Adam.
         make_scheduler: Makes the scheduler from the optimizer, or `None`. One that takes `total_steps` moves at every
             step, and is given the number of steps of the whole training unless it has one; others move every epoch.
-        weights: What is trained.
+        weights: What is trained, or torch's parameter groups; the learning rates of one with `lr_scale`, the
+            schedule's too, are as many times those of the others.
         total_steps: Tells the number of steps of the whole training.
 
     Raises:
@@ -31,16 +32,27 @@ def optimizer_config(
         optimizer = (make_optimizer or torch.optim.Adam)(weights)
     except ValueError as error:
         raise ValueError(f"model.optimizer: {error}; give one that it takes") from error
+    scales = [group.get("lr_scale", 1.0) for group in optimizer.param_groups]
+    for group in optimizer.param_groups:
+        if "lr_scale" in group:
+            group["lr"] *= group["lr_scale"]
     if make_scheduler is None:
         return optimizer
-    counts_steps, given = _total_steps(make_scheduler)
+    known, given = _described(make_scheduler)
+    counts_steps = "total_steps" in known
     try:
-        steps = {"total_steps": total_steps()} if counts_steps and not given else {}
+        steps: dict[str, Any] = {}
+        if counts_steps and given.get("total_steps") is None:
+            steps["total_steps"] = total_steps()
     except OverflowError as error:  # infinitely many
         raise ValueError(
             "model.scheduler: needs to know how many steps the whole training has; give --trainer.max_epochs or "
             "--trainer.max_steps"
         ) from error
+    if any(scale != 1 for scale in scales):
+        # Other schedules multiply the learning rates that they find.
+        rates = {name: given[name] for name in ("max_lr", "base_lr") if isinstance(given.get(name), (int, float))}
+        steps |= {name: [rate * scale for scale in scales] for name, rate in rates.items()}
     try:
         scheduler = make_scheduler(optimizer, **steps)
     except ZeroDivisionError as error:
@@ -59,8 +71,8 @@ def optimizer_config(
     }
 
 
-def _total_steps(factory: Any) -> tuple[bool, bool]:
-    """Says whether a scheduler takes `total_steps`, and whether it has been given them.
+def _described(factory: Any) -> tuple[Collection[str], dict[str, Any]]:
+    """Names what a scheduler takes, and returns what of it has been given.
 
     What the command line makes is `partial(..., the class, **all its options)`.
     """
@@ -68,4 +80,4 @@ def _total_steps(factory: Any) -> tuple[bool, bool]:
     if isinstance(factory, partial):
         options = factory.keywords
         factory = next((argument for argument in factory.args if isinstance(argument, type)), factory.func)
-    return "total_steps" in inspect.signature(factory).parameters, options.get("total_steps") is not None
+    return inspect.signature(factory).parameters, options

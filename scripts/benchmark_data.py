@@ -18,7 +18,7 @@ import torchvision
 from lightning.pytorch.utilities import CombinedLoader
 from torchvision.transforms import v2
 
-from datamodules import LongTailed, MNISTDataModule, RandomAffine, RandomFlip, RandomShift, SymmetricNoise
+from datamodules import LongTailed, MNISTDataModule, PerSample, RandomAffine, RandomFlip, RandomShift, SymmetricNoise
 from scripts.benchmark_report import circumstances, in_turns, publish, shown
 from scripts.tables import markdown_table
 
@@ -80,6 +80,14 @@ def augmentations() -> dict[str, dict[str, Callable[[], object]]]:
             v2.RandomAffine(10, (2 / 28, 2 / 28), (0.9, 1.1), interpolation=v2.InterpolationMode.BILINEAR),
         ),
     }
+
+    policies = {
+        "AutoAugment for CIFAR-10": v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10),
+        "RandAugment": v2.RandAugment(),
+        "TrivialAugment": v2.TrivialAugmentWide(),
+        "AugMix": v2.AugMix(),
+    }
+    pairs |= {name: (PerSample(policy), policy) for name, policy in policies.items()}
 
     def both(whole: Callable, single: Callable) -> dict[str, Callable[[], object]]:
         return {

@@ -16,7 +16,7 @@ LONGEST = 60  # characters
 OF_NO_MATTER = {"config", "ckpt_path", "experiment", "test_after_fit", "trainer.default_root_dir"}
 OF_NO_MATTER |= {"trainer.enable_progress_bar", "trainer.enable_model_summary"}
 OF_NO_MATTER |= {"seed_everything", "trainer.precision"}  # of what became of these `RunRecord` tells
-OF_NO_MATTER |= {f"model.{name}" for name in LINKED}
+OF_NO_MATTER |= {f"model.{name}" for name in (*LINKED, "runs", "described")}
 
 
 class Change(NamedTuple):

@@ -8,13 +8,13 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from callbacks.checkpoint_files import first_misfit, newest_checkpoint, read_checkpoint
+from lit_modules.checkpoint_files import first_misfit, newest_checkpoint, read_checkpoint
 from lit_modules.foreign_code import refuse_foreign_code, texts
 from scripts.changed_options import changes, listed
 
 TRAINING = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states")
 """What a training goes on from, beside the weights."""
-EVALUATION_ONLY = ("posthoc_tau",)
+EVALUATION_ONLY = ("min_score", "posthoc_tau")
 """Options of a module that change nothing of what was trained."""
 
 

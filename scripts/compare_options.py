@@ -37,7 +37,9 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
     )
     parser.add_argument("--common", default="", metavar='"OPTIONS"', help="of `litzoo fit`, for all variants")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the training (default: 0 1 2)")
-    parser.add_argument("--metric", help="of the test or the training (default: test/acc, else test/rmse)")
+    parser.add_argument(
+        "--metric", help="of the test or the training (default: test/acc, else test/mask_map_50 or test/rmse)"
+    )
     parser.add_argument("--also", nargs="+", default=[], metavar="PREFIX", help="metrics that begin so, a table each")
     parser.add_argument(
         "--curve", nargs="+", default=[], help="metrics that are drawn (default: validation's counterpart of --metric)"

@@ -25,12 +25,12 @@ class Difference:
 
 
 def choose_metric(asked: str | None, there: Mapping[str, float]) -> str:
-    """Returns the metric that was asked for; accuracy, or else the error in the target's units, if none was.
+    """Returns the metric that was asked for; if none was, accuracy, that of masks or the error in the target's units.
 
     Raises:
         ValueError: If the test does not report it; the message names those that it does.
     """
-    wanted = [asked] if asked else ["test/acc", "test/rmse", "test/loss"]
+    wanted = [asked] if asked else ["test/acc", "test/mask_map_50", "test/rmse", "test/loss"]
     for name in wanted:
         if name in there:
             return name

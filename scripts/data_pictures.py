@@ -13,8 +13,7 @@ import torch
 import yaml
 from PIL import Image
 
-from scripts.data_sheet import draw_sheet
-from scripts.show_data import ready_pictures
+from scripts.show_data import figures_of, ready_pictures
 
 DOCUMENT = Path("docs/data.md")
 WITH_PICTURE = re.compile(r"```yaml\n(.*?)```\n\n!\[[^]]*\]\((pictures/[\w.]+)\)", re.DOTALL)
@@ -35,7 +34,7 @@ def main() -> None:
     for data, picture in examples(DOCUMENT.read_text(encoding="utf-8")):
         torch.manual_seed(0)
         drawn = io.BytesIO()
-        draw_sheet(ready_pictures(data)).savefig(drawn, dpi=72)
+        figures_of(ready_pictures(data))["data_sheet"].savefig(drawn, dpi=72)
         # 64 colours are enough, and a fifth of the size.
         Image.open(drawn).convert("RGB").quantize(64).save(DOCUMENT.parent / picture, optimize=True)
         print(DOCUMENT.parent / picture)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
 from callbacks.figures import new_figure
-from datamodules import ImageDataModule
+from datamodules import ImageDataModule, IndexedDataset
 from datamodules.augment import Augmentation
 
 MOST_CLASSES = 12
@@ -73,21 +73,47 @@ def draw_histogram(figure: SubFigure, datamodule: ImageDataModule) -> None:
 
 def draw_views(figure: SubFigure, datamodule: ImageDataModule) -> None:
     """Draws pictures as they are and as training sees them; of unlabeled pictures the strong views too."""
-    semi_supervised = datamodule.unlabeled_batch_size is not None
-    source = datamodule.unlabeled_set if semi_supervised else datamodule.train_set
-    assert source is not None
-    kinds: dict[str, Augmentation] = {datamodule.augment: datamodule.augmentation}
-    if semi_supervised:
-        kinds = {"weak": datamodule.augmentation, "strong": datamodule.strong_augmentation}
+    source, kinds = viewed(datamodule)
     rows = [(position, name) for position in range(min(4 // len(kinds), len(source))) for name in kinds]
-    figure.suptitle("pictures as they are (left), and as training sees them")
+    one = f"\n{next(iter(kinds))}" if len(kinds) == 1 else ""
+    figure.suptitle(f"pictures as they are (left), and as training sees them{one}")
     for row, (position, name) in zip(figure.subplots(len(rows), VIEWS, squeeze=False), rows, strict=True):
         picture = source[position]["input"][None]
-        views = torch.cat([picture.float(), kinds[name](picture.repeat(VIEWS - 1, 1, 1, 1)).float()])
+        views = torch.cat([picture, views_of(picture, kinds[name], VIEWS - 1)])
         for panel, view in zip(row, views, strict=True):
             panel.axis("off")
-            show_picture(panel, view.round().to(torch.uint8))
-        row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center", rotation=90)
+            show_picture(panel, view)
+        if len(kinds) > 1:
+            row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center", rotation=90)
+
+
+def draw_nine_views(datamodule: ImageDataModule) -> Figure:
+    """Draws one picture nine times as training sees it, 3×3; of an unlabeled one the strong views beside the weak."""
+    source, kinds = viewed(datamodule)
+    figure = new_figure(4.2 * len(kinds), 4.6)
+    parts = cast(np.ndarray, figure.subfigures(1, len(kinds), squeeze=False))[0]
+    for part, (name, augmentation) in zip(parts, kinds.items(), strict=True):
+        part.suptitle(name)
+        views = views_of(source[0]["input"][None], augmentation, 9)
+        for panel, view in zip(part.subplots(3, 3).flat, views, strict=True):
+            panel.axis("off")
+            show_picture(panel, view)
+    return figure
+
+
+def viewed(datamodule: ImageDataModule) -> tuple[IndexedDataset, dict[str, Augmentation]]:
+    """Returns the part whose pictures are augmented, the unlabeled one if it is trained on, and by what."""
+    asked = datamodule.augment
+    if datamodule.unlabeled_batch_size is None:
+        assert datamodule.train_set is not None
+        return datamodule.train_set, {asked if isinstance(asked, str) else ", ".join(asked): datamodule.augmentation}
+    assert datamodule.unlabeled_set is not None
+    return datamodule.unlabeled_set, {"weak": datamodule.augmentation, "strong": datamodule.strong_augmentation}
+
+
+def views_of(picture: Tensor, augmentation: Augmentation, count: int) -> Tensor:
+    """Augments one picture `[1, C, H, W]` so many times; returns uint8 `[count, C, H, W]`."""
+    return augmentation(picture.repeat(count, 1, 1, 1)).float().round().to(torch.uint8)
 
 
 def show_picture(panel: Axes, picture: Tensor) -> None:

@@ -1,4 +1,6 @@
-"""Collects finished runs into docs/results/experiments.json and writes the table of docs/experiments.md from it.
+"""Collects finished runs into docs/results/experiments.json and writes the tables of the docs from it.
+
+They are in docs/experiments.md and docs/segmentation.md.
 
 Usage: python -m scripts.experiments_table [--runs runs]
 
@@ -20,6 +22,7 @@ from datamodules import TableDataModule
 from scripts.intervals import mean_interval
 from scripts.links import class_at
 from scripts.run_folder import read_record
+from scripts.segmentation_table import write_segmentation_table
 from scripts.tables import markdown_table, replace_between
 
 RESULTS = Path("docs/results/experiments.json")
@@ -50,10 +53,15 @@ SOURCE = {
 """Test accuracies that the source articles print for the same system, or a paper that is named."""
 
 NEEDS_GPU = (
-    *("cifar10_resnet18", "cifar10_disturb_label", "cifar10_unknown"),
+    *("cifar10_resnet18", "cifar10_disturb_label", "cifar10_unknown", "cifar10_autoaugment"),
+    *("cifar10_vgg16_features", "cifar10_vgg16_finetune"),
     *(f"cifar10_4000_{method}" for method in ("supervised", "fixmatch", "freematch")),
+    "penn_fudan_maskrcnn",
 )
 """Experiments that are meant for a GPU; until somebody runs them on one, there is no figure."""
+
+MEASURED = (("test/acc", 100, " %"), ("test/mask_map_50", 100, " % mask AP50"), ("test/rmse", 1, " RMSE"))
+"""What a row of the table shows, the first that there is: the metric, what it is multiplied by, and the unit."""
 
 SHORT = ("cifar10_resnet18_short",)
 """Runs that are no experiment of their own: one that needs a GPU, cut short for a CPU to show that it learns."""
@@ -109,11 +117,11 @@ def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[s
     if not runs:
         missing = "not measured (needs a GPU)" if name in NEEDS_GPU else "not measured"
         return [f"`{name}`", SOURCE.get(name, ""), missing, "", "", "", "", "", ""]
-    metric, scale, unit = ("test/acc", 100, " %") if "test/acc" in runs[0]["metrics"] else ("test/rmse", 1, "")
+    metric, scale, unit = next(each for each in MEASURED if each[0] in runs[0]["metrics"])
     values = [scale * run["metrics"][metric] for run in runs]
     digits = 2 if max(values) < 1000 else 0
     spread = f" ± {statistics.stdev(values):,.{digits}f}" if len(values) > 1 else ""
-    result = f"{statistics.mean(values):,.{digits}f}{spread}{unit}" + (" RMSE" if not unit else "")
+    result = f"{statistics.mean(values):,.{digits}f}{spread}{unit}"
     reference = SOURCE.get(name, "") if baseline is None else f"{baseline:,.{digits}f} RMSE (linear regression)"
     seconds = [run["training_seconds"] for run in runs if run["training_seconds"] is not None]
     duration = f", {statistics.median(seconds):,.0f} s" if seconds else ""
@@ -156,6 +164,7 @@ def main() -> None:
     ]
     rows = [row(name, runs, known["linear_rmse"].get(name)) for name, runs in known["runs"].items()]
     replace_between(DOCUMENT, "experiments", markdown_table(header, rows))
+    write_segmentation_table(known["runs"])
     commands = [run["command"] for name in SHORT for run in known["runs"][name]]
     replace_between(DOCUMENT, "short", "\n".join(["```bash", *commands, "```"]))
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from callbacks.checkpoint_files import read_checkpoint
+from lit_modules.checkpoint_files import read_checkpoint
 from scripts.place_notes import Place, read_places
 
 LITZOO = [sys.executable, "-m", "scripts.cli"]

@@ -10,7 +10,8 @@ LINKED = ("num_classes", "class_names", "input_shape", "target_mean", "target_st
 
 
 def add_links(parser: LightningArgumentParser) -> None:
-    """Links each of `LINKED` from the datamodule, once it is there, to the module."""
+    """Links each of `LINKED` from the datamodule, once it is there, to the module, and the folder of runs."""
+    parser.link_arguments("trainer.default_root_dir", "model.init_args.runs")
     for name in LINKED:
         parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
@@ -29,7 +30,8 @@ def check_links(data_class: type, model_class: type) -> None:
         raise ValueError(
             f"data {data_class.__name__} and model {model_class.__name__} do not go together: {name!r} is "
             + ("known to the first but not taken by the second" if has else "needed by the second, the first has none")
-            + ". Pictures go with classifiers, tables with the Regressor; classes of your own have to declare it"
+            + ". Pictures go with classifiers, tables with the Regressor, pictures with masks with the "
+            "MaskRCNNSegmenter; classes of your own have to declare it"
         )
 
 

@@ -3,7 +3,8 @@
 Usage: python -m scripts.show_data --config configs/mnist_noisy.yaml [--data.any_option value]
 
 It takes every option of `litzoo fit`. The sheet goes to `runs/<experiment>/data/`, as PNG and for TensorBoard: samples
-of each class with the given and the true label, the classes of every part, and the augmented views.
+of each class with the given and the true label, the classes of every part, and the augmented views; beside it nine
+views of one picture. Of pictures with masks it shows these, and augmented views.
 """
 
 import sys
@@ -13,15 +14,17 @@ from typing import Any
 import numpy as np
 from jsonargparse import ArgumentParser
 from lightning.pytorch import LightningDataModule
+from matplotlib.figure import Figure
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from callbacks.files import shown
 from callbacks.split_summary import print_split
-from datamodules import ImageDataModule
+from datamodules import ImageDataModule, SegmentationDataModule
 from scripts.cli import LitzooCLI, run
-from scripts.data_sheet import draw_sheet
+from scripts.data_sheet import draw_nine_views, draw_sheet
 from scripts.failures import tell_errors
+from scripts.segmentation_sheet import draw_segmentation_sheet
 
 
 class ShowDataCLI(LitzooCLI):
@@ -35,7 +38,7 @@ class ShowDataCLI(LitzooCLI):
         """Trains nothing."""
 
 
-def ready_pictures(data: dict[str, Any]) -> ImageDataModule:
+def ready_pictures(data: dict[str, Any]) -> ImageDataModule | SegmentationDataModule:
     """Makes a datamodule from the `data` section of a config, downloads, reads and splits.
 
     Raises:
@@ -44,7 +47,7 @@ def ready_pictures(data: dict[str, Any]) -> ImageDataModule:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(LightningDataModule, "data")
     datamodule = parser.instantiate(parser.parse_object({"data": data})).data
-    if not isinstance(datamodule, ImageDataModule):
+    if not isinstance(datamodule, (ImageDataModule, SegmentationDataModule)):
         raise ValueError(f"--data {type(datamodule).__name__} has no pictures to show: choose an ImageDataModule")
     datamodule.prepare_data()
     for stage in ("fit", "test"):
@@ -52,33 +55,47 @@ def ready_pictures(data: dict[str, Any]) -> ImageDataModule:
     return datamodule
 
 
-def show_data(arguments: list[str]) -> Path:
-    """Draws the sheet that a command line asks for.
+def figures_of(datamodule: ImageDataModule | SegmentationDataModule) -> dict[str, Figure]:
+    """Draws all that there is to see of a datamodule; returns name -> figure."""
+    if isinstance(datamodule, SegmentationDataModule):
+        return {"data_sheet": draw_segmentation_sheet(datamodule)}
+    return {"data_sheet": draw_sheet(datamodule), "nine_views": draw_nine_views(datamodule)}
+
+
+def show_data(arguments: list[str]) -> list[Path]:
+    """Draws what a command line asks for.
 
     Returns:
-        The path of the PNG.
+        The paths of the PNGs.
     """
     cli = run(["fit", *arguments], ShowDataCLI)
-    assert isinstance(cli.datamodule, ImageDataModule)
-    figure = draw_sheet(cli.datamodule)
+    assert isinstance(cli.datamodule, (ImageDataModule, SegmentationDataModule))
+    figures = figures_of(cli.datamodule)
     folder = Path(cli.options.trainer.default_root_dir) / cli.options.experiment / "data"
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("events.out.tfevents.*"):
         old.unlink(missing_ok=True)
-    path = folder / "data_sheet.png"
-    figure.savefig(path)
-    with SummaryWriter(str(folder)) as board, Image.open(path) as sheet:
-        board.add_image("data_sheet", np.asarray(sheet.convert("RGB")), dataformats="HWC")
+    with SummaryWriter(str(folder)) as board:
+        for name, figure in figures.items():
+            path = folder / f"{name}.png"
+            figure.savefig(path)
+            with Image.open(path) as drawn:
+                board.add_image(name, np.asarray(drawn.convert("RGB")), dataformats="HWC")
     print_split(cli.datamodule.split_report())
-    return path
+    return [folder / f"{name}.png" for name in figures]
 
 
 def main() -> None:
-    """Draws, and says where the sheet is."""
+    """Draws, and says where the pictures are."""
     if {"-h", "--help"} & set(sys.argv):
         print(__doc__)
         return
-    tell_errors(lambda: print(f"data sheet   {shown(show_data(sys.argv[1:]).absolute())}"))
+    tell_errors(_draw_and_tell)
+
+
+def _draw_and_tell() -> None:
+    for path in show_data(sys.argv[1:]):
+        print(f"{path.stem.replace('_', ' '):12} {shown(path.absolute())}")
 
 
 if __name__ == "__main__":

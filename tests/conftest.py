@@ -24,6 +24,9 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     builders.write_cifar10(root)
     builders.write_image_folder(root / "cifar10")
     builders.write_housing(root)
+    builders.write_instances(root / "nuclei" / "train", 24)
+    builders.write_instances(root / "nuclei" / "test", 8, seed=1)
+    builders.write_instances(root / "PennFudanPed", 34, seed=2)
     return root
 
 

@@ -43,6 +43,9 @@ TINY = [
     "--trainer.limit_test_batches=1",
     "--trainer.limit_predict_batches=1",
 ]
+UNFREEZING = "--trainer.callbacks.unfreeze_at={1: all}"
+MASKS = ["--data.batch_size=2", "--data.eval_batch_size=2", "--data.train_size=4"]
+MASKS += ["--model.proposals=20", "--model.min_size=0"]
 POOL = ["--data.num_labeled=40", "--data.unlabeled_batch_size=12"]
 FITTING = {
     "mnist_long_tailed": ["--data.imbalance.init_args.factor=4"],
@@ -52,6 +55,14 @@ FITTING = {
     **dict.fromkeys(("mnist_1000_", "mnist_100_", "fashion_mnist_1000_", "cifar10_4000_"), POOL),
     **dict.fromkeys(("digits_100_fixmatch", "digits_100_pseudo"), POOL[1:]),
     "fashion_mnist_few": ["--data.train_size=40"],
+    "fashion_from_mnist": ["--data.train_size=20", UNFREEZING],
+    "cifar10_half_to_half": ["--data.train_size=20", UNFREEZING],
+    "cifar10_autoaugment": ["--model=lit_modules.CNNClassifier"],  # the ResNet is tried often enough
+    "cifar10_vgg16": ["--model.network=squeezenet1_1", "--model.weights=null", "--model.size=null"],
+    "shapes_maskrcnn": [*MASKS, "--data.pictures=24", "--data.side=48"],
+    "nuclei_maskrcnn": MASKS,
+    # As large as torchvision's, whose weights are not there, it would take minutes.
+    "penn_fudan_maskrcnn": [*MASKS, "--data.test_size=10", "--model.backbone=light", "--model.weights=null"],
 }
 """What configs with such names ask for and the tiny files cannot give."""
 SHORT = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--test_after_fit=false"]
@@ -69,10 +80,10 @@ def results_in(folder):
 
 
 def train_teacher_of(config):
-    """Trains the experiment that a config takes its teacher from, if it has one."""
-    for name in re.findall(r"teacher: (\w+)", config.read_text(encoding="utf-8")):
-        teacher = config.with_name(f"{name}.yaml")
-        litzoo("fit", "--config", str(teacher), *TINY, *SHORT, *fitting(teacher))
+    """Trains the experiment that a config takes its teacher or its backbone from, if it has one."""
+    for name in re.findall(r"(?:teacher|backbone): (\w+)", config.read_text(encoding="utf-8")):
+        if (teacher := config.with_name(f"{name}.yaml")) in EVERY_CONFIG:
+            litzoo("fit", "--config", str(teacher), *TINY, *SHORT, *fitting(teacher))
 
 
 def test_there_are_configs():
@@ -118,7 +129,7 @@ ONLY = {  # base -> experiment -> what differs
         "mnist_long_tailed_posthoc": {f"{NET}posthoc_tau"},
         "mnist_long_tailed_ldam": {f"{NET}loss", f"{DATA}class_weighting"},
     },
-    "cifar10_resnet18": {"cifar10_disturb_label": {f"{NET}loss"}},
+    "cifar10_resnet18": {"cifar10_disturb_label": {f"{NET}loss"}, "cifar10_autoaugment": {f"{DATA}augment"}},
     "california_housing": {
         "regressor_dropout": {f"{NET}dropout"},
         "california_disturb_value": {f"{NET}dropout", f"{NET}loss"},
@@ -153,9 +164,12 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
 
-    classifies = "lit_modules.Regressor" not in config.read_text(encoding="utf-8")
+    text = config.read_text(encoding="utf-8")
+    segments = "lit_modules.MaskRCNNSegmenter" in text
+    classifies = "lit_modules.Regressor" not in text and not segments
     detects = "callbacks.UnknownClassDetector" in config.read_text(encoding="utf-8")
     figures = {"training_curves.png"} | ({"confusion_matrix.png", "predictions.png"} if classifies else set())
+    figures |= {"detection_progress.png"} if segments else set()
     figures |= {"unknown_scores.png", "unknown_gallery.png"} if detects else set()
     pseudo_labels = "pseudo_labels:" in config.read_text(encoding="utf-8")
     # Drawn where a wrong one was used, which is a matter of luck here.
@@ -169,14 +183,16 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
     metrics = json.loads((folder / "metrics.json").read_text())
     assert all(math.isfinite(value) for value in metrics.values())
     expected = {"loss", "acc"} if classifies else {"loss", "mae", "rmse"}
+    expected = {"loss", "map", "map_50", "mask_map", "mask_map_50"} if segments else expected
     assert {f"{stage}/{name}" for stage in ("val", "test") for name in expected} <= set(metrics)
     assert json.loads((folder / "splits.json").read_text())["sizes"]["val"] == 20
     assert json.loads((folder / "run.json").read_text())["epochs"] == 2
 
     with (folder / "predictions.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert [int(row["index"]) for row in rows] == list(range(8))
-    assert all(("class_name" in row) == classifies for row in rows)
+    indices = [int(row["index"]) for row in rows]
+    assert set(indices) <= set(range(8)) if segments else indices == list(range(8))
+    assert all(("class_name" in row) == (classifies or segments) for row in rows)
     assert all(("unknown_score" in row) == detects for row in rows)
     assert any(name.startswith("test/unknown/") for name in metrics) == detects
 

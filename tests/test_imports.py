@@ -15,7 +15,7 @@ PLAIN_TORCH = [
 MAY_IMPORT = {
     "datamodules": (),
     "lit_modules": ("datamodules.batch",),
-    "callbacks": ("datamodules.batch", "lit_modules.metrics"),
+    "callbacks": ("datamodules.batch", "lit_modules.checkpoint_files", "lit_modules.metrics"),
     "scripts": ("datamodules", "lit_modules", "callbacks"),
 }
 

@@ -1,14 +1,19 @@
 """What is measured; plain torchmetrics."""
 
 from lit_modules.metrics.classification import classification_scores, detailed_classification_scores
+from lit_modules.metrics.detection import DetectionOutputs, decoded, mask_areas, mean_average_precision
 from lit_modules.metrics.epoch_means import EpochMeans
 from lit_modules.metrics.epoch_outputs import EpochOutputs
 from lit_modules.metrics.regression import regression_scores
 
 __all__ = [
+    "DetectionOutputs",
     "EpochMeans",
     "EpochOutputs",
     "classification_scores",
+    "decoded",
     "detailed_classification_scores",
+    "mask_areas",
+    "mean_average_precision",
     "regression_scores",
 ]

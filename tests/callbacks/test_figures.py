@@ -58,6 +58,17 @@ def test_curves_are_drawn_for_regression_without_validation_too():
     assert Path("run/figures/training_curves.png").stat().st_size > 1000
 
 
+def test_many_curves_are_drawn_in_rows(coarse_figures):
+    sizes = []
+    for count in (5, 7):
+        curves, trainer = TrainingCurves(), cpu_trainer()
+        curves.history = [{"epoch": epoch, **{f"train/{n}": 1.0 for n in range(count)}} for epoch in (0, 1)]
+        curves.on_train_end(trainer, SoftmaxRegression((2,), 2))
+        sizes.append(matplotlib.image.imread("run/figures/training_curves.png").shape[:2])
+    (height, width), other = sizes
+    assert other == (2 * height, width)
+
+
 @pytest.mark.parametrize("callback", [ConfusionMatrixFigure, PredictionGrid])
 @pytest.mark.parametrize("command", ["fit", "test"])
 def test_a_module_that_does_not_classify_is_refused(callback, command):

@@ -78,3 +78,24 @@ def write_housing(root: Path, rows: int = 120) -> None:
         )
     root.mkdir(parents=True, exist_ok=True)
     (root / "california_housing.csv").write_text("\n".join(lines) + "\n")
+
+
+def write_instances(folder: Path, count: int, side: int = 32, seed: int = 0) -> None:
+    """Writes `<folder>/PNGImages/<n>.png` and `<folder>/PedMasks/<n>_mask.png`: bright blocks on dark ground.
+
+    As in real files, the numbers of the objects have gaps, every second mask has a palette, and sizes differ.
+    """
+    random = np.random.RandomState(seed)
+    for name in ("PNGImages", "PedMasks"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        mask = np.zeros((side, side + 4 * (number % 3)), np.uint8)
+        for place in range(1 + number % 3):
+            top, left, height, width = 10 * place, random.randint(12), random.randint(5, 9), random.randint(8, 16)
+            mask[top : top + height, left : left + width] = 2 * place + 1
+        picture = np.where(mask[..., None] > 0, 200, 40) + random.randint(0, 30, (*mask.shape, 3))
+        Image.fromarray(picture.astype(np.uint8)).save(folder / "PNGImages" / f"{number:02}.png")
+        saved = Image.fromarray(mask)
+        if number % 2:
+            saved.putpalette(list(range(256)) * 3)
+        saved.save(folder / "PedMasks" / f"{number:02}_mask.png")

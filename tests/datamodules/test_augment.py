@@ -1,8 +1,12 @@
+import random
+
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms import v2
 
-from datamodules.augment import AUGMENTATIONS, RandomFlip, RandomShift
+from datamodules import PerSample
+from datamodules.augment import AUGMENTATIONS, RandomFlip, RandomShift, augmentation_of
 
 
 def pictures(batch, channels=2, height=6, width=5, dtype=torch.uint8):
@@ -94,3 +98,70 @@ def test_each_picture_gets_a_draw_of_its_own_and_the_originals_stay(name):
     torch.manual_seed(0)
     again = [AUGMENTATIONS[name](28)(before) for _ in range(2)]
     assert not torch.equal(*again)
+
+
+POLICIES = {
+    "autoaugment_imagenet": v2.AutoAugment(v2.AutoAugmentPolicy.IMAGENET),
+    "autoaugment_cifar10": v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10),
+    "autoaugment_svhn": v2.AutoAugment(v2.AutoAugmentPolicy.SVHN),
+    "randaugment": v2.RandAugment(),
+    "trivialaugment": v2.TrivialAugmentWide(),
+    "augmix": v2.AugMix(),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_does_to_each_picture_what_torchvision_does_to_it_alone(name, channels):
+    before = torch.randint(256, (40, channels, 16, 20), dtype=torch.uint8)
+    others = random.getstate(), np.random.get_state()[1].copy()
+    torch.manual_seed(3)
+    one_by_one = torch.stack([POLICIES[name](picture) for picture in before])
+    afterwards = torch.get_rng_state()
+    torch.manual_seed(3)
+    after = AUGMENTATIONS[name](20)(before)
+    assert after.dtype == torch.uint8
+    assert torch.equal(after, one_by_one)
+    assert not torch.equal(after, before)
+    # A resumed training draws on where torch's generator was: no other may be drawn from.
+    assert torch.equal(torch.get_rng_state(), afterwards)
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == (others[0], others[1].tolist())
+
+
+def test_a_transform_that_does_not_show_its_draws_gets_pictures_one_by_one():
+    before = pictures(20, 3, 8, 8)
+    transform = v2.RandomRotation(40)
+    torch.manual_seed(3)
+    one_by_one = torch.stack([transform(picture) for picture in before])
+    torch.manual_seed(3)
+    assert torch.equal(PerSample(transform)(before), one_by_one)
+
+
+def test_a_policy_rounds_what_another_augmentation_has_left_between_two_levels():
+    before = torch.tensor([-3.0, 0.4, 0.6, 254.7, 300.0]).view(1, 1, 1, 5).repeat(40, 1, 1, 1)
+    torch.manual_seed(3)
+    after = AUGMENTATIONS["randaugment"](5)(before)
+    torch.manual_seed(3)
+    levels = torch.tensor([0, 0, 1, 255, 255], dtype=torch.uint8).view(1, 1, 1, 5).repeat(40, 1, 1, 1)
+    assert torch.equal(after, AUGMENTATIONS["randaugment"](5)(levels))
+
+
+def test_a_list_is_done_in_its_order():
+    before = pictures(20, 3, 32, 32)
+    torch.manual_seed(3)
+    after = augmentation_of("augment", ["crop_flip", "autoaugment_cifar10"], 32)(before)
+    torch.manual_seed(3)
+    assert torch.equal(after, AUGMENTATIONS["autoaugment_cifar10"](32)(AUGMENTATIONS["crop_flip"](32)(before)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("autoaugment", "augment: 'autoaugment' is none of none, shift, .*, autoaugment_cifar10"),
+        (["crop_flip", "rotate"], "augment: 'rotate' is none of"),
+        ([], "augment: the list is empty; name at least one of none, shift"),
+    ],
+)
+def test_names_that_are_not_there_are_refused(asked, message):
+    with pytest.raises(ValueError, match=message):
+        augmentation_of("augment", asked, 32)

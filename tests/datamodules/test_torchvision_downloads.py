@@ -1,11 +1,12 @@
 import hashlib
+import shutil
 import tarfile
 
 import numpy as np
 import pytest
 import torchvision
 
-from datamodules import CIFAR10DataModule, FashionMNISTDataModule, MNISTDataModule
+from datamodules import CIFAR10DataModule, FashionMNISTDataModule, MNISTDataModule, PennFudanDataModule
 from tests.data import builders
 from tests.data.mirrors import mnist_served, served
 
@@ -62,3 +63,21 @@ def test_cifar10_is_unpacked_and_its_archive_not_kept(tmp_path, monkeypatch):
     assert [path.name for path in root.iterdir()] == ["cifar-10-batches-py"]
     pictures, targets = CIFAR10DataModule(root=str(root)).read(train=True)
     assert (len(pictures), len(targets)) == (20, 20)
+
+
+def test_penn_fudan_is_downloaded_once_and_its_archive_not_kept(tmp_path, monkeypatch):
+    builders.write_instances(tmp_path / "source" / "PennFudanPed", 6)
+    (tmp_path / "mirror").mkdir()
+    shutil.make_archive(str(tmp_path / "mirror" / "PennFudanPed"), "zip", tmp_path / "source")
+    root = tmp_path / "data"
+    with served(tmp_path / "mirror") as address:
+        monkeypatch.setattr("datamodules.penn_fudan.URL", f"{address}PennFudanPed.zip")
+        PennFudanDataModule(root=str(root)).prepare_data()
+    PennFudanDataModule(root=str(root)).prepare_data()  # without the server
+    assert [path.name for path in root.iterdir()] == ["PennFudanPed"]
+    datamodule = PennFudanDataModule(root=str(root), test_size=2, val_size=1)
+    datamodule.setup("fit")
+    assert [len(each) for each in (datamodule.train_set, datamodule.val_set, datamodule.test_set)] == [3, 1, 2]
+    with pytest.raises(FileNotFoundError, match=r"PennFudanPed is absent and could not be downloaded.*--data\.root"):
+        PennFudanDataModule(root=str(tmp_path / "other")).prepare_data()
+    PennFudanDataModule(root=str(tmp_path / "other"), folder="nuclei").prepare_data()  # is nobody's to download

@@ -11,11 +11,13 @@ from datamodules import DiabetesDataModule, DigitsDataModule
 from lit_modules import LitModule, Regressor, SoftmaxRegression
 from tests.training import cpu_trainer
 
-# `Classifier` takes its network from outside and is a base of others; all the rest must be saved whole.
+# `Classifier` takes its network from outside and is a base of others; a detector is saved in a test of its own; all
+# the rest must be saved whole.
+ELSEWHERE = (lit_modules.Classifier, lit_modules.MaskRCNNSegmenter)
 MODULES = [
     module
     for module in (getattr(lit_modules, name) for name in lit_modules.__all__)
-    if issubclass(module, LitModule) and not inspect.isabstract(module) and module is not lit_modules.Classifier
+    if issubclass(module, LitModule) and not inspect.isabstract(module) and module not in ELSEWHERE
 ]
 
 
@@ -27,8 +29,11 @@ def tiny(module):
     else:
         datamodule = DigitsDataModule(train_size=12, val_size=10, batch_size=6, eval_batch_size=10)
         linked = ["input_shape", "num_classes", "class_names"]
-    own = {"forget_rate": 0.2} if module is lit_modules.CoTeachingClassifier else {}
-    return datamodule, module(**{name: getattr(datamodule, name) for name in linked}, **own)
+    own = {
+        lit_modules.CoTeachingClassifier: {"forget_rate": 0.2},
+        lit_modules.TransferClassifier: {"network": "squeezenet1_1"},
+    }
+    return datamodule, module(**{name: getattr(datamodule, name) for name in linked}, **own.get(module, {}))
 
 
 def predictions(model, datamodule):

@@ -27,6 +27,7 @@ MNIST = ["fit", *QUIET, "--config", str(CONFIGS / "mnist_mlp.yaml"), "--data.roo
 CIFAR = ["fit", *QUIET, "--config", str(CONFIGS / "cifar10_resnet18.yaml"), "--data.root=data"]
 FOLDER = ["fit", *QUIET, *SHORT, "--config", str(CONFIGS / "image_folder.yaml"), "--data.root=data"]
 TABLE = ["fit", *QUIET, *SHORT, "--config", str(CONFIGS / "california_housing.yaml"), "--data.root=data"]
+MASKS = ["fit", *QUIET, *SHORT, "--config", str(CONFIGS / "nuclei_maskrcnn.yaml"), "--data.root=data"]
 ANEW = "remove its folder to download it anew"
 
 # Which of MNIST's files is damaged and how -> what the message must name beside the file and the remedy.
@@ -132,6 +133,22 @@ TABLE_OF_CSV = {
     ),
 }
 
+# What is done to pictures with masks -> what the message must name.
+MASK = "train/PedMasks/05_mask.png"
+TABLE_OF_MASKS = {
+    "another size": (
+        lambda nuclei: shutil.copy(nuclei / "train/PedMasks/03_mask.png", nuclei / MASK),
+        [MASK, "32×32", "32×40"],
+    ),
+    "no mask": (lambda nuclei: (nuclei / MASK).unlink(), ["train/PNGImages/05.png", "no mask", "05_mask.png"]),
+    "cut PNG": (lambda nuclei: cut(60)(nuclei / MASK), [MASK, "cannot be read"]),
+    "damage in the test part": (
+        lambda nuclei: fill(b"404")(nuclei / "test/PNGImages/02.png"),
+        ["test/PNGImages/02.png", "cannot be read"],
+    ),
+    "no part": (lambda nuclei: shutil.rmtree(nuclei / "test"), ["data/nuclei", "train and test, or neither"]),
+}
+
 
 @pytest.mark.parametrize(
     ("file", "damage", "words"),
@@ -162,6 +179,14 @@ def test_truncated_jpeg_is_refused(refused):
     write_pets(Path("data/pets"), "jpg")
     cut(700)(Path("data/pets/train/dog/05.jpg"))
     refused([*FOLDER, "--data.folder=pets", "--data.size=32"], ["train/dog/05.jpg", "truncated"])
+
+
+@pytest.mark.parametrize(("damage", "words"), TABLE_OF_MASKS.values(), ids=TABLE_OF_MASKS)
+def test_damaged_masks_are_refused(damage, words, refused):
+    for part in ("train", "test"):
+        builders.write_instances(Path("data/nuclei") / part, 8)
+    damage(Path("data/nuclei"))
+    refused([*MASKS, "--data.val_size=2"], [*words, *([] if "data/nuclei" in words else ["data.corrupt skip"])])
 
 
 @pytest.mark.parametrize(("write", "words"), TABLE_OF_CSV.values(), ids=TABLE_OF_CSV)

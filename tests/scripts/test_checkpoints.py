@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from jsonargparse import Namespace
 from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
 
 from datamodules import DigitsDataModule
-from scripts.checkpoints import find_checkpoint
+from scripts.checkpoints import find_checkpoint, settle_overridden
 from tests.scripts.helpers import MLP, litzoo, short_fit
 
 
@@ -171,3 +172,11 @@ def test_resumed_training_keeps_what_the_checkpoint_was_trained_with(trained, me
     cli = short_fit("--ckpt_path=last", "--trainer.max_epochs=3", "--model.hidden=[7]")
     assert cli.trainer.current_epoch == 3
     assert any("hidden" in message for message in messages())
+
+
+@pytest.mark.parametrize("name", ["min_score", "posthoc_tau"])
+def test_options_that_only_an_evaluation_looks_at_do_not_give_way(name, recwarn):
+    asked, used = (Namespace(class_path="a.B", init_args=Namespace(**{name: value})) for value in (0.5, 0.05))
+    settle_overridden(asked, used, "best.ckpt")
+    assert used.init_args[name] == 0.5
+    assert not list(recwarn)

@@ -12,6 +12,7 @@ from scripts.data_sheet import (
     SAMPLES,
     VIEWS,
     draw_histogram,
+    draw_nine_views,
     draw_samples,
     draw_sheet,
     draw_views,
@@ -140,6 +141,17 @@ def test_unlabeled_pictures_have_weak_and_strong_views():
         first, *views = (shown(panel) for panel in panels[VIEWS * row : VIEWS * (row + 1)])
         assert torch.equal(first, datamodule.unlabeled_set[row // 2]["input"])
         assert all(torch.equal(view, first) for view in views) == (row % 2 == 0)
+
+
+def test_one_picture_is_seen_nine_times_by_what_training_is_asked_for():
+    panels = draw_nine_views(digits(augment=["none", "shift"])).axes
+    views = {shown(panel).numpy().tobytes() for panel in panels}
+    assert len(panels) == 9
+    assert 2 < len(views) <= 9
+    unlabeled = draw_nine_views(digits(**FEW, augment="none", strong_augment="shift"))
+    assert [part.get_suptitle() for part in unlabeled.subfigs] == ["weak", "strong"]
+    weak, strong = ({shown(panel).numpy().tobytes() for panel in part.axes} for part in unlabeled.subfigs)
+    assert len(weak) == 1 < len(strong)
 
 
 @pytest.mark.parametrize("options", [{}, FEW, FEW | {"unknown_unlabeled": 40}], ids=["labeled", "unlabeled", "others"])

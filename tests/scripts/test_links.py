@@ -10,13 +10,18 @@ PICTURES = ["MNISTDataModule", "FashionMNISTDataModule", "CIFAR10DataModule", "D
 PICTURES += ["ImageFolderDataModule"]
 TABLES = ["DiabetesDataModule", "CSVRegressionDataModule"]
 CLASSIFIERS = ["SoftmaxRegression", "MLPClassifier", "CNNClassifier", "ResNetClassifier", "CoTeachingClassifier"]
+CLASSIFIERS += ["TransferClassifier"]
 REGRESSORS = ["Regressor"]
+MASKS, SEGMENTERS = ["PennFudanDataModule", "ShapesDataModule"], ["MaskRCNNSegmenter"]
 FITTING = [(data, model) for data in PICTURES for model in CLASSIFIERS] + [
     (data, model) for data in TABLES for model in REGRESSORS
 ]
+FITTING += [(data, model) for data in MASKS for model in SEGMENTERS]
 UNFITTING = [(data, model) for data in PICTURES for model in REGRESSORS] + [
     (data, model) for data in TABLES for model in CLASSIFIERS
 ]
+UNFITTING += [(data, model) for data in MASKS for model in CLASSIFIERS + REGRESSORS]
+UNFITTING += [(data, model) for data in PICTURES + TABLES for model in SEGMENTERS]
 
 
 @pytest.mark.parametrize(("data", "model"), FITTING)
@@ -26,7 +31,9 @@ def test_fitting_pair_passes(data, model):
 
 @pytest.mark.parametrize(("data", "model"), UNFITTING)
 def test_unfitting_pair_is_refused_with_both_names(data, model):
-    with pytest.raises(ValueError, match=f"{data} and model {model} do not go together: '.*(num_classes|target_mean)'"):
+    with pytest.raises(
+        ValueError, match=f"{data} and model {model} do not go together: '.*(num_classes|target_mean|input_shape)'"
+    ):
         check_links(getattr(datamodules, data), getattr(lit_modules, model))
 
 
@@ -37,9 +44,9 @@ def test_lists_above_leave_no_class_out():
         return {owner.__name__ for owner in classes if not inspect.isabstract(owner)}
 
     data = concrete(datamodules, datamodules.BaseDataModule)
-    assert data == {*PICTURES, *TABLES}
+    assert data == {*PICTURES, *TABLES, *MASKS}
     # A classifier whose network is handed over, in Python, cannot be named in YAML.
-    assert concrete(lit_modules, lit_modules.LitModule) == {*CLASSIFIERS, *REGRESSORS, "Classifier"}
+    assert concrete(lit_modules, lit_modules.LitModule) == {*CLASSIFIERS, *REGRESSORS, *SEGMENTERS, "Classifier"}
 
 
 def test_every_link_is_taken_by_some_module():

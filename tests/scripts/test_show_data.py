@@ -36,19 +36,23 @@ def test_the_data_that_configs_ask_for_are_drawn_and_nothing_is_trained(
     config, tiny_data, any_checksum, monkeypatch, capsys
 ):
     monkeypatch.setenv("LITZOO_DATA_DIR", str(tiny_data))
-    sheet = show_data(["--config", str(config), "--data.val_size=20", *fitting(config)])
-    assert sheet == Path("runs") / config.stem / "data" / "data_sheet.png"
+    data = [each for each in fitting(config) if each.startswith("--data.")]
+    paths = show_data(["--config", str(config), "--data.val_size=20", *data])
+    folder = Path("runs") / config.stem / "data"
+    masks = "maskrcnn" in config.stem  # whose sheet has the views
+    assert paths == [folder / f"{name}.png" for name in ("data_sheet", *(() if masks else ("nine_views",)))]
     files = files_in(Path.cwd())
-    assert len(files) == 2
-    assert all(name.startswith(f"{sheet.parent.as_posix()}/") for name in files)
-    drawn = np.array(Image.open(sheet).convert("L"))
-    assert drawn.std() > 10
-    board = EventAccumulator(str(sheet.parent))
+    assert len(files) == len(paths) + 1
+    assert all(name.startswith(f"{folder.as_posix()}/") for name in files)
+    board = EventAccumulator(str(folder))
     board.Reload()
-    assert board.Tags()["images"] == ["data_sheet"]
-    image = board.Images("data_sheet")[0]
-    assert (image.height, image.width) == drawn.shape
-    assert image.encoded_image_string.startswith(b"\x89PNG")
+    assert sorted(board.Tags()["images"]) == [path.stem for path in paths]
+    for path in paths:
+        drawn = np.array(Image.open(path).convert("L"))
+        assert drawn.std() > 10
+        image = board.Images(path.stem)[0]
+        assert (image.height, image.width) == drawn.shape
+        assert image.encoded_image_string.startswith(b"\x89PNG")
     assert "fingerprint" in capsys.readouterr().out
 
 
@@ -60,7 +64,10 @@ def test_stacked_configs_and_options_are_respected_and_the_module_is_not_made(ca
     monkeypatch.setattr(sys, "argv", ["show_data.py", *command])
     main()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1].split() == ["data", "sheet", "runs/mine/data/data_sheet.png"]
+    assert [line.split() for line in lines[-2:]] == [
+        ["data", "sheet", "runs/mine/data/data_sheet.png"],
+        ["nine", "views", "runs/mine/data/nine_views.png"],
+    ]
     assert Path("runs/mine/data/data_sheet.png").is_file()
     assert "split 4" in lines[0]
     assert "50.00% of the train labels wrong" in " ".join(lines[:2])

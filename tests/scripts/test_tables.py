@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from scripts.experiments_table import collect, row
+from scripts.segmentation_table import segmentation_row
 from scripts.tables import markdown_table, replace_between, replace_within_lines
 
 
@@ -87,3 +88,17 @@ def test_runs_of_a_comparison_count_where_there_are_no_others():
 def test_every_way_to_give_the_printed_command_counts(program):
     write_run(0, f"{program} fit --config configs/mnist_mlp.yaml --seed_everything 0 --ckpt_path last", 0, 0.5)
     assert list(collect(Path("runs"))) == ["mnist_mlp"]
+
+
+def test_the_table_of_segmentation_has_the_means_over_the_seeds():
+    scores = {"test/mask_map_50": 0.9, "test/mask_map": 0.6, "test/map_50": 0.95, "test/map": 0.7}
+    run = {"metrics": scores, "training_seconds": 100.4, "epochs": 60, "precision": "32-true"}
+    run |= {"hardware": "a CPU", "date": "2026-01-02", "seed": 0}
+    other = {**run, "metrics": {**scores, "test/mask_map_50": 0.8}, "seed": 1}
+    cells = segmentation_row("shapes_maskrcnn", [run, other])
+    assert cells[1:5] == ["**0.850 ± 0.071**", "0.600 ± 0.000", "0.950 ± 0.000", "0.700 ± 0.000"]
+    assert cells[5:] == ["2", "60, 100 s", "32-true", "a CPU", "2026-01-02"]
+    missing = segmentation_row("nuclei_maskrcnn", [])
+    assert len(missing) == len(cells)
+    assert missing[1] == "not measured"
+    assert row("shapes_maskrcnn", [run], None)[2] == "**90.00 % mask AP50**"

@@ -17,9 +17,11 @@ from tests.two_processes.processes import PROCESSES, two_processes
 from tests.two_processes.ranking import rank, rank_in_parts
 from tests.two_processes.remembering import remember
 from tests.two_processes.reporting import report
+from tests.two_processes.segmenting import segment
 from tests.two_processes.stopping import HOOKS, spoil, stop
 from tests.two_processes.teaching import teach
 from tests.two_processes.training import FAMILIES, train
+from tests.two_processes.unfreezing import HOW, unfreeze
 
 TRAININGS: dict[str, dict[str, Any]] = {
     "shuffle": {"train_size": 101, "batch_size": 16},
@@ -90,6 +92,7 @@ def scenarios() -> dict[Any, Any]:
     found["ranked"] = rank("ranked", **two_processes())
     found["ranked in parts"] = rank_in_parts("ranked in parts")
     found["reported"] = report("reported", **two_processes())
+    found["segmented"] = segment("segmented", **two_processes())
     for score in ("MaxLogit", "NearestNeighbors"):
         found["detected", score] = detect(f"detected {score}", score, **two_processes())
     for by in ("teacher", "student"):
@@ -97,6 +100,8 @@ def scenarios() -> dict[Any, Any]:
     for hook in HOOKS:
         found["stopped", hook] = stop(hook, **two_processes())
     found["spoiled"] = spoil(**two_processes())
+    for how in HOW:
+        found["unfrozen", how] = unfreeze(how, PROCESSES, **two_processes())
     for name in FAMILIES:
         found["trained", name] = train(name, f"trained {name}", PROCESSES, **two_processes())
     run(["fit", *COMMAND, "--trainer.devices=2", "--trainer.strategy=ddp"])

@@ -30,6 +30,20 @@ def newest_checkpoint(runs: Path, experiment: str, name: str = "best.ckpt") -> P
     return max(found, key=lambda path: int(path.parents[1].name[8:]), default=None)
 
 
+def checkpoint_of(asked: str, runs: Path) -> Path | None:
+    """Returns a file, or the `best.ckpt` of an experiment's newest run that has one.
+
+    Args:
+        asked: The file, or the experiment's name.
+        runs: Folder that is looked in first, and then those that it is in: the runs of a comparison are
+            `runs/<comparison>/<variant>/seed_<seed>/version_<k>`.
+    """
+    if Path(asked).is_file():
+        return Path(asked)
+    places = [runs, *runs.parents][:5]
+    return next(filter(None, (newest_checkpoint(place, asked) for place in places)), None)
+
+
 def read_checkpoint(asked: str, path: str | Path) -> dict[str, Any]:
     """Reads a checkpoint of Lightning's as plain weights, without running anything in it.
 

@@ -1,0 +1,110 @@
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from datamodules.base import BaseDataModule
+from datamodules.mask_augment import MASK_AUGMENTATIONS, augmented, boxes_around
+from datamodules.segmentation_dataset import AnnotatedPicture, SegmentationDataset
+from datamodules.splits import split_train_val
+
+
+class SegmentationDataModule(BaseDataModule):
+    """Pictures with a mask and a class for every object in them; `DetectionBatch` says what is served.
+
+    Pictures may differ in size. They stay in memory as uint8; scaling and augmentation happen on the device.
+    Subclasses fill in `class_names` and `read`.
+
+    Args:
+        augment: Random changes to training pictures and their masks, drawn for each of them: `mirror` (left and right),
+            `turn` (mirrored, and by a multiple of 90 degrees, where no side is up); `mirror_vary` and `turn_vary` also
+            shift by up to a tenth, scale by 0.8 to 1.25, and change brightness and contrast by up to 30 %.
+        batch_size: Pictures in a training batch (on each device).
+        eval_batch_size: Pictures in a validation, test or prediction batch.
+        **options: See `BaseDataModule`; `train_size` and `val_size` count pictures.
+
+    Raises:
+        ValueError: If `augment` is none of those.
+
+    Attributes:
+        class_names: Of the objects; the background is none of them.
+    """
+
+    class_names: tuple[str, ...]
+
+    def __init__(
+        self,
+        augment: Literal["none", "mirror", "mirror_vary", "turn", "turn_vary"] = "none",
+        batch_size: int = 2,
+        eval_batch_size: int = 8,
+        **options: Any,
+    ) -> None:
+        super().__init__(batch_size=batch_size, eval_batch_size=eval_batch_size, **options)
+        if augment not in MASK_AUGMENTATIONS:
+            raise ValueError(f"data.augment: {augment!r} is none of {', '.join(MASK_AUGMENTATIONS)}")
+        self.augment = augment
+        self.augmentation = MASK_AUGMENTATIONS[augment]()
+        self._samples: Sequence[AnnotatedPicture] = ()
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes objects have; the background is not counted."""
+        return len(self.class_names)
+
+    @abstractmethod
+    def read(self, train: bool) -> Sequence[AnnotatedPicture]:
+        """Returns all pictures of a part, each with an object at least."""
+
+    def find_split(self) -> None:
+        """Reads the training pictures, whose numbers of objects are the targets, and draws the split."""
+        if self.split is None:
+            self._samples = self.read(train=True)
+            self.targets = torch.tensor([float(len(sample.labels)) for sample in self._samples])
+            self.split = split_train_val(self.targets, self.train_size, self.val_size, self.seed)
+
+    def setup(self, stage: str) -> None:
+        """Reads what `stage` needs, and for fitting the test pictures too: damage is found before training."""
+        if stage in ("fit", "validate") and self.train_set is None:
+            self.find_split()
+            assert self.split is not None
+            self.train_set = SegmentationDataset(self._samples, self.split.train)
+            self.val_set = SegmentationDataset(self._samples, self.split.val)
+        if stage != "validate" and self.test_set is None:
+            self.test_set = SegmentationDataset(self.read(train=False))
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Augments (in training) and scales the pictures of a batch, on its device."""
+        if self.trainer is not None and self.trainer.training:
+            for place, (picture, target) in enumerate(zip(batch["input"], batch["target"], strict=True)):
+                picture, labels, masks = augmented(self.augmentation, picture, target["labels"], target["masks"])
+                batch["input"][place], batch["target"][place] = picture, {"labels": labels, "masks": masks}
+        return self.as_evaluated(batch)
+
+    def as_evaluated(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Returns a batch with its pictures from 0 to 1, and boxes around the masks."""
+        return {
+            "index": batch["index"],
+            "input": [picture.float() / 255 for picture in batch["input"]],
+            "target": [{"boxes": boxes_around(each["masks"]), **each} for each in batch["target"]],
+        }
+
+    def picture_with_objects(self, part: Literal["train", "val"], position: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns a picture of a part, float32 `[3, H, W]` from 0 to 1, and its `DetectionTarget`, for figures."""
+        rows = self.train_set if part == "train" else self.val_set
+        assert rows is not None
+        served: Any = rows.__getitems__([position])
+        batch = self.as_evaluated(served)
+        return batch["input"][0], batch["target"][0]
+
+    def split_report(self) -> dict[str, Any]:
+        """Adds the number of objects in each part that has been read."""
+        report = super().split_report()
+        sets = {"train": self.train_set, "val": self.val_set, "test": self.test_set}
+        objects = {
+            name: sum(len(part.samples[position].labels) for position in part.indices.tolist())
+            for name, part in sets.items()
+            if isinstance(part, SegmentationDataset)
+        }
+        return report | {"objects": objects, "class_names": list(self.class_names)}

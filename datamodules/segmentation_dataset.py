@@ -1,0 +1,53 @@
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datamodules.dataset import IndexedDataset
+
+
+class AnnotatedPicture(NamedTuple):
+    """A picture with an outline of every object in it.
+
+    Attributes:
+        picture: uint8 `[3, H, W]`.
+        instances: The number of the object that each pixel belongs to, `[H, W]`, from 1; 0 is the background.
+        labels: The class of each object, int64 `[n]`, from 1.
+    """
+
+    picture: Tensor
+    instances: Tensor
+    labels: Tensor
+
+    @property
+    def masks(self) -> Tensor:
+        """Which pixels belong to each object, bool `[n, H, W]`."""
+        numbers = torch.arange(1, len(self.labels) + 1)
+        return self.instances == numbers[:, None, None]
+
+
+class SegmentationDataset(IndexedDataset):
+    """Chosen pictures of a data set in memory; masks, which take most room, are made when they are served.
+
+    Args:
+        samples: All pictures. They are shared, not copied.
+        indices: Which of them belong to this part, int64 `[n]`; all of them when left out.
+    """
+
+    def __init__(self, samples: Sequence[AnnotatedPicture], indices: Tensor | None = None) -> None:
+        self.samples = samples
+        self.indices = torch.arange(len(samples)) if indices is None else indices
+
+    def __getitem__(self, position: int | np.ndarray) -> Any:
+        """Returns one sample, or for an array of positions a whole batch."""
+        if isinstance(position, np.ndarray):
+            return super().__getitem__(position)
+        batch = self._rows(self.indices[position : position + 1] if position >= 0 else self.indices[[position]])
+        return {name: values[0] for name, values in batch.items()}
+
+    def _rows(self, index: Tensor) -> Any:
+        samples = [self.samples[position] for position in index.tolist()]
+        targets = [{"labels": sample.labels, "masks": sample.masks} for sample in samples]
+        return {"index": index, "input": [sample.picture for sample in samples], "target": targets}

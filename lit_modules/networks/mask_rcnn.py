@@ -1,0 +1,173 @@
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import detection
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.ops import MultiScaleRoIAlign
+
+from lit_modules.networks.mask_rcnn_parts import SIZES, Backbone, feature_pyramid
+
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # of ImageNet, as trained backbones expect
+MASK_ON = 0.5
+"""Share of belief from which a pixel belongs to an object."""
+
+
+class MaskRCNN(detection.MaskRCNN):
+    """torchvision's Mask R-CNN (He et al. 2017), with a backbone that it has weights for or one that trains on a CPU.
+
+    `resnet50_fpn` has the weights' names and shapes of torchvision's `maskrcnn_resnet50_fpn`. `light` is the first
+    three stages of a ResNet-18, with group normalisation, since a batch is a few pictures, and heads of 64 channels.
+
+    There are no `features` and `head` as of a classifier: the heads look at boxes that the network itself proposes.
+
+    Args:
+        num_classes: Classes of objects and one for the background.
+        backbone: `resnet50_fpn` or `light`.
+        min_size: Length in pixels that the shorter side of a picture is brought to; 0 leaves pictures as they are.
+            The backbone's own when left out: 800, or 0.
+        max_size: Length that the longer side may reach by that.
+        anchor_sizes: Side of the square anchors at each level of the feature pyramid (1/4, 1/8, ... of the picture's
+            size), in pixels after scaling: five or, for `light`, four.
+        proposals: Boxes that are looked at in a picture in training; 2,000, or 300.
+        min_score: Detections below are left out.
+        most: Detections in a picture.
+        frozen_norm: Whether batch normalisation keeps its statistics and weights, as is usual for trained ones.
+        trainable_stages: Stages of the ResNet that are trained, counted from the last one; all of five if left out.
+
+    Raises:
+        ValueError: If an option is none of those, or out of bounds.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        backbone: Backbone = "light",
+        min_size: int | None = None,
+        max_size: int = 1333,
+        anchor_sizes: Sequence[int] | None = None,
+        proposals: int | None = None,
+        min_score: float = 0.05,
+        most: int = 100,
+        frozen_norm: bool = False,
+        trainable_stages: int | None = None,
+    ) -> None:
+        if backbone not in SIZES:
+            raise ValueError(f"backbone: {backbone!r} is none of {', '.join(SIZES)}")
+        size = SIZES[backbone]
+        sides = tuple(anchor_sizes or size.anchor_sizes)
+        if len(sides) != len(size.anchor_sizes) or min(sides) < 1:
+            raise ValueError(
+                f"anchor_sizes: {list(sides)}; {backbone} needs one of at least 1 pixel for each of the "
+                f"{len(size.anchor_sizes)} levels of its pyramid, such as {list(size.anchor_sizes)}"
+            )
+        shortest = size.min_size if min_size is None else min_size
+        for name, value, least in [("min_size", shortest, 0), ("max_size", max_size, 1), ("most", most, 1)]:
+            if value < least:
+                raise ValueError(f"{name}: {value} is too small; give at least {least}")
+        if proposals is not None and proposals < 1:
+            raise ValueError(f"proposals: {proposals} is too small; give at least 1")
+        trained, tested = size.proposals if proposals is None else (proposals, min(proposals, size.proposals[1]))
+        maps = [str(level) for level in range(size.stages)]
+        mask_channels = [size.channels] * 4
+        super().__init__(
+            feature_pyramid(backbone, size, trainable_stages),
+            min_size=shortest,
+            image_mean=MEAN,
+            image_std=STD,
+            max_size=max_size,
+            rpn_anchor_generator=AnchorGenerator(tuple((side,) for side in sides), ((0.5, 1.0, 2.0),) * len(sides)),
+            rpn_pre_nms_top_n_train=trained,
+            rpn_pre_nms_top_n_test=tested,
+            rpn_post_nms_top_n_train=trained,
+            rpn_post_nms_top_n_test=tested,
+            rpn_batch_size_per_image=size.anchors_compared,
+            box_roi_pool=MultiScaleRoIAlign(maps, 7, 2),
+            box_head=TwoMLPHead(size.channels * 7**2, size.hidden),
+            box_predictor=FastRCNNPredictor(size.hidden, num_classes),
+            box_score_thresh=min_score,
+            box_detections_per_img=most,
+            box_batch_size_per_image=size.boxes_compared,
+            mask_roi_pool=MultiScaleRoIAlign(maps, 14, 2),
+            mask_head=MaskRCNNHeads(size.channels, mask_channels, 1),
+            mask_predictor=MaskRCNNPredictor(size.channels, size.channels, num_classes),
+        )
+        if not shortest:
+            self.transform = _AsTheyAre(1, max_size, MEAN, STD)
+        self.frozen_norm = frozen_norm
+        for layer in self._norms():
+            for weight in layer.parameters():
+                weight.requires_grad_(weight.requires_grad and not frozen_norm)
+
+    def train(self, mode: bool = True) -> "MaskRCNN":
+        """Changes the mode, but of batch normalisation that is frozen."""
+        super().train(mode)
+        for layer in self._norms():
+            layer.train(mode and not getattr(self, "frozen_norm", False))
+        return self
+
+    def evaluated(
+        self, picture: Tensor, target: dict[str, Tensor] | None = None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Detects the objects in a picture, and takes the training losses of it, which change nothing.
+
+        Pictures are looked at one by one, so that what is found in one does not depend on its neighbours in a batch,
+        by whose size it would be padded. The losses compare boxes that are drawn at random, always the same draw;
+        the global generators are left as they were.
+
+        Args:
+            picture: float32 `[3, H, W]` from 0 to 1.
+            target: Its objects, a `DetectionTarget`; without it there are no losses.
+
+        Returns:
+            The losses; and `boxes` `[n, 4]`, `labels`, `scores` `[n]` and `masks`, bool `[n, H, W]`, of what was found,
+            the surest first.
+        """
+        images, targets = self.transform([picture], None if target is None else [target])
+        features = self.backbone(images.tensors)
+        proposals, _ = self.rpn(images, features)
+        found, _ = self.roi_heads(features, proposals, images.image_sizes)
+        found = self.transform.postprocess(found, images.image_sizes, [tuple(picture.shape[-2:])])[0]
+        found["masks"] = found["masks"][:, 0] >= MASK_ON
+        if targets is None:
+            return {}, found
+        with _comparing(self.rpn, self.roi_heads), _one_draw(picture.device):
+            proposals, losses = self.rpn(images, features, targets)
+            _, of_heads = self.roi_heads(features, proposals, images.image_sizes, targets)
+        return losses | of_heads, found
+
+    def _norms(self) -> Iterator[nn.Module]:
+        return (layer for layer in self.modules() if isinstance(layer, nn.BatchNorm2d))
+
+
+class _AsTheyAre(GeneralizedRCNNTransform):
+    """Normalises and batches pictures, and leaves their size alone."""
+
+    def resize(self, image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
+        return image, target
+
+
+@contextmanager
+def _comparing(*parts: nn.Module) -> Iterator[None]:
+    """Lets parts return their training losses. They alone look at the mode: no layer in them behaves differently."""
+    before = [part.training for part in parts]
+    for part in parts:
+        part.training = True
+    try:
+        yield
+    finally:
+        for part, mode in zip(parts, before, strict=True):
+            part.training = mode
+
+
+@contextmanager
+def _one_draw(device: torch.device) -> Iterator[None]:
+    accelerated = device.type != "cpu"
+    with torch.random.fork_rng([device] if accelerated else [], device_type=device.type if accelerated else "cuda"):
+        torch.manual_seed(0)
+        yield
