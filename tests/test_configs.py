@@ -47,17 +47,20 @@ UNFREEZING = "--trainer.callbacks.unfreeze_at={1: all}"
 MASKS = ["--data.batch_size=2", "--data.eval_batch_size=2", "--data.train_size=4"]
 MASKS += ["--model.proposals=20", "--model.min_size=0"]
 POOL = ["--data.num_labeled=40", "--data.unlabeled_batch_size=12"]
+SMALL = ["--model=lit_modules.CNNClassifier"]  # the ResNet, which takes long, is tried by cifar10_resnet18
 FITTING = {
     "mnist_long_tailed": ["--data.imbalance.init_args.factor=4"],
     "mnist_1000_curriculum": [*POOL, "--trainer.callbacks.start_epoch=0"],
     "mnist_1000_long_tailed": [*POOL, "--data.imbalance.init_args.factor=2"],
-    **{f"{name}_supervised": POOL[:1] for name in ("mnist_1000", "fashion_mnist_1000", "cifar10_4000")},
-    **dict.fromkeys(("mnist_1000_", "mnist_100_", "fashion_mnist_1000_", "cifar10_4000_"), POOL),
+    "cifar10_4000_supervised": [*POOL[:1], *SMALL],
+    "cifar10_4000_": [*POOL, *SMALL],
+    **{f"{name}_supervised": POOL[:1] for name in ("mnist_1000", "fashion_mnist_1000")},
+    **dict.fromkeys(("mnist_1000_", "mnist_100_", "fashion_mnist_1000_"), POOL),
     **dict.fromkeys(("digits_100_fixmatch", "digits_100_pseudo"), POOL[1:]),
     "fashion_mnist_few": ["--data.train_size=40"],
     "fashion_from_mnist": ["--data.train_size=20", UNFREEZING],
     "cifar10_half_to_half": ["--data.train_size=20", UNFREEZING],
-    "cifar10_autoaugment": ["--model=lit_modules.CNNClassifier"],  # the ResNet is tried often enough
+    **dict.fromkeys(("cifar10_autoaugment", "cifar10_disturb_label", "cifar10_unknown"), SMALL),
     "cifar10_vgg16": ["--model.network=squeezenet1_1", "--model.weights=null", "--model.size=null"],
     "shapes_maskrcnn": [*MASKS, "--data.pictures=24", "--data.side=48"],
     "nuclei_maskrcnn": MASKS,
