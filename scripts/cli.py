@@ -41,6 +41,9 @@ DESCRIPTION = """Trains, validates, tests and predicts with what a YAML file nam
 For example: litzoo fit --config configs/digits_cnn.yaml --trainer.max_epochs 5
 """
 
+DOES_NOTHING = {"verbose", "weights_only", "return_predictions"}
+"""Lightning's options: the zoo prints its own table, loads plain weights only, and leaves predictions to callbacks."""
+
 
 class LitzooCLI(LightningCLI):
     """Lightning's command line: one YAML file names a module, a datamodule, a loss, an optimizer and callbacks."""
@@ -65,11 +68,11 @@ class LitzooCLI(LightningCLI):
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        """Takes away options that would do nothing here: the zoo prints its own table and loads plain weights only.
+        """Takes away options that would do nothing here.
 
         Where one is asked for, the parsers of the others are not made: that takes longer than parsing.
         """
-        every = {name: skip | {"verbose", "weights_only"} for name, skip in LightningCLI.subcommands().items()}
+        every = {name: skip | DOES_NOTHING for name, skip in LightningCLI.subcommands().items()}
         asked = self._words[0] if self._words else None
         return {asked: every[asked]} if asked in every else every
 
@@ -162,6 +165,10 @@ class LitzooCLI(LightningCLI):
     def test(self, **arguments: Any) -> None:
         """Tests without Lightning's table, which `RunSummary` replaces."""
         self.trainer.test(verbose=False, **arguments)
+
+    def predict(self, **arguments: Any) -> None:
+        """Predicts without keeping what callbacks write: masks of all pictures would fill the memory."""
+        self.trainer.predict(return_predictions=False, **arguments)
 
 
 def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCLI:
