@@ -34,7 +34,8 @@ def main() -> None:
     for data, picture in examples(DOCUMENT.read_text(encoding="utf-8")):
         torch.manual_seed(0)
         drawn = io.BytesIO()
-        figures_of(ready_pictures(data))["data_sheet"].savefig(drawn, dpi=72)
+        figures = figures_of(ready_pictures(data))
+        figures.get(Path(picture).stem, figures["data_sheet"]).savefig(drawn, dpi=72)
         # 64 colours are enough, and a fifth of the size.
         Image.open(drawn).convert("RGB").quantize(64).save(DOCUMENT.parent / picture, optimize=True)
         print(DOCUMENT.parent / picture)
