@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
+from lit_modules.pretrained_weights import fetch, place_of
+
 NAMED = {"COCO_V1": MaskRCNN_ResNet50_FPN_Weights.COCO_V1}
 ANEW = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
 """Layers with an output for each class, which are never taken over."""
@@ -14,9 +16,7 @@ ANEW = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
 
 def weights_file(weights: str) -> Path:
     """Returns the file of weights that are given by name or by path; those with a name may still be absent."""
-    if weights in NAMED:
-        return Path(torch.hub.get_dir()) / "checkpoints" / Path(NAMED[weights].url).name
-    return Path(weights).expanduser()
+    return place_of(NAMED[weights] if weights in NAMED else Path(weights).expanduser())
 
 
 def require_weights(weights: str) -> None:
@@ -25,19 +25,10 @@ def require_weights(weights: str) -> None:
     Raises:
         FileNotFoundError: If they are not there afterwards; the message says which file belongs where.
     """
-    path = weights_file(weights)
-    if path.is_file():
-        return
-    if weights not in NAMED:
+    if weights in NAMED:
+        fetch(NAMED[weights])
+    elif not weights_file(weights).is_file():
         raise FileNotFoundError(f"model.weights: {weights} is neither a file nor one of {', '.join(NAMED)}")
-    url = NAMED[weights].url
-    try:
-        torch.hub.load_state_dict_from_url(url, map_location="cpu", check_hash=True, weights_only=True)
-    except Exception as error:
-        raise FileNotFoundError(
-            f"model.weights: {weights} is not in {path} and cannot be downloaded ({str(error).strip()}). Fetch {url} "
-            "on another machine and put it there, or name the file itself with --model.weights"
-        ) from error
 
 
 def load_weights(net: nn.Module, weights: str) -> None:

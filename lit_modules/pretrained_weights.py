@@ -25,8 +25,8 @@ def weights_of(network: str, asked: str) -> WeightsEnum | Path:
     offered = get_model_weights(network)
     if asked in offered.__members__:
         return offered[asked]
-    if Path(asked).suffix or Path(asked).is_file():
-        return Path(asked)
+    if (path := Path(asked).expanduser()).suffix or path.is_file():
+        return path
     raise ValueError(
         f"model.weights: {asked!r} is none of {network}'s ({', '.join(offered.__members__) or 'it has none'}), and no "
         "file; give one of these or the path of a .pth file, or leave it out for a network that knows nothing"
@@ -57,10 +57,9 @@ def fetch(weights: WeightsEnum | Path) -> None:
         FileNotFoundError: If they are absent and cannot be downloaded; the message says which file belongs where.
     """
     place = place_of(weights)
-    if place.is_file():
+    if isinstance(weights, Path) or place.is_file():
+        require_there(weights)
         return
-    if isinstance(weights, Path):
-        raise FileNotFoundError(f"model.weights: {place} is absent; give the path of a file with the network's weights")
     checksum = HASH_REGEX.search(place.name)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +69,21 @@ def fetch(weights: WeightsEnum | Path) -> None:
             f"model.weights: {weights.url} could not be downloaded ({str(error).strip() or type(error).__name__}). Put "
             f"{place.name} into {place.parent}, or give its path with --model.weights"
         ) from error
+
+
+def require_there(weights: WeightsEnum | Path) -> None:
+    """Refuses weights whose file is absent, as it is in every process where one could not download it.
+
+    Raises:
+        FileNotFoundError: The message says which file belongs where.
+    """
+    if (place := place_of(weights)).is_file():
+        return
+    if isinstance(weights, Path):
+        raise FileNotFoundError(f"model.weights: {place} is absent; give the path of a file with the network's weights")
+    raise FileNotFoundError(
+        f"model.weights: {place.name} is not in {place.parent}: put it there, or give its path with --model.weights"
+    )
 
 
 def read_weights(place: Path) -> dict[str, Tensor]:

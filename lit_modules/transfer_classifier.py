@@ -10,7 +10,7 @@ from lit_modules.backbones import build, describe, find_backbone, trunk_weights
 from lit_modules.checkpoint_files import first_misfit
 from lit_modules.classifier import Classifier
 from lit_modules.networks import TorchvisionNetwork, TransferNetwork
-from lit_modules.pretrained_weights import fetch, place_of, read_weights, scaling_of, weights_of
+from lit_modules.pretrained_weights import fetch, place_of, read_weights, require_there, scaling_of, weights_of
 
 
 class TransferClassifier(Classifier):
@@ -145,6 +145,7 @@ class TransferClassifier(Classifier):
             asked, state = f"model.backbone {source}", trunk_weights(source)
         else:
             assert isinstance(self.net, TorchvisionNetwork)
+            require_there(source)
             place = place_of(source)
             asked, state = f"model.weights {place}", read_weights(place)
             self.net.keep_trunk(state)

@@ -156,6 +156,15 @@ def test_weights_that_cannot_be_downloaded_are_told_with_file_and_folder(monkeyp
         offered.read_weights(place)
 
 
+def test_where_another_process_could_not_download_them_the_place_is_told_too(monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", "hub")
+    model = transfer(network=NET, weights="DEFAULT")
+    monkeypatch.setattr(model, "prepare_data", lambda: None)  # as in all but the first process of a machine
+    name = torchvision.models.get_model_weights(NET).DEFAULT.url.rsplit("/", 1)[-1]
+    with pytest.raises(FileNotFoundError, match=rf"model.weights: {name} is not in hub/hub/checkpoints: put it there"):
+        fit(model)
+
+
 FILES = {
     "another network": (lambda: torchvision.models.get_model("resnet18").state_dict(), "are of another network: "),
     "one entry of another shape": (
