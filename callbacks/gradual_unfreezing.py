@@ -85,7 +85,7 @@ class GradualUnfreezing(BaseFinetuning):
 
         Raises:
             TypeError: If the module has no stages, or with `cache_features` does not look features up.
-            ValueError: If it has fewer stages, training pictures that would be cached are augmented, or the strategy
+            ValueError: If it has fewer stages, training pictures that would be cached are changed, or the strategy
                 cannot train more weights than it began with.
         """
         if stage != "fit":

@@ -38,6 +38,10 @@ class CachesFeatures(Protocol):
         """Takes features `[N, D]` of all training samples and their positions; without any it computes them again."""
         ...
 
+    def require_cacheable(self) -> None:
+        """Refuses with a `ValueError` if it makes other pictures of the training samples."""
+        ...
+
 
 def train_last(stages: Sequence[NetworkStage], count: int) -> None:
     """Has only the last stages trained: the others get no gradients, and are in evaluation mode as a whole.
@@ -86,7 +90,7 @@ def require_cacheable(trainer: Trainer, module: LightningModule) -> None:
 
     Raises:
         TypeError: If the module does not look features up, or the datamodule does not serve its parts.
-        ValueError: If training pictures are augmented.
+        ValueError: If training pictures are augmented, or changed by the module.
     """
     datamodule = trainer.datamodule  # type: ignore[attr-defined]
     if not isinstance(module, CachesFeatures) or not isinstance(datamodule, ServesParts):
@@ -99,6 +103,7 @@ def require_cacheable(trainer: Trainer, module: LightningModule) -> None:
             f"GradualUnfreezing.cache_features: data.augment {augment} makes another picture every time; set it to "
             "none, or leave cache_features out"
         )
+    module.require_cacheable()
 
 
 def require_reachable(trainer: Trainer, epochs: Sequence[int]) -> None:

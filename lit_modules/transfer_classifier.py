@@ -126,17 +126,21 @@ class TransferClassifier(Classifier):
         Args:
             index: Positions of all training samples in rising order, int64 `[N]`.
             features: Of these, `[N, D]`.
+        """
+        self._cached = None if index is None or features is None else (index, features)
+
+    def require_cacheable(self) -> None:
+        """Refuses to look features up where a sample's are not the same every time.
 
         Raises:
-            ValueError: If samples are mixed, or learned from without labels: their features are computed.
+            ValueError: If samples are mixed, or learned from without labels.
         """
-        if index is None or features is None:
-            self._cached = None
-            return
-        if self.mix is not None or self.pseudo_labels is not None:
-            name = "mix" if self.mix is not None else "pseudo_labels"
-            raise ValueError(f"model.{name}: makes other pictures of the training samples, whose features are cached")
-        self._cached = index, features
+        for name in ("mix", "pseudo_labels"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"model.{name}: makes other pictures of the training samples, so that their features cannot be "
+                    "cached; leave it out, or cache_features"
+                )
 
     def _borrow(self, source: WeightsEnum | Path) -> None:
         known = None

@@ -14,7 +14,7 @@ from callbacks import EpochSeed, ExactResume, GradualUnfreezing, LastCheckpoint
 from callbacks.checkpoint_io import write_atomically
 from callbacks.network_stages import require_reachable
 from datamodules import DigitsDataModule
-from lit_modules import CNNClassifier, CosineWithWarmup, MLPClassifier, SoftmaxRegression, TransferClassifier
+from lit_modules import CNNClassifier, CosineWithWarmup, MixUp, MLPClassifier, SoftmaxRegression, TransferClassifier
 from tests.callbacks.kills import differing
 from tests.counted import count
 from tests.training import cpu_trainer
@@ -245,8 +245,8 @@ class Plain(LightningModule):
         """Makes none."""
 
 
-def squeezenet():
-    return TransferClassifier(SHAPE, 10, network="squeezenet1_1")
+def squeezenet(**options):
+    return TransferClassifier(SHAPE, 10, network="squeezenet1_1", **options)
 
 
 UNFIT = {
@@ -266,6 +266,13 @@ UNFIT = {
         {"augment": ["shift", "affine"]},
         ValueError,
         r"data.augment \['shift', 'affine'\] makes another picture every time",
+    ),
+    "mixed": (
+        (0, None, 1.0, True),
+        lambda: squeezenet(mix=MixUp()),
+        {},
+        ValueError,
+        "model.mix: makes other pictures .*leave it out, or cache_features",
     ),
 }
 
