@@ -89,15 +89,28 @@ class MaskRCNNSegmenter(LitModule):
             require_weights(str(self.weights))
 
     def setup(self, stage: str) -> None:
-        """Puts the weights in place that a training begins with."""
+        """Puts the weights in place that a training begins with.
+
+        Raises:
+            ValueError: If the numbers of the whole network are to have another type than float32.
+        """
         super().setup(stage)
+        if (precision := self.trainer.precision).endswith("true") and precision != "32-true":
+            raise ValueError(
+                f"trainer.precision: {precision}; boxes need float32: choose 32-true, bf16-mixed or 16-mixed"
+            )
         if self._begins:
             load_weights(self.net, str(self.weights))
+            self.weights = None  # a second training goes on with what the first one has learned
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Notes that weights have come with a checkpoint."""
+        self.weights = None
 
     def forward(self, x: Any) -> Any:
         """Returns what is found in each of some pictures, `[3, H, W]` from 0 to 1; see `MaskRCNN.evaluated`."""
         net: Any = self.net
-        return [net.evaluated(picture.to(self.dtype))[1] for picture in x]
+        return [net.evaluated(picture)[1] for picture in x]
 
     def detect(self, pictures: list[Tensor]) -> list[dict[str, Tensor]]:
         """Likewise, in evaluation mode and without gradients, whatever mode the module is in."""

@@ -167,7 +167,13 @@ def _comparing(*parts: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _one_draw(device: torch.device) -> Iterator[None]:
-    accelerated = device.type != "cpu"
-    with torch.random.fork_rng([device] if accelerated else [], device_type=device.type if accelerated else "cuda"):
+    apple = device.type == "mps"  # whose one generator is asked for without a device, as `fork_rng` does not
+    state = torch.mps.get_rng_state() if apple else None
+    forked = [] if apple or device.type == "cpu" else [device]
+    with torch.random.fork_rng(forked, device_type=device.type if forked else "cuda"):
         torch.manual_seed(0)
-        yield
+        try:
+            yield
+        finally:
+            if state is not None:
+                torch.mps.set_rng_state(state)

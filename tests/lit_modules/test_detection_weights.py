@@ -60,6 +60,9 @@ def test_a_training_begins_with_the_weights_of_a_checkpoint_but_for_the_classes(
     trainer.strategy.connect(second)
     trainer.save_checkpoint(tmp_path / "second.ckpt")
     (tmp_path / "first.ckpt").unlink()  # from now on nobody needs it
+    learned = {name: value.clone() for name, value in second.state_dict().items()}
+    cpu_trainer(max_steps=1, limit_train_batches=0).fit(second, ShapesDataModule(**shapes))
+    assert all(torch.equal(value, learned[name]) for name, value in second.state_dict().items())
     loaded = MaskRCNNSegmenter.load_from_checkpoint(tmp_path / "second.ckpt")
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in second.state_dict().items())
 

@@ -128,6 +128,12 @@ def test_nothing_found_makes_a_table_without_rows(tmp_path):
     assert (tmp_path / "predictions.csv").read_text().splitlines() == ["index,class_name,score,x0,y0,x1,y1,area"]
 
 
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+def test_another_type_of_numbers_than_boxes_need_is_refused(precision):
+    with pytest.raises(ValueError, match=f"trainer.precision: {precision}; boxes need float32"):
+        cpu_trainer(precision=precision).fit(segmenter(), shapes())
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
