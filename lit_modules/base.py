@@ -13,7 +13,7 @@ from lit_modules.hyperparameters import keep_plain
 from lit_modules.metrics import EpochMeans, EpochOutputs
 from lit_modules.networks.stages import Stage as NetworkStage
 from lit_modules.networks.stages import stages_of
-from lit_modules.optimization import optimizer_config
+from lit_modules.optimization import optimizer_config, require_schedule_left
 from lit_modules.plain_loading import PlainLoading
 
 Stage = Literal["train", "val", "test"]
@@ -120,6 +120,13 @@ class LitModule(FastHooks, PlainLoading, ABC):
     def extra(self, name: str, batch: Batch) -> Any:
         """Returns one of `loss_extras`."""
         return batch["index"] if name == "index" else self.current_epoch
+
+    def on_train_start(self) -> None:
+        """Refuses a resumed training that is longer than its schedule."""
+        trainer = self.trainer
+        if trainer.ckpt_path is not None:
+            schedulers = (config.scheduler for config in trainer.lr_scheduler_configs)
+            require_schedule_left(schedulers, lambda: trainer.estimated_stepping_batches)
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Runs `step` and adds its loss and scores to the epoch's means."""

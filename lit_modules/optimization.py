@@ -1,5 +1,5 @@
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any
 
@@ -69,6 +69,25 @@ def optimizer_config(
             "name": "train/lr",
         },
     }
+
+
+def require_schedule_left(schedulers: Iterable[Any], total_steps: Callable[[], float]) -> None:
+    """Refuses to go on with a schedule that ends before the training; torch would say so when it is there.
+
+    Args:
+        schedulers: As they were restored from a checkpoint, with the steps that the training had then.
+        total_steps: Tells the number of steps that the training has now.
+
+    Raises:
+        ValueError: The message has both.
+    """
+    for scheduler in schedulers:
+        total = getattr(scheduler, "total_steps", None)
+        if total is not None and total < (steps := total_steps()):
+            raise ValueError(
+                f"model.scheduler: the checkpoint's {type(scheduler).__name__} ends after {total:,} steps, but the "
+                f"training is to have {steps:,}: leave --trainer.max_epochs and the batches as they were, or begin anew"
+            )
 
 
 def _described(factory: Any) -> tuple[Collection[str], dict[str, Any]]:

@@ -23,12 +23,12 @@ class Rates(Callback):
         self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
 
-def train(scheduler, lr=0.1):
+def train(scheduler, lr=0.1, epochs=EPOCHS, checkpoint=None):
     """Trains; returns the rate of every step, and the trainer."""
     rates = Rates()
-    trainer = cpu_trainer(max_epochs=EPOCHS, callbacks=[rates])
+    trainer = cpu_trainer(max_epochs=epochs, callbacks=[rates])
     model = SoftmaxRegression((1, 28, 28), 10, optimizer=partial(torch.optim.SGD, lr=lr), scheduler=scheduler)
-    trainer.fit(model, DigitsDataModule(train_size=STEPS * 8, val_size=20, batch_size=8))
+    trainer.fit(model, DigitsDataModule(train_size=STEPS * 8, val_size=20, batch_size=8), ckpt_path=checkpoint)
     return rates.rates, trainer
 
 
@@ -81,6 +81,14 @@ def test_other_schedulers_move_every_epoch(scheduler):
         scheduler = from_command_line(scheduler[0], **scheduler[1])
     rates, _ = train(scheduler)
     assert rates == pytest.approx([0.1] * STEPS + [0.05] * STEPS + [0.025] * STEPS)
+
+
+def test_a_resumed_training_that_is_longer_than_its_schedule_is_refused():
+    scheduler = partial(OneCycleLR, max_lr=0.3)
+    _, trainer = train(scheduler, epochs=1)
+    trainer.save_checkpoint("saved.ckpt")
+    with pytest.raises(ValueError, match="OneCycleLR ends after 5 steps, but the training is to have 10: leave"):
+        train(scheduler, epochs=2, checkpoint="saved.ckpt")
 
 
 def test_reduction_on_a_plateau_watches_the_validation_loss():
