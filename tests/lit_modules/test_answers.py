@@ -15,6 +15,7 @@ WIDTHS = {  # of the features
     "MLPClassifier": 256,
     "ResNetClassifier": 512,
     "SoftmaxRegression": 784,
+    "TransferClassifier": 512,  # of SqueezeNet
 }
 every_classifier = pytest.mark.parametrize("module", CLASSIFIERS)
 
