@@ -47,7 +47,7 @@ UNFREEZING = "--trainer.callbacks.unfreeze_at={1: all}"
 MASKS = ["--data.batch_size=2", "--data.eval_batch_size=2", "--data.train_size=4"]
 MASKS += ["--model.proposals=20", "--model.min_size=0"]
 POOL = ["--data.num_labeled=40", "--data.unlabeled_batch_size=12"]
-SMALL = ["--model=lit_modules.CNNClassifier"]  # the ResNet, which takes long, is tried by cifar10_resnet18
+SMALL = ["--model=lit_modules.CNNClassifier"]  # the ResNet, which takes long, is tried by two others
 FITTING = {
     "mnist_long_tailed": ["--data.imbalance.init_args.factor=4"],
     "mnist_1000_curriculum": [*POOL, "--trainer.callbacks.start_epoch=0"],
@@ -60,7 +60,7 @@ FITTING = {
     "fashion_mnist_few": ["--data.train_size=40"],
     "fashion_from_mnist": ["--data.train_size=20", UNFREEZING],
     "cifar10_half_to_half": ["--data.train_size=20", UNFREEZING],
-    **dict.fromkeys(("cifar10_autoaugment", "cifar10_disturb_label", "cifar10_unknown"), SMALL),
+    **dict.fromkeys(("cifar10_autoaugment", "cifar10_disturb_label"), SMALL),
     "cifar10_vgg16": ["--model.network=squeezenet1_1", "--model.weights=null", "--model.size=null"],
     "shapes_maskrcnn": [*MASKS, "--data.pictures=24", "--data.side=48"],
     "nuclei_maskrcnn": MASKS,
