@@ -6,20 +6,18 @@ A step is the module's own: forward, loss, training metrics, backward, optimizer
 docs/performance.md.
 """
 
-import argparse
 import statistics
 import tempfile
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
 
 from datamodules import MNISTDataModule
 from datamodules.batch import Batch
 from lit_modules import losses
-from scripts.benchmark_report import circumstances, in_proportion, in_turns, publish, shown
+from scripts.benchmark_report import in_proportion, in_turns, run_in_rounds, shown
 from scripts.cli import run
 from scripts.tables import markdown_table
 
@@ -105,20 +103,11 @@ def table(result: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measures, prints, and writes if asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=30, help="counted rounds (default: 30)")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
-    arguments = parser.parse_args()
-    pl.seed_everything(0, verbose=False)
-    result = {
-        **circumstances(),
-        "rounds": arguments.rounds,
-        "batch_size": BATCH_SIZE,
-        "seconds": measure(arguments.rounds),
-    }
-    print(table(result))
-    if arguments.write:
-        publish("benchmark_losses", result, table(result))
+
+    def measured(rounds: int) -> dict[str, Any]:
+        return {"batch_size": BATCH_SIZE, "seconds": measure(rounds)}
+
+    run_in_rounds("benchmark_losses", __doc__, 30, measured, table)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the benchmarks write: where and when they measured, all numbers in a file, a table in the docs."""
 
+import argparse
 import json
 import statistics
 import time
@@ -8,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import torch
 from lightning.pytorch import Trainer
 
@@ -51,6 +53,35 @@ def in_proportion(times: Sequence[float], others: Sequence[float]) -> str:
     ratios = [ours / theirs for ours, theirs in zip(times, others, strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4)
     return f"{middle:.2f} × ({low:.2f} to {high:.2f})"
+
+
+def run_in_rounds(
+    name: str,
+    description: str | None,
+    rounds: int,
+    measure: Callable[[int], dict[str, Any]],
+    table: Callable[[dict[str, Any]], str],
+) -> None:
+    """Runs a benchmark from the command line: measures, prints, and writes if asked.
+
+    Args:
+        name: Of the benchmark, under which it is published.
+        description: What `--help` says.
+        rounds: How many there are unless `--rounds` says otherwise.
+        measure: Returns what was found in so many rounds, name -> value.
+        table: Writes that, the circumstances and `rounds` as text.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"counted rounds (default: {rounds})")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {DOCUMENT}")
+    arguments = parser.parse_args()
+    if arguments.rounds < 2:
+        parser.error(f"--rounds {arguments.rounds}: at least 2, for quartiles")
+    pl.seed_everything(0, verbose=False)
+    result = {**circumstances(), "rounds": arguments.rounds, **measure(arguments.rounds)}
+    print(table(result))
+    if arguments.write:
+        publish(name, result, table(result))
 
 
 def publish(name: str, result: dict[str, Any], text: str, document: Path = DOCUMENT) -> None:

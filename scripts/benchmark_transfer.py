@@ -6,18 +6,16 @@ A step is the module's own: forward, loss, training metrics, backward, optimizer
 networks know nothing, which makes them neither faster nor slower. `--write` puts the table into docs/performance.md.
 """
 
-import argparse
 import statistics
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
 
 from callbacks.network_stages import groups_of, train_last
 from lit_modules import TransferClassifier
-from scripts.benchmark_report import circumstances, in_proportion, in_turns, publish, shown
+from scripts.benchmark_report import in_proportion, in_turns, run_in_rounds, shown
 from scripts.tables import markdown_table
 
 SHAPE, CLASSES = (3, 32, 32), 10
@@ -94,16 +92,11 @@ def table(result: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measures, prints, and writes if asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="counted rounds (default: 7)")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
-    arguments = parser.parse_args()
-    pl.seed_everything(0, verbose=False)
-    seconds = {network: measure(network, arguments.rounds) for network in NETWORKS}
-    result = {**circumstances(), "rounds": arguments.rounds, "batch_size": BATCH_SIZE, "seconds": seconds}
-    print(table(result))
-    if arguments.write:
-        publish("benchmark_transfer", result, table(result))
+
+    def measured(rounds: int) -> dict[str, Any]:
+        return {"batch_size": BATCH_SIZE, "seconds": {network: measure(network, rounds) for network in NETWORKS}}
+
+    run_in_rounds("benchmark_transfer", __doc__, 7, measured, table)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,15 @@ these cost. The bare loop has their pictures ready, augmented and normalised, as
 view, and a forward and backward pass of the strong one. `--write` puts the table into docs/performance.md.
 """
 
-import argparse
 import statistics
 import tempfile
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scripts.benchmark_report import circumstances, in_turns, publish, shown
+from scripts.benchmark_report import in_turns, run_in_rounds, shown
 from scripts.cli import LitzooCLI, run
 from scripts.epoch_clock import EpochClock
 from scripts.tables import markdown_table
@@ -124,18 +122,11 @@ def table(result: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measures, prints, and writes if asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="counted rounds (default: 7)")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
-    arguments = parser.parse_args()
-    if arguments.rounds < 2:
-        parser.error(f"--rounds {arguments.rounds}: at least 2, for quartiles")
-    pl.seed_everything(0, verbose=False)
-    seconds = {precision: measure(arguments.rounds, precision) for precision in ("32-true", "bf16-mixed")}
-    result = {**circumstances(), "rounds": arguments.rounds, "seconds": seconds}
-    print(table(result))
-    if arguments.write:
-        publish("benchmark_unlabeled", result, table(result))
+
+    def measured(rounds: int) -> dict[str, Any]:
+        return {"seconds": {precision: measure(rounds, precision) for precision in ("32-true", "bf16-mixed")}}
+
+    run_in_rounds("benchmark_unlabeled", __doc__, 7, measured, table)
 
 
 if __name__ == "__main__":
