@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks import files
 
@@ -51,6 +51,18 @@ class Moments(Callback):
         with patch.object(files.os, "replace", watched):
             yield copies
         copies += self._known.values()
+
+
+class Interrupts(Callback):
+    """Ends a training in the middle of an epoch, as a crash would."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Raises an error at the second batch of the epoch."""
+        if (trainer.current_epoch, batch_idx) == (self.epoch, 1):
+            raise RuntimeError("killed")
 
 
 def differing(found: Any, expected: Any, place: str = "") -> list[str]:

@@ -10,18 +10,8 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from callbacks import BestWeightsEarlyStopping, MaxLogit, NearestNeighbors, UnknownClassDetector, files
+from tests.callbacks.kills import Interrupts
 from tests.callbacks.open_set_digits import BEST, LAST, alike, digits, evidence, fit, module_in, perceptron, state_in
-
-
-class Interrupts(Callback):
-    """Ends a training in the middle of an epoch, as a crash would."""
-
-    def __init__(self, epoch):
-        self.epoch = epoch
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-        if (trainer.current_epoch, batch_idx) == (self.epoch, 1):
-            raise RuntimeError("killed")
 
 
 def detector():
