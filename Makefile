@@ -10,8 +10,8 @@ train: .venv/.installed
 	$(BIN)/litzoo fit --config configs/digits_cnn.yaml
 
 test: .venv/.installed-dev lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto $(ROOMS) --cov --cov-report=term:skip-covered --cov-fail-under=90
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto tests $(ROOMS:%=--ignore=%)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal $(ROOMS) --cov --cov-report=term:skip-covered --cov-fail-under=90
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal tests $(ROOMS:%=--ignore=%)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -91,7 +91,10 @@ class GradualUnfreezing(BaseFinetuning):
         if stage != "fit":
             return
         if not isinstance(pl_module, LearnsInStages):
-            raise TypeError(f"GradualUnfreezing needs a module of the zoo, not {type(pl_module).__name__}")
+            raise TypeError(
+                f"GradualUnfreezing needs a classifier or a regressor of the zoo, not {type(pl_module).__name__}; "
+                "leave it out (what a MaskRCNNSegmenter trains is its trainable_stages)"
+            )
         self._stages = list(pl_module.stages())
         before = [each.name for each in self._stages[:-1]]
         if (most := max((depth for depth in self.schedule.values() if depth != "all"), default=0)) > len(before):

@@ -16,7 +16,7 @@ MOST_OBJECTS = 1000
 
 
 def pairs_in(folder: Path, root: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
-    """Lists pictures with their masks, sorted, and what is wrong with those that have no partner.
+    """Lists pictures with their masks, sorted, and what is wrong with those that have no partner, or several.
 
     Args:
         folder: Holds `PNGImages` and `PedMasks`.
@@ -26,10 +26,11 @@ def pairs_in(folder: Path, root: Path) -> tuple[list[tuple[Path, Path]], list[st
         FileNotFoundError: If one of the two folders is absent, or holds no picture.
         ValueError: If a link leads out of `root`.
     """
-    pictures, masks = ({path.stem: path for path in _files(folder / name, root)} for name in (PICTURES, MASKS))
+    problems: list[str] = []
+    pictures, masks = (_by_stem(_files(folder / name, root), problems) for name in (PICTURES, MASKS))
     wanted = {f"{stem}{SUFFIX}": path for stem, path in pictures.items()}
     pairs = [(path, masks[stem]) for stem, path in wanted.items() if stem in masks]
-    problems = [f"{path} has no mask {MASKS}/{stem}.png" for stem, path in wanted.items() if stem not in masks]
+    problems += [f"{path} has no mask {MASKS}/{stem}.png" for stem, path in wanted.items() if stem not in masks]
     problems += [f"{path} has no picture in {PICTURES}" for stem, path in masks.items() if stem not in wanted]
     return pairs, problems
 
@@ -68,6 +69,15 @@ def _files(folder: Path, root: Path) -> list[Path]:
             "in data.root or the environment variable LITZOO_DATA_DIR"
         )
     return files
+
+
+def _by_stem(files: list[Path], problems: list[str]) -> dict[str, Path]:
+    """Returns the files by their names without the ending; of two with one name the first, the other is a problem."""
+    found: dict[str, Path] = {}
+    for path in files:
+        if (first := found.setdefault(path.stem, path)) != path:
+            problems.append(f"{path} has the same name as {first.name} but for its ending; one mask cannot be of both")
+    return found
 
 
 def _numbered(mask: np.ndarray, values: np.ndarray) -> Tensor:

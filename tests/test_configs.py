@@ -194,7 +194,7 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
     with (folder / "predictions.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     indices = [int(row["index"]) for row in rows]
-    assert set(indices) <= set(range(8)) if segments else indices == list(range(8))
+    assert set(indices) == {0, 1} if segments else indices == list(range(8))
     assert all(("class_name" in row) == (classifies or segments) for row in rows)
     assert all(("unknown_score" in row) == detects for row in rows)
     assert any(name.startswith("test/unknown/") for name in metrics) == detects

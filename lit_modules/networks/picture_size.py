@@ -26,7 +26,9 @@ def require_size(
     """
     if (problem := _problem(trunk, channels, size, width)) is None:
         return
-    remedy = f"it was made for {own_size[0]}×{own_size[1]}: set model.size to {list(own_size)}" if own_size else ""
+    remedy = "no square up to 512×512 works; choose another network"
+    if own_size:
+        remedy = f"it was made for {own_size[0]}×{own_size[1]}: set model.size to {list(own_size)}"
     if side := _smallest_side(trunk, channels, width):
         remedy = f"{side}×{side} is the smallest square that works: set model.size to {side}"
     raise ValueError(f"model: {name} takes no pictures of {size[0]}×{size[1]} pixels; {remedy} ({problem})")

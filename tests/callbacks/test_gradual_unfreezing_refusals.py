@@ -47,7 +47,7 @@ UNFIT = {
         "4 stages are to be trained, but the network has 3 .*trunk.0, trunk.5",
     ),
     "none": ((1,), lambda: SoftmaxRegression(SHAPE, 10), {}, ValueError, r"the network has 0 before its head \(none\)"),
-    "a stranger's": ((), Plain, {}, TypeError, "needs a module of the zoo, not Plain"),
+    "a stranger's": ((), Plain, {}, TypeError, "needs a classifier or a regressor of the zoo, not Plain; leave it out"),
     "no cache": ((0, None, 1.0, True), cnn, {}, TypeError, "needs a TransferClassifier and data of the zoo, not CNN"),
     "augmented": (
         (0, None, 1.0, True),

@@ -102,6 +102,12 @@ def test_what_cannot_be_used_is_refused_or_left_out_as_told(name, folder):
     assert len(datamodule.split_report()["left_out"]["all"]) == 1
 
 
+def test_two_pictures_of_one_name_are_told(folder):
+    shutil.copy(folder / "PNGImages" / "04.png", folder / "PNGImages" / "04.bmp")
+    with pytest.raises(ValueError, match=r"04\.png has the same name as 04\.bmp but for its ending; one mask cannot"):
+        module(folder).setup("fit")
+
+
 def test_a_link_that_leads_out_of_the_root_is_refused(folder, tmp_path_factory):
     other = tmp_path_factory.mktemp("elsewhere") / "x.png"
     shutil.move(folder / "PNGImages" / "04.png", other)
