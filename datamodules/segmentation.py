@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import BaseDataModule
+from datamodules.copy_paste import Outlined, with_pasted
 from datamodules.mask_augment import MASK_AUGMENTATIONS, augmented, boxes_around
 from datamodules.segmentation_dataset import AnnotatedPicture, SegmentationDataset
 from datamodules.splits import split_train_val
@@ -21,12 +22,14 @@ class SegmentationDataModule(BaseDataModule):
         augment: Random changes to training pictures and their masks, drawn for each of them: `mirror` (left and right),
             `turn` (mirrored, and by a multiple of 90 degrees, where no side is up); `mirror_vary` and `turn_vary` also
             shift by up to a tenth, scale by 0.8 to 1.25, and change brightness and contrast by up to 30 %.
+        copy_paste: Whether each training picture also gets objects of another one in its batch, once both are
+            augmented (Ghiasi et al. 2021).
         batch_size: Pictures in a training batch (on each device).
         eval_batch_size: Pictures in a validation, test or prediction batch.
         **options: See `BaseDataModule`; `train_size` and `val_size` count pictures.
 
     Raises:
-        ValueError: If `augment` is none of those.
+        ValueError: If `augment` is none of those, or `copy_paste` is asked for in batches of one picture.
 
     Attributes:
         class_names: Of the objects; the background is none of them.
@@ -37,6 +40,7 @@ class SegmentationDataModule(BaseDataModule):
     def __init__(
         self,
         augment: Literal["none", "mirror", "mirror_vary", "turn", "turn_vary"] = "none",
+        copy_paste: bool = False,
         batch_size: int = 2,
         eval_batch_size: int = 8,
         **options: Any,
@@ -44,7 +48,11 @@ class SegmentationDataModule(BaseDataModule):
         super().__init__(batch_size=batch_size, eval_batch_size=eval_batch_size, **options)
         if augment not in MASK_AUGMENTATIONS:
             raise ValueError(f"data.augment: {augment!r} is none of {', '.join(MASK_AUGMENTATIONS)}")
-        self.augment = augment
+        if copy_paste and batch_size < 2:
+            raise ValueError(
+                f"data.copy_paste: in batches of {batch_size} there is no other picture; give data.batch_size 2"
+            )
+        self.augment, self.copy_paste = augment, copy_paste
         self.augmentation = MASK_AUGMENTATIONS[augment]()
         self._samples: Sequence[AnnotatedPicture] = ()
 
@@ -77,10 +85,20 @@ class SegmentationDataModule(BaseDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augments (in training) and scales the pictures of a batch, on its device."""
         if self.trainer is not None and self.trainer.training:
-            for place, (picture, target) in enumerate(zip(batch["input"], batch["target"], strict=True)):
-                picture, labels, masks = augmented(self.augmentation, picture, target["labels"], target["masks"])
-                batch["input"][place], batch["target"][place] = picture, {"labels": labels, "masks": masks}
+            pairs = zip(batch["input"], batch["target"], strict=True)
+            samples = self.as_trained(
+                [Outlined(picture, target["labels"], target["masks"]) for picture, target in pairs]
+            )
+            batch["input"] = [sample.picture for sample in samples]
+            batch["target"] = [{"labels": sample.labels, "masks": sample.masks} for sample in samples]
         return self.as_evaluated(batch)
+
+    def as_trained(self, samples: Sequence[Outlined]) -> list[Outlined]:
+        """Returns the pictures of a batch augmented, and with objects of each other if that is asked for."""
+        changed = [Outlined(*augmented(self.augmentation, *sample)) for sample in samples]
+        if not self.copy_paste:
+            return changed
+        return [with_pasted(sample, changed[place - 1]) for place, sample in enumerate(changed)]
 
     def as_evaluated(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Returns a batch with its pictures from 0 to 1, and boxes around the masks."""

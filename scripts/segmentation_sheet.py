@@ -8,7 +8,8 @@ from torch import Tensor
 from callbacks.detection_strip import panel_of
 from callbacks.figures import new_figure
 from datamodules import SegmentationDataModule
-from datamodules.mask_augment import augmented, boxes_around
+from datamodules.copy_paste import Outlined
+from datamodules.mask_augment import boxes_around
 
 PICTURES = 4
 VIEWS = 4
@@ -24,22 +25,23 @@ def draw_segmentation_sheet(datamodule: SegmentationDataModule) -> Figure:
     sizes, objects = report["sizes"], report["objects"]
     parts = ", ".join(f"{sizes[part]:,} {part} ({objects[part]:,} objects)" for part in sizes)
     figure.suptitle(f"{parts}\nfingerprint {report['fingerprint']}, classes: {', '.join(report['class_names'])}")
-    for number, row in enumerate(figure.subplots(rows, VIEWS + 2, squeeze=False)):
-        sample: Any = train[number]
-        picture, labels, masks = sample["input"], sample["target"]["labels"], sample["target"]["masks"]
-        row[0].imshow(picture.permute(1, 2, 0))
-        row[1].imshow(_painted(picture, labels, masks))
-        for panel in row[2:]:
-            panel.imshow(_painted(*augmented(datamodule.augmentation, picture, labels, masks)))
+    served: list[Any] = [train[number] for number in range(rows)]
+    samples = [Outlined(each["input"], each["target"]["labels"], each["target"]["masks"]) for each in served]
+    views = [datamodule.as_trained(samples) for _ in range(VIEWS)]
+    for number, (row, sample) in enumerate(zip(figure.subplots(rows, VIEWS + 2, squeeze=False), samples, strict=True)):
+        row[0].imshow(sample.picture.permute(1, 2, 0))
+        for panel, shown in zip(row[1:], [sample, *(view[number] for view in views)], strict=True):
+            panel.imshow(_painted(shown))
         for panel in row:
             panel.axis("off")
         if number == 0:
-            titles = ["as it is", f"{len(labels)} objects", f"augment: {datamodule.augment}"]
+            changes = f"augment: {datamodule.augment}{', copy_paste' if datamodule.copy_paste else ''}"
+            titles = ["as it is", f"{len(sample.labels)} objects", changes]
             for panel, title in zip(row, titles, strict=False):
                 panel.set_title(title, fontsize=9)
     return figure
 
 
-def _painted(picture: Tensor, labels: Tensor, masks: Tensor) -> Tensor:
-    objects = {"labels": labels, "masks": masks, "boxes": boxes_around(masks)}
-    return panel_of(None, picture.float() / 255, objects)["picture"]
+def _painted(sample: Outlined) -> Tensor:
+    objects = {"labels": sample.labels, "masks": sample.masks, "boxes": boxes_around(sample.masks)}
+    return panel_of(None, sample.picture.float() / 255, objects)["picture"]

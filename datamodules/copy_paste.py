@@ -1,0 +1,49 @@
+"""Simple Copy-Paste (Ghiasi et al. 2021): objects of one picture are pasted into another, for instance segmentation."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MOST_HIDDEN = 0.5
+"""Share of an object that one pasted in front of it may hide at most."""
+
+
+class Outlined(NamedTuple):
+    """A picture, uint8 `[3, H, W]`, and of its objects the classes, int64 `[n]`, and masks, bool `[n, H, W]`."""
+
+    picture: Tensor
+    labels: Tensor
+    masks: Tensor
+
+
+def with_pasted(onto: Outlined, source: Outlined) -> Outlined:
+    """Pastes objects of another picture, each with a probability of one half, where they are in it.
+
+    An object that would hide more than half of one that is there is left out; what else it covers is taken from the
+    masks. A source of another size is cut or padded at its right and lower sides.
+
+    Args:
+        onto: What is pasted into; left as it is.
+        source: Where the objects come from; left as it is.
+
+    Returns:
+        A picture of the size of `onto`, its own objects that can still be seen first.
+    """
+    height, width = onto.picture.shape[-2:]
+    more = (0, width - source.picture.shape[-1], 0, height - source.picture.shape[-2])  # less where it is negative
+    picture, masks = F.pad(source.picture, more), F.pad(source.masks, more)
+    areas = onto.masks.flatten(1).sum(dim=1)
+    hidden = masks.flatten(1).float() @ onto.masks.flatten(1).float().T  # pixels, of each by each
+    chosen = (torch.rand(len(masks), device=masks.device) < 0.5) & (hidden <= MOST_HIDDEN * areas).all(dim=1)
+    chosen &= masks.flatten(1).any(dim=1)
+    front = masks[chosen]
+    covered = front.any(dim=0)
+    behind = onto.masks & ~covered
+    seen = behind.flatten(1).any(dim=1)
+    return Outlined(
+        torch.where(covered, picture, onto.picture),
+        torch.cat([onto.labels[seen], source.labels[chosen]]),
+        torch.cat([behind[seen], front]),
+    )
