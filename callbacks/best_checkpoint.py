@@ -39,6 +39,11 @@ class BestCheckpoint(MovableCheckpoint):
         if str(self.monitor).startswith("val/") and not (validates and trainer.enable_validation):
             self.monitor = None
 
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Chooses, unless nothing has been validated yet: it need not be in every epoch."""
+        if not str(self.monitor).startswith("val/") or self.monitor in trainer.callback_metrics:
+            super().on_train_epoch_end(trainer, pl_module)
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Makes do with the last weights where training has ended before any validation."""
         super().on_train_end(trainer, pl_module)

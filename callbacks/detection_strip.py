@@ -62,6 +62,7 @@ def draw_strip(panels: Sequence[Panel], class_names: Sequence[str]) -> Figure:
 def _draw(axes: Axes, panel: Panel, class_names: Sequence[str]) -> None:
     axes.imshow(panel["picture"])
     axes.axis("off")
+    room = 0.05 * len(panel["picture"])  # that a name needs above its box
     truth, scores = panel["epoch"] is None, panel["scores"].tolist()
     objects = zip(panel["boxes"].tolist(), panel["labels"].tolist(), scores, strict=True)
     for number, (box, label, score) in enumerate(objects):
@@ -73,7 +74,8 @@ def _draw(axes: Axes, panel: Panel, class_names: Sequence[str]) -> None:
         if len(scores) <= FEW:
             name = class_names[label - 1] if len(class_names) > 1 else ""
             words = name if truth else f"{name} {score:.2f}".strip()
-            axes.text(left, top - 1, words, fontsize=5, color="white", va="bottom", clip_on=True)
+            at, side = (top - 1, "bottom") if top > room else (top + 1, "top")
+            axes.text(left, at, words, fontsize=5, color="white", va=side, clip_on=True)
     if truth:
         axes.set_title(f"truth\n{len(scores)} objects", fontsize=8)
         return

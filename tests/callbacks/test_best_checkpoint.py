@@ -79,9 +79,15 @@ def test_without_validation_a_training_can_be_resumed(recwarn):
     assert not [w for w in recwarn if "callbacks" in str(w.message)]  # Lightning's way to say that state was lost
 
 
-def test_validation_every_second_epoch_counts_when_no_sanity_check_ran_before():
-    fit([9.0, 1.0, 9.0, 2.0], check_val_every_n_epoch=2, num_sanity_val_steps=0)
+@pytest.mark.parametrize("sanity_steps", [0, 1])
+def test_validation_every_second_epoch_counts_and_nobody_is_warned_of_the_others(sanity_steps, recwarn):
+    scores = [9.0, 1.0, 9.0, 2.0, 9.0, 0.5]
+    options = {"check_val_every_n_epoch": 2, "num_sanity_val_steps": sanity_steps}
+    fit(scores, max_epochs=4, **options)
     assert epoch_of("best.ckpt") == 1
+    fit(scores, ckpt_path=FOLDER / "last.ckpt", **options)
+    assert epoch_of("best.ckpt") == 5
+    assert not [w for w in recwarn if "could not find the monitored key" in str(w.message)]
 
 
 def test_a_metric_that_is_not_logged_is_refused_before_training():
