@@ -25,6 +25,7 @@ class MaskRCNN(detection.MaskRCNN):
     three stages of a ResNet-18, with group normalisation, since a batch is a few pictures, and heads of 64 channels.
 
     There are no `features` and `head` as of a classifier: the heads look at boxes that the network itself proposes.
+    Boxes are float32 in mixed precision too.
 
     Args:
         num_classes: Classes of objects and one for the background.
@@ -97,6 +98,8 @@ class MaskRCNN(detection.MaskRCNN):
             mask_head=MaskRCNNHeads(size.channels, mask_channels, 1),
             mask_predictor=MaskRCNNPredictor(size.channels, size.channels, num_classes),
         )
+        for part in (self.backbone, self.rpn.head, self.roi_heads.box_predictor, self.roi_heads.mask_predictor):
+            part.register_forward_hook(_in_float32)
         if not shortest:
             self.transform = _AsTheyAre(1, max_size, MEAN, STD)
         self.frozen_norm = frozen_norm
@@ -143,6 +146,18 @@ class MaskRCNN(detection.MaskRCNN):
 
     def _norms(self) -> Iterator[nn.Module]:
         return (layer for layer in self.modules() if isinstance(layer, nn.BatchNorm2d))
+
+
+def _in_float32(module: nn.Module, inputs: Any, output: Any) -> Any:
+    """Returns what a layer found in float32, from which torchvision takes the type of the boxes.
+
+    bfloat16 has 8 binary digits: at 300 pixels an edge would be moved by up to one, and small objects be left empty.
+    """
+    if isinstance(output, Tensor):
+        return output.float()
+    if isinstance(output, dict):
+        return {name: _in_float32(module, inputs, each) for name, each in output.items()}
+    return type(output)(_in_float32(module, inputs, each) for each in output)
 
 
 class _AsTheyAre(GeneralizedRCNNTransform):

@@ -108,6 +108,24 @@ def test_a_batch_without_objects_is_trained_on():
     assert all(weight.grad is not None for weight in model.parameters() if weight.requires_grad)
 
 
+@pytest.mark.parametrize("type_", [torch.bfloat16, torch.float16])
+def test_boxes_are_float32_in_mixed_precision_so_that_small_objects_far_from_the_origin_are_not_empty(type_):
+    torch.manual_seed(0)
+    net = segmenter(min_score=0.0).net
+    picture = torch.rand(3, 64, 480)
+    masks = torch.zeros(2, 64, 480, dtype=torch.bool)
+    masks[0, 60, 450] = masks[1, 10:20, 301:330] = True
+    boxes = torch.tensor([[450.2, 60.2, 450.9, 60.9], [301.0, 10.0, 330.0, 20.0]])
+    target = {"boxes": boxes, "labels": torch.tensor([1, 2]), "masks": masks}
+    with torch.autocast("cpu", type_):
+        losses = net.train()([picture], [target])
+        with torch.no_grad():
+            found = net.eval().evaluated(picture)[1]["boxes"]
+    assert all(loss.isfinite() for loss in losses.values())
+    assert found.dtype == torch.float32
+    assert (found != found.to(type_).float()).any()
+
+
 def test_a_table_of_detections_is_written(trained, tmp_path):
     trainer = cpu_trainer(callbacks=[PredictionsCSV()], default_root_dir=str(tmp_path), limit_predict_batches=2)
     batches = trainer.predict(trained[0], shapes())
