@@ -26,8 +26,7 @@ class MaskRCNNSegmenter(LitModule):
         backbone: `resnet50_fpn`, or `light`, which trains on a CPU.
         weights: What a training begins with: `COCO_V1` (torchvision's, for `resnet50_fpn`), or the path of a file with
             the weights of such a network, also a checkpoint of litzoo; random ones when left out. The layers with an
-            output for each class are new in any case.
-        frozen_norm: Whether batch normalisation keeps its statistics and weights; with `weights` when left out.
+            output for each class are new in any case. Batch normalisation then keeps its statistics.
         trainable_stages: Stages of the ResNet that are trained, counted from the last one: 3 with `weights`, else all.
         min_size: Length in pixels that the shorter side of a picture is brought to; 0 leaves pictures as they are. 800,
             or for `light` 0, when left out.
@@ -52,7 +51,6 @@ class MaskRCNNSegmenter(LitModule):
         class_names: Sequence[str] | None = None,
         backbone: Backbone = "light",
         weights: str | None = None,
-        frozen_norm: bool | None = None,
         trainable_stages: int | None = None,
         min_size: int | None = None,
         max_size: int = 1333,
@@ -65,11 +63,6 @@ class MaskRCNNSegmenter(LitModule):
             raise ValueError(f"min_score: {min_score} is not in [0, 1)")
         if weights in NAMED and backbone != "resnet50_fpn":
             raise ValueError(f"weights: {weights} are of backbone resnet50_fpn; for {backbone} name a file, or none")
-        # What follows from there being weights is kept with the checkpoint, which does not name them.
-        kept: dict[str, Any] = {
-            "frozen_norm": weights is not None if frozen_norm is None else frozen_norm,
-            "trainable_stages": 3 if weights is not None and trainable_stages is None else trainable_stages,
-        }
         net = MaskRCNN(
             num_classes + 1,
             backbone,
@@ -78,12 +71,12 @@ class MaskRCNNSegmenter(LitModule):
             anchor_sizes,
             proposals,
             min_score,
-            **kept,
+            frozen_norm=weights is not None,
+            trainable_stages=3 if weights is not None and trainable_stages is None else trainable_stages,
         )
         super().__init__(net, nn.Identity(), **options)  # the network takes its losses itself
         # A checkpoint has weights of its own; a path in it would have to be there wherever it is loaded.
         self.hparams.pop("weights", None)
-        self.hparams.update(kept)
         self.weights = weights
         self.class_names = list(class_names or map(str, range(num_classes)))
         if len(self.class_names) != num_classes:

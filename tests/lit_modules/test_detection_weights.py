@@ -67,20 +67,6 @@ def test_a_training_begins_with_the_weights_of_a_checkpoint_but_for_the_classes(
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in second.state_dict().items())
 
 
-@pytest.mark.parametrize("options", [{}, {"frozen_norm": False}, {"trainable_stages": 1}])
-def test_what_borrowed_weights_have_frozen_stays_frozen_in_a_loaded_module(options, tmp_path):
-    first = MaskRCNNSegmenter(2, backbone="resnet50_fpn", proposals=20, weights="COCO_V1", **options)
-    trained = {name for name, weight in first.named_parameters() if weight.requires_grad}
-    first.weights = None  # as after a training
-    trainer = cpu_trainer()
-    trainer.strategy.connect(first)
-    trainer.save_checkpoint(tmp_path / "first.ckpt")
-    loaded = MaskRCNNSegmenter.load_from_checkpoint(tmp_path / "first.ckpt")
-    assert {name for name, weight in loaded.named_parameters() if weight.requires_grad} == trained
-    assert 0 < len(trained) < len(list(first.parameters()))
-    assert loaded.net.frozen_norm == options.get("frozen_norm", True)
-
-
 def test_absent_weights_are_told_with_the_file_and_its_place(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
