@@ -26,6 +26,7 @@ class BestCheckpoint(MovableCheckpoint):
             # By then the training metrics of the epoch are known too, and a resumed run starts with a new epoch.
             save_on_train_epoch_end=True,
         )
+        self._validated = False
 
     @property
     def state_key(self) -> str:
@@ -39,9 +40,18 @@ class BestCheckpoint(MovableCheckpoint):
         if str(self.monitor).startswith("val/") and not (validates and trainer.enable_validation):
             self.monitor = None
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Waits for a validation; not every epoch need have one, and metrics of an earlier one are still there."""
+        self._validated = False
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes it."""
+        super().on_validation_end(trainer, pl_module)
+        self._validated = not trainer.sanity_checking
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Chooses, unless nothing has been validated yet: it need not be in every epoch."""
-        if not str(self.monitor).startswith("val/") or self.monitor in trainer.callback_metrics:
+        """Chooses, if there is something new to choose by."""
+        if self._validated or not str(self.monitor).startswith("val/"):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -62,7 +62,7 @@ def draw_strip(panels: Sequence[Panel], class_names: Sequence[str]) -> Figure:
 def _draw(axes: Axes, panel: Panel, class_names: Sequence[str]) -> None:
     axes.imshow(panel["picture"])
     axes.axis("off")
-    room = 0.05 * len(panel["picture"])  # that a name needs above its box
+    room = 0.05 * panel["picture"].shape[1]  # that a name needs above its box: panels are equally wide
     truth, scores = panel["epoch"] is None, panel["scores"].tolist()
     objects = zip(panel["boxes"].tolist(), panel["labels"].tolist(), scores, strict=True)
     for number, (box, label, score) in enumerate(objects):

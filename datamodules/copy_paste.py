@@ -21,8 +21,9 @@ class Outlined(NamedTuple):
 def with_pasted(onto: Outlined, source: Outlined) -> Outlined:
     """Pastes objects of another picture, each with a probability of one half, where they are in it.
 
-    An object that would hide more than half of one that is there is left out; what else it covers is taken from the
-    masks. A source of another size is cut or padded at its right and lower sides.
+    Masks of one picture do not overlap. An object that would by itself hide more than half of one that is there is left
+    out; what else it covers is taken from the masks. A source of another size is cut or padded at its right and lower
+    sides.
 
     Args:
         onto: What is pasted into; left as it is.
@@ -34,8 +35,10 @@ def with_pasted(onto: Outlined, source: Outlined) -> Outlined:
     height, width = onto.picture.shape[-2:]
     more = (0, width - source.picture.shape[-1], 0, height - source.picture.shape[-2])  # less where it is negative
     picture, masks = F.pad(source.picture, more), F.pad(source.masks, more)
+    shared = _numbers(masks) * (len(onto.masks) + 1) + _numbers(onto.masks)
+    pixels = torch.bincount(shared.flatten(), minlength=(len(masks) + 1) * (len(onto.masks) + 1))
+    hidden = pixels.view(len(masks) + 1, -1)[1:, 1:]  # of each object there by each that may be pasted
     areas = onto.masks.flatten(1).sum(dim=1)
-    hidden = masks.flatten(1).float() @ onto.masks.flatten(1).float().T  # pixels, of each by each
     chosen = (torch.rand(len(masks), device=masks.device) < 0.5) & (hidden <= MOST_HIDDEN * areas).all(dim=1)
     chosen &= masks.flatten(1).any(dim=1)
     front = masks[chosen]
@@ -47,3 +50,10 @@ def with_pasted(onto: Outlined, source: Outlined) -> Outlined:
         torch.cat([onto.labels[seen], source.labels[chosen]]),
         torch.cat([behind[seen], front]),
     )
+
+
+def _numbers(masks: Tensor) -> Tensor:
+    """Returns the number of the object that each pixel belongs to, int64 `[H, W]` from 1; 0 is the background."""
+    if not len(masks):
+        return torch.zeros(masks.shape[1:], dtype=torch.int64, device=masks.device)
+    return (masks.to(torch.uint8).argmax(dim=0) + 1) * masks.any(dim=0)

@@ -76,7 +76,7 @@ def _by_stem(files: list[Path], problems: list[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in files:
         if (first := found.setdefault(path.stem, path)) != path:
-            problems.append(f"{path} has the same name as {first.name} but for its ending; one mask cannot be of both")
+            problems.append(f"{path} has the same name as {first}, whatever folder and ending; keep one of them")
     return found
 
 

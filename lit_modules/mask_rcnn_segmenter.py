@@ -27,7 +27,8 @@ class MaskRCNNSegmenter(LitModule):
         weights: What a training begins with: `COCO_V1` (torchvision's, for `resnet50_fpn`), or the path of a file with
             the weights of such a network, also a checkpoint of litzoo; random ones when left out. The layers with an
             output for each class are new in any case. Batch normalisation then keeps its statistics.
-        trainable_stages: Stages of the ResNet that are trained, counted from the last one: 3 with `weights`, else all.
+        trainable_stages: Stages of the ResNet that are trained, counted from the last one: of `resnet50_fpn` with
+            `weights` 3, else all.
         min_size: Length in pixels that the shorter side of a picture is brought to; 0 leaves pictures as they are. 800,
             or for `light` 0, when left out.
         max_size: Length that the longer side may reach by that.
@@ -63,6 +64,7 @@ class MaskRCNNSegmenter(LitModule):
             raise ValueError(f"min_score: {min_score} is not in [0, 1)")
         if weights in NAMED and backbone != "resnet50_fpn":
             raise ValueError(f"weights: {weights} are of backbone resnet50_fpn; for {backbone} name a file, or none")
+        borrows = weights is not None and backbone == "resnet50_fpn"
         net = MaskRCNN(
             num_classes + 1,
             backbone,
@@ -72,7 +74,7 @@ class MaskRCNNSegmenter(LitModule):
             proposals,
             min_score,
             frozen_norm=weights is not None,
-            trainable_stages=3 if weights is not None and trainable_stages is None else trainable_stages,
+            trainable_stages=3 if borrows and trainable_stages is None else trainable_stages,
         )
         super().__init__(net, nn.Identity(), **options)  # the network takes its losses itself
         # A checkpoint has weights of its own; a path in it would have to be there wherever it is loaded.

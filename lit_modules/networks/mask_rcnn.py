@@ -39,7 +39,7 @@ class MaskRCNN(detection.MaskRCNN):
         min_score: Detections below are left out.
         most: Detections in a picture.
         frozen_norm: Whether batch normalisation keeps its statistics and weights, as is usual for trained ones.
-        trainable_stages: Stages of the ResNet that are trained, counted from the last one; all of five if left out.
+        trainable_stages: Stages of the ResNet that are trained, counted from the last one; all if left out.
 
     Raises:
         ValueError: If an option is none of those, or out of bounds.

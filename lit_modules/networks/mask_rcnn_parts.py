@@ -47,15 +47,16 @@ def feature_pyramid(backbone: Backbone, size: DetectorSize, trainable: int | Non
     Args:
         backbone: Which one.
         size: Of its parts.
-        trainable: Stages that are trained, counted from the last one; `None` for all five.
+        trainable: Stages that are trained, counted from the last one; `None` for all.
 
     Raises:
         ValueError: If there are not so many stages.
     """
     trunk = resnet50() if backbone == "resnet50_fpn" else resnet18(norm_layer=group_norm)
-    if not 0 <= (trainable := len(STAGES) if trainable is None else trainable) <= len(STAGES):
-        raise ValueError(f"trainable_stages: {trainable}; a ResNet has {len(STAGES)}, give 0 to {len(STAGES)}")
-    trained = STAGES[len(STAGES) - trainable :]
+    stages = STAGES[: size.stages + 1]
+    if not 0 <= (trainable := len(stages) if trainable is None else trainable) <= len(stages):
+        raise ValueError(f"trainable_stages: {trainable}; {backbone} has {len(stages)}, give 0 to {len(stages)}")
+    trained = stages[len(stages) - trainable :]
     for name, weight in trunk.named_parameters():
         stage = name.split(".")[0].replace("bn1", "conv1")
         weight.requires_grad_(stage in trained)

@@ -26,7 +26,7 @@ def require_size(
     """
     if (problem := _problem(trunk, channels, size, width)) is None:
         return
-    remedy = "no square up to 512×512 works; choose another network"
+    remedy = "of the squares that were tried (1, 2, 4 to 512, 224) none works: set model.size to what it was made for"
     if own_size:
         remedy = f"it was made for {own_size[0]}×{own_size[1]}: set model.size to {list(own_size)}"
     if side := _smallest_side(trunk, channels, width):

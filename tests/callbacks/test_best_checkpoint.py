@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import model_checkpoint
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from callbacks import BestCheckpoint, BestWeightsEarlyStopping, LastCheckpoint
 from tests.callbacks.scripted import STEPS_AN_EPOCH, Scripted
@@ -81,6 +83,7 @@ def test_without_validation_a_training_can_be_resumed(recwarn):
 
 @pytest.mark.parametrize("sanity_steps", [0, 1])
 def test_validation_every_second_epoch_counts_and_nobody_is_warned_of_the_others(sanity_steps, recwarn):
+    model_checkpoint.warning_cache.clear()  # warns once a process
     scores = [9.0, 1.0, 9.0, 2.0, 9.0, 0.5]
     options = {"check_val_every_n_epoch": 2, "num_sanity_val_steps": sanity_steps}
     fit(scores, max_epochs=4, **options)
@@ -88,6 +91,11 @@ def test_validation_every_second_epoch_counts_and_nobody_is_warned_of_the_others
     fit(scores, ckpt_path=FOLDER / "last.ckpt", **options)
     assert epoch_of("best.ckpt") == 5
     assert not [w for w in recwarn if "could not find the monitored key" in str(w.message)]
+
+
+def test_a_metric_that_is_not_logged_is_refused_at_the_first_validation_where_no_sanity_check_runs():
+    with pytest.raises(MisconfigurationException, match="could not find the monitored key"):
+        fit([1.0, 2.0], BestCheckpoint(monitor="val/los"), num_sanity_val_steps=0)
 
 
 def test_a_metric_that_is_not_logged_is_refused_before_training():

@@ -59,6 +59,10 @@ def test_a_source_of_another_size_is_cut_or_padded(size, kept, monkeypatch):
     assert found.picture.shape == ONTO.picture.shape
     assert len(found.labels) == 2 + len(kept)
     assert found.masks[2:].sum(dim=(1, 2)).tolist() == [4, 3][: len(kept)]
+    expected = ONTO.picture.clone()
+    for number, (_, rows, columns) in enumerate(places[: len(kept)]):
+        expected[:, slice(*rows), slice(*columns)] = 100 + 10 * (number + 1)
+    assert torch.equal(found.picture, expected)
 
 
 def test_nothing_comes_of_nothing():

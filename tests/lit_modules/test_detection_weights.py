@@ -43,12 +43,23 @@ def test_frozen_batch_norm_stays_as_it_is_in_training():
     assert all(weight.requires_grad for weight in free.backbone.parameters())
 
 
+@pytest.mark.parametrize(
+    ("stages", "expected"), [(2, {"layer2", "layer3"}), (None, {"conv1", "layer1", "layer2", "layer3"})]
+)
+def test_stages_of_the_light_backbone_are_counted_from_its_own_last_one(stages, expected):
+    net = MaskRCNNSegmenter(2, weights="first.ckpt", trainable_stages=stages).net.backbone.body
+    names = {
+        name.split(".")[0].replace("bn1", "conv1") for name, weight in net.named_parameters() if weight.requires_grad
+    }
+    assert names == expected
+
+
 def test_a_training_begins_with_the_weights_of_a_checkpoint_but_for_the_classes(tmp_path):
     shapes = {"pictures": 6, "side": 48, "val_size": 2}
     first, trainer = MaskRCNNSegmenter(5, proposals=20), cpu_trainer()
     trainer.strategy.connect(first)
     trainer.save_checkpoint(tmp_path / "first.ckpt")
-    second = MaskRCNNSegmenter(3, proposals=20, weights=str(tmp_path / "first.ckpt"), trainable_stages=5)
+    second = MaskRCNNSegmenter(3, proposals=20, weights=str(tmp_path / "first.ckpt"), trainable_stages=4)
     old = {name: value.clone() for name, value in second.state_dict().items()}
     # Lightning restores the weights that were there before its trial of the learning rate; nothing is trained here.
     cpu_trainer(max_steps=1, limit_train_batches=0).fit(second, ShapesDataModule(**shapes))

@@ -161,7 +161,7 @@ def test_another_type_of_numbers_than_boxes_need_is_refused(precision):
         ({"min_size": -1}, "min_size: -1 is too small"),
         ({"max_size": 0}, "max_size: 0 is too small"),
         ({"proposals": 0}, "proposals: 0 is too small"),
-        ({"trainable_stages": 6}, "trainable_stages: 6; a ResNet has 5"),
+        ({"trainable_stages": 6}, "trainable_stages: 6; light has 4, give 0 to 4"),
         ({"min_score": 1.0}, r"min_score: 1\.0 is not in \[0, 1\)"),
         ({"weights": "COCO_V1"}, "weights: COCO_V1 are of backbone resnet50_fpn; for light name a file"),
         ({"class_names": ["a"]}, "class_names: 1 names for 3 classes"),
