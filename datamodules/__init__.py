@@ -6,6 +6,7 @@ from datamodules.cifar10 import CIFAR10DataModule
 from datamodules.class_sampled import ClassSampledDataModule
 from datamodules.class_split import ClassRequest
 from datamodules.classified import ClassifiedDataModule
+from datamodules.copy_paste import Outlined
 from datamodules.csv_regression import CSVRegressionDataModule
 from datamodules.dataset import IndexedDataset, Rows
 from datamodules.diabetes import DiabetesDataModule
@@ -58,6 +59,7 @@ __all__ = [
     "LongTailed",
     "MNISTDataModule",
     "MatrixNoise",
+    "Outlined",
     "PennFudanDataModule",
     "PerSample",
     "PictureReader",
