@@ -31,6 +31,14 @@ class EpochProgressBar(TQDMProgressBar):
         self._refresh_rate = max(1, int(batches) // UPDATES_AN_EPOCH) if batches != float("inf") else UPDATES_AN_EPOCH
         super().on_train_start(trainer, pl_module)
 
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws, in the first process; what is averaged over processes for it is asked for by all of them.
+
+        The first one alone would wait for the others, which are at something else by then.
+        """
+        _ = trainer.progress_bar_metrics
+        super().on_train_epoch_end(trainer, pl_module)
+
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Returns what stands behind the bar: the epoch's mean loss so far, and the last validation's scores."""
         items = super().get_metrics(trainer, pl_module)

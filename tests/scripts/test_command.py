@@ -48,6 +48,7 @@ def test_debug_lets_the_error_through(monkeypatch):
 @pytest.mark.slow
 def test_two_processes_leave_one_run_whose_test_equals_that_of_one_process(tmp_path):
     two = ["--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.max_epochs=2"]
+    two += ["--trainer.enable_progress_bar=true"]  # which the first process alone draws
     done = console("fit", *MLP, *QUIET, *two)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "runs" / "digits_mlp" / "version_0"
