@@ -6,7 +6,6 @@ from datamodules.cifar10 import CIFAR10DataModule
 from datamodules.class_sampled import ClassSampledDataModule
 from datamodules.class_split import ClassRequest
 from datamodules.classified import ClassifiedDataModule
-from datamodules.copy_paste import Outlined
 from datamodules.csv_regression import CSVRegressionDataModule
 from datamodules.dataset import IndexedDataset, Rows
 from datamodules.diabetes import DiabetesDataModule
@@ -17,7 +16,7 @@ from datamodules.image import ImageDataModule
 from datamodules.image_folder import ImageFolderDataModule
 from datamodules.imbalance import ClassCounts, Imbalance, LongTailed, StepImbalance
 from datamodules.label_noise import AsymmetricNoise, LabelNoise, MatrixNoise, SymmetricNoise
-from datamodules.mask_augment import QuarterTurn
+from datamodules.mask_augment import Outlined, QuarterTurn
 from datamodules.mnist import MNISTDataModule
 from datamodules.penn_fudan import PennFudanDataModule
 from datamodules.per_sample import PerSample

@@ -1,21 +1,13 @@
 """Simple Copy-Paste (Ghiasi et al. 2021): objects of one picture are pasted into another, for instance segmentation."""
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from datamodules.mask_augment import Outlined
+
 MOST_HIDDEN = 0.5
 """Share of an object that one pasted in front of it may hide at most."""
-
-
-class Outlined(NamedTuple):
-    """A picture, uint8 `[3, H, W]`, and of its objects the classes, int64 `[n]`, and masks, bool `[n, H, W]`."""
-
-    picture: Tensor
-    labels: Tensor
-    masks: Tensor
 
 
 def with_pasted(onto: Outlined, source: Outlined) -> Outlined:

@@ -4,12 +4,20 @@ Pictures come one by one, each with draws of its own from torch's generator.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
+
+
+class Outlined(NamedTuple):
+    """A picture, uint8 `[3, H, W]`, and of its objects the classes, int64 `[n]`, and masks, bool `[n, H, W]`."""
+
+    picture: Tensor
+    labels: Tensor
+    masks: Tensor
 
 
 class QuarterTurn:
@@ -38,26 +46,22 @@ MASK_AUGMENTATIONS: dict[str, Callable[[], Sequence[Callable[..., Any]]]] = {
 """What `augment` may name in a config: name -> a function that makes the transforms, in their order."""
 
 
-def augmented(
-    transforms: Sequence[Callable[..., Any]], picture: Tensor, labels: Tensor, masks: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+def augmented(transforms: Sequence[Callable[..., Any]], sample: Outlined) -> Outlined:
     """Changes a picture and its masks alike; objects of which nothing is left in the picture are left out.
 
     Args:
         transforms: One of `MASK_AUGMENTATIONS`.
-        picture: uint8 `[3, H, W]`.
-        labels: int64 `[n]`.
-        masks: bool `[n, H, W]`.
+        sample: Left as it is.
 
     Returns:
-        The same three, of as many objects as are left; a turned picture has height and width exchanged.
+        As many objects as are left; a turned picture has height and width exchanged.
     """
-    image, outlines = tv_tensors.Image(picture), tv_tensors.Mask(masks)
+    image, outlines = tv_tensors.Image(sample.picture), tv_tensors.Mask(sample.masks)
     for transform in transforms:
         image, outlines = transform(image, outlines)
-    plain, masks = image.as_subclass(Tensor), outlines.as_subclass(Tensor)
+    masks = outlines.as_subclass(Tensor)
     left = masks.flatten(1).any(dim=1)
-    return plain, labels[left], masks[left]
+    return Outlined(image.as_subclass(Tensor), sample.labels[left], masks[left])
 
 
 def boxes_around(masks: Tensor) -> Tensor:

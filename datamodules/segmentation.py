@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from datamodules.base import BaseDataModule
-from datamodules.copy_paste import Outlined, with_pasted
-from datamodules.mask_augment import MASK_AUGMENTATIONS, augmented, boxes_around
+from datamodules.copy_paste import with_pasted
+from datamodules.mask_augment import MASK_AUGMENTATIONS, Outlined, augmented, boxes_around
 from datamodules.segmentation_dataset import AnnotatedPicture, SegmentationDataset
 from datamodules.splits import split_train_val
 
@@ -95,7 +95,7 @@ class SegmentationDataModule(BaseDataModule):
 
     def as_trained(self, samples: Sequence[Outlined]) -> list[Outlined]:
         """Returns the pictures of a batch augmented, and with objects of each other if that is asked for."""
-        changed = [Outlined(*augmented(self.augmentation, *sample)) for sample in samples]
+        changed = [augmented(self.augmentation, sample) for sample in samples]
         if not self.copy_paste:
             return changed
         return [with_pasted(sample, changed[place - 1]) for place, sample in enumerate(changed)]

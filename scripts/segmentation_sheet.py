@@ -7,8 +7,7 @@ from torch import Tensor
 
 from callbacks.detection_strip import panel_of
 from callbacks.figures import new_figure
-from datamodules import SegmentationDataModule
-from datamodules.copy_paste import Outlined
+from datamodules import Outlined, SegmentationDataModule
 from datamodules.mask_augment import boxes_around
 
 PICTURES = 4

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from datamodules import ShapesDataModule
-from datamodules.copy_paste import Outlined, with_pasted
+from datamodules import Outlined, ShapesDataModule
+from datamodules.copy_paste import with_pasted
 from tests.datamodules.recording import Recorder, quiet_trainer
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from datamodules.mask_augment import MASK_AUGMENTATIONS, augmented, boxes_around
+from datamodules.mask_augment import MASK_AUGMENTATIONS, Outlined, augmented, boxes_around
 from datamodules.shapes import ShapesDataModule
 
 
@@ -24,7 +24,7 @@ def test_masks_stay_on_their_objects(name):
     picture, labels, masks = marked()
     seen = set()
     for _ in range(60):
-        changed, left, moved = augmented(MASK_AUGMENTATIONS[name](), picture, labels, masks)
+        changed, left, moved = augmented(MASK_AUGMENTATIONS[name](), Outlined(picture, labels, masks))
         assert left.tolist() == [1, 2, 3]
         assert changed.dtype == torch.uint8
         assert moved.dtype == torch.bool
@@ -41,7 +41,7 @@ def test_a_varied_picture_keeps_its_masks_on_its_objects_and_drops_those_that_ha
     masks[2, :3, :3] = True  # in a corner
     counts = set()
     for _ in range(40):
-        changed, left, moved = augmented(MASK_AUGMENTATIONS["mirror_vary"](), picture, labels, masks)
+        changed, left, moved = augmented(MASK_AUGMENTATIONS["mirror_vary"](), Outlined(picture, labels, masks))
         assert changed.shape == picture.shape
         assert moved.any(dim=(1, 2)).all()
         assert len(left) == len(moved)
@@ -53,7 +53,10 @@ def test_a_varied_picture_keeps_its_masks_on_its_objects_and_drops_those_that_ha
 
 def test_none_changes_nothing():
     picture, labels, masks = marked()
-    assert all(torch.equal(was, now) for was, now in zip(marked(), augmented([], picture, labels, masks), strict=True))
+    assert all(
+        torch.equal(was, now)
+        for was, now in zip(marked(), augmented([], Outlined(picture, labels, masks)), strict=True)
+    )
 
 
 def test_an_unknown_augmentation_is_refused():
