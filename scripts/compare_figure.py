@@ -70,7 +70,8 @@ def draw_curves(histories: Histories, metrics: Sequence[str]) -> Figure:
         _make_room(panel, settled)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(alpha=0.3)
-    figure.suptitle("mean and range over the seeds", fontsize="medium")
+    several = any(len(seeds) > 1 for seeds in histories.values())
+    figure.suptitle("mean and range over the seeds" if several else "one seed", fontsize="medium")
     columns = 2 if len(metrics) == 1 else 4
     figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=columns, fontsize="small")
     return figure

@@ -52,6 +52,12 @@ def test_what_not_every_run_has_is_drawn_only_when_asked_for():
         choose_curves(["val/acc", "val/f1"], "test/acc", histories)
 
 
+@pytest.mark.parametrize(("seeds", "title"), [((0,), "one seed"), ((0, 1), "mean and range over the seeds")])
+def test_the_title_says_whether_there_is_a_range(seeds, title):
+    figure = draw_curves({"a": dict.fromkeys(seeds, BOTH), "b": {0: BOTH}}, ["val/acc"])
+    assert figure.get_suptitle() == title
+
+
 def test_each_metric_has_a_panel_and_those_who_lack_it_no_line():
     histories = {"a": {0: BOTH}, "b": {0: {"val/loss": {1: 1.0, 2: 0.5}}}}
     figure = draw_curves(histories, ["val/loss", "val/acc"])
