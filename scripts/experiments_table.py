@@ -1,6 +1,6 @@
 """Collects finished runs into docs/results/experiments.json and writes the tables of the docs from it.
 
-They are in docs/experiments.md and docs/segmentation.md.
+They are in docs/experiments.md, docs/segmentation.md and, of systems that a source has a figure of, README.md.
 
 Usage: python -m scripts.experiments_table [--runs runs]
 
@@ -27,6 +27,7 @@ from scripts.tables import markdown_table, replace_between
 
 RESULTS = Path("docs/results/experiments.json")
 DOCUMENT = Path("docs/experiments.md")
+README = Path("README.md")
 
 COMMAND = re.compile(
     r"(litzoo|cli\.py|python -m scripts\.cli) fit --config configs/(?P<name>\w+)\.yaml( --trainer\.precision [\w-]+)?"
@@ -138,6 +139,21 @@ def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[s
     ]
 
 
+def beside_source(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Writes the shorter lines of README.md: what was measured here of systems that a source prints a figure of.
+
+    Args:
+        rows: Lines of the long table, see `row`.
+    """
+    shown = []
+    for name, reference, result, _, seeds, effort, _, hardware, _ in rows:
+        experiment = name.strip("`")
+        if experiment in SOURCE and seeds:
+            linked = f"[{name}](configs/{experiment}.yaml)"
+            shown.append([linked, reference, result, seeds.split()[0], effort, hardware])
+    return shown
+
+
 def main() -> None:
     """Collects, keeps and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -165,6 +181,8 @@ def main() -> None:
     rows = [row(name, runs, known["linear_rmse"].get(name)) for name, runs in known["runs"].items()]
     replace_between(DOCUMENT, "experiments", markdown_table(header, rows))
     write_segmentation_table(known["runs"])
+    short = ["experiment", "the source", "litzoo (mean ± std)", "n", "epochs, training time", "hardware"]
+    replace_between(README, "beside the source", markdown_table(short, beside_source(rows)))
     commands = [run["command"] for name in SHORT for run in known["runs"][name]]
     replace_between(DOCUMENT, "short", "\n".join(["```bash", *commands, "```"]))
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.experiments_table import collect, row
+from scripts.experiments_table import beside_source, collect, row
 from scripts.segmentation_table import segmentation_row
 from scripts.tables import markdown_table, replace_between, replace_within_lines
 
@@ -102,3 +102,11 @@ def test_the_table_of_segmentation_has_the_means_over_the_seeds():
     assert len(missing) == len(cells)
     assert missing[1] == "not measured"
     assert row("shapes_maskrcnn", [run], None)[2] == "**90.00 % mask AP50**"
+
+
+def test_what_is_measured_of_a_source_s_system_stands_beside_its_figure():
+    run = {"seed": 4, "epochs": 15, "training_seconds": 9.0, "date": "2026-01-02", "hardware": "x", "precision": "y"}
+    runs = [run | {"metrics": {"test/acc": 0.5}}]
+    rows = [row("mnist_cnn", runs, None), row("mnist_mlp", runs, None), row("cifar10_resnet18", [], None)]
+    linked = "[`mnist_cnn`](configs/mnist_cnn.yaml)"
+    assert beside_source(rows) == [[linked, "98.9 %", "**50.00 %**", "1", "15, 9 s", "x"]]
