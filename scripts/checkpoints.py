@@ -18,17 +18,26 @@ EVALUATION_ONLY = ("min_score", "posthoc_tau")
 """Options of a module that change nothing of what was trained."""
 
 
-def find_checkpoint(asked: str | None, base: Path, experiment: str) -> Path:
-    """Turns `best`, `last` or nothing (which is `best`) into the file of the experiment's newest run that has one.
+def find_checkpoint(asked: str | None, base: Path, experiment: str, config: Path | None = None) -> Path:
+    """Turns `best`, `last` or nothing (which is `best`) into a file.
+
+    It is that of the run whose own `config.yaml` is given, else that of the experiment's newest run that has one.
 
     Raises:
-        FileNotFoundError: If the experiment has no such checkpoint, or the path given does not exist.
+        FileNotFoundError: If the run or the experiment has no such checkpoint, or the path given does not exist.
     """
     if asked not in (None, "best", "last"):
         if not os.path.isfile(asked):
             raise FileNotFoundError(f"--ckpt_path {asked}: this is no file")
         return Path(asked)
     name = f"{asked or 'best'}.ckpt"
+    if config is not None and config.name == "config.yaml" and (config.parent / "run.json").is_file():
+        if not (own := config.parent / "checkpoints" / name).exists():
+            raise FileNotFoundError(
+                f"--ckpt_path {asked or 'best'}: {config} is of a run that has no checkpoints/{name}; give the path of "
+                "a checkpoint, or the config of another run"
+            )
+        return own
     if (found := newest_checkpoint(base, experiment, name)) is None:
         raise FileNotFoundError(
             f"--ckpt_path {asked or 'best'}: no run in {base / experiment} has a checkpoints/{name}; train one with "

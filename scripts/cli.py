@@ -98,7 +98,8 @@ class LitzooCLI(LightningCLI):
         check_options(options)
         if self.config.subcommand != "fit" or options.ckpt_path is not None:
             runs = Path(options.trainer.default_root_dir)
-            options.ckpt_path = str(find_checkpoint(options.ckpt_path, runs, options.experiment))
+            config = Path(str(files[0])) if files else None
+            options.ckpt_path = str(find_checkpoint(options.ckpt_path, runs, options.experiment, config))
             self._checkpoint = check_checkpoint(options.ckpt_path, resumed=self.config.subcommand == "fit")
             check_code(options.ckpt_path, self._checkpoint, options.model)
         self._asked_model = options.model.clone()

@@ -93,6 +93,38 @@ def test_without_a_path_the_newest_best_is_taken(trained, subcommand):
         assert [path.parent for path in trained.parent.rglob("predictions.csv")] == [newest]
 
 
+@pytest.mark.parametrize("subcommand", ["test", "validate", "predict"])
+@pytest.mark.parametrize(("options", "name"), [([], "best"), (["--ckpt_path", "last"], "last")])
+def test_the_config_of_a_run_stands_for_its_checkpoints(trained, subcommand, options, name):
+    shutil.copytree(trained, trained.with_name("version_1"))
+    cli = litzoo(subcommand, "--config", str(trained / "config.yaml"), *options)
+    assert Path(cli.trainer.ckpt_path).resolve() == trained / "checkpoints" / f"{name}.ckpt"
+    assert cli.run_folder == trained
+
+
+def test_a_resumed_training_is_of_the_run_whose_config_is_given(trained):
+    shutil.copytree(trained, trained.with_name("version_1"))
+    config = str(trained / "config.yaml")
+    assert litzoo("fit", "--config", config, "--ckpt_path", "last", "--trainer.max_epochs", "3").run_folder == trained
+    assert json.loads((trained / "run.json").read_text())["epochs"] == 3
+    assert litzoo("fit", "--config", config).run_folder == trained.with_name("version_2")
+
+
+def test_a_run_whose_config_is_given_and_that_has_no_checkpoint_is_named(trained):
+    shutil.copytree(trained, trained.with_name("version_1"))
+    (trained / "checkpoints" / "best.ckpt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"best: .*version_0/config.yaml is of a run that has no checkpoints/b"):
+        find_checkpoint(None, Path("runs"), "digits_mlp", trained / "config.yaml")
+
+
+def test_a_config_of_that_name_elsewhere_stands_for_no_run(trained):
+    Path("configs").mkdir()
+    Path("configs/config.yaml").touch()
+    for config in (Path("configs/config.yaml"), trained / "other.yaml"):
+        found = find_checkpoint(None, Path("runs"), "digits_mlp", config)
+        assert found.resolve() == trained / "checkpoints" / "best.ckpt"
+
+
 def test_test_metrics_equal_those_computed_by_hand(trained):
     probabilities, target = probabilities_by_hand(trained / "checkpoints" / "best.ckpt")
     predicted = probabilities.argmax(axis=1)
