@@ -125,7 +125,7 @@ def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[s
     result = f"{statistics.mean(values):,.{digits}f}{spread}{unit}"
     reference = SOURCE.get(name, "") if baseline is None else f"{baseline:,.{digits}f} RMSE (linear regression)"
     seconds = [run["training_seconds"] for run in runs if run["training_seconds"] is not None]
-    duration = f", {statistics.median(seconds):,.0f} s" if seconds else ""
+    duration = f", {statistics.mean(seconds):,.0f} s" if seconds else ""
     return [
         f"`{name}`",
         reference,

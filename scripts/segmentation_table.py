@@ -39,7 +39,7 @@ def segmentation_row(name: str, runs: Sequence[Mapping[str, Any]]) -> list[str]:
         spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
         cells.append(f"{statistics.mean(values):.3f}{spread}")
     seconds = [run["training_seconds"] for run in runs if run["training_seconds"] is not None]
-    duration = f", {statistics.median(seconds):,.0f} s" if seconds else ""
+    duration = f", {statistics.mean(seconds):,.0f} s" if seconds else ""
     return [
         f"`{name}`",
         f"**{cells[0]}**",
