@@ -13,6 +13,7 @@ class ExactResume(Callback):
     - The newest values of the metrics that are monitored. A schedule that waits for a plateau takes the step of an
       epoch after the epoch's checkpoint was written: the resumed training takes it, at its start.
     - That early stopping has ended the training: Lightning would train one more epoch, and stop anew.
+    - The order of the first epoch where other processes load the batches: Lightning would draw that of epoch 0.
     - The end of a training of which no epoch is left: Lightning would return at once, and what callbacks do in
       `on_train_end` would be missing if a kill came before it.
     - With `max_steps`, the number of the epoch, on which its order hangs: Lightning would count one too many.
@@ -75,6 +76,12 @@ class _ResumedFitLoop(_FitLoop):
         if self.trainer.ckpt_path is not None:
             return self.max_batches == 0 or self.trainer.limit_train_batches == 0
         return super().skip
+
+    def on_advance_start(self) -> None:
+        """Has the batches drawn anew: processes that load them have begun before the epoch was known."""
+        super().on_advance_start()
+        if self.is_resuming and self._data_fetcher is not None:
+            iter(self._data_fetcher)
 
     def _iteration_based_training(self) -> bool:
         # If so, Lightning would end the epoch of the checkpoint again.
