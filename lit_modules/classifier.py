@@ -107,9 +107,11 @@ class Classifier(LitModule):
                 )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Passes over what was kept of a pool, where nothing is learned of one any more."""
+        """Passes over what was kept of a pool, where nothing is learned of one any more, or not yet."""
         if self.pseudo_labels is None:
             checkpoint["state_dict"].pop("pseudo_labels._extra_state", None)
+        else:
+            checkpoint["state_dict"].setdefault("pseudo_labels._extra_state", {})
 
     def extra(self, name: str, batch: Batch) -> Any:
         """Returns one of `loss_extras`."""

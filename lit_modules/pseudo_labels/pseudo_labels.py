@@ -92,7 +92,7 @@ class PseudoLabels(nn.Module, ABC):
         probabilities = logits.detach().float().softmax(dim=1)
         if not self.align:
             return probabilities
-        shares = student.class_counts / student.class_counts.sum()
+        shares = student.class_counts.float() / student.class_counts.sum()
         usual = self.running("share", probabilities.mean(dim=0), start=torch.full_like(shares, 1 / len(shares)))
         return F.normalize(probabilities * shares / usual, p=1, dim=1)
 

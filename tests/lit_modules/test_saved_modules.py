@@ -8,7 +8,7 @@ from torch import nn
 
 import lit_modules
 from datamodules import DiabetesDataModule, DigitsDataModule
-from lit_modules import LitModule, Regressor, SoftmaxRegression
+from lit_modules import FixMatch, LitModule, Regressor, SoftmaxRegression
 from tests.training import cpu_trainer
 
 # `Classifier` takes its network from outside and is a base of others; a detector is saved in a test of its own; all
@@ -90,6 +90,13 @@ def test_objects_given_in_python_do_not_keep_a_checkpoint_from_loading():
 def test_numpy_numbers_do_not_keep_a_checkpoint_from_loading(number):
     loaded = saved_and_loaded(Regressor((5,), target_mean=number(150), target_std=number(77)))
     assert (loaded.target_mean, loaded.target_std) == (150, 77)
+
+
+def test_a_pool_is_learned_by_what_was_trained_without_one():
+    loaded = saved_and_loaded(model := SoftmaxRegression((5,), 2), pseudo_labels=FixMatch(threshold=0.8))
+    assert loaded.pseudo_labels.threshold == 0.8
+    assert loaded.pseudo_labels.get_extra_state() == {}
+    assert torch.equal(loaded.net.head.weight, model.net.head.weight)
 
 
 def test_a_checkpoint_names_no_loss_among_its_weights():

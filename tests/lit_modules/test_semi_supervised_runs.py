@@ -1,7 +1,8 @@
+import pytest
 import torch
 
 from callbacks import EpochSeed
-from lit_modules import CNNClassifier
+from lit_modules import CNNClassifier, FixMatch, OnlinePseudoLabels, SoftMixUp
 from tests.lit_modules.pool_training import Steps, cnn, digits, fit, method_of
 from tests.lit_modules.pseudo_labels.methods import every_method, ready
 from tests.training import cpu_trainer
@@ -56,6 +57,14 @@ def test_bf16_training_is_finite(method_class, options):
     assert all(value.isfinite() for value in trainer.callback_metrics.values())
     assert all(gradient.isfinite().all() for step in steps.gradients for gradient in step)
     assert steps.outputs[0]["pseudo_confidence"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true", "64-true"])
+@pytest.mark.parametrize("method_class", [FixMatch, OnlinePseudoLabels, SoftMixUp])
+def test_beliefs_are_aligned_in_every_precision(method_class, precision):
+    steps = Steps()
+    fit(cnn(method_class(align=True)), callbacks=[steps], precision=precision)
+    assert all(outputs["pseudo_confidence"].dtype == torch.float32 for outputs in steps.outputs)
 
 
 @every_method
