@@ -37,11 +37,20 @@ def checkpoint_of(asked: str, runs: Path) -> Path | None:
         asked: The file, or the experiment's name.
         runs: Folder that is looked in first, and then those that it is in: the runs of a comparison are
             `runs/<comparison>/<variant>/seed_<seed>/version_<k>`.
+
+    Raises:
+        ValueError: If that run's training is not over: its weights are those of the moment.
     """
     if Path(asked).is_file():
         return Path(asked)
     places = [runs, *runs.parents][:5]
-    return next(filter(None, (newest_checkpoint(place, asked) for place in places)), None)
+    found = next(filter(None, (newest_checkpoint(place, asked) for place in places)), None)
+    if found and (found.parents[1] / "run.json").exists() and not (found.parents[1] / "metrics.json").exists():
+        raise ValueError(
+            f"{asked}: the training of its newest run, {found.parents[1]}, is not over: wait for it, resume it, or "
+            "give the path of the checkpoint"
+        )
+    return found
 
 
 def read_checkpoint(asked: str, path: str | Path) -> dict[str, Any]:

@@ -75,7 +75,9 @@ class ComparedRun:
 
     def metrics(self, epoch: str) -> dict[str, float]:
         """Returns the metrics of a finished run: of its test, and of the last epoch of its training."""
-        trained = {name: values[max(values)] for name, values in self.history.items() if name.startswith("train/")}
+        training = {name: values for name, values in self.history.items() if name.startswith("train/")}
+        last = max((max(values) for values in training.values()), default=0)
+        trained = {name: values[last] for name, values in training.items() if last in values}
         found = self._result("metrics.json" if epoch == "best" else "metrics_last.json")
         return {name: value for name, value in found.items() if name.startswith("test/")} | trained
 

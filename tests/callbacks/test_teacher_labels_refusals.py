@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,20 @@ def test_a_teacher_that_is_not_there(name):
     message = refusal(name, error=FileNotFoundError)
     assert f"TeacherLabels.teacher: {name!r} is neither a file nor an experiment in run" in message
     assert "litzoo fit" in message
+
+
+def test_an_experiment_whose_training_is_not_over():
+    teach()
+    folder = Path("run/few/version_0")
+    folder.mkdir(parents=True)
+    shutil.copytree("teacher/checkpoints", folder / "checkpoints")
+    shutil.copy(TEACHER, folder / "checkpoints/best.ckpt")
+    (folder / "run.json").write_text("{}")
+    message = refusal("few")
+    assert message.startswith("few: the training of its newest run, ")
+    assert message.endswith("version_0, is not over: wait for it, resume it, or give the path of the checkpoint")
+    (folder / "metrics.json").write_text("{}")
+    fit(TeacherLabels("few"))
 
 
 def test_an_experiment_without_a_best_checkpoint():

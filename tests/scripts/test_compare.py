@@ -185,6 +185,16 @@ def test_a_metric_of_the_training_is_that_of_its_last_epoch(capsys):
     assert "Test set" not in shown
 
 
+def test_a_metric_that_the_last_epoch_lacks_is_not_shown(capsys):
+    with SummaryWriter("template") as board:
+        board.add_scalar("train/pseudo/purity/3", 0.125, 0)  # in the second epoch no such label was used
+        board.add_scalar("train/pseudo/purity/4", 0.375, 10)
+    compare([*OPTIONS, "--also", "train/pseudo/purity"])
+    shown = capsys.readouterr().out
+    assert "37.50" in shown
+    assert "12.50" not in shown
+
+
 def test_an_unknown_metric_ends_all_at_the_first_finished_run():
     order(gce_seed_0="hang")
     with pytest.raises(ValueError, match=r"test/accuracy.* test/acc, test/balanced_acc.* test/acc/0"):
