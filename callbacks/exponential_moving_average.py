@@ -1,8 +1,11 @@
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from callbacks.best_weights_early_stopping import BestWeightsEarlyStopping
@@ -30,6 +33,7 @@ class ExponentialMovingAverage(WeightAveraging):
             raise ValueError(f"ExponentialMovingAverage.decay: {decay} is outside [0, 1); 0.99 and 0.999 are usual")
         super().__init__(multi_avg_fn=self.update)
         self.decay = decay
+        self._own: list[Tensor] = []  # the weights of a module that has been lent the mean
 
     def update(self, means: list[Tensor], values: list[Tensor], updates: Tensor) -> None:
         """Moves means in place, tensors of one type and any shapes.
@@ -78,12 +82,30 @@ class ExponentialMovingAverage(WeightAveraging):
         newest = checkpoint.get("current_model_state", {})
         checkpoint["state_dict"] |= {name: kept for name, kept in newest.items() if name.endswith("_extra_state")}
 
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Lends the module the mean, within a training; after it, what is validated are the weights that are given.
+
+        Lightning would exchange the two, and round each to the type of the other.
+        """
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._own = [value.detach().clone() for value in _values_of(pl_module)]
+            self._copy_average_to_current(pl_module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Gives the module its own weights back."""
+        for value, own in zip(_values_of(pl_module), self._own, strict=False):
+            value.data.copy_(own)
+        self._own = []
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Does so too when a validation is interrupted."""
+        self.on_validation_epoch_end(trainer, pl_module)
+
     def _copy_average_to_current(self, pl_module: LightningModule) -> None:
         assert self._average_model is not None
         if self._average_model.n_averaged:
             super()._copy_average_to_current(pl_module)
 
-    def _swap_models(self, pl_module: LightningModule) -> None:
-        assert self._average_model is not None
-        if self._average_model.n_averaged:
-            super()._swap_models(pl_module)
+
+def _values_of(module: LightningModule) -> Iterator[Tensor]:
+    return chain(module.parameters(), module.buffers())

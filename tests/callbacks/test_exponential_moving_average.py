@@ -150,6 +150,30 @@ def test_the_mean_is_kept_in_float32_whatever_the_network_is_in(precision):
         torch.testing.assert_close(values.double(), mean[name], atol=5e-3, rtol=2e-2)
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-true", "64-true"])
+def test_a_validation_leaves_mean_and_weights_as_they_are_to_the_bit(precision):
+    class Compares(Callback):
+        def on_validation_start(self, trainer, pl_module):
+            self.before = [copy.deepcopy(each.state_dict()) for each in (averaging._average_model, pl_module)]
+
+        def on_validation_end(self, trainer, pl_module):
+            for before, each in zip(self.before, (averaging._average_model, pl_module), strict=True):
+                assert all(torch.equal(values, before[name]) for name, values in each.state_dict().items())
+
+    averaging = ExponentialMovingAverage(DECAY)
+    _, copies = fit(cnn(), averaging, Compares(), average=False, precision=precision)
+    assert not torch.equal(copies.validated[-1]["net.head.weight"], copies.steps[-1]["net.head.weight"])
+
+
+def test_a_validation_after_the_training_is_of_the_weights_that_are_given():
+    trainer, _ = fit(cnn(), SavesFirstEpoch(), epochs=3)
+    data = DigitsDataModule(val_size=50, seed=3)
+    other = CNNClassifier.load_from_checkpoint("first.ckpt", weights_only=True)
+    fresh = cpu_trainer().validate(other, datamodule=data, verbose=False)
+    assert trainer.validate(other, datamodule=data, verbose=False) == fresh
+    assert trainer.validate(cnn(), datamodule=data, ckpt_path="first.ckpt", weights_only=True, verbose=False) == fresh
+
+
 @pytest.mark.parametrize("decay", [-0.1, 1.0, 1.5])
 def test_a_decay_out_of_range_is_refused(decay):
     with pytest.raises(ValueError, match=rf"decay: {decay} is outside \[0, 1\)"):
