@@ -41,6 +41,10 @@ class ClassifiedTestFigure(Callback, ABC):
         """
         require_class_names(self, "draws classes", pl_module)
 
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begins anew, whatever an interrupted test has left."""
+        self._outputs.reset()
+
     def on_test_batch_end(
         self,
         trainer: Trainer,

@@ -19,6 +19,10 @@ class PredictionsCSV(Callback):
     def __init__(self) -> None:
         self._outputs: EpochOutputs | DetectionOutputs | None = None
 
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begins anew, whatever an interrupted prediction has left."""
+        self._outputs = None
+
     def on_predict_batch_end(
         self,
         trainer: Trainer,

@@ -58,6 +58,10 @@ class PseudoLabelScheduler(Callback):
         for name, value in self._own.items():
             setattr(pool_learner(self, pl_module), name, value)
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Does so too when the training is interrupted."""
+        self.on_train_end(trainer, pl_module)
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Sets what applies to the step."""
         method = pool_learner(self, pl_module)

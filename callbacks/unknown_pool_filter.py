@@ -82,6 +82,11 @@ class UnknownPoolFilter(Callback):
         """Leaves nothing barred for a training without the filter; the checkpoints have what was."""
         self._let_in(trainer, pl_module)
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Does so too when the training is interrupted."""
+        if trainer.training:
+            self._let_in(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Filters the pool, if it is time, and logs how much of it is barred."""
         if round_at(trainer.current_epoch, self.start_epoch, self.every_epochs):

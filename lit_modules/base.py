@@ -128,6 +128,10 @@ class LitModule(FastHooks, PlainLoading, ABC):
             schedulers = (config.scheduler for config in trainer.lr_scheduler_configs)
             require_schedule_left(schedulers, lambda: trainer.estimated_stepping_batches)
 
+    def on_train_epoch_start(self) -> None:
+        """Begins anew, whatever an interrupted epoch has left."""
+        self.train_means.reset()
+
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Runs `step` and adds its loss and scores to the epoch's means."""
         outputs = self.step(batch, "train")
@@ -143,6 +147,12 @@ class LitModule(FastHooks, PlainLoading, ABC):
             or 0 < trainer.max_steps <= trainer.global_step
         ):
             self._log_training()
+
+    def on_validation_epoch_start(self) -> None:
+        """Begins anew, whatever an interrupted evaluation has left."""
+        self.eval_outputs.reset()
+
+    on_test_epoch_start = on_validation_epoch_start
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Runs `step` and keeps what the metrics need."""

@@ -32,13 +32,17 @@ class DetectionOutputs(nn.Module):
                 picture["loss"] = outputs["losses"][place].item()
             self._kept[index] = picture
 
+    def reset(self) -> None:
+        """Forgets what was kept."""
+        self._kept = {}
+
     def gather(self) -> dict[int, dict[str, Any]]:
         """Returns what was kept, index -> `found`, `target` and `loss`, in order of index, and forgets it."""
         kept = [self._kept]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             kept = [{} for _ in range(torch.distributed.get_world_size())]
             torch.distributed.all_gather_object(kept, self._kept)
-        self._kept = {}
+        self.reset()
         everything = {index: picture for part in kept for index, picture in part.items()}
         return dict(sorted(everything.items()))
 
