@@ -20,8 +20,13 @@ def _strong() -> list[Augmentation]:
     return [RandomAffine(degrees=30, shift=0.125, scale=0.2), RandomTone(0.2, 0.5), RandomErase(0.5)]
 
 
+def unchanged(pictures: Tensor) -> Tensor:
+    """Returns the pictures as they are."""
+    return pictures
+
+
 AUGMENTATIONS: dict[str, Callable[[int], Augmentation]] = {
-    "none": lambda side: lambda pictures: pictures,
+    "none": lambda side: unchanged,
     "shift": lambda side: RandomShift(max(1, side // 14)),
     "crop_flip": lambda side: Compose([RandomShift(max(1, side // 8)), RandomFlip()]),
     "affine": lambda side: RandomAffine(degrees=10, shift=2 / 28, scale=0.1),

@@ -1,3 +1,4 @@
+import pickle
 import random
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from datamodules import PerSample
+from datamodules import DigitsDataModule, PerSample
 from datamodules.augment import AUGMENTATIONS, RandomFlip, RandomShift, augmentation_of
 
 
@@ -165,3 +166,9 @@ def test_a_list_is_done_in_its_order():
 def test_names_that_are_not_there_are_refused(asked, message):
     with pytest.raises(ValueError, match=message):
         augmentation_of("augment", asked, 32)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_a_datamodule_can_be_sent_to_another_process(name):
+    datamodule = DigitsDataModule(augment=name, strong_augment=name)
+    assert pickle.loads(pickle.dumps(datamodule)).input_shape == datamodule.input_shape
