@@ -45,13 +45,21 @@ def open_picture(path: Path, mode: str | None, needed: int | None = None) -> Ima
             picture = ImageOps.exif_transpose(file)
             if mode is None:
                 return picture
-            if picture.mode.startswith("I"):  # 16 bits; Pillow would cut them off
-                picture = Image.fromarray((np.asarray(picture) / 257).round().astype(np.uint8))
-            return picture.convert(mode)
+            return _of_8_bits(picture).convert(mode)
     except Exception as error:
         raise DamagedPictureError(
             f"{path} cannot be read as a picture: {str(error) or type(error).__name__}"
         ) from error
+
+
+def _of_8_bits(picture: Image.Image) -> Image.Image:
+    """Scales 16 bits to 8, which Pillow would cut off."""
+    if not picture.mode.startswith(("I", "F")):
+        return picture
+    levels = np.asarray(picture)
+    if levels.dtype.kind == "f" or levels.min() < 0 or levels.max() > 65535:
+        raise ValueError("it holds numbers other than whole ones from 0 to 65535; save it with 8 or 16 bits")
+    return Image.fromarray((levels / 257).round().astype(np.uint8))
 
 
 class PictureReader:

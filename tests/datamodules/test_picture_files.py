@@ -63,6 +63,20 @@ def test_sixteen_bits_keep_their_contrast(shape, suffix):
 
 
 @pytest.mark.parametrize(
+    "levels",
+    [
+        np.linspace(0, 300_000, 80, dtype=np.int32),
+        np.linspace(-5000, 60_000, 80, dtype=np.int32),
+        np.linspace(0, 1, 80, dtype=np.float32),
+    ],
+    ids=["too large", "negative", "fractions"],
+)
+def test_numbers_that_8_bits_cannot_hold_are_refused(levels):
+    with pytest.raises(ValueError, match=r"deep\.tif cannot be read as a picture: it holds numbers other than whole"):
+        read(save("deep.tif", levels.reshape(8, 10)), GREY)
+
+
+@pytest.mark.parametrize(
     ("orientation", "undo"), [(1, lambda a: a), (3, lambda a: a[::-1, ::-1]), (6, lambda a: np.rot90(a, -1))]
 )
 def test_a_picture_is_turned_as_its_camera_noted(orientation, undo):
