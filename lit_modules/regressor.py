@@ -47,11 +47,25 @@ class Regressor(LitModule):
         **options: Any,
     ) -> None:
         if not target_std > 0:
-            raise ValueError(f"target_std: {target_std}; targets that do not vary leave nothing to predict")
+            raise ValueError(
+                f"target_std: {target_std}; targets that do not vary, or only one, leave nothing to predict"
+            )
         net = MLP(torch.Size(input_shape).numel(), 1, hidden, dropout, batch_norm)
         super().__init__(net, nn.MSELoss() if loss is None else loss, **options)
         self.target_mean = target_mean
         self.target_std = target_std
+
+    def setup(self, stage: str) -> None:
+        """Refuses to have the targets rounded.
+
+        Raises:
+            ValueError: If Lightning would cast them, as whatever is in a batch, to half precision.
+        """
+        super().setup(stage)
+        if (precision := self.trainer.precision) in ("bf16-true", "16-true"):
+            raise ValueError(
+                f"trainer.precision: {precision} would round the targets; choose 32-true, bf16-mixed or 16-mixed"
+            )
 
     def step(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
         """Returns `loss` (standard units), `prediction` and `target` `[B]` (own units) and `index`."""

@@ -33,8 +33,9 @@ class EpochMeans(Metric):
 
     def update(self, means: Tensor, sizes: Tensor) -> None:
         """Adds B batches at once: means `[B, number of names]` and sizes `[B]`."""
-        self.total += sizes @ means.float()
-        self.count += sizes.sum()
+        # A module in half precision takes its metrics with it.
+        self.total = self.total.float() + sizes @ means.float()
+        self.count = self.count.float() + sizes.sum()
 
     def compute(self) -> dict[str, Tensor]:
         """Returns the mean of each number over all samples so far; call `update_pending` first."""

@@ -62,3 +62,13 @@ def test_half_precision_losses_are_summed_in_single_precision():
         means.add([torch.tensor(1.0, dtype=torch.bfloat16)], 1)
     means.add([torch.tensor(302.0, dtype=torch.bfloat16)], 1)
     assert means.so_far("loss") == pytest.approx(602 / 301)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_means_of_many_samples_are_exact_in_a_module_of_another_type(kind):
+    means = EpochMeans("loss", "acc").to(kind)
+    torch.nn.ModuleList([means]).to(kind)
+    for _ in range(700):  # 70,000 samples are more than float16 can count
+        means.add([torch.tensor(0.5), torch.tensor(0.9)], 100)
+    means.update_pending()
+    assert [value.item() for value in means.compute().values()] == pytest.approx([0.5, 0.9], rel=1e-5)

@@ -91,3 +91,10 @@ def test_a_validation_set_of_one_row_works():
 def test_targets_that_do_not_vary_are_refused(std):
     with pytest.raises(ValueError, match="leave nothing to predict"):
         Regressor((5,), 1.0, std)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
+def test_a_precision_that_would_round_the_targets_is_refused(precision):
+    datamodule = DiabetesDataModule()
+    with pytest.raises(ValueError, match=rf"trainer\.precision: {precision} would round the targets; choose 32-true"):
+        cpu_trainer(precision=precision).fit(regressor(datamodule), datamodule)

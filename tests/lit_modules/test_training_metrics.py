@@ -124,3 +124,29 @@ def test_the_next_epoch_starts_its_mean_anew():
     trainer.fit(SoftmaxRegression((1, 28, 28), 10), digits(batch_size=30))
     last_epoch = torch.stack([kept["loss"] for kept in losses.kept[-3:]])
     assert trainer.callback_metrics["train/loss"].item() == pytest.approx(last_epoch.mean().item())
+
+
+class AsksToStop(Callback):
+    """Asks for an end at the first step, and keeps the loss of every step, by epoch."""
+
+    def __init__(self):
+        self.losses = {}
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        trainer.should_stop = True
+        self.losses.setdefault(trainer.current_epoch, []).append((outputs["loss"].item(), len(batch["index"])))
+
+
+def test_means_are_of_whole_epochs_where_there_is_a_least_number_of_them():
+    asks, found = AsksToStop(), {}
+
+    class Notes(Callback):
+        def on_train_epoch_end(self, trainer, pl_module):
+            found[trainer.current_epoch] = trainer.callback_metrics["train/loss"].item()
+
+    cpu_trainer(max_epochs=5, min_epochs=2, callbacks=[asks, Notes()]).fit(SoftmaxRegression((1, 28, 28), 10), digits())
+    assert sorted(found) == [0, 1]
+    for epoch, losses in asks.losses.items():
+        assert len(losses) == 3
+        expected = sum(loss * size for loss, size in losses) / sum(size for _, size in losses)
+        assert found[epoch] == pytest.approx(expected, rel=1e-5)
