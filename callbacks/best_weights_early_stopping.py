@@ -42,6 +42,14 @@ class BestWeightsEarlyStopping(EarlyStopping):
         self._best_is_now = False
         self._loaded_weights: dict[str, Tensor] | None = None
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Knows nothing of an earlier training; what a checkpoint knows is restored later."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit" and not trainer.current_epoch:
+            self.best_score = torch.tensor(torch.inf if self.mode == "min" else -torch.inf)
+            self.best_weights, self._best_is_now, self._loaded_weights = None, False, None
+            self.wait_count = self.stopped_epoch = 0
+
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuses a metric that is not there before any training."""
         require_metric(trainer, "BestWeightsEarlyStopping", self.monitor)

@@ -19,6 +19,10 @@ class FiniteLoss(Callback):
     def __init__(self) -> None:
         self._first_bad: Tensor | None = None
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Knows nothing of an earlier training."""
+        self._first_bad = None
+
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Notes whether this step's loss is finite."""
         if loss.device.type == "cpu":

@@ -3,6 +3,7 @@ from typing import Any, Literal
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BaseFinetuning
+from lightning.pytorch.trainer.states import TrainerFn
 from torch.optim import Optimizer
 
 from callbacks.evaluated_part import evaluated_part
@@ -132,6 +133,11 @@ class GradualUnfreezing(BaseFinetuning):
             train_last(self._stages, len(self._stages))
             pl_module.weight_groups = None
             self._drop_cache(pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Does so too when the training is interrupted."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            self.teardown(trainer, pl_module, "fit")
 
     def state_dict(self) -> dict[str, Any]:
         """Returns nothing: there is nothing but the configuration and the epoch."""

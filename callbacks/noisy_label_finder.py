@@ -61,7 +61,7 @@ class NoisyLabelFinder(Callback):
         self._run_folder: Path | None = None  # while there is something to report on
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuses a module whose training losses tell nothing of single labels.
+        """Refuses a module whose training losses tell nothing of single labels, and knows nothing of another training.
 
         Raises:
             TypeError: If the module has no `class_names`.
@@ -73,6 +73,13 @@ class NoisyLabelFinder(Callback):
                 f"NoisyLabelFinder ranks labels by their losses in training, but {type(mix).__name__} trains pictures "
                 "that are mixed of two: leave one of them out"
             )
+
+        if stage == "fit" and not trainer.current_epoch:  # that of a checkpoint is known later
+            self.losses = SampleLosses()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begins anew, whatever an interrupted epoch has left."""
+        self.losses.begin_epoch()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Asks for the run folder: an interrupted process can no longer ask the others."""

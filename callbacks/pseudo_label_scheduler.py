@@ -57,6 +57,7 @@ class PseudoLabelScheduler(Callback):
         """Puts them back, for a training without schedule."""
         for name, value in self._own.items():
             setattr(pool_learner(self, pl_module), name, value)
+        self._own = {}
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Does so too when the training is interrupted."""

@@ -78,6 +78,10 @@ class UnknownClassDetector(Callback):
         """Forgets what was fitted to weights that change from here on."""
         self.detection.load_state_dict({})
 
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begins anew, whatever an interrupted validation has left."""
+        self._validated.reset()
+
     def on_validation_batch_end(
         self,
         trainer: Trainer,

@@ -41,7 +41,7 @@ class UnknownPoolFilter(Callback):
         check_rounds("UnknownPoolFilter", start_epoch, every_epochs)
         self.score, self.acceptance = score, acceptance
         self.start_epoch, self.every_epochs = start_epoch, every_epochs
-        self._share = 0.0
+        self._share, self._at_work = 0.0, False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Refuses what the pool cannot be filtered with.
@@ -75,17 +75,19 @@ class UnknownPoolFilter(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Lets everything in again that an earlier training of the same module has barred."""
+        self._at_work = True
         if trainer.current_epoch < self.start_epoch:
             self._let_in(trainer, pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leaves nothing barred for a training without the filter; the checkpoints have what was."""
         self._let_in(trainer, pl_module)
+        self._at_work = False
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Does so too when the training is interrupted."""
-        if trainer.training:
-            self._let_in(trainer, pl_module)
+        if self._at_work:
+            self.on_fit_end(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Filters the pool, if it is time, and logs how much of it is barred."""

@@ -129,8 +129,10 @@ class LitModule(FastHooks, PlainLoading, ABC):
             require_schedule_left(schedulers, lambda: trainer.estimated_stepping_batches)
 
     def on_train_epoch_start(self) -> None:
-        """Begins anew, whatever an interrupted epoch has left."""
+        """Begins anew, whatever an interrupted epoch has left; a loss may have a `begin_epoch` to do so too."""
         self.train_means.reset()
+        if begin := getattr(self.loss, "begin_epoch", None):
+            begin(self.current_epoch)
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Runs `step` and adds its loss and scores to the epoch's means."""
@@ -141,12 +143,12 @@ class LitModule(FastHooks, PlainLoading, ABC):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Logs `train/...` after the last batch, before any callback asks for it at the end of the epoch."""
-        if (
-            (trainer := self.trainer).is_last_batch
-            or trainer.should_stop
-            or 0 < trainer.max_steps <= trainer.global_step
-        ):
+        trainer = self.trainer
+        stops = trainer.should_stop and trainer.fit_loop._can_stop_early  # else there is a least number of epochs
+        if trainer.is_last_batch or stops or 0 < trainer.max_steps <= trainer.global_step:
             self._log_training()
+        if trainer.is_last_batch and (end := getattr(self.loss, "end_epoch", None)):
+            end(self.current_epoch)
 
     def on_validation_epoch_start(self) -> None:
         """Begins anew, whatever an interrupted evaluation has left."""

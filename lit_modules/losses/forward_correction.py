@@ -56,6 +56,16 @@ class ForwardCorrection(ClassificationLoss):
         log_shares = self.matrix.log().T[target]  # [B, K]: of each true class, how often it is labelled so
         return self.reduce(-(logits.log_softmax(dim=1) + log_shares).logsumexp(dim=1))
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Forgets, in the first epochs, what another training or one that was interrupted has left."""
+        if epoch < self.warm_up:
+            self.matrix = self._counts = None
+
+    def end_epoch(self, epoch: int) -> None:
+        """Makes the estimate as soon as all is counted, so that checkpoints have that of all processes."""
+        if epoch == self.warm_up - 1 and self._counts is not None:
+            self.matrix, self._counts = self._estimate(), None
+
     def _count(self, logits: Tensor, target: Tensor) -> None:
         """Adds a batch to the counts."""
         counts = torch.zeros(logits.shape[1], logits.shape[1], dtype=torch.int64, device=logits.device)

@@ -1,6 +1,7 @@
 """What a training or an evaluation leaves that was interrupted, in a notebook say: nothing that the next one sees."""
 
 import copy
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,16 +9,23 @@ import torch
 from lightning.pytorch import Callback
 
 from callbacks import (
+    BestWeightsEarlyStopping,
     ConfusionMatrixFigure,
     ExponentialMovingAverage,
+    FiniteLoss,
+    GradualUnfreezing,
     MaxLogit,
+    NoisyLabelFinder,
     PredictionsCSV,
     PseudoLabelScheduler,
     Ramp,
+    UnknownClassDetector,
     UnknownPoolFilter,
 )
-from datamodules import DigitsDataModule
-from lit_modules import FixMatch, SoftmaxRegression
+from datamodules import DigitsDataModule, SymmetricNoise
+from lit_modules import CNNClassifier, FixMatch, ForwardCorrection, SoftmaxRegression
+from tests.callbacks import open_set_digits
+from tests.callbacks.test_exponential_moving_average import SavesFirstEpoch
 from tests.training import cpu_trainer
 
 
@@ -137,3 +145,71 @@ def test_a_figure_is_of_the_module_that_is_tested(monkeypatch):
         cpu_trainer(callbacks=[callback]).test(model, digits(), verbose=False)
     again, fresh = drawn
     assert torch.equal(again["logits"], fresh["logits"])
+
+
+def test_all_of_a_module_is_trained_again():
+    torch.manual_seed(0)
+    model = CNNClassifier((1, 28, 28), 10, widths=[2, 2])
+    interrupted(model, GradualUnfreezing(trained_stages=0), Interrupts("on_train_batch_end"))
+    before = copy.deepcopy(model.state_dict())
+    fit(model, limit_val_batches=0)
+    assert not any(torch.equal(each, before[name]) for name, each in model.state_dict().items() if "weight" in name)
+
+
+def test_suspects_are_of_the_training_that_was_not_interrupted():
+    finds = NoisyLabelFinder(skip_epochs=0)
+    interrupted(softmax(), finds, Interrupts("on_train_batch_end", epoch=1), max_epochs=2)
+    fit(softmax(), finds)
+    assert finds.losses.seen["count"][finds.losses.seen["count"] > 0].tolist() == [1] * 200
+
+
+def test_a_resumed_epoch_does_not_count_what_was_seen_before():
+    finds = NoisyLabelFinder(skip_epochs=0)
+    keeps = SavesFirstEpoch()
+    interrupted(softmax(), finds, keeps, Interrupts("on_train_batch_end", epoch=1), max_epochs=2)
+    trainer = cpu_trainer(callbacks=[finds], num_sanity_val_steps=0, max_epochs=2)
+    trainer.fit(softmax(), digits(), ckpt_path="first.ckpt", weights_only=True)
+    assert finds.losses.seen["count"].max() == 2
+
+
+def test_scores_of_known_samples_are_those_of_this_validation():
+    detector, scores = UnknownClassDetector(MaxLogit()), []
+    with pytest.raises(RuntimeError, match="interrupted"):
+        open_set_digits.fit(detector, Interrupts("on_validation_batch_end", epoch=1, batch=0))
+    for callback in (detector, UnknownClassDetector(MaxLogit())):
+        trainer, *_ = open_set_digits.fit(callback, max_epochs=1)
+        scores.append(trainer.callback_metrics["val/known/score_std"].item())
+    assert scores[0] == scores[1] > 0
+
+
+@pytest.mark.parametrize("stage", ["fit", "validate"])
+def test_a_loss_that_was_not_finite_is_forgotten(stage):
+    stops = FiniteLoss()
+    stops._first_bad = torch.tensor(3.0)  # as noted on a GPU, where nobody looks at every step
+    getattr(cpu_trainer(callbacks=[stops]), stage)(softmax(), datamodule=digits())
+    assert stops._first_bad is None
+
+
+def test_best_weights_are_those_of_this_training():
+    stops = BestWeightsEarlyStopping(patience=1)
+    fit(softmax(), stops, max_epochs=5)
+    assert stops.best_score < 2
+    model = softmax(optimizer=partial(torch.optim.SGD, lr=0.0))
+    before = copy.deepcopy(model.state_dict())
+    trainer = fit(model, stops, max_epochs=5)
+    assert torch.equal(model.net.head.weight, before["net.head.weight"])
+    assert trainer.current_epoch == 2
+    assert stops.best_score.item() == pytest.approx(trainer.callback_metrics["val/loss"].item())
+
+
+@pytest.mark.parametrize("interrupts", [True, False])
+def test_a_noise_matrix_is_of_the_labels_of_this_training(interrupts):
+    loss, fresh = ForwardCorrection(warm_up=1), ForwardCorrection(warm_up=1)
+    noisy = {"data": digits(label_noise=SymmetricNoise(0.5)), "max_epochs": 2}
+    if interrupts:
+        interrupted(softmax(loss=loss), Interrupts("on_train_batch_end"), **noisy)
+    else:
+        fit(softmax(loss=loss), **noisy)
+    for each in (loss, fresh):
+        fit(softmax(loss=each), max_epochs=1, limit_val_batches=0)
+    assert torch.equal(loss.matrix, fresh.matrix)  # as soon as all is counted

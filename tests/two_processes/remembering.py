@@ -23,5 +23,6 @@ def remember() -> dict[str, Tensor]:
         mine = slice(rank, None, processes)
         early(logits[mine], target[mine], index[mine])
         forward(logits[mine], target[mine], epoch=epoch)
+        forward.end_epoch(epoch)
     assert forward.matrix is not None
     return {"past beliefs": early.get_extra_state(), "matrix": forward.matrix}
