@@ -1,8 +1,9 @@
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import Namespace
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_warn
@@ -18,10 +19,22 @@ EVALUATION_ONLY = ("min_score", "posthoc_tau")
 """Options of a module that change nothing of what was trained."""
 
 
+def config_of_run(files: Sequence[Any]) -> Path | None:
+    """Returns the first of some config files if it is the `config.yaml` of a run."""
+    first = Path(str(files[0])) if files else Path()
+    return first if first.name == "config.yaml" and first.with_name("run.json").is_file() else None
+
+
+def asked_beside(config: Path, asked: str | None) -> str | None:
+    """Returns a checkpoint that is asked for, but for what a run was begun from, which is not what it has become."""
+    begun_from = yaml.safe_load(config.read_text(encoding="utf-8")).get("ckpt_path")
+    return None if asked == begun_from else asked
+
+
 def find_checkpoint(asked: str | None, base: Path, experiment: str, config: Path | None = None) -> Path:
     """Turns `best`, `last` or nothing (which is `best`) into a file.
 
-    It is that of the run whose own `config.yaml` is given, else that of the experiment's newest run that has one.
+    It is that of the run whose own config is given, else that of the experiment's newest run that has one.
 
     Raises:
         FileNotFoundError: If the run or the experiment has no such checkpoint, or the path given does not exist.
@@ -31,7 +44,7 @@ def find_checkpoint(asked: str | None, base: Path, experiment: str, config: Path
             raise FileNotFoundError(f"--ckpt_path {asked}: this is no file")
         return Path(asked)
     name = f"{asked or 'best'}.ckpt"
-    if config is not None and config.name == "config.yaml" and (config.parent / "run.json").is_file():
+    if config is not None:
         if not (own := config.parent / "checkpoints" / name).exists():
             raise FileNotFoundError(
                 f"--ckpt_path {asked or 'best'}: {config} is of a run that has no checkpoints/{name}; give the path of "

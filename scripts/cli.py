@@ -16,10 +16,12 @@ import lit_modules  # noqa: F401
 from callbacks.checkpoint_io import write_atomically
 from scripts.changed_options import warn_of_changed_options
 from scripts.checkpoints import (
+    asked_beside,
     check_checkpoint,
     check_code,
     check_data,
     check_fits,
+    config_of_run,
     find_checkpoint,
     settle_overridden,
 )
@@ -98,8 +100,10 @@ class LitzooCLI(LightningCLI):
         check_options(options)
         if self.config.subcommand != "fit" or options.ckpt_path is not None:
             runs = Path(options.trainer.default_root_dir)
-            config = Path(str(files[0])) if files else None
-            options.ckpt_path = str(find_checkpoint(options.ckpt_path, runs, options.experiment, config))
+            own = config_of_run(files)
+            if own and self.config.subcommand != "fit":
+                options.ckpt_path = asked_beside(own, options.ckpt_path)
+            options.ckpt_path = str(find_checkpoint(options.ckpt_path, runs, options.experiment, own))
             self._checkpoint = check_checkpoint(options.ckpt_path, resumed=self.config.subcommand == "fit")
             check_code(options.ckpt_path, self._checkpoint, options.model)
         self._asked_model = options.model.clone()

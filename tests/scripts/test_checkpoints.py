@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
 
 from datamodules import DigitsDataModule
-from scripts.checkpoints import find_checkpoint, settle_overridden
+from scripts.checkpoints import config_of_run, find_checkpoint, settle_overridden
 from tests.scripts.helpers import MLP, litzoo, short_fit
 
 
@@ -121,8 +121,18 @@ def test_a_config_of_that_name_elsewhere_stands_for_no_run(trained):
     Path("configs").mkdir()
     Path("configs/config.yaml").touch()
     for config in (Path("configs/config.yaml"), trained / "other.yaml"):
-        found = find_checkpoint(None, Path("runs"), "digits_mlp", config)
-        assert found.resolve() == trained / "checkpoints" / "best.ckpt"
+        assert config_of_run([config, trained / "config.yaml"]) is None
+    assert config_of_run([trained / "config.yaml", "configs/config.yaml"]) == trained / "config.yaml"
+    assert config_of_run([]) is None
+
+
+def test_a_run_is_tested_as_what_it_has_become(trained):
+    outside = shutil.copy(trained / "checkpoints" / "last.ckpt", "pre trained.ckpt")
+    begun = short_fit("--ckpt_path", outside, "--trainer.max_epochs", "4", "--trainer.limit_train_batches", "1.0")
+    assert begun.run_folder == trained.with_name("version_1")
+    cli = litzoo("test", "--config", str(begun.run_folder / "config.yaml"))
+    assert Path(cli.trainer.ckpt_path).resolve() == begun.run_folder / "checkpoints" / "best.ckpt"
+    assert cli.run_folder == begun.run_folder
 
 
 def test_test_metrics_equal_those_computed_by_hand(trained):
