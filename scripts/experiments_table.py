@@ -76,10 +76,11 @@ def collect(runs: Path) -> dict[str, list[dict[str, Any]]]:
     """
     alone: dict[str, dict[int, dict[str, Any]]] = {}
     compared: dict[str, dict[int, dict[str, Any]]] = {}
-    for record in sorted(runs.glob("**/version_*/run.json"), key=lambda path: int(path.parent.name[8:])):
+    found_in = [path for path in runs.glob("**/version_*/run.json") if path.parent.name[8:].isdecimal()]
+    for record in sorted(found_in, key=lambda path: int(path.parent.name[8:])):
         run = read_record(record.parent)
         results = record.with_name("metrics.json")
-        command = COMMAND.fullmatch(run["command"])
+        command = COMMAND.fullmatch(run.get("command", ""))
         name = command["name"] if command else record.parents[1].name
         if not results.exists() or not (command or name in SHORT):
             continue

@@ -63,6 +63,15 @@ def test_runs_with_other_options_do_not_count_and_the_newest_of_a_seed_does():
     assert cells[2:5] == ["**97.00 ± 1.41 %**", "84.29 to 109.71", "2 (0, 1)"]
 
 
+def test_copies_and_damaged_runs_do_not_count():
+    printed = "litzoo fit --config configs/mnist_mlp.yaml --seed_everything 0"
+    write_run(0, printed, 0, 0.5)
+    write_run("0_copy", printed, 0, 0.9)
+    write_run(1, printed, 0, 0.9)
+    Path("runs/mnist_mlp/version_1/run.json").write_text("{}")
+    assert [run["metrics"] for run in collect(Path("runs"))["mnist_mlp"]] == [{"test/acc": 0.5}]
+
+
 def test_runs_of_a_comparison_count_where_there_are_no_others():
     fit = "cli.py fit --config configs/{}.yaml --trainer.precision bf16-mixed{} --seed_everything {}"
     ours = " --experiment compare_a/x --trainer.default_root_dir runs --trainer.enable_progress_bar false"
