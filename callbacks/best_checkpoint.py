@@ -26,7 +26,7 @@ class BestCheckpoint(MovableCheckpoint):
             # By then the training metrics of the epoch are known too, and a resumed run starts with a new epoch.
             save_on_train_epoch_end=True,
         )
-        self._validated = False
+        self._asked, self._validated = monitor, False
 
     @property
     def state_key(self) -> str:
@@ -36,9 +36,10 @@ class BestCheckpoint(MovableCheckpoint):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Monitors nothing where nothing is validated."""
         super().setup(trainer, pl_module, stage)
-        validates = getattr(trainer.datamodule, "validates", True)  # type: ignore[attr-defined]
-        if str(self.monitor).startswith("val/") and not (validates and trainer.enable_validation):
-            self.monitor = None
+        if stage == "fit":
+            validates = getattr(trainer.datamodule, "validates", True)  # type: ignore[attr-defined]
+            unmonitored = str(self._asked).startswith("val/") and not (validates and trainer.enable_validation)
+            self.monitor = None if unmonitored else self._asked
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Waits for a validation; not every epoch need have one, and metrics of an earlier one are still there."""

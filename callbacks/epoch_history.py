@@ -16,6 +16,11 @@ class EpochHistory(Callback):
         self._validated = False
         self._old: dict[str, Tensor] = {}
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Begins anew, unless the trainer goes on; what a checkpoint knows is restored later."""
+        if stage == "fit" and not trainer.global_step:
+            self.history = []
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Notes that nothing of this epoch is known yet: Lightning would show the values of an earlier one."""
         self._validated = False

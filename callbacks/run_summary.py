@@ -1,3 +1,4 @@
+import math
 import os
 import shutil
 import sys
@@ -42,7 +43,8 @@ class RunSummary(EpochHistory):
     def _best_epoch(self, trainer: Trainer) -> dict[str, float]:
         checkpoint = trainer.checkpoint_callback
         monitor = getattr(checkpoint, "monitor", None)
-        scored = [entry for entry in self.history if monitor in entry]
+        # What is no number is never the best one.
+        scored = [entry for entry in self.history if not math.isnan(entry.get(str(monitor), math.nan))]
         if not scored:
             return self.history[-1]
         best = max if getattr(checkpoint, "mode", "min") == "max" else min

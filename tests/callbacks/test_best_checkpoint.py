@@ -118,3 +118,34 @@ def test_a_folder_that_was_moved_or_copied_is_resumed_with_its_own_files(change)
     assert epochs == [1, 3]
     assert sorted(path.name for path in there.iterdir()) == ["best.ckpt", "last.ckpt"]
     assert not before or (FOLDER / "best.ckpt").read_bytes() == before
+
+
+def test_a_second_training_elsewhere_has_files_of_its_own():
+    best, last = BestCheckpoint(), LastCheckpoint()
+    for folder, scores in {"run": [1.0, 2.0, 3.0], "second": [30.0, 10.0, 20.0]}.items():
+        trainer = cpu_trainer(callbacks=[best, last], max_epochs=3, enable_checkpointing=True, default_root_dir=folder)
+        trainer.fit(Scripted(scores))
+        assert Path(best.best_model_path).resolve() == Path(folder, "checkpoints/best.ckpt").resolve()
+    assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (0, 2)
+    shutil.rmtree("run")
+    shutil.move("second", "run")
+    assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (1, 2)
+
+
+def test_a_trainer_that_goes_on_remembers_the_best_score():
+    checkpoint = BestCheckpoint()
+    trainer = cpu_trainer(callbacks=[checkpoint, LastCheckpoint()], max_epochs=2, enable_checkpointing=True)
+    module = Scripted([1.0, 2.0, 3.0])
+    trainer.fit(module)
+    trainer.fit_loop.max_epochs = 3
+    trainer.fit(module)
+    assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (0, 2)
+
+
+def test_what_chooses_is_not_forgotten_where_nothing_was_validated():
+    checkpoint = BestCheckpoint()
+    fit([1.0, 2.0], checkpoint, limit_val_batches=0)
+    assert epoch_of("best.ckpt") == 1
+    cpu_trainer(callbacks=[checkpoint], enable_checkpointing=True, limit_val_batches=0).validate(Scripted([1.0]))
+    fit([1.0, 2.0], checkpoint)
+    assert epoch_of("best.ckpt") == 0

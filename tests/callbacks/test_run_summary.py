@@ -34,9 +34,26 @@ def test_metrics_are_those_of_the_best_epoch(mode, epoch):
     assert torch.load(CHECKPOINTS / "best.ckpt", weights_only=True)["epoch"] == epoch
 
 
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_an_epoch_whose_score_is_no_number_is_not_the_best(mode):
+    fit_scripted([math.nan, 2.0, 2.0, math.nan], BestCheckpoint(mode=mode))
+    assert read("metrics.json") == {"epoch": 1, "val/loss": 2.0}
+    assert torch.load(CHECKPOINTS / "best.ckpt", weights_only=True)["epoch"] == 1
+
+
 def test_without_validation_metrics_are_those_of_the_last_epoch():
     fit_scripted([], max_epochs=3)
     assert read("metrics.json") == {"epoch": 2}
+
+
+def test_a_second_training_with_the_same_callback_has_a_history_of_its_own():
+    summary = RunSummary()
+    for scores in ([1.0, 2.0], [30.0, 10.0, 20.0]):
+        checkpoints = BestCheckpoint()
+        trainer = cpu_trainer(callbacks=[summary, checkpoints], enable_checkpointing=True, max_epochs=len(scores))
+        trainer.fit(Scripted(scores))
+    assert [entry["val/loss"] for entry in summary.history] == [30.0, 10.0, 20.0]
+    assert read("metrics.json") == {"epoch": 1, "val/loss": 10.0}
 
 
 def test_a_second_training_in_the_same_folder_forgets_the_first():
