@@ -7,6 +7,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor
 
+from callbacks.beginning import begins_anew
 from callbacks.monitor import require_metric
 
 
@@ -45,7 +46,7 @@ class BestWeightsEarlyStopping(EarlyStopping):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Knows nothing of an earlier training; what a checkpoint knows is restored later."""
         super().setup(trainer, pl_module, stage)
-        if stage == "fit" and not trainer.current_epoch:
+        if begins_anew(trainer, stage):
             self.best_score = torch.tensor(torch.inf if self.mode == "min" else -torch.inf)
             self.best_weights, self._best_is_now, self._loaded_weights = None, False, None
             self.wait_count = self.stopped_epoch = 0

@@ -3,6 +3,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from callbacks.beginning import begins_anew
+
 
 class EpochHistory(Callback):
     """Remembers the training and validation metrics of every epoch; base of callbacks that report on them.
@@ -18,7 +20,7 @@ class EpochHistory(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begins anew, unless the trainer goes on; what a checkpoint knows is restored later."""
-        if stage == "fit" and not trainer.global_step:
+        if begins_anew(trainer, stage):
             self.history = []
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

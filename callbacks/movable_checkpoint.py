@@ -5,6 +5,8 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from callbacks.beginning import begins_anew
+
 
 class MovableCheckpoint(ModelCheckpoint):
     """Knows its files again after the folder of the run was moved or copied; base of the zoo's checkpoint callbacks.
@@ -16,7 +18,7 @@ class MovableCheckpoint(ModelCheckpoint):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Knows nothing of an earlier training; what a checkpoint knows is restored later."""
-        if stage == "fit" and not trainer.global_step:
+        if begins_anew(trainer, stage):
             self.dirpath = self.current_score = self.best_model_score = None
             self.best_k_models = {}
             self.kth_value = torch.tensor(torch.inf if self.mode == "min" else -torch.inf)

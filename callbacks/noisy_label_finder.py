@@ -5,6 +5,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from callbacks.beginning import begins_anew
 from callbacks.classified_tests import NamesClasses, require_class_names
 from callbacks.figures import publish_figure
 from callbacks.files import run_folder_of, shown
@@ -74,7 +75,7 @@ class NoisyLabelFinder(Callback):
                 "that are mixed of two: leave one of them out"
             )
 
-        if stage == "fit" and not trainer.current_epoch:  # that of a checkpoint is known later
+        if begins_anew(trainer, stage):
             self.losses = SampleLosses()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
