@@ -75,12 +75,10 @@ class NoisyLabelFinder(Callback):
                 "that are mixed of two: leave one of them out"
             )
 
-        if begins_anew(trainer, stage):
-            self.losses = SampleLosses()
-
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begins anew, whatever an interrupted epoch has left."""
-        self.losses.begin_epoch()
+        whole_epochs = self.losses.seen
+        self.losses = SampleLosses()  # without an epoch that was interrupted
+        if not begins_anew(trainer, stage):
+            self.losses.seen = whole_epochs
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Asks for the run folder: an interrupted process can no longer ask the others."""

@@ -44,10 +44,6 @@ class SampleColumns:
             {name: values.to(device) for name, values in columns.items()} for columns in (self.seen, self.epoch)
         )
 
-    def begin_epoch(self) -> None:
-        """Forgets an epoch that was not brought to its end."""
-        self.epoch = self._empty(len(_first(self.epoch)), _first(self.epoch).device)
-
     def make_room(self, index: Tensor) -> None:
         """Enlarges the epoch's columns for samples at positions `[B]`."""
         self.epoch = self._enlarged(self.epoch, int(index.max()) + 1)

@@ -31,12 +31,6 @@ class SampleLosses(SampleColumns):
         self._pending: list[tuple[Tensor, Tensor, Tensor]] = []
         self._pending_clean: list[tuple[Tensor, Tensor]] = []
 
-    def begin_epoch(self) -> None:
-        """Forgets an epoch that was not brought to its end."""
-        super().begin_epoch()
-        self._pending.clear()
-        self._pending_clean.clear()
-
     def add(self, logits: Tensor, target: Tensor, index: Tensor) -> None:
         """Adds a batch: logits `[B, K]`, given labels and positions in the training set, int64 `[B]`."""
         self._pending.append((logits, target, index))
