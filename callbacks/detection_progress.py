@@ -39,7 +39,8 @@ class DetectionProgress(Callback):
     Before training and after every epoch it runs the model on the picture, and logs the number of detections and the
     score of the surest, `val/detections` and `val/top_score`. Detections count from the module's own `min_score` on.
     At the asked epochs all of them are drawn, the surer the more opaque: `figures/detection_progress.png`, a strip that
-    begins with the true objects. Checkpoints keep what has been drawn.
+    begins with the true objects. Checkpoints keep what has been drawn. The weights are those that are trained, also
+    where a running mean of them is validated.
 
     Args:
         epochs: After how many epochs it is drawn.

@@ -94,7 +94,7 @@ class GradualUnfreezing(BaseFinetuning):
         if not isinstance(pl_module, LearnsInStages):
             raise TypeError(
                 f"GradualUnfreezing needs a classifier or a regressor of the zoo, not {type(pl_module).__name__}; "
-                "leave it out (what a MaskRCNNSegmenter trains is its trainable_stages)"
+                "leave it out"
             )
         self._stages = list(pl_module.stages())
         before = [each.name for each in self._stages[:-1]]

@@ -11,6 +11,7 @@ from datamodules.picture_files import DamagedPictureError, open_picture
 from datamodules.segmentation_dataset import AnnotatedPicture
 
 PICTURES, MASKS, SUFFIX = "PNGImages", "PedMasks", "_mask"
+JPEG = (".jpg", ".jpeg")
 MOST_OBJECTS = 1000
 """In one picture; a file with more values is a photograph rather than a mask."""
 
@@ -39,10 +40,12 @@ def read_pair(paths: tuple[Path, Path]) -> AnnotatedPicture:
     """Reads a picture and its mask, in which pixel value k is object k and 0 the background; all are of class 1.
 
     Raises:
-        DamagedPictureError: If one cannot be read, the mask has another size, more than one channel or no object; the
-            message names it.
+        DamagedPictureError: If one cannot be read, the mask has another size, more than one channel or no object, or is
+            a JPEG; the message names it.
     """
     picture_path, mask_path = paths
+    if mask_path.suffix.lower() in JPEG:
+        raise DamagedPictureError(f"{mask_path} is a JPEG, which blurs the numbers of objects: save it as PNG")
     picture = torch.from_numpy(np.array(open_picture(picture_path, "RGB"))).permute(2, 0, 1)
     mask = np.asarray(open_picture(mask_path, None))
     if mask.ndim != 2 or mask.dtype.kind == "f":

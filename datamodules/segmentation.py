@@ -23,7 +23,7 @@ class SegmentationDataModule(BaseDataModule):
             `turn` (mirrored, and by a multiple of 90 degrees, where no side is up); `mirror_vary` and `turn_vary` also
             shift by up to a tenth, scale by 0.8 to 1.25, and change brightness and contrast by up to 30 %.
         copy_paste: Whether each training picture also gets objects of another one in its batch, once both are
-            augmented (Ghiasi et al. 2021).
+            augmented (Ghiasi et al. 2021). The last one, if it is alone in its batch, gets none.
         batch_size: Pictures in a training batch (on each device).
         eval_batch_size: Pictures in a validation, test or prediction batch.
         **options: See `BaseDataModule`; `train_size` and `val_size` count pictures.

@@ -1,5 +1,6 @@
+import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +80,8 @@ class MaskRCNNSegmenter(LitModule):
         super().__init__(net, nn.Identity(), **options)  # the network takes its losses itself
         # A checkpoint has weights of its own; a path in it would have to be there wherever it is loaded.
         self.hparams.pop("weights", None)
-        self.weights = weights
+        self.weights, self.frozen_norm = weights, net.frozen_norm
+        self._absent: FileNotFoundError | None = None
         self.class_names = list(class_names or map(str, range(num_classes)))
         if len(self.class_names) != num_classes:
             raise ValueError(f"class_names: {len(self.class_names)} names for {num_classes} classes")
@@ -87,11 +89,14 @@ class MaskRCNNSegmenter(LitModule):
 
     def prepare_data(self) -> None:
         """Downloads the weights that a training begins with, unless they are there."""
-        if self._begins:
-            require_weights(str(self.weights))
+        if self.weights is not None and self.trainer.state.fn == "fit":
+            try:
+                require_weights(self.weights)
+            except FileNotFoundError as error:
+                self._absent = error  # a checkpoint may still bring them
 
     def setup(self, stage: str) -> None:
-        """Puts the weights in place that a training begins with.
+        """Refuses a precision that boxes cannot have.
 
         Raises:
             ValueError: If the numbers of the whole network are to have another type than float32.
@@ -101,13 +106,35 @@ class MaskRCNNSegmenter(LitModule):
             raise ValueError(
                 f"trainer.precision: {precision}; boxes need float32: choose 32-true, bf16-mixed or 16-mixed"
             )
-        if self._begins:
-            load_weights(self.net, str(self.weights))
-            self.weights = None  # a second training goes on with what the first one has learned
+        if self.frozen_norm:  # on purpose
+            warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode at the start of training")
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Notes that weights have come with a checkpoint."""
         self.weights = None
+
+    def on_fit_start(self) -> None:
+        """Puts weights in where a new training begins.
+
+        Raises:
+            FileNotFoundError: If they are absent and cannot be downloaded; the message says which file belongs where.
+            ValueError: If they do not fit.
+        """
+        if self.weights is not None:
+            if self._absent is not None:
+                raise self._absent
+            load_weights(self.net, self.weights)
+            self.weights = None  # a second training goes on with what the first one has learned
+
+    def stages(self) -> NoReturn:
+        """Refuses to be frozen stage by stage.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(
+            "a MaskRCNNSegmenter cannot be unfrozen stage by stage; model.trainable_stages says what is trained of it"
+        )
 
     def forward(self, x: Any) -> Any:
         """Returns what is found in each of some pictures, `[3, H, W]` from 0 to 1; see `MaskRCNN.evaluated`."""
@@ -152,8 +179,3 @@ class MaskRCNNSegmenter(LitModule):
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """Returns `index`, and as `detections` what is found in each picture."""
         return {"index": batch["index"], "detections": self(batch["input"])}
-
-    @property
-    def _begins(self) -> bool:
-        """Whether a training begins, with weights from elsewhere."""
-        return self.weights is not None and self.trainer.state.fn == "fit" and self.trainer.ckpt_path is None

@@ -67,7 +67,7 @@ def mean_average_precision(pictures: Sequence[Mapping[str, Any]]) -> dict[str, T
 
 def mask_areas(objects: Mapping[str, Any]) -> list[int]:
     """Returns the number of pixels of each mask, of objects as `DetectionOutputs` keeps them."""
-    return [int(area) for area in run_lengths.area(objects["masks"])] if objects["masks"] else []
+    return [int(area) for area in run_lengths.area(objects["masks"])]
 
 
 def decoded(objects: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -83,6 +83,5 @@ def _encoded(objects: Mapping[str, Tensor]) -> dict[str, Any]:
     kept: dict[str, Any] = {name: value.detach().cpu() for name, value in objects.items() if name != "masks"}
     kept["boxes"] = kept["boxes"].float()
     kept["size"] = masks.shape[1:]
-    # An array without masks would not be taken.
-    kept["masks"] = run_lengths.encode(np.asfortranarray(masks.transpose(1, 2, 0))) if len(masks) else []
+    kept["masks"] = run_lengths.encode(np.asfortranarray(masks.transpose(1, 2, 0)))
     return kept

@@ -106,12 +106,13 @@ class MaskRCNN(detection.MaskRCNN):
         for layer in self._norms():
             for weight in layer.parameters():
                 weight.requires_grad_(weight.requires_grad and not frozen_norm)
+        self.train()  # a trainer leaves modes as it finds them
 
     def train(self, mode: bool = True) -> "MaskRCNN":
         """Changes the mode, but of batch normalisation that is frozen."""
         super().train(mode)
         for layer in self._norms():
-            layer.train(mode and not getattr(self, "frozen_norm", False))
+            layer.train(mode and not self.frozen_norm)
         return self
 
     def evaluated(

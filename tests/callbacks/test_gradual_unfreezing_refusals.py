@@ -4,7 +4,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 
 from callbacks import GradualUnfreezing
 from callbacks.network_stages import require_reachable
-from lit_modules import MixUp, SoftmaxRegression
+from lit_modules import MaskRCNNSegmenter, MixUp, SoftmaxRegression
 from tests.callbacks.unfrozen import SHAPE, cnn, digits, fit, squeezenet
 from tests.training import cpu_trainer
 
@@ -38,6 +38,10 @@ class Plain(LightningModule):
         """Makes none."""
 
 
+def detector():
+    return MaskRCNNSegmenter(1, proposals=20)
+
+
 UNFIT = {
     "too many": (
         (0, {1: 4}),
@@ -48,6 +52,7 @@ UNFIT = {
     ),
     "none": ((1,), lambda: SoftmaxRegression(SHAPE, 10), {}, ValueError, r"the network has 0 before its head \(none\)"),
     "a stranger's": ((), Plain, {}, TypeError, "needs a classifier or a regressor of the zoo, not Plain; leave it out"),
+    "a detector": ((), detector, {}, TypeError, r"cannot be unfrozen stage by stage; model\.trainable_stages"),
     "no cache": ((0, None, 1.0, True), cnn, {}, TypeError, "needs a TransferClassifier and data of the zoo, not CNN"),
     "augmented": (
         (0, None, 1.0, True),

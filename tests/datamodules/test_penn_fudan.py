@@ -84,6 +84,10 @@ DAMAGE = {
     "colours": (lambda at: grey(at / "PedMasks" / "04_mask.png", np.ones((32, 36, 3))), r"04_mask\.png is no mask"),
     "no mask": (lambda at: (at / "PedMasks" / "04_mask.png").unlink(), r"04\.png has no mask PedMasks/04_mask\.png"),
     "no picture": (lambda at: (at / "PNGImages" / "04.png").unlink(), r"04_mask\.png has no picture in PNGImages"),
+    "a lossy mask": (
+        lambda at: (at / "PedMasks" / "04_mask.png").rename(at / "PedMasks" / "04_mask.jpg"),
+        r"04_mask\.jpg is a JPEG",
+    ),
     "a damaged picture": (lambda at: (at / "PNGImages" / "04.png").write_bytes(b"x"), r"04\.png cannot be read"),
     "a damaged mask": (lambda at: (at / "PedMasks" / "04_mask.png").write_bytes(b"x"), r"04_mask\.png cannot be read"),
 }

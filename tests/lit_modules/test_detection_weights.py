@@ -43,6 +43,18 @@ def test_frozen_batch_norm_stays_as_it_is_in_training():
     assert all(weight.requires_grad for weight in free.backbone.parameters())
 
 
+def test_frozen_batch_norm_stays_as_it_is_in_a_training(recwarn):
+    module = MaskRCNNSegmenter(3, backbone="resnet50_fpn", weights="absent.pth", min_size=64, proposals=20)
+    module.on_load_checkpoint({})  # it brings the weights
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    options = {"limit_train_batches": 1, "limit_val_batches": 1, "max_epochs": 2}
+    cpu_trainer(**options).fit(module, ShapesDataModule(pictures=4, side=48, val_size=2))
+    moved = {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name for name in moved if ".bn" in name or ".downsample.1" in name} == set()
+    assert "net.backbone.body.layer4.2.conv3.weight" in moved
+    assert not [each for each in recwarn if "eval mode" in str(each.message)]
+
+
 @pytest.mark.parametrize(
     ("stages", "expected"), [(2, {"layer2", "layer3"}), (None, {"conv1", "layer1", "layer2", "layer3"})]
 )
@@ -76,6 +88,30 @@ def test_a_training_begins_with_the_weights_of_a_checkpoint_but_for_the_classes(
     assert all(torch.equal(value, learned[name]) for name, value in second.state_dict().items())
     loaded = MaskRCNNSegmenter.load_from_checkpoint(tmp_path / "second.ckpt")
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in second.state_dict().items())
+
+
+def test_what_has_been_asked_of_a_trainer_before_does_not_keep_weights_away(tmp_path):
+    shapes, first = ShapesDataModule(pictures=6, side=48, val_size=2), MaskRCNNSegmenter(3, proposals=20)
+    trainer = cpu_trainer(max_steps=1, limit_train_batches=0)
+    trainer.strategy.connect(first)
+    trainer.save_checkpoint(tmp_path / "first.ckpt")
+    trainer.validate(MaskRCNNSegmenter(3, proposals=20), shapes, ckpt_path=tmp_path / "first.ckpt", verbose=False)
+    second = MaskRCNNSegmenter(3, proposals=20, weights=str(tmp_path / "first.ckpt"))
+    trainer.fit(second, shapes)
+    name = "net.backbone.body.conv1.weight"
+    assert torch.equal(second.state_dict()[name], first.state_dict()[name])
+
+
+def test_absent_weights_are_asked_for_unless_a_checkpoint_brings_them(tmp_path):
+    shapes, absent = ShapesDataModule(pictures=6, side=48, val_size=2), str(tmp_path / "absent.pth")
+    first, trainer = MaskRCNNSegmenter(3, proposals=20), cpu_trainer(limit_train_batches=1, limit_val_batches=0)
+    trainer.fit(first, shapes)
+    trainer.save_checkpoint(tmp_path / "first.ckpt")
+    resumed = MaskRCNNSegmenter(3, proposals=20, weights=absent)
+    cpu_trainer(limit_train_batches=1).fit(resumed, shapes, ckpt_path=tmp_path / "first.ckpt")
+    assert all(torch.equal(value, first.state_dict()[name]) for name, value in resumed.state_dict().items())
+    with pytest.raises(FileNotFoundError, match=r"model\.weights: .*absent\.pth is neither a file"):
+        cpu_trainer().fit(MaskRCNNSegmenter(3, proposals=20, weights=absent), shapes)
 
 
 def test_absent_weights_are_told_with_the_file_and_its_place(tmp_path, monkeypatch):

@@ -1,8 +1,10 @@
 """A detector that is trained, tested and asked by one process or by two."""
 
 from typing import Any
+from unittest.mock import patch
 
 import torch
+from matplotlib.image import imsave
 
 from callbacks import DetectionProgress, PredictionsCSV
 from datamodules import ShapesDataModule
@@ -31,7 +33,9 @@ def segment(folder: str, **trainer_options: Any) -> dict[str, Any]:
     )
     trainer.predict(module, shapes(), return_predictions=False)
     (validated,) = trainer.validate(module, shapes(), verbose=False)
-    trainer.fit(module, shapes())
+    with patch("callbacks.figures.imsave", wraps=imsave) as drawn:
+        trainer.fit(module, shapes())
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     weights = torch.cat([weight.detach().flatten() for weight in module.parameters()])
-    return {"validated": validated, "metrics": metrics, "weights": weights, "steps": trainer.global_step}
+    seen = {"validated": validated, "metrics": metrics, "weights": weights}
+    return {**seen, "steps": trainer.global_step, "drawn": drawn.call_count}

@@ -44,5 +44,6 @@ def test_the_table_of_detections_has_every_picture_once(folder, alone):
     assert {int(row["index"]) for row in together} == set(range(12))
 
 
-def test_the_strip_is_drawn_once(folder):
+def test_the_strip_is_drawn_by_the_first_process_alone(found, folder):
+    assert [process["segmented"]["drawn"] for process in found] == [2, 0]
     assert (folder / "segmented" / "figures" / "detection_progress.png").is_file()
