@@ -21,7 +21,7 @@ from functools import partial
 
 import lightning.pytorch as pl
 
-from scripts.benchmark_report import circumstances, in_turns, publish, shown
+from scripts.benchmark_report import circumstances, in_turns, publish, rounds, shown
 from scripts.benchmark_ways import Case
 from scripts.tables import markdown_table
 
@@ -99,7 +99,7 @@ def table(result: dict) -> str:
 def main() -> None:
     """Measures, prints, and writes if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5, help="counted runs of each way (default: 5)")
+    parser.add_argument("--repeats", type=rounds, default=5, help="counted runs of each way (default: 5)")
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     arguments = parser.parse_args()
     pl.seed_everything(0, verbose=False)

@@ -19,7 +19,7 @@ from lightning.pytorch.utilities import CombinedLoader
 from torchvision.transforms import v2
 
 from datamodules import LongTailed, MNISTDataModule, PerSample, RandomAffine, RandomFlip, RandomShift, SymmetricNoise
-from scripts.benchmark_report import circumstances, in_turns, publish, shown
+from scripts.benchmark_report import circumstances, in_turns, publish, rounds, shown
 from scripts.tables import markdown_table
 
 BATCHES = (128, 256)
@@ -163,7 +163,7 @@ def table(result: dict) -> str:
 def main() -> None:
     """Measures, prints, and writes if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5, help="counted runs of each way (default: 5)")
+    parser.add_argument("--repeats", type=rounds, default=5, help="counted runs of each way (default: 5)")
     parser.add_argument("--cifar", help="folder that holds cifar-10-batches-py")
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     arguments = parser.parse_args()

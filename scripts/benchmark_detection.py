@@ -23,7 +23,7 @@ import lightning.pytorch as pl
 import torch
 
 from callbacks.unknown_scores import Evidence, NearestNeighbors
-from scripts.benchmark_report import circumstances, in_proportion, in_turns, publish, shown
+from scripts.benchmark_report import circumstances, in_proportion, in_turns, publish, rounds, shown
 from scripts.cli import run
 from scripts.tables import markdown_table
 
@@ -107,7 +107,7 @@ def table(result: dict[str, Any]) -> str:
 def main() -> None:
     """Measures, prints, and writes if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=7, help="counted tests of each kind (default: 7)")
+    parser.add_argument("--repeats", type=rounds, default=7, help="counted tests of each kind (default: 7)")
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

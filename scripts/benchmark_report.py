@@ -34,6 +34,17 @@ def shown(result: dict[str, Any]) -> str:
     return f"{result['hardware']}, torch {result['torch']}, {result['threads']} threads, {result['date']}"
 
 
+def rounds(text: str) -> int:
+    """Reads how many rounds are asked for.
+
+    Raises:
+        argparse.ArgumentTypeError: If they are too few.
+    """
+    if not text.isdigit() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text}: takes a number, at least 2, for quartiles")
+    return int(text)
+
+
 def in_turns(actions: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
     """Returns the seconds of each action, done in turns; a first round warms up.
 
@@ -58,7 +69,7 @@ def in_proportion(times: Sequence[float], others: Sequence[float]) -> str:
 def run_in_rounds(
     name: str,
     description: str | None,
-    rounds: int,
+    default: int,
     measure: Callable[[int], dict[str, Any]],
     table: Callable[[dict[str, Any]], str],
 ) -> None:
@@ -67,16 +78,14 @@ def run_in_rounds(
     Args:
         name: Of the benchmark, under which it is published.
         description: What `--help` says.
-        rounds: How many there are unless `--rounds` says otherwise.
+        default: How many rounds there are unless `--rounds` says otherwise.
         measure: Returns what was found in so many rounds, name -> value.
         table: Writes that, the circumstances and `rounds` as text.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=rounds, help=f"counted rounds (default: {rounds})")
+    parser.add_argument("--rounds", type=rounds, default=default, help=f"counted rounds (default: {default})")
     parser.add_argument("--write", action="store_true", help=f"put the table into {DOCUMENT}")
     arguments = parser.parse_args()
-    if arguments.rounds < 2:
-        parser.error(f"--rounds {arguments.rounds}: at least 2, for quartiles")
     pl.seed_everything(0, verbose=False)
     result = {**circumstances(), "rounds": arguments.rounds, **measure(arguments.rounds)}
     print(table(result))

@@ -18,13 +18,10 @@ numbers into `results/compare_<name>.json` and the curves into `pictures/` besid
 """
 
 import argparse
-import fcntl
 import io
 import shlex
-import signal
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -41,6 +38,7 @@ from scripts.compare_queue import Queue
 from scripts.compare_results import choose_metric, collect, table, wide_table
 from scripts.compared_run import ComparedRun
 from scripts.failures import tell_errors
+from scripts.processes import end_as_ctrl_c
 from scripts.tables import markdown_table, replace_between, replace_within_lines
 
 
@@ -53,29 +51,13 @@ def compare(arguments: list[str]) -> None:
     """
     asked = parse(arguments, str(__doc__))
     experiment = f"compare_{asked.name}"
-    folder = asked.runs / experiment
     runs = [
         ComparedRun(variant, seed, options, asked.runs, experiment)
         for seed in asked.seeds
         for variant, options in asked.variants.items()
     ]
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"--name {asked.name}: another process, or one that it left, trains in {folder}") from None
-        queue = Queue(
-            asked.epoch,
-            asked.jobs,
-            finished=lambda run: choose_metric(asked.metric, run.metrics(asked.epoch)),
-            keep_open=[lock.fileno()],  # so that runs left behind by a killed comparison hold the lock too
-        )
-        try:
-            failed = queue.train(runs)
-        except KeyboardInterrupt:
-            print("Stopped. The same command goes on from here.", file=sys.stderr)
-            raise
+    queue = Queue(asked.epoch, asked.jobs, finished=lambda run: choose_metric(asked.metric, run.metrics(asked.epoch)))
+    failed = queue.train(runs, asked.runs / experiment)
     finished = [run for run in runs if run not in failed]
     if finished:
         _report(asked, finished, None if failed else f"python -m scripts.compare {shlex.join(arguments)}")
@@ -126,9 +108,9 @@ def _report(asked: argparse.Namespace, runs: Sequence[ComparedRun], command: str
         drawn = _save_small(figure, beside / "pictures" / f"compare_{asked.name}.png").relative_to(beside)
         parts = [*tables, text, f"```bash\n{command}\n```", f"![{', '.join(names)} by epoch]({drawn})"]
         replace_between(asked.write, f"compare {asked.name}", "\n\n".join(parts))
-        replace_within_lines(
-            asked.write, f"compare {asked.name}", dict(zip(results, (row[3] for row in rows), strict=True))
-        )
+        if len(results) > 1:
+            differences = dict(zip(results, (row[3] for row in rows), strict=True))
+            replace_within_lines(asked.write, f"compare {asked.name}", differences)
 
 
 def caption(asked: argparse.Namespace, metric: str, results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -153,15 +135,9 @@ def _save_small(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
-
-
 def main() -> None:
     """Compares; a request to end stops the runs as Ctrl-C does."""
-    for name in ("SIGTERM", "SIGHUP"):
-        with suppress(AttributeError):
-            signal.signal(getattr(signal, name), _interrupt)
+    end_as_ctrl_c()
     tell_errors(lambda: compare(sys.argv[1:]))
 
 

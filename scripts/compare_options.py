@@ -49,7 +49,7 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, help="trainings at a time (default: one a GPU, without one 1)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table between the marks of a page")
-    asked = parser.parse_args(_joined(arguments))
+    asked = parser.parse_args(joined(arguments))
     asked.variants = _variants(asked.configs, asked.variant, shlex.split(asked.common))
     asked.name = asked.name or "_vs_".join(config.stem for config in asked.configs)
     for name in (asked.name, *asked.variants):
@@ -69,7 +69,7 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
     return asked
 
 
-def _joined(arguments: list[str]) -> list[str]:
+def joined(arguments: list[str]) -> list[str]:
     """Ties options of `litzoo` to the option that takes them: argparse would read them as its own."""
     words = iter(arguments)
     return [f"{word}={next(words, '')}" if word in ("--common", "--variant") else word for word in words]
@@ -94,14 +94,22 @@ def _variants(configs: list[Path], overrides: list[str], common: list[str]) -> d
     pairs = [(name, ["--config", str(config or configs[0]), *common, *own]) for name, config, own in asked]
     variants: dict[str, list[str]] = {}
     for name, options in pairs:
-        set_here = [word for word in options if word.split("=", 1)[0] in OURS]
-        if set_here:
-            raise ValueError(f"variant {name}: {set_here[0]} is set by the comparison; leave it out")
+        require_free(f"variant {name}", options)
         same = next((other for other in variants if other == name or variants[other] == options), None)
         if same is not None:
             raise ValueError(f"variant {name}: is there twice" + ("" if same == name else f", also as {same}"))
         variants[name] = options
     return variants
+
+
+def require_free(asked: str, options: list[str]) -> None:
+    """Refuses options of `litzoo fit` that are not free.
+
+    Raises:
+        ValueError: If there is one; the message begins with what was asked.
+    """
+    if set_here := [word for word in options if word.split("=", 1)[0] in OURS]:
+        raise ValueError(f"{asked}: {set_here[0]} is set by the comparison; leave it out")
 
 
 def _override(text: str) -> tuple[str, Path | None, list[str]]:

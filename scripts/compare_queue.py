@@ -1,11 +1,13 @@
 """Runs the trainings of a comparison as processes of their own, several at a time."""
 
+import fcntl
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -36,25 +38,44 @@ class Queue:
         epoch: `best` or `last`: whose test is wanted.
         jobs: Number of places. They share the cores, and the GPUs, in equal parts.
         finished: Is told of each finished run; what it raises ends all.
-        keep_open: Files that the processes hold open too.
     """
 
-    def __init__(
-        self, epoch: str, jobs: int, finished: Callable[[ComparedRun], object], keep_open: Sequence[int] = ()
-    ) -> None:
-        self.epoch, self.finished, self.keep_open = epoch, finished, keep_open
+    def __init__(self, epoch: str, jobs: int, finished: Callable[[ComparedRun], object]) -> None:
+        self.epoch, self.finished = epoch, finished
         self._environments = [share_of_machine(place, jobs) for place in range(jobs)]
         self._failed: list[ComparedRun] = []
+        self._held: list[int] = []
         self._console = Console()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._bars = Progress(*columns, console=self._console)
 
-    def train(self, runs: Sequence[ComparedRun]) -> list[ComparedRun]:
+    def train(self, runs: Sequence[ComparedRun], folder: Path) -> list[ComparedRun]:
         """Trains and tests what is not done yet; whatever ends this ends its processes.
+
+        Args:
+            runs: In their order.
+            folder: That all of them are in, where nobody else trains meanwhile.
 
         Returns:
             The runs that failed.
+
+        Raises:
+            ValueError: If somebody does.
         """
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(f"{folder}: another process, or one that it left, trains there") from None
+            self._held = [lock.fileno()]
+            try:
+                return self._train(runs)
+            except KeyboardInterrupt:
+                print("Stopped. The same command goes on from here.", file=sys.stderr)
+                raise
+
+    def _train(self, runs: Sequence[ComparedRun]) -> list[ComparedRun]:
         waiting = list(runs)
         works: dict[int, Work] = {}
         with self._bars:
@@ -99,7 +120,7 @@ class Queue:
                 stderr=subprocess.STDOUT,
                 env=self._environments[place],
                 start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
-                pass_fds=self.keep_open,
+                pass_fds=self._held,  # so that a run left behind by a killed comparison holds the lock too
             )
         return Work(run, command, process, bar)
 

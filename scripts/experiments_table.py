@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 from sklearn.linear_model import LinearRegression
 
+from callbacks.files import read_json
 from datamodules import TableDataModule
 from scripts.intervals import mean_interval
 from scripts.links import class_at
@@ -72,24 +73,29 @@ def collect(runs: Path) -> dict[str, list[dict[str, Any]]]:
     """Reads the finished runs of the printed command: experiment -> its runs, the newest of each seed.
 
     Those of comparisons count too, unless the experiment was run by itself. A run with other options than the seed and
-    the precision is another experiment.
+    the precision, be it in an earlier part, is another experiment.
     """
     alone: dict[str, dict[int, dict[str, Any]]] = {}
     compared: dict[str, dict[int, dict[str, Any]]] = {}
-    found_in = [path for path in runs.glob("**/version_*/run.json") if path.parent.name[8:].isdecimal()]
-    for record in sorted(found_in, key=lambda path: int(path.parent.name[8:])):
-        run = read_record(record.parent)
-        results = record.with_name("metrics.json")
-        command = COMMAND.fullmatch(run.get("command", ""))
-        name = command["name"] if command else record.parents[1].name
-        if not results.exists() or not (command or name in SHORT):
+    folders = [path.parent for path in runs.glob("**/version_*/run.json") if path.parent.name[8:].isdecimal()]
+    found_in = [(read_record(folder), folder) for folder in folders]
+    for run, folder in sorted(found_in, key=lambda found: (found[0].get("date", ""), int(found[1].name[8:]))):
+        command = _printed_command(run)
+        name = command["name"] if command else folder.parent.name
+        if not (command or name in SHORT):
             continue
-        metrics = json.loads(results.read_text(encoding="utf-8"))
+        metrics = read_json(folder / "metrics.json")
         tests = {name: value for name, value in metrics.items() if name.startswith("test/") and name.count("/") == 1}
         if tests:
             found = compared if command and command["place"] else alone
             found.setdefault(name, {})[run["seed"]] = {**run, "metrics": tests}
     return {name: [by_seed[seed] for seed in sorted(by_seed)] for name, by_seed in (compared | alone).items()}
+
+
+def _printed_command(run: dict[str, Any]) -> re.Match[str] | None:
+    """Returns the printed command that a run was trained with, in all its parts."""
+    parts = [COMMAND.fullmatch(part.get("command") or "") for part in (run, *run.get("earlier", []))]
+    return parts[0] if all(parts) else None
 
 
 def linear_rmse(data: dict[str, Any], part: str = "test_set") -> float:

@@ -77,11 +77,12 @@ class KilledTraining:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, since + until.seconds - time.time()) if until and since else None)
         finally:
+            killed = process.poll() is None
             process.kill()
             status = process.wait()
         if status == 0:
             return None
-        if status > 0:
+        if status > 0 or not killed:
             raise RuntimeError(f"the training has failed (exit status {status}):\n{self.log.read_text()[-2000:]}")
         return read_places(self.notes)[-1]
 

@@ -24,11 +24,12 @@ from rich.console import Console
 from rich.table import Table
 
 from callbacks.files import write_json
-from scripts.compare_options import check_config, check_page
+from scripts.compare_options import check_config, check_page, joined, require_free
 from scripts.compare_queue import Queue
 from scripts.compared_run import ComparedRun
 from scripts.failures import tell_errors
 from scripts.links import class_at
+from scripts.processes import end_as_ctrl_c
 from scripts.tables import markdown_table, replace_between
 
 PREFIX = "test/unknown/auroc/"
@@ -68,7 +69,9 @@ def open_set_splits(arguments: list[str]) -> None:
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: 1)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table between the marks of a page")
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_args(joined(arguments))
+    common = shlex.split(asked.common)
+    require_free("--common", common)
     check_config(asked.config)
     if asked.splits < 2 or asked.jobs < 1:
         raise ValueError(f"--splits {asked.splits} --jobs {asked.jobs}: at least 2 splits and 1 job")
@@ -79,14 +82,9 @@ def open_set_splits(arguments: list[str]) -> None:
         check_page(asked.write, f"splits {name}")
     runs = []
     for split, known in drawn.items():
-        options = [
-            "--config",
-            str(asked.config),
-            *shlex.split(asked.common),
-            f"--data.known_classes={json.dumps(known)}",
-        ]
+        options = ["--config", str(asked.config), *common, f"--data.known_classes={json.dumps(known)}"]
         runs.append(ComparedRun(f"split_{split}", 0, options, asked.runs, f"splits_{name}"))
-    if failed := Queue("best", asked.jobs, finished=lambda run: None).train(runs):
+    if failed := Queue("best", asked.jobs, finished=lambda run: None).train(runs, asked.runs / f"splits_{name}"):
         print(f"{len(failed)} of {len(runs)} splits failed: {'; '.join(map(str, failed))}", file=sys.stderr)
         sys.exit(1)
     found = {split: run.metrics("best") for split, run in zip(drawn, runs, strict=True)}
@@ -159,5 +157,11 @@ def table(found: dict[int, dict[str, float]]) -> tuple[list[str], list[list[str]
     return header, rows
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Compares; a request to end stops the runs as Ctrl-C does."""
+    end_as_ctrl_c()
     tell_errors(lambda: open_set_splits(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

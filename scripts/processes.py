@@ -5,6 +5,7 @@ import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any, NoReturn
 
 import torch
 
@@ -22,6 +23,17 @@ def share_of_machine(place: int, jobs: int) -> dict[str, str]:
         gpus = visible.split(",")
         share["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[place::jobs] or [gpus[place % len(gpus)]])
     return {**os.environ, **share}
+
+
+def end_as_ctrl_c() -> None:
+    """Has a request to end raise KeyboardInterrupt, so that processes that were started are not left behind."""
+
+    def interrupt(number: int, frame: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, interrupt)
 
 
 def stop(processes: Sequence[subprocess.Popen]) -> None:

@@ -80,10 +80,11 @@ def test_a_life_ends_at_its_moment_or_by_itself(until, epoch, monkeypatch):
     assert (hit and hit.epoch) == epoch
 
 
-def test_a_training_that_fails_is_told(monkeypatch):
-    Path("stand_in.py").write_text("print('no such thing'); raise SystemExit(1)")
+@pytest.mark.parametrize(("end", "status"), [("sys.exit(1)", 1), ("os.kill(os.getpid(), 9)", -9)])
+def test_a_training_that_fails_is_told(end, status, monkeypatch):
+    Path("stand_in.py").write_text(f"import os, sys\nprint('no such thing', flush=True)\n{end}")
     monkeypatch.setattr(killed_training, "LITZOO", [sys.executable, "stand_in.py"])
-    with pytest.raises(RuntimeError, match=r"exit status 1\):\nno such thing"):
+    with pytest.raises(RuntimeError, match=rf"exit status {status}\):\nno such thing"):
         KilledTraining(Path.cwd(), []).live()
 
 

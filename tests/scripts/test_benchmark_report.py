@@ -33,4 +33,4 @@ def test_a_benchmark_is_printed_and_written_if_asked(options, rounds, monkeypatc
 def test_fewer_rounds_than_two_are_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         bench(["--rounds", "1"], monkeypatch)
-    assert "--rounds 1: at least 2, for quartiles" in capsys.readouterr().err
+    assert "--rounds: 1: takes a number, at least 2, for quartiles" in capsys.readouterr().err

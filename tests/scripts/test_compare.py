@@ -1,7 +1,6 @@
 import json
-import os
+import signal
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +11,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from scripts import compare_queue
 from scripts.compare import compare, main
+from scripts.processes import end_as_ctrl_c
+from tests.scripts.ended import end_by_signal, handlers_put_back
 
 SCORES = {
     "ce": {"seed_0": [0.90, 0.80], "seed_1": [0.92, 0.84]},
@@ -202,35 +203,26 @@ def test_an_unknown_metric_ends_all_at_the_first_finished_run():
     assert {run for run in calls() if run.endswith("seed_1")} == set()
 
 
-def is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def test_ctrl_c_ends_the_processes_and_says_how_to_go_on(monkeypatch, capsys):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_ends_it_ends_its_processes_and_is_told_how_to_go_on(number, capsys):
     order(ce_seed_0="hang", gce_seed_0="hang")
-    started = []
-
-    def interrupt(_):
-        path = Path("calls.jsonl")
-        lines = path.read_text().splitlines() if path.exists() else []
-        if len(lines) == 2:
-            started.extend(json.loads(line)["pid"] for line in lines)
-            raise KeyboardInterrupt
-        time.sleep(0.02)
-
-    monkeypatch.setattr(compare_queue, "time", SimpleNamespace(sleep=interrupt))
-    monkeypatch.setattr(sys, "argv", ["compare", *OPTIONS, "--jobs", "2"])
-    monkeypatch.setattr("scripts.compare.signal.signal", lambda *_: None)
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 130
+    assert end_by_signal(number, main, [*OPTIONS, "--jobs", "2"], trainings=2) == 130
     assert "same command goes on" in capsys.readouterr().err
-    assert len(started) == 2
-    assert not any(map(is_alive, started))
+
+
+def test_a_terminal_that_is_closed_does_not_end_what_nohup_has_started():
+    with handlers_put_back():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        end_as_ctrl_c()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert callable(signal.getsignal(signal.SIGTERM))
+
+
+def test_marks_of_differences_stay_empty_where_there_is_nothing_to_differ_from():
+    marked = "<!-- compare noise ce -->old<!-- / -->"
+    Path("page.md").write_text(f"{marked}\n<!-- compare noise -->\n<!-- /compare noise -->\n")
+    compare(["ce.yaml", "--seeds", "0", "1", "--name", "noise", "--write", "page.md"])
+    assert Path("page.md").read_text().startswith(f"{marked}\n")
 
 
 def test_the_same_comparison_is_not_made_twice_at_once(monkeypatch):
@@ -239,7 +231,7 @@ def test_the_same_comparison_is_not_made_twice_at_once(monkeypatch):
 
     order(ce_seed_0="hang")
     monkeypatch.setattr(compare_queue, "time", SimpleNamespace(sleep=begin_another))
-    with pytest.raises(ValueError, match="--name noise: another process"):
+    with pytest.raises(ValueError, match="runs/compare_noise: another process"):
         compare(OPTIONS)
 
 

@@ -1,4 +1,5 @@
 import json
+import signal
 import sys
 from pathlib import Path
 from statistics import mean, stdev
@@ -9,7 +10,8 @@ import torch
 from datamodules import DigitsDataModule
 from scripts import compare_queue
 from scripts.links import class_at
-from scripts.open_set_splits import class_names_of, known_classes, open_set_splits, table
+from scripts.open_set_splits import class_names_of, known_classes, main, open_set_splits, table
+from tests.scripts.ended import end_by_signal
 from tests.scripts.helpers import CONFIGS, SHORT, litzoo
 
 DIGITS = [str(digit) for digit in range(10)]
@@ -188,6 +190,7 @@ def test_a_failure_does_not_end_the_others_and_writes_nothing(stand_in, capsys):
         (["digits.yaml", "--known", "10"], "--known 10: of 10 classes"),
         (["digits.yaml", "--splits", "1"], "--splits 1 --jobs 1: at least 2 splits"),
         (["digits.yaml", "--jobs", "0"], "--splits 5 --jobs 0: .* 1 job"),
+        (["digits.yaml", "--common=--seed_everything 3"], "--common: --seed_everything is set by the comparison"),
         (["digits.yaml", "--write", "digits.yaml"], "--write digits.yaml: needs a page with one pair of lines"),
         (["one_score.yaml"], "one_score.yaml: has no UnknownClassDetector that reports several scores"),
         (["no_detector.yaml"], "no_detector.yaml: has no UnknownClassDetector"),
@@ -201,6 +204,17 @@ def test_what_cannot_be_is_refused_before_any_training(options, message, stand_i
     with pytest.raises(ValueError, match=message):
         open_set_splits(options)
     assert calls() == {}
+
+
+def test_who_ends_it_ends_its_trainings(stand_in, capsys):
+    Path("orders.json").write_text(json.dumps({f"split_{split}/seed_0": "hang" for split in range(2)}))
+    assert end_by_signal(signal.SIGTERM, main, [*COMMAND, "--jobs", "2"], trainings=2) == 130
+    assert "same command goes on" in capsys.readouterr().err
+
+
+def test_options_may_begin_the_text_of_common(stand_in):
+    open_set_splits([*COMMAND, "--common", "--trainer.max_epochs=1"])
+    assert all("--trainer.max_epochs=1" in words for words in calls().values())
 
 
 def test_the_options_of_a_split_are_understood_by_the_command():

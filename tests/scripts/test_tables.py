@@ -41,10 +41,10 @@ def test_values_are_put_within_lines_wherever_they_are_asked_for():
     assert text.endswith("<!-- y p -->z<!-- / -->\n")
 
 
-def write_run(version, command, seed, accuracy, place="mnist_mlp"):
+def write_run(version, command, seed, accuracy, place="mnist_mlp", **facts):
     folder = Path(f"runs/{place}/version_{version}")
     folder.mkdir(parents=True)
-    run = {"command": command, "seed": seed, "epochs": 15, "training_seconds": 9.0, "date": "2026-01-02"}
+    run = {"command": command, "seed": seed, "epochs": 15, "training_seconds": 9.0, "date": "2026-01-02", **facts}
     (folder / "run.json").write_text(json.dumps(run | {"hardware": "a machine", "precision": "32-true"}))
     (folder / "metrics.json").write_text(json.dumps({"val/acc": 0.5, "test/acc": accuracy, "test/acc/7": 0.1}))
 
@@ -63,12 +63,30 @@ def test_runs_with_other_options_do_not_count_and_the_newest_of_a_seed_does():
     assert cells[2:5] == ["**97.00 ± 1.41 %**", "84.29 to 109.71", "2 (0, 1)"]
 
 
+def test_the_newest_of_several_folders_goes_by_the_date():
+    printed = "litzoo fit --config configs/mnist_mlp.yaml --seed_everything 0"
+    write_run(1, printed, 0, 0.1, place="old/mnist_mlp", date="2026-01-01")
+    write_run(0, printed, 0, 0.9, place="new/mnist_mlp", date="2026-11-01")
+    write_run(2, printed, 0, 0.2, place="older/mnist_mlp", date="2025-12-31")
+    assert [run["metrics"] for run in collect(Path("runs"))["mnist_mlp"]] == [{"test/acc": 0.9}]
+
+
+def test_a_run_begun_with_other_options_does_not_count():
+    printed = "litzoo fit --config configs/mnist_mlp.yaml --seed_everything"
+    for seed, options in enumerate(["", " --model.dropout 0.9"]):
+        earlier = [{"command": f"{printed} {seed}"}, {"command": f"{printed} {seed}{options}"}]
+        write_run(seed, f"{printed} {seed} --ckpt_path last", seed, 0.5, earlier=earlier)
+    assert [run["seed"] for run in collect(Path("runs"))["mnist_mlp"]] == [0]
+
+
 def test_copies_and_damaged_runs_do_not_count():
     printed = "litzoo fit --config configs/mnist_mlp.yaml --seed_everything 0"
     write_run(0, printed, 0, 0.5)
     write_run("0_copy", printed, 0, 0.9)
     write_run(1, printed, 0, 0.9)
     Path("runs/mnist_mlp/version_1/run.json").write_text("{}")
+    write_run(2, printed, 0, 0.9)
+    Path("runs/mnist_mlp/version_2/metrics.json").write_text('{"test/acc": 0.')
     assert [run["metrics"] for run in collect(Path("runs"))["mnist_mlp"]] == [{"test/acc": 0.5}]
 
 
