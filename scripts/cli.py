@@ -28,7 +28,7 @@ from scripts.checkpoints import (
 from scripts.command_words import check_words
 from scripts.config_files import check_config_files
 from scripts.default_callbacks import default_callbacks, with_defaults
-from scripts.failures import leave, tell_errors, watch
+from scripts.failures import end_at_once, leave, tell_errors, watch
 from scripts.hooks import skip_empty_hooks
 from scripts.interruption import interruptible
 from scripts.links import add_links, check_links, class_at
@@ -150,6 +150,7 @@ class LitzooCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Runs it: a training alone in its run folder, and so that who ends it is told how to go on."""
         if subcommand != "fit":
+            end_at_once(self.trainer)
             super()._run_subcommand(subcommand)
             return
         with alone_in(self.run_folder), interruptible(self._words, self.run_folder):

@@ -20,6 +20,7 @@ from scripts.errors import explain
 from scripts.interruption import Interrupted
 from scripts.lifeline import FirstProcess, OtherProcess
 from scripts.machine_errors import forget_output
+from scripts.meeting import expect, meeting
 from scripts.run_folder import discard_if_empty, is_first_process
 
 DEBUG = "LITZOO_DEBUG"
@@ -40,6 +41,15 @@ def watch(trainer: Trainer) -> None:
     if isinstance(strategy.launcher, _SubprocessScriptLauncher):
         strategy.setup_environment = partial(_connect, trainer, strategy.setup_environment)
         trainer.callbacks.insert(0, _TellsFailures())  # type: ignore[attr-defined]
+        expect(trainer)
+
+
+def end_at_once(trainer: Trainer) -> None:
+    """Has SIGTERM end what a trainer does. Lightning's own answer is to look for it at the end of a training step.
+
+    In several processes it is a broadcast, wherever they are: the others may wait for another one.
+    """
+    trainer._signal_connector._sigterm_notifier_fn = _terminate  # type: ignore[assignment, method-assign]
 
 
 def leave() -> None:
@@ -62,11 +72,13 @@ def tell_errors(action: Callable[[], object]) -> None:
             print("", f"litzoo: {ended.advice}", sep="\n", file=sys.stderr)
         raise
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(128 + signal.SIGINT)
     except SIGTERMException:
-        if is_first_process():
-            print("", "litzoo: ended by SIGTERM", sep="\n", file=sys.stderr)
-        sys.exit(128 + signal.SIGTERM)
+        _end_by(signal.SIGTERM, "SIGTERM")
+    except SystemExit as ended:
+        if not isinstance(ended.__context__, KeyboardInterrupt):  # which Lightning ends with a status of 1
+            raise
+        _end_by(signal.SIGINT, "Ctrl-C")
     except Exception as error:
         if isinstance(error, BrokenPipeError):
             forget_output()
@@ -100,12 +112,17 @@ class _TellsFailures(Callback):
 
 
 def _connect(trainer: Trainer, set_up_environment: Any) -> None:
-    global _lifeline
-    set_up_environment()
     if _lifeline is not None or trainer.world_size == 1:
+        set_up_environment()
         return
-    # Lightning's own answer to SIGTERM is a broadcast, wherever the processes are: the others may wait for another one.
-    trainer._signal_connector._sigterm_notifier_fn = _terminate  # type: ignore[assignment, method-assign]
+    end_at_once(trainer)
+    with meeting(trainer, discard_if_empty):
+        set_up_environment()
+        _hold_lifeline(trainer)
+
+
+def _hold_lifeline(trainer: Trainer) -> None:
+    global _lifeline
     strategy: Any = trainer.strategy
     host = "127.0.0.1" if trainer.num_nodes == 1 else ""
     if trainer.is_global_zero:
@@ -124,6 +141,12 @@ def _connect(trainer: Trainer, set_up_environment: Any) -> None:
             "it may not hear of it, and wait",
             stacklevel=2,
         )
+
+
+def _end_by(number: signal.Signals, name: str) -> NoReturn:
+    if is_first_process():
+        print("", f"litzoo: ended by {name}", sep="\n", file=sys.stderr)
+    sys.exit(128 + number)
 
 
 def _terminate(signum: int, frame: Any) -> NoReturn:

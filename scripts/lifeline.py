@@ -55,12 +55,12 @@ class FirstProcess:
             self._server.settimeout(left)
             with suppress(OSError, ValueError):
                 other = self._server.accept()[0]
-                other.settimeout(left)
+                other.settimeout(min(left, GRACE / 3))  # a stranger may say nothing
                 token, rank = other.recv(len(_greeting(self.token, 0)), socket.MSG_WAITALL).split()
                 if token.decode() == self.token:
                     _keep_alive(other)
                     self._others.append(other)
-                    _start(self._listen, int(rank), other)
+                    start_thread(self._listen, int(rank), other)
         self._server.close()
 
     def fail(self, lines: list[str]) -> None:
@@ -71,11 +71,11 @@ class FirstProcess:
         """
         with self._lock:
             if not self.over.is_set():
-                _print(lines)
+                say(lines)
                 self._end(json.dumps(lines) + "\n")
                 # Lightning looks after these too, but would end this process by force.
                 self._ending, self.children[:] = list(self.children), []
-                _start(self._force)
+                start_thread(self._force)
         deadline = time.monotonic() + GRACE
         for child in self._ending:
             with suppress(subprocess.TimeoutExpired):
@@ -101,7 +101,7 @@ class FirstProcess:
     def _listen(self, rank: int, other: socket.socket) -> None:
         word = _word(other)
         if word != DONE and not self.over.is_set():
-            self.fail(json.loads(word) if word else _lost(rank, self.processes, self._fate(rank)))
+            self.fail(json.loads(word) if word else lost(rank, self.processes, self._fate(rank)))
 
     def _fate(self, rank: int) -> str:
         if rank <= len(self.children):
@@ -130,14 +130,14 @@ class OtherProcess:
         self._first = socket.create_connection(address, 3 * GRACE)
         _keep_alive(self._first)
         self._first.sendall(_greeting(token, rank))
-        self._listening = _start(self._listen)
+        self._listening = start_thread(self._listen)
 
     def fail(self, lines: list[str]) -> None:
         """Lets the first process tell why this one has failed, or tells it itself where that one is done."""
         with suppress(OSError):
             self._first.sendall((json.dumps(lines) + "\n").encode())
         self._listening.join(GRACE)  # the answer ends this process
-        _print(lines)
+        say(lines)
 
     def close(self) -> None:
         """Says that this process is done."""
@@ -150,19 +150,21 @@ class OtherProcess:
         if word == DONE or self.over.is_set():
             return
         if not word and self.rank == 1:  # one voice is enough
-            _print(_lost(0, self.processes, LOST))
+            say(lost(0, self.processes, LOST))
         sys.stdout.flush()
         os._exit(1)
 
 
-def _lost(rank: int, processes: int, how: str) -> list[str]:
+def lost(rank: int, processes: int, how: str) -> list[str]:
+    """Writes that a process of a run has ended, and how."""
     return [
         f"litzoo: error: process {rank} of {processes} {how}. The others were ended too",
         "If memory ran out, lower data.batch_size. `--ckpt_path last` goes on from the last checkpoint.",
     ]
 
 
-def _print(lines: list[str]) -> None:
+def say(lines: list[str]) -> None:
+    """Writes to stderr."""
     if lines:
         print("", *lines, sep="\n", file=sys.stderr, flush=True)  # the empty line ends a progress bar's
 
@@ -188,7 +190,8 @@ def _keep_alive(line: socket.socket) -> None:
             line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _start(action: Callable[..., None], *args: Any) -> threading.Thread:
+def start_thread(action: Callable[..., None], *args: Any) -> threading.Thread:
+    """Starts a thread that ends with its process."""
     thread = threading.Thread(target=action, args=args, daemon=True, name="lifeline")
     thread.start()
     return thread

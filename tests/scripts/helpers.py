@@ -93,6 +93,18 @@ class Signals(Callback):
             os.kill(os.getpid(), self.number)
 
 
+class SignalsWhileLooking(Callback):
+    """Sends its own process a signal with the first batch that is looked at."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def on_test_batch_start(self, *_):
+        os.kill(os.getpid(), self.number)
+
+    on_validation_batch_start = on_predict_batch_start = on_test_batch_start
+
+
 class Dawdles(Callback):
     """Takes its time with every batch, so that there is some to kill it in."""
 

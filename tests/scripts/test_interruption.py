@@ -62,6 +62,15 @@ def test_who_ends_the_first_epoch_is_told_that_nothing_is_left(monkeypatch, caps
     assert not files_in(Path("runs"))
 
 
+@pytest.mark.parametrize(("name", "number"), [("SIGTERM", signal.SIGTERM), ("Ctrl-C", signal.SIGINT)])
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_who_ends_anything_else_gets_the_status_of_the_signal(command, name, number, trained, monkeypatch, capsys):
+    looking = f"{{class_path: tests.scripts.helpers.SignalsWhileLooking, init_args: {{number: {number}}}}}"
+    words = [command, *MLP, *QUIET, f"--trainer.callbacks+={looking}"]
+    assert run_as_a_command(words, monkeypatch, capsys) == (128 + number, [f"litzoo: ended by {name}"])
+    assert not (trained / "predictions.csv").exists()
+
+
 @pytest.mark.parametrize("given", [["--ckpt_path", "last"], ["--ckpt_path=best"], []])
 def test_the_command_to_go_on_names_one_checkpoint(given):
     last = Path("run folder/checkpoints/last.ckpt")

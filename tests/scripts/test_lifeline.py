@@ -72,3 +72,14 @@ def test_strangers_are_not_listened_to(ended, capsys, monkeypatch):
         first.gather()
     assert not first.over.is_set()
     assert capsys.readouterr().err == ""
+
+
+def test_a_stranger_that_says_nothing_does_not_keep_the_others_out(ended, capsys):
+    first = FirstProcess(2, HOST, [], lambda: None)
+    with socket.create_connection((HOST, first.port)):
+        other = OtherProcess(1, 2, (HOST, first.port), first.token)
+        first.gather()
+    first.fail(["a reason"])
+    heard(other)
+    assert ended == [1]
+    assert capsys.readouterr().err == "\na reason\n"

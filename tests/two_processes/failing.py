@@ -62,6 +62,14 @@ class Fails(Callback):
             os.kill(os.getpid(), getattr(signal, self.how))
 
 
+class KillsEarly(Callback):
+    """Kills one of two processes while the second is made ready, before they know each other."""
+
+    def __init__(self, rank: int) -> None:
+        if os.environ.get("LOCAL_RANK") == "1":
+            os.kill(os.getpid() if rank else os.getppid(), signal.SIGKILL)
+
+
 class Ended(NamedTuple):
     """The exit codes of the processes that were started, and what all wrote to stderr."""
 

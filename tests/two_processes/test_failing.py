@@ -59,5 +59,14 @@ def test_the_command_tells_once_and_leaves_no_run_without_an_epoch(tmp_path):
     assert not (tmp_path / "runs" / "digits_mlp").exists()
 
 
+@pytest.mark.parametrize(("rank", "reason"), [(0, LOST[0]), (1, "process 1 of 2 was ended by SIGKILL")])
+def test_none_waits_for_one_that_dies_before_they_know_each_other(rank, reason, tmp_path):
+    killed = ["--trainer.callbacks+=tests.two_processes.failing.KillsEarly", f"--trainer.callbacks.rank={rank}"]
+    ended = end_of(command, *killed, folder=tmp_path, by="trainer")
+    check(ended, reason)
+    assert ended.codes == [1 if rank else -signal.SIGKILL]
+    assert (tmp_path / "runs" / "digits_mlp").exists() != bool(rank)
+
+
 def test_what_is_wrong_before_the_processes_know_each_other_is_told_once(tmp_path):
     check(end_of(command, "--data.batch_size=0", folder=tmp_path, by="strict"), "data.batch_size: 0")
