@@ -33,6 +33,7 @@ from callbacks.ramp import Ramp
 from callbacks.run_record import RunRecord
 from callbacks.run_summary import RunSummary
 from callbacks.sample_columns import SampleColumn, SampleColumns
+from callbacks.sample_files import NamesFiles
 from callbacks.sample_losses import SampleLosses
 from callbacks.split_summary import ReportsSplit, SplitSummary
 from callbacks.teacher_labels import TeacherLabels
@@ -89,6 +90,7 @@ __all__ = [
     "MaxSoftmax",
     "MovableCheckpoint",
     "NamesClasses",
+    "NamesFiles",
     "NearestNeighbors",
     "NetworkStage",
     "NoisyLabelFinder",

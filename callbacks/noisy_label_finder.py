@@ -10,6 +10,7 @@ from callbacks.classified_tests import NamesClasses, require_class_names
 from callbacks.figures import publish_figure
 from callbacks.files import run_folder_of, shown
 from callbacks.sample_columns import ABSENT
+from callbacks.sample_files import file_column
 from callbacks.sample_losses import SampleLosses
 from callbacks.suspects import draw_suspects, outstanding, rank_suspects, ranking_quality, write_suspects
 
@@ -132,8 +133,9 @@ class NoisyLabelFinder(Callback):
         if folder is None or not trainer.is_global_zero or not len(ranking["index"]):
             return
         assert isinstance(pl_module, NamesClasses)
-        write_suspects(folder / "suspects.csv", ranking, pl_module.class_names)
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        files = file_column(datamodule, "train", ranking["index"])
+        write_suspects(folder / "suspects.csv", ranking, pl_module.class_names, files)
         if isinstance(datamodule, ShowsTrainPictures):
             pictures = datamodule.train_pictures(ranking["index"][: self.count])
             publish_figure(trainer, "suspects", draw_suspects(ranking, pictures, pl_module.class_names), folder)

@@ -1,9 +1,11 @@
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.classified_tests import NamesClasses
 from callbacks.files import run_folder_of, shown, write_csv
+from callbacks.sample_files import file_column
 from datamodules.batch import UNKNOWN
 from lit_modules.metrics import DetectionOutputs, EpochOutputs, mask_areas
 
@@ -12,6 +14,7 @@ class PredictionsCSV(Callback):
     """Writes `predictions.csv` into the run folder: index, prediction and, for classes, confidence and class name.
 
     Of a detector it has a row for each object found: the picture's index, class name, score, box and area of the mask.
+    Where samples are files, `file` names them.
 
     With an `UnknownClassDetector` before it, `unknown_score` too, and where that is too high -1 and `unknown`.
     """
@@ -62,6 +65,8 @@ class PredictionsCSV(Callback):
         if not detects and isinstance(pl_module, NamesClasses):
             names = {UNKNOWN: "unknown", **dict(enumerate(pl_module.class_names))}
             columns["class_name"] = [names[label] for label in columns["prediction"]]
+        index = torch.tensor(columns["index"], dtype=torch.int64)
+        columns = {"index": columns["index"], **file_column(trainer.datamodule, "predict", index), **columns}  # type: ignore[attr-defined]
         path = run_folder / "predictions.csv"
         write_csv(path, columns)
         print(f"{len(columns['index'])} predictions in {shown(path)}")

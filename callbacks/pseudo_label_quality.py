@@ -64,11 +64,21 @@ def pool_shares(rows: Mapping[str, Tensor], class_names: Sequence[str]) -> dict[
     return shares
 
 
-def write_pseudo_labels(path: Path, rows: Mapping[str, Tensor], class_names: Sequence[str]) -> None:
-    """Writes `index`, `label`, `confidence`, `used` and, where any is known, `true`, as CSV."""
+def write_pseudo_labels(
+    path: Path, rows: Mapping[str, Tensor], class_names: Sequence[str], files: Mapping[str, Sequence[str]]
+) -> None:
+    """Writes labels of a pool as CSV.
+
+    Args:
+        path: Of the file, with the columns `index`, `label`, `confidence`, `used` and, where any is known, `true`.
+        rows: As `pool_rows` returns them.
+        class_names: In the order of the labels.
+        files: A column with the samples' files, or none.
+    """
     names = label_names(class_names)
     columns: dict[str, Sequence[object]] = {
         "index": rows["index"].tolist(),
+        **files,
         "label": [names[label] for label in rows["label"].tolist()],
         "confidence": [f"{confidence:.6g}" for confidence in rows["confidence"].tolist()],
         "used": rows["used"].tolist(),

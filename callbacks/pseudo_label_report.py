@@ -19,6 +19,7 @@ from callbacks.pseudo_label_quality import (
     pool_shares,
     write_pseudo_labels,
 )
+from callbacks.sample_files import file_column
 
 NEEDED = ("pseudo_label", "pseudo_confidence", "pseudo_used", "pseudo_index")
 
@@ -127,9 +128,9 @@ class PseudoLabelReport(Callback):
             return
         assert isinstance(pl_module, NamesClasses)
         path, names = folder / "pseudo_labels.csv", pl_module.class_names
-        write_pseudo_labels(path, rows, names)
-        mistakes = most_confident_wrong(rows)
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        write_pseudo_labels(path, rows, names, file_column(datamodule, "train", rows["index"]))
+        mistakes = most_confident_wrong(rows)
         if len(mistakes["index"]) and isinstance(datamodule, ShowsTrainPictures):
             pictures = datamodule.train_pictures(mistakes["index"][: self.count])
             publish_figure(trainer, "pseudo_labels_wrong", draw_wrong_labels(mistakes, pictures, names), folder)

@@ -67,15 +67,28 @@ def ranking_quality(wrong: Tensor) -> dict[str, float]:
     return {"precision": hits, "recall": hits, "average_precision": float(precision[wrong].mean())}
 
 
-def write_suspects(path: Path, ranking: Mapping[str, Tensor], class_names: Sequence[str]) -> None:
-    """Writes `rank` (from 1), `index`, `given`, `believed`, `score` and, where it is known, `true`, as CSV."""
-    names = label_names(class_names)
+def write_suspects(
+    path: Path, ranking: Mapping[str, Tensor], class_names: Sequence[str], files: Mapping[str, Sequence[str]]
+) -> None:
+    """Writes a ranking as CSV.
+
+    Args:
+        path: Of the file, with the columns `rank` (from 1), `index`, `given`, `believed`, `score`, `stands_out` and,
+            where it is known, `true`.
+        ranking: As `rank_suspects` returns it.
+        class_names: In the order of the labels.
+        files: A column with the samples' files, or none.
+    """
+    names, samples = label_names(class_names), len(ranking["index"])
+    standing_out = outstanding(ranking["score"])
     columns: dict[str, Sequence[object]] = {
-        "rank": range(1, len(ranking["index"]) + 1),
+        "rank": range(1, samples + 1),
         "index": ranking["index"].tolist(),
+        **files,
         "given": [names[label] for label in ranking["given"].tolist()],
         "believed": [names[label] for label in ranking["believed"].tolist()],
         "score": [f"{score:.6g}" for score in ranking["score"].tolist()],
+        "stands_out": [rank < standing_out for rank in range(samples)],
     }
     if bool((ranking["clean"] != ABSENT).any()):
         columns["true"] = [names[label] for label in ranking["clean"].tolist()]
@@ -98,5 +111,6 @@ def draw_suspects(ranking: Mapping[str, Tensor], pictures: Tensor, class_names: 
         if clean != ABSENT:
             caption += f"\ntrue {names[clean]}"
         shown.append(Captioned(picture, caption, "tab:red" if clean not in (ABSENT, given) else "black"))
-    heading = f"the {len(pictures)} most suspicious of {len(ranking['index']):,} training labels"
+    standing_out, samples = outstanding(ranking["score"]), len(ranking["index"])
+    heading = f"{standing_out:,} of {samples:,} training labels stand out; the {len(pictures)} most suspicious"
     return draw_picture_rows(in_rows(shown, COLUMNS), heading + ("; red: wrong indeed" if known else ""), COLUMNS)

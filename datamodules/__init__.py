@@ -24,7 +24,7 @@ from datamodules.picture_files import DamagedPictureError, PictureReader, Pictur
 from datamodules.random_appearance import RandomErase, RandomTone
 from datamodules.random_geometry import RandomAffine, RandomFlip, RandomShift
 from datamodules.segmentation import SegmentationDataModule
-from datamodules.segmentation_dataset import AnnotatedPicture, SegmentationDataset
+from datamodules.segmentation_dataset import AnnotatedPicture, NewPictures, SegmentationDataset
 from datamodules.shapes import ShapesDataModule
 from datamodules.split_record import SplitRecord
 from datamodules.splits import Split
@@ -58,6 +58,7 @@ __all__ = [
     "LongTailed",
     "MNISTDataModule",
     "MatrixNoise",
+    "NewPictures",
     "Outlined",
     "PennFudanDataModule",
     "PerSample",

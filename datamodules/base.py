@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.fabric.utilities import move_data_to_device
+from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from datamodules.batch import Batch
@@ -31,6 +32,11 @@ class BaseDataModule(SplitRecord):
 
     Raises:
         ValueError: If a size is impossible.
+
+    Attributes:
+        new_set: What is predicted instead of the test set, where that was asked for.
+        files: The files of samples, by their positions, where samples are files: of the full training set (`train`),
+            the test set (`test`) and `new_set` (`predict`).
     """
 
     def __init__(
@@ -70,6 +76,8 @@ class BaseDataModule(SplitRecord):
         self.val_set: IndexedDataset | None = None
         self.unlabeled_set: IndexedDataset | None = None
         self.test_set: IndexedDataset | None = None
+        self.new_set: IndexedDataset | None = None
+        self.files: dict[str, list[str]] = {}
 
     @abstractmethod
     def setup(self, stage: str) -> None:
@@ -107,13 +115,22 @@ class BaseDataModule(SplitRecord):
         return self._loader(self.test_set, self.eval_batch_size)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """Serves the whole test set in order; several processes get equally many samples, some of them twice.
+        """Serves the whole test set, or `new_set`, in order; several processes get equally many samples, some twice.
 
         Left alone, Lightning gives one process fewer, or none where there are fewer samples than processes: that one
         skips the prediction, and the others wait for it.
         """
-        assert self.test_set is not None
-        return self._loader(self.test_set, self.eval_batch_size, sampler=self._shares(self.test_set))
+        rows = self.test_set if self.new_set is None else self.new_set
+        assert rows is not None
+        return self._loader(rows, self.eval_batch_size, sampler=self._shares(rows))
+
+    def file_names(self, part: Literal["train", "test", "predict"], index: Tensor) -> list[str]:
+        """Returns the files of samples at positions `[n]` in the full training set, the test set, or what is predicted.
+
+        There are none where samples are not files; one that is not among others that are has an empty name.
+        """
+        files = self.files.get("test" if part == "predict" and self.new_set is None else part)
+        return [files[position] if position < len(files) else "" for position in index.tolist()] if files else []
 
     def evaluation_batches(self, part: Literal["train", "val", "unlabeled"], device: torch.device) -> Iterator[Any]:
         """Serves this process's share of a part once, in order, as an evaluation is served: nothing is augmented.

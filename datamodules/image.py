@@ -6,7 +6,9 @@ from torch import Tensor
 from datamodules.augment import augmentation_of
 from datamodules.batch import Batch, SemiSupervisedBatch
 from datamodules.class_sampled import ClassSampledDataModule
-from datamodules.dataset import Rows
+from datamodules.dataset import IndexedDataset, Rows
+from datamodules.new_pictures import new_pictures
+from datamodules.picture_files import PictureReader, PicturesOnDisk
 
 Augment = Literal[
     "none",
@@ -39,6 +41,8 @@ class ImageDataModule(ClassSampledDataModule):
         strong_augment: Likewise, for the second view of unlabeled pictures; the first is augmented by `augment`.
         unknowns: Another data set, of pictures of the same shape: all of its test pictures join those of this one, as
             samples of unknown classes.
+        predict_folder: Folder of pictures without labels, wherever it is, that `predict` looks at instead of the test
+            set. They are scaled to the size of the others and cut around their centre.
         scale: `standard` gives pixels mean 0 and standard deviation 1 over the training set, `unit` only brings them
             from 0...255 to 0...1.
         **options: See `ClassSampledDataModule`, `ClassifiedDataModule` and `BaseDataModule`.
@@ -62,12 +66,13 @@ class ImageDataModule(ClassSampledDataModule):
         strong_augment: Augment | list[Augment] = "strong",
         scale: Literal["standard", "unit"] = "standard",
         unknowns: "ImageDataModule | None" = None,
+        predict_folder: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         if scale not in ("standard", "unit"):
             raise ValueError(f"data.scale: {scale!r} is neither standard nor unit")
-        self.unknowns = unknowns
+        self.unknowns, self.predict_folder = unknowns, predict_folder
         if unknowns is not None:
             if unknowns.input_shape != self.input_shape:
                 shape, other = list(self.input_shape), list(unknowns.input_shape)
@@ -95,6 +100,15 @@ class ImageDataModule(ClassSampledDataModule):
                 batch["unlabeled"][view] = self.normalise(augmentation(pictures))
         return batch
 
+    def setup(self, stage: str) -> None:
+        """Reads and splits what `stage` needs; to predict other pictures, these alone."""
+        if stage == "predict" and self.predict_folder is not None:
+            paths, self.files["predict"] = new_pictures(self.predict_folder)
+            rows = PicturesOnDisk(paths, PictureReader(self.input_shape, resize=True))
+            self.new_set = IndexedDataset(rows, None)
+        else:
+            super().setup(stage)
+
     def prepare_data(self) -> None:
         """Downloads what `unknowns` lacks; classes with a download of their own call it too."""
         if self.unknowns is not None:
@@ -114,6 +128,8 @@ class ImageDataModule(ClassSampledDataModule):
         if self.unknowns is None:
             return pictures, labels
         others, other_labels = self.unknowns.read(train=False)
+        if "test" in self.files:
+            self.files["test"] = self.files["test"] + self.unknowns.files.get("test", [])
         if not (isinstance(pictures, Tensor) and isinstance(others, Tensor)):
             raise ValueError(
                 "data.unknowns: needs pictures in memory, both the known and the unknown; raise memory_limit"

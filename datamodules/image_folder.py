@@ -95,8 +95,7 @@ class ImageFolderDataModule(ImageDataModule):
         if gone := set(labels.tolist()) - set(labels[kept].tolist()):
             name = self.file_class_names[min(gone)]
             raise ValueError(f"{self.folder}: no picture of class {name!r} can be read; repair or remove it")
-        if train:
-            self._train_names = [names[position] for position in kept]
+        self.files["train" if train else "test"] = [names[position] for position in kept]
         rows = PicturesOnDisk([paths[position] for position in kept], self.reader) if pictures is None else pictures
         return rows, labels[kept]
 
@@ -105,12 +104,12 @@ class ImageFolderDataModule(ImageDataModule):
         if self.corrupt == "skip":
             return self.read(train=True)[1]
         paths, labels = self._files(train=True)
-        self._train_names = [path.relative_to(self.folder).as_posix() for path in paths]
+        self.files["train"] = [path.relative_to(self.folder).as_posix() for path in paths]
         return labels
 
     def identity(self) -> dict[str, Tensor]:
         """Returns the names of the training files: another file at the same position is another sample."""
-        return {"names": torch.frombuffer(bytearray(os.fsencode("\n".join(self._train_names))), dtype=torch.uint8)}
+        return {"names": torch.frombuffer(bytearray(os.fsencode("\n".join(self.files["train"]))), dtype=torch.uint8)}
 
     def split_report(self) -> dict[str, Any]:
         """Adds the names of the files that were left out."""

@@ -80,13 +80,14 @@ class PennFudanDataModule(SegmentationDataModule):
             FileNotFoundError: If there are none.
             ValueError: If one cannot be used and is not to be left out; the message names it.
         """
-        _, samples, chosen = self._chosen(train)
+        names, samples, chosen = self._chosen(train)
+        self.files["train" if train else "test"] = [names[position] for position in chosen]
         return [samples[position] for position in chosen]
 
     def identity(self) -> dict[str, Tensor]:
         """Returns the names of the training files: another file at the same position is another picture."""
         names, _, chosen = self._chosen(train=True)
-        text = "\n".join(names[position] for position in chosen)
+        text = "\n".join(Path(names[position]).stem for position in chosen)
         return {"names": torch.frombuffer(bytearray(os.fsencode(text)), dtype=torch.uint8)}
 
     def split_report(self) -> dict[str, Any]:
@@ -117,7 +118,7 @@ class PennFudanDataModule(SegmentationDataModule):
                 if isinstance(found, DamagedPictureError):
                     problems.append(str(found))
                 else:
-                    names.append(path.stem)
+                    names.append(path.name)
                     samples.append(found)
             self._tell(name, problems, len(samples))
             self._parts[name] = names, samples

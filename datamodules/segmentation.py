@@ -8,7 +8,8 @@ from torch import Tensor
 from datamodules.base import BaseDataModule
 from datamodules.copy_paste import with_pasted
 from datamodules.mask_augment import MASK_AUGMENTATIONS, Outlined, augmented, boxes_around
-from datamodules.segmentation_dataset import AnnotatedPicture, SegmentationDataset
+from datamodules.new_pictures import new_pictures
+from datamodules.segmentation_dataset import AnnotatedPicture, NewPictures, SegmentationDataset
 from datamodules.splits import split_train_val
 
 
@@ -24,6 +25,8 @@ class SegmentationDataModule(BaseDataModule):
             shift by up to a tenth, scale by 0.8 to 1.25, and change brightness and contrast by up to 30 %.
         copy_paste: Whether each training picture also gets objects of another one in its batch, once both are
             augmented (Ghiasi et al. 2021). The last one, if it is alone in its batch, gets none.
+        predict_folder: Folder of pictures of any sizes, wherever it is, that `predict` looks at instead of the test
+            pictures.
         batch_size: Pictures in a training batch (on each device).
         eval_batch_size: Pictures in a validation, test or prediction batch.
         **options: See `BaseDataModule`; `train_size` and `val_size` count pictures.
@@ -41,6 +44,7 @@ class SegmentationDataModule(BaseDataModule):
         self,
         augment: Literal["none", "mirror", "mirror_vary", "turn", "turn_vary"] = "none",
         copy_paste: bool = False,
+        predict_folder: str | None = None,
         batch_size: int = 2,
         eval_batch_size: int = 8,
         **options: Any,
@@ -52,7 +56,7 @@ class SegmentationDataModule(BaseDataModule):
             raise ValueError(
                 f"data.copy_paste: in batches of {batch_size} there is no other picture; give data.batch_size 2"
             )
-        self.augment, self.copy_paste = augment, copy_paste
+        self.augment, self.copy_paste, self.predict_folder = augment, copy_paste, predict_folder
         self.augmentation = MASK_AUGMENTATIONS[augment]()
         self._samples: Sequence[AnnotatedPicture] = ()
 
@@ -74,6 +78,10 @@ class SegmentationDataModule(BaseDataModule):
 
     def setup(self, stage: str) -> None:
         """Reads what `stage` needs, and for fitting the test pictures too: damage is found before training."""
+        if stage == "predict" and self.predict_folder is not None:
+            paths, self.files["predict"] = new_pictures(self.predict_folder)
+            self.new_set = SegmentationDataset(NewPictures(paths))
+            return
         if stage in ("fit", "validate") and self.train_set is None:
             self.find_split()
             assert self.split is not None

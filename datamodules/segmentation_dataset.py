@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -6,6 +7,7 @@ import torch
 from torch import Tensor
 
 from datamodules.dataset import IndexedDataset
+from datamodules.picture_files import open_picture
 
 
 class AnnotatedPicture(NamedTuple):
@@ -28,8 +30,28 @@ class AnnotatedPicture(NamedTuple):
         return self.instances == numbers[:, None, None]
 
 
+class NewPictures(Sequence[AnnotatedPicture]):
+    """Pictures in files, read whenever they are asked for, of whose objects nothing is known.
+
+    Args:
+        paths: Of the files.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, position: Any) -> Any:
+        """Returns a picture, without any object."""
+        picture = torch.from_numpy(np.array(open_picture(self.paths[position], "RGB"))).permute(2, 0, 1).contiguous()
+        nothing = torch.zeros(picture.shape[1:], dtype=torch.uint8)
+        return AnnotatedPicture(picture, nothing, torch.zeros(0, dtype=torch.int64))
+
+
 class SegmentationDataset(IndexedDataset):
-    """Chosen pictures of a data set in memory; masks, which take most room, are made when they are served.
+    """Chosen pictures of a data set; masks, which take most room, are made when they are served.
 
     Args:
         samples: All pictures. They are shared, not copied.

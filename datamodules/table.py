@@ -37,32 +37,42 @@ class TableDataModule(BaseDataModule):
     def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns numbers `[N, A]` (missing ones NaN), words `[N, B]` (missing ones empty) and targets `[N]`."""
 
+    def read_new(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Returns numbers and words of rows to predict instead of the test rows, if there are any."""
+        return None
+
     def find_split(self) -> None:
         """Does all that `setup` does."""
         self.setup("fit")
 
     def setup(self, stage: str) -> None:
-        """Reads, splits and prepares everything at once: the test rows need the training rows' statistics."""
-        if self.split is not None:
-            return
+        """Reads, splits and prepares everything at once: other rows need the training rows' statistics."""
+        if self.split is None:
+            self._prepare()
+        if stage == "predict" and (new := self.read_new()) is not None:
+            self.new_set = IndexedDataset(self._prepared(*new), None)
+
+    def _prepare(self) -> None:
         numbers, words, values = self.read()
         targets = torch.from_numpy(values).float()
         training, test = hold_out(targets, HELD_OUT)
         chosen = split_train_val(targets[training], self.train_size, self.val_size, self.seed)
         fitted = training[chosen.train].numpy()
-        columns = ColumnTransformer(
+        self._columns = ColumnTransformer(
             [
                 ("numbers", _number_columns(), list(range(numbers.shape[1]))),
                 ("words", _word_columns(), list(range(numbers.shape[1], numbers.shape[1] + words.shape[1]))),
             ]
         )
-        table = np.concatenate([numbers.astype(object), words.astype(object)], axis=1)
-        columns.fit(table[fitted])
-        self._inputs = torch.from_numpy(np.asarray(columns.transform(table), dtype=np.float32))
+        self._columns.fit(_joined(numbers[fitted], words[fitted]))
+        self._inputs = self._prepared(numbers, words)
         self.split, self.targets = chosen, targets[training]
         self.train_set = IndexedDataset(self._inputs[training], self.targets, chosen.train)
         self.val_set = IndexedDataset(self._inputs[training], self.targets, chosen.val)
         self.test_set = IndexedDataset(self._inputs[test], targets[test])
+
+    def _prepared(self, numbers: np.ndarray, words: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.asarray(self._columns.transform(_joined(numbers, words)), dtype=np.float32))
 
     @property
     def input_shape(self) -> tuple[int]:
@@ -85,6 +95,10 @@ class TableDataModule(BaseDataModule):
         self.setup("fit")
         assert self.train_set is not None
         return self.train_set.targets[self.train_set.indices].double()
+
+
+def _joined(numbers: np.ndarray, words: np.ndarray) -> np.ndarray:
+    return np.concatenate([numbers.astype(object), words.astype(object)], axis=1)
 
 
 def _number_columns() -> Any:

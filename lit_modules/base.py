@@ -83,7 +83,16 @@ class LitModule(FastHooks, PlainLoading, ABC):
         return self.net(self.prepared(x))
 
     def prepared(self, x: Tensor) -> Tensor:
-        """Returns inputs `[B, ...]` in the network's number type and layout."""
+        """Returns inputs `[B, ...]` in the network's number type and layout.
+
+        Raises:
+            TypeError: If they are pictures from 0 to 255, which would be looked at without a word.
+        """
+        if x.dtype == torch.uint8:
+            raise TypeError(
+                f"{type(self).__name__}: uint8 pictures have to be brought on the scale that was trained on first, by "
+                "the datamodule's `normalise`"
+            )
         x = x.to(self.dtype)
         # Apple's GPUs get gradients of channels-last batch norm wrong in many versions of torch.
         if self.channels_last and x.ndim == 4 and x.device.type != "mps":

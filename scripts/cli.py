@@ -198,6 +198,8 @@ def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCL
 
 def main() -> None:
     """Runs the command."""
+    if os.getcwd() not in sys.path:  # of a script that was installed, unlike of `python -m`
+        sys.path.append(os.getcwd())
     tell_errors(run)
 
 

@@ -72,7 +72,7 @@ def test_shares_of_nothing_are_left_out():
 
 
 def test_file_has_names_and_is_read_back(tmp_path):
-    write_pseudo_labels(tmp_path / "new" / "labels.csv", ROWS, NAMES)
+    write_pseudo_labels(tmp_path / "new" / "labels.csv", ROWS, NAMES, {})
     with (tmp_path / "new" / "labels.csv").open(newline="", encoding="utf-8") as stream:
         assert list(csv.reader(stream)) == [
             ["index", "label", "confidence", "used", "true"],
@@ -84,9 +84,11 @@ def test_file_has_names_and_is_read_back(tmp_path):
         ]
 
 
-def test_file_has_no_column_of_true_labels_where_they_are_not_known(tmp_path):
-    write_pseudo_labels(tmp_path / "labels.csv", pool_rows(columns([0], [0.5], [1], [ABSENT])), NAMES)
-    assert (tmp_path / "labels.csv").read_text().splitlines() == ["index,label,confidence,used", "0,ant,0.5,True"]
+def test_file_has_a_column_of_files_but_none_of_true_labels_that_are_not_known(tmp_path):
+    rows, files = pool_rows(columns([0], [0.5], [1], [ABSENT])), {"file": ["a/b.png"]}
+    write_pseudo_labels(tmp_path / "labels.csv", rows, NAMES, files)
+    lines = (tmp_path / "labels.csv").read_text().splitlines()
+    assert lines == ["index,file,label,confidence,used", "0,a/b.png,ant,0.5,True"]
 
 
 def test_wrong_labels_in_use_come_by_confidence():

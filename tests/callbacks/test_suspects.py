@@ -30,6 +30,9 @@ RANKED = rank_suspects(
 )
 
 
+STANDING_OUT = outstanding(RANKED["score"])
+
+
 def test_ranked_by_mean_loss_without_samples_that_were_not_seen():
     assert RANKED["index"].tolist() == [4, 1, 3, 0]  # 1 and 3 are equal: the first comes first
     assert RANKED["score"].tolist() == [4.0, 3.0, 3.0, 2.0]
@@ -69,23 +72,24 @@ def test_of_equal_scores_none_stands_out(scores, expected):
 
 
 def test_file_has_names_and_is_read_back(tmp_path):
-    write_suspects(tmp_path / "new" / "suspects.csv", RANKED, NAMES)
+    files = {"file": ["e.png", "b.png", "d, d.png", "a.png"]}
+    write_suspects(tmp_path / "new" / "suspects.csv", RANKED, NAMES, files)
     with (tmp_path / "new" / "suspects.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.reader(stream))
     assert rows == [
-        ["rank", "index", "given", "believed", "score", "true"],
-        ["1", "4", "ant", "bee, honey", "4", "unknown"],
-        ["2", "1", "bee, honey", "Käfer", "3", "Käfer"],
-        ["3", "3", "Käfer", "bee, honey", "3", "Käfer"],
-        ["4", "0", "ant", "ant", "2", "ant"],
+        ["rank", "index", "file", "given", "believed", "score", "stands_out", "true"],
+        ["1", "4", "e.png", "ant", "bee, honey", "4", str(STANDING_OUT > 0), "unknown"],
+        ["2", "1", "b.png", "bee, honey", "Käfer", "3", str(STANDING_OUT > 1), "Käfer"],
+        ["3", "3", "d, d.png", "Käfer", "bee, honey", "3", str(STANDING_OUT > 2), "Käfer"],
+        ["4", "0", "a.png", "ant", "ant", "2", str(STANDING_OUT > 3), "ant"],
     ]
 
 
 def test_file_has_no_column_of_true_labels_where_they_are_not_known(tmp_path):
-    write_suspects(tmp_path / "suspects.csv", rank_suspects(seen(loss=[1.0], given=[0], believed=[1])), NAMES)
+    write_suspects(tmp_path / "suspects.csv", rank_suspects(seen(loss=[1.0], given=[0], believed=[1])), NAMES, {})
     assert (tmp_path / "suspects.csv").read_text().splitlines() == [
-        "rank,index,given,believed,score",
-        '1,0,ant,"bee, honey",1',
+        "rank,index,given,believed,score,stands_out",
+        '1,0,ant,"bee, honey",1,False',
     ]
 
 
@@ -100,7 +104,8 @@ def test_pictures_carry_their_labels_and_wrong_ones_are_red(channels):
     ]
     for each, picture in zip(drawn(figure), pictures, strict=True):
         assert np.array_equal(each.pixels, picture.permute(1, 2, 0).squeeze(-1))
-    assert figure.get_suptitle() == "the 3 most suspicious of 4 training labels; red: wrong indeed"
+    heading = f"{STANDING_OUT} of 4 training labels stand out; the 3 most suspicious"
+    assert figure.get_suptitle() == f"{heading}; red: wrong indeed"
 
 
 def test_nothing_is_red_where_the_truth_is_not_known():
@@ -108,4 +113,4 @@ def test_nothing_is_red_where_the_truth_is_not_known():
     figure = draw_suspects(ranking, torch.zeros(2, 1, 4, 4, dtype=torch.uint8), NAMES)
     titles = [(each.caption, each.colour) for each in drawn(figure)]
     assert titles == [("given ant\nmodel ant", "black"), ("given ant\nmodel bee, honey", "black")]
-    assert figure.get_suptitle() == "the 2 most suspicious of 2 training labels"
+    assert figure.get_suptitle() == "1 of 2 training labels stand out; the 2 most suspicious"

@@ -12,7 +12,7 @@ MANY_WORDS = ["size,colour,y", *[f"{row},word {row},{row}" for row in range(101)
     [
         (LINES, {"target": "price"}, ["'price'", "size, colour, y"]),
         (LINES, {"drop_columns": ["sice"]}, ["'sice'", "size, colour, y"]),
-        (changed(3, "2,red,much"), {}, ["'y'", "no number"]),
+        (changed(3, "2,red,much"), {}, ["'y'", "no number", "'much' in row 4"]),
         (changed(3, "2,red,"), {}, ["'y'", "empty"]),
         (changed(3, "2,red, "), {}, ["'y'", "empty"]),
         (changed(3, "2,red,nan"), {}, ["'y'"]),

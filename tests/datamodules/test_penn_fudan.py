@@ -27,7 +27,7 @@ def test_objects_are_those_in_the_files(folder):
     assert (datamodule.num_classes, datamodule.class_names) == (1, ("cell",))
     names, _, chosen = datamodule._chosen(train=True)
     for place, position in enumerate(chosen):
-        sample, number = datamodule.train_set.samples[place], int(names[position])
+        sample, number = datamodule.train_set.samples[place], int(names[position].removesuffix(".png"))
         picture = np.asarray(Image.open(folder / "PNGImages" / f"{number:02}.png"))
         mask = np.asarray(Image.open(folder / "PedMasks" / f"{number:02}_mask.png"))
         assert np.array_equal(sample.picture.permute(1, 2, 0).numpy(), picture)
@@ -156,6 +156,6 @@ def test_16_bit_masks_are_read(folder):
     Image.fromarray(mask).save(folder / "PedMasks" / "04_mask.png")
     datamodule = module(folder, test_size=1)
     names, samples, _ = datamodule._chosen(train=True)
-    sample = samples[names.index("04")]
+    sample = samples[names.index("04.png")]
     assert sample.masks.flatten(1).sum(1).tolist() == [16, 24 * 28]
     assert sample.labels.dtype == torch.int64

@@ -1,0 +1,161 @@
+"""Pictures and rows without labels, which are predicted instead of the test set."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datamodules import (
+    CSVRegressionDataModule,
+    DigitsDataModule,
+    ImageFolderDataModule,
+    PennFudanDataModule,
+    ShapesDataModule,
+)
+from datamodules.picture_files import DamagedPictureError
+from tests.data.builders import write_image_folder, write_instances
+
+EVERY = torch.arange(2)
+
+
+@pytest.fixture
+def new():
+    """A folder of two pictures of other sizes, and what is none."""
+    Path("new/within").mkdir(parents=True)
+    Image.fromarray(np.full((40, 60, 3), (255, 0, 0), np.uint8)).save("new/within/red.jpg", quality=100)
+    Image.fromarray(np.full((50, 20), 128, np.uint8)).save("new/grey.png")
+    Path("new/notes.txt").write_text("nothing")
+    return "new"
+
+
+def served(datamodule):
+    datamodule.setup("predict")
+    (batch,) = datamodule.predict_dataloader()
+    return batch
+
+
+def test_new_pictures_are_served_as_those_that_were_trained_on(new):
+    write_image_folder(Path("mine"))
+    batch = served(ImageFolderDataModule(folder="mine", root=".", predict_folder=new))
+    assert set(batch) == {"input", "index"}
+    assert batch["index"].tolist() == [0, 1]
+    assert batch["input"].shape == (2, 3, 32, 32)
+    assert batch["input"][0].unique().tolist() == [128]
+    assert batch["input"][1, :, 5, 5].tolist() == pytest.approx([255, 0, 0], abs=2)
+
+
+def test_they_need_no_data_set(new):
+    datamodule = DigitsDataModule(predict_folder=new)
+    batch = served(datamodule)
+    assert batch["input"].shape == (2, 1, 28, 28)
+    assert datamodule.test_set is None
+    assert datamodule.file_names("predict", EVERY) == ["grey.png", "within/red.jpg"]
+
+
+def test_a_detector_gets_them_in_their_own_size(new):
+    batch = served(ShapesDataModule(pictures=4, predict_folder=new))
+    assert [picture.shape for picture in batch["input"]] == [(3, 50, 20), (3, 40, 60)]
+    assert [len(target["labels"]) for target in batch["target"]] == [0, 0]
+
+
+def test_without_them_the_files_are_those_of_the_test_set():
+    write_image_folder(Path("mine"))
+    datamodule = ImageFolderDataModule(folder="mine", root=".")
+    datamodule.setup("fit")
+    datamodule.setup("predict")
+    for part, rows in [
+        ("predict", datamodule.test_set),
+        ("test", datamodule.test_set),
+        ("train", datamodule.train_set),
+    ]:
+        for position in (0, 7):
+            (name,) = datamodule.file_names(part, torch.tensor([position]))
+            picture = torch.from_numpy(np.array(Image.open(Path("mine", name)).convert("RGB"))).permute(2, 0, 1)
+            assert torch.equal(rows.inputs[position], picture)
+            target = datamodule.class_names.index(Path(name).parts[1])
+            assert rows.targets[position] == target
+
+
+def test_unknown_pictures_have_the_names_of_their_own_folder():
+    write_image_folder(Path("mine"), test=10)
+    write_image_folder(Path("other"), test=10)
+    others = ImageFolderDataModule(folder="other", root=".")
+    datamodule = ImageFolderDataModule(folder="mine", root=".", unknowns=others)
+    datamodule.setup("test")
+    first = len(others.files["test"])
+    assert len(datamodule.test_set) == 2 * first
+    assert datamodule.file_names("test", torch.tensor([0, first])) == 2 * [others.files["test"][0]]
+
+
+def test_annotated_pictures_have_names_too():
+    write_instances(Path("cells/train"), 4)
+    write_instances(Path("cells/test"), 3)
+    datamodule = PennFudanDataModule(root=".", folder="cells", val_size=1)
+    datamodule.setup("fit")
+    names = sorted(path.name for path in Path("cells/test/PNGImages").iterdir())
+    assert datamodule.file_names("test", torch.arange(3)) == names
+    assert DigitsDataModule().file_names("test", EVERY) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [("none", "'none' is no folder"), ("", "'' is no folder"), ("empty", "'empty' holds no picture")],
+)
+def test_a_folder_without_pictures_is_refused(folder, message):
+    Path("empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=rf"data\.predict_folder: {message}"):
+        DigitsDataModule(predict_folder=folder).setup("predict")
+
+
+def test_a_link_that_leads_out_and_a_damaged_picture_are_refused(new):
+    Image.new("L", (5, 5)).save("elsewhere.png")
+    link = Path(new, "link.png")
+    link.symlink_to(Path("elsewhere.png").absolute())
+    with pytest.raises(ValueError, match=r"link\.png"):
+        DigitsDataModule(predict_folder=new).setup("predict")
+    link.unlink()
+    link.write_bytes(b"nothing")
+    with pytest.raises(DamagedPictureError, match=r"link\.png cannot be read"):
+        served(DigitsDataModule(predict_folder=new))
+
+
+TABLE = "size,colour,id,y\n" + "".join(f"{row},{'red' if row % 2 else 'blue'},x{row},{2 * row}\n" for row in range(40))
+
+
+def table(new=None):
+    Path("table.csv").write_text(TABLE)
+    if new is not None:
+        Path("new.csv").write_text(new)
+    options = {"root": ".", "file": "table.csv", "target": "y", "drop_columns": ["id"]}
+    return CSVRegressionDataModule(**options, predict_file="new.csv")
+
+
+def test_new_rows_are_prepared_with_the_statistics_of_training():
+    """In other order, without a target, with a missing number, a word that was never seen and a column to pass over."""
+    datamodule = table("colour,more,size\nred,?,4\ngreen,?,\nblue,?,38\n")
+    inputs = served(datamodule)["input"]
+    trained = np.arange(40)[_training_rows(datamodule)]
+    size = (np.array([4, np.median(trained), 38]) - trained.mean()) / trained.std()
+    assert inputs[:, 0].tolist() == pytest.approx(size.tolist(), rel=1e-4)
+    assert inputs[:, -2:].tolist() == [[0, 1], [0, 0], [1, 0]]
+
+
+def _training_rows(datamodule):
+    kept = datamodule.train_set.indices
+    return (datamodule.train_set.targets[kept] / 2).long().numpy()
+
+
+@pytest.mark.parametrize(
+    ("new", "error", "message"),
+    [
+        (None, FileNotFoundError, r"new\.csv cannot be read .*data\.predict_file"),
+        ("size,y\n1,2\n", ValueError, r"new\.csv: no column 'colour', which the model was trained on"),
+        ("size,colour\nlarge,red\n", ValueError, r"new\.csv: column 'size' has words, but .* trained on numbers"),
+        ("size,colour\ninf,red\n", ValueError, r"new\.csv: column 'size' has infinite numbers"),
+    ],
+)
+def test_rows_that_were_not_trained_on_are_refused(new, error, message):
+    with pytest.raises(error, match=message):
+        table(new).setup("predict")
