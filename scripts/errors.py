@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 
+import torch
 from jsonargparse import ArgumentError
 from lightning.pytorch import Trainer
 
@@ -18,8 +19,10 @@ from scripts.machine_errors import told
 
 MOST_LINES = 8
 MOST_CHARACTERS = 400
+MOST_KINDS = 4
 OPTIONS = ["config", "ckpt_path", "experiment", "seed_everything", "test_after_fit", "data", "model", "checkpoint"]
 OPTIONS += [f"trainer.{name}" for name in inspect.signature(Trainer).parameters]
+OF_OPTIMIZERS = arguments_of(torch.optim.SGD) | arguments_of(torch.optim.AdamW)
 
 # What jsonargparse says about each alternative of a type, beside the one thing that is wrong.
 NOISE = re.compile(
@@ -30,6 +33,7 @@ NOISE = re.compile(
 )
 PLAINER = [
     (r"(a )?typing\.Literal\[(.+?)\]", r"one of \2"),
+    (r"<class 'collections\.abc\.Sequence'>", "list"),
     (r"<class '(?:[\w.]+\.)?(\w+)'>", r"\1"),
     (r"\bExpected a (?=[aeiouI])", "Expected an "),
     (r"^Given value:", "Got value:"),
@@ -38,6 +42,7 @@ PLAINER = [
     (r"a dot import path string:.*", "a class, by its path or name"),
 ]
 OPTIMIZER = re.compile(r"(- )?Type typing\.Callable\[.*\] expects a function or a callable class: ")
+LACKS = re.compile(r"Problem with given class_path '([\w.]+)':\s+the following arguments are required: ")
 # No tensor can be given on a command line.
 NUMBER_OR_TENSOR = re.compile(
     r"(Subtypes: \[<class 'float'>, <class 'torch\.Tensor'>.*?)- Expected a dot import[^\n]*\n", re.DOTALL
@@ -46,7 +51,7 @@ NUMBER_OR_TENSOR = re.compile(
 
 def explain(error: BaseException) -> list[str]:
     """Tells an error in at most ten lines: what is wrong, the nearest right names, and how to see more."""
-    text = NUMBER_OR_TENSOR.sub(r"\1", told(error))
+    text = LACKS.sub(r"\1 needs ", NUMBER_OR_TENSOR.sub(r"\1", told(error)))
     nested = isinstance(error, ArgumentError) or "Does not validate" in text
     lines = [line.strip() for line in (_condense(text) if nested else text.splitlines()) if line.strip()]
     nearest: list[str] = []
@@ -94,7 +99,15 @@ def _nearest(text: str) -> list[str]:
     owners = re.findall(r"class_path[ =]'([\w.]+)'", text)
     if match := re.search(r"Option '(\w+)[.\w]*' is not accepted(?:.*?class_path='([\w.]+)')?", text):
         owner = match[2] or next(reversed(re.findall(r"given class_path '([\w.]+)'", text)), None)
-        return _close(match[1], arguments_of(class_at(owner))) if owner else []
+        known = arguments_of(class_at(owner)) if owner else set()
+        if "optimizer" in known and match[1] in OF_OPTIMIZERS:
+            return [f"optimizer.{match[1]}"]
+        return _close(match[1], known)
+    if match := re.search(r"but (\w+)\.(\w+) is abstract", text):
+        room = import_module(match[1])
+        found = {name: getattr(room, name) for name in room.__all__ if isinstance(getattr(room, name), type)}
+        kinds = (name for name, each in found.items() if issubclass(each, getattr(room, match[2])))
+        return [f"{match[1]}.{name}" for name in kinds if name != match[2]][:MOST_KINDS]
     if match := re.search(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)", text):
         return [f"--{name}" for name in _close(match[1], OPTIONS)]
     classes = {name: room.__name__ for room in (callbacks, datamodules, lit_modules) for name in room.__all__}

@@ -4,6 +4,7 @@ import yaml
 
 MOST_VALUES = 100_000
 DEEPEST = 50
+OF_CLASS = ("class_path", "init_args", "dict_kwargs", "<<")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -16,7 +17,7 @@ class _Open(NamedTuple):
 
 
 def check_yaml(text: str) -> None:
-    """Refuses what YAML allows and no configuration means: a key twice, and aliases that grow beyond all bounds.
+    """Refuses what YAML allows and no configuration means: a key twice, options beside their class, endless aliases.
 
     Of two equal keys YAML's readers take the last without a word. A few lines of aliases of aliases stand for more
     values than any memory holds (https://en.wikipedia.org/wiki/Billion_laughs_attack): they are counted here, from what
@@ -40,6 +41,7 @@ def check_yaml(text: str) -> None:
             continue
         if isinstance(event, yaml.CollectionEndEvent):
             ended = opened.pop()
+            _check_class(ended.keys or {})
             size, anchor = 1 + sum(ended.children), ended.anchor
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor in [each.anchor for each in opened]:
@@ -66,3 +68,13 @@ def _note_key(keys: dict[str, int], key: str, line: int) -> None:
         first = f" and line {keys[key]}" if keys[key] != line else ""
         raise ValueError(f"line {line}{first}: {key!r} is there twice; join the two, or remove one")
     keys[key] = line
+
+
+def _check_class(keys: dict[str, int]) -> None:
+    if "class_path" not in keys:
+        return
+    for key, line in keys.items():
+        if key not in OF_CLASS:
+            raise ValueError(
+                f"line {line}: {key!r} stands beside class_path; options of a class belong under init_args"
+            )

@@ -35,7 +35,16 @@ TABLE_OF_WORDS = {
     "empty folder of runs": ([*FIT, "--trainer.default_root_dir="], ["--trainer.default_root_dir", "''", "runs"]),
     "list for a number": ([*FIT, "--data.batch_size=[1,2]"], ["--data.batch_size", "[1, 2]", "int"]),
     "mapping for a number": ([*FIT, "--trainer.max_epochs={a: 1}"], ["--trainer.max_epochs", "{'a': 1}", "int"]),
-    "word for a list": ([*FIT, "--model.hidden=3x"], ["--model.hidden", "3x", "Sequence"]),
+    "word for a list": ([*FIT, "--model.hidden=3x"], ["--model.hidden", "3x", "Expected a list"]),
+    "option of the optimizer": ([*FIT, "--model.lr=0.1"], ["--model", "'lr'", "Nearest: optimizer.lr"]),
+    "noise of no kind": (
+        [*FIT, "--data.label_noise.rate=0.4"],
+        ["--data.label_noise", "LabelNoise is abstract", "datamodules.SymmetricNoise"],
+    ),
+    "callback without its score": (
+        [*FIT, "--trainer.callbacks+=UnknownClassDetector"],
+        ["--trainer.callbacks", "callbacks.UnknownClassDetector needs score"],
+    ),
     "fraction for a count": ([*FIT, "--data.batch_size=2.5"], ["--data.batch_size", "2.5", "int"]),
     "learning rate that is a word": ([*FIT, "--model.optimizer.lr=nan"], ["--model.optimizer.lr", "nan", "float"]),
     "learning rate below 0": (

@@ -31,6 +31,10 @@ TABLE_OF_CONTENTS = {
         "trainer:\n  max_epochs: 3\n  max_epochs: 4\n",
         ["'max_epochs'", "twice", "line 2", "line 3"],
     ),
+    "an option beside its class": (
+        "model:\n  class_path: lit_modules.MLPClassifier\n  hidden: [32]\n",
+        ["line 3", "'hidden' stands beside class_path", "under init_args"],
+    ),
     "a bomb": (f"model: {yaml_bomb()}\n", ["line 1", "100,000", "aliases"]),
     "a bomb of mappings": (
         "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{p: *a{n - 1}, q: *a{n - 1}}}\n" for n in range(1, 40)),
