@@ -27,18 +27,18 @@ class PredictionGrid(ClassifiedTestFigure):
 
     Args:
         count: How many pictures.
-        show: `first` shows the first ones of the test set; `mistakes` the wrong ones that the model was surest of.
+        show: `spread` shows some from all over the test set; `mistakes` the wrong ones that the model was surest of.
 
     Raises:
         ValueError: If `count` is below 1, or `show` is neither.
     """
 
-    def __init__(self, count: int = 36, show: Literal["first", "mistakes"] = "first") -> None:
-        super().__init__("predictions" if show == "first" else "mistakes")
+    def __init__(self, count: int = 36, show: Literal["spread", "mistakes"] = "spread") -> None:
+        super().__init__("predictions" if show == "spread" else "mistakes")
         if count < 1:
             raise ValueError(f"PredictionGrid.count: {count} pictures; give at least 1")
-        if show not in ("first", "mistakes"):
-            raise ValueError(f"PredictionGrid.show: {show!r} is neither 'first' nor 'mistakes'")
+        if show not in ("spread", "mistakes"):
+            raise ValueError(f"PredictionGrid.show: {show!r} is neither 'spread' nor 'mistakes'")
         self.count = count
         self.show = show
 
@@ -63,15 +63,25 @@ class PredictionGrid(ClassifiedTestFigure):
         if self.show == "mistakes":
             chosen = torch.where(wrong, confidence, -1.0).argsort(descending=True)[: min(self.count, int(wrong.sum()))]
         else:
-            chosen = torch.arange(min(self.count, len(predicted)))
-        pictures = trainer.datamodule.test_pictures(outputs["index"][chosen])  # type: ignore[attr-defined]
-        shown = []
-        for sample, picture in zip(chosen.tolist(), pictures, strict=True):
+            shown = min(self.count, len(predicted))
+            chosen = torch.arange(shown) * len(predicted) // shown  # a test set may be sorted by its classes
+        index = outputs["index"][chosen]
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        unknown_names = getattr(datamodule, "true_class_names", lambda index: ["unknown"] * len(index))(index)
+        cells = []
+        for sample, picture, unknown_name in zip(
+            chosen.tolist(), datamodule.test_pictures(index), unknown_names, strict=True
+        ):
             caption, colour = class_names[int(predicted[sample])], "black"
             if wrong[sample]:
                 target = int(outputs["target"][sample])
-                caption += f"\nnot {'unknown' if target == UNKNOWN else class_names[target]}"
+                caption += f"\ntrue {f'{unknown_name}, unknown' if target == UNKNOWN else class_names[target]}"
                 colour = "tab:red"
-            shown.append(Captioned(picture, caption, colour))
-        heading = f"predicted classes; {int(wrong.sum())} of {len(wrong)} test pictures wrong"
-        return draw_picture_rows(in_rows(shown, COLUMNS), heading, COLUMNS)
+            cells.append(Captioned(picture, caption, colour))
+        return draw_picture_rows(in_rows(cells, COLUMNS), _heading(wrong, outputs["target"] == UNKNOWN), COLUMNS)
+
+
+def _heading(wrong: Tensor, unknown: Tensor) -> str:
+    known = int((~unknown).sum())
+    heading = f"predicted classes; {int((wrong & ~unknown).sum()):,} of {known:,} test pictures wrong"
+    return f"{heading}, {int(unknown.sum()):,} of unknown classes" if unknown.any() else heading

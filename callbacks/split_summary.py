@@ -59,7 +59,7 @@ def print_split(report: dict[str, Any]) -> None:
     parts = list(report["sizes"])
     counts = [report["per_class"][part] for part in parts] if "per_class" in report else []
     few = not counts or len(counts[0]) <= MOST_CLASSES
-    table = Table("class" if few else f"{len(counts[0])} classes")
+    table = Table(("class" if few else f"{len(counts[0])} classes") if counts else "samples")
     for part in parts:
         table.add_column(part, justify="right")
     if counts and few:

@@ -44,9 +44,9 @@ def draw_gallery(tested: TestedPictures, threshold: float, count: int) -> Figure
     rows = []
     for among, order in kinds.values():
         chosen = _first(order, among, count)
-        captions = [f"{tested.names[row]}\nlike {tested.answers[row]}\n{scores[row]:.3g}" for row in chosen.tolist()]
+        captions = [f"{tested.names[row]}\nlike {tested.answers[row]}\n{scores[row]:#.3g}" for row in chosen.tolist()]
         rows.append(list(map(Captioned, tested.pictures(chosen), captions)))
-    heading = f"true class, what it looks like to the model, score (unknown above {threshold:.3g})"
+    heading = f"true class, what it looks like to the model, score (unknown above {threshold:#.3g})"
     names = [f"{name}\n{int(among.sum()):,}" for name, (among, _) in kinds.items()]
     return draw_picture_rows(rows, heading, count, names)
 

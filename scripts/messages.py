@@ -14,10 +14,18 @@ USELESS = (
 
 
 def keep_out_useless_messages() -> None:
-    """Keeps out what Lightning warns of without need here, and its advertisements for other packages."""
+    """Keeps out what Lightning warns of without need here, its advertisements, and where in the code a warning is."""
     for useless in USELESS:
         warnings.filterwarnings("ignore", useless)
+    warnings.formatwarning = _format_warning
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_no_tip)
+
+
+def _format_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Writes a warning without the place in the code that it comes from, and the line there."""
+    return f"warning: {message}\n"
 
 
 def _no_tip(record: logging.LogRecord) -> bool:

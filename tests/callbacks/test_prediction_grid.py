@@ -47,9 +47,10 @@ def test_pictures_carry_their_predicted_names_and_wrong_ones_are_red(trained):
     shown = cells(figure)
     assert len(shown) == 24
     assert [(each.row, each.column) for each in drawn(figure)] == [divmod(sample, 6) for sample in range(24)]
-    for sample, (title, colour, pixels) in enumerate(shown):
+    for cell, (title, colour, pixels) in enumerate(shown):
+        sample = cell * 359 // 24
         name, true = NAMES[predicted[sample]], NAMES[targets[sample]]
-        assert (title, colour) == ((name, "black") if name == true else (f"{name}\nnot {true}", "tab:red"))
+        assert (title, colour) == ((name, "black") if name == true else (f"{name}\ntrue {true}", "tab:red"))
         assert np.array_equal(pixels, trained[1].test_set.inputs[sample, 0])
     assert {colour for _, colour, _ in shown} == {"black", "tab:red"}
     wrong = int((predicted != targets).sum())
@@ -60,11 +61,11 @@ def test_mistakes_are_the_wrong_ones_that_the_model_was_surest_of(trained):
     figure, _, logits, targets = draw(trained, count=7, show="mistakes")
     confidence, predicted = logits.softmax(dim=1).max(dim=1)
     surest = sorted((-confidence[i].item(), i) for i in range(359) if predicted[i] != targets[i])[:7]
-    expected = [f"{NAMES[predicted[i]]}\nnot {NAMES[targets[i]]}" for _, i in surest]
+    expected = [f"{NAMES[predicted[i]]}\ntrue {NAMES[targets[i]]}" for _, i in surest]
     assert [title for title, _, _ in cells(figure)] == expected
 
 
-@pytest.mark.parametrize(("show", "pictures"), [("first", 25), ("mistakes", 0)])
+@pytest.mark.parametrize(("show", "pictures"), [("spread", 25), ("mistakes", 0)])
 def test_a_perfect_model_has_no_mistakes_to_show(trained, show, pictures):
     _, trainer, _, targets = draw(trained, count=1)
     outputs = {"logits": F.one_hot(targets, 10) * 9.0, "target": targets, "index": torch.arange(359)}
@@ -73,11 +74,14 @@ def test_a_perfect_model_has_no_mistakes_to_show(trained, show, pictures):
     assert figure.get_suptitle() == "predicted classes; 0 of 359 test pictures wrong"
 
 
-def test_a_picture_of_an_unknown_class_is_named_so(trained):
-    _, trainer, logits, _ = draw(trained, count=1)
-    outputs = {"logits": logits[:1], "target": torch.tensor([UNKNOWN]), "index": torch.tensor([0])}
-    ((title, colour, _),) = cells(PredictionGrid().draw(trainer, NAMES, outputs))
-    assert (title, colour) == (f"{NAMES[logits[0].argmax()]}\nnot unknown", "tab:red")
+def test_a_picture_of_an_unknown_class_is_counted_by_itself_and_has_its_true_name(trained):
+    _, trainer, logits, targets = draw(trained, count=1)
+    outputs = {"logits": logits[:2], "target": torch.tensor([UNKNOWN, 3]), "index": torch.tensor([0, 1])}
+    figure = PredictionGrid().draw(trainer, NAMES, outputs)
+    title, colour, _ = cells(figure)[0]
+    assert (title, colour) == (f"{NAMES[logits[0].argmax()]}\ntrue {targets[0]}, unknown", "tab:red")
+    wrong = int(logits[1].argmax() != 3)
+    assert figure.get_suptitle() == f"predicted classes; {wrong} of 1 test pictures wrong, 1 of unknown classes"
 
 
 @pytest.mark.parametrize("option", [{"count": 0}, {"show": "last"}])

@@ -134,7 +134,7 @@ def test_a_table_without_classes_has_its_sizes_alone(capsys):
     fit(datamodule, Regressor((10,), 150.0, 77.0))
     sizes = {"train": 442 - 50 - 88, "val": 50, "test": 88}
     assert json.loads(FILE.read_text()) == {"seed": 0, "fingerprint": datamodule.fingerprint(), "sizes": sizes}
-    assert rows(capsys.readouterr().out) == [["class", *sizes], ["all", *map(str, sizes.values())]]
+    assert rows(capsys.readouterr().out) == [["samples", *sizes], ["all", *map(str, sizes.values())]]
 
 
 class Silent(LightningDataModule):

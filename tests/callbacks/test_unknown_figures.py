@@ -100,9 +100,9 @@ def shown(figure):
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_the_gallery_shows_the_surest_and_the_most_mistaken(count):
     figure = draw_gallery(gallery(), 5.0, count)
-    found = [(4, "bus\nlike dog\n9"), (3, "car\nlike cat\n6")]
-    missed = [(5, "car\nlike dog\n2"), (7, "bus\nlike cat\n3")]
-    refused = [(6, "dog\nlike dog\n8"), (2, "cat\nlike dog\n7")]
+    found = [(4, "bus\nlike dog\n9.00"), (3, "car\nlike cat\n6.00")]
+    missed = [(5, "car\nlike dog\n2.00"), (7, "bus\nlike cat\n3.00")]
+    refused = [(6, "dog\nlike dog\n8.00"), (2, "cat\nlike dog\n7.00")]
     assert shown(figure) == [found[:count], missed[:count], refused[:count]]
     assert row_names(figure) == ["unknown, found\n2", "unknown, missed\n2", "known, refused\n2"]
     assert "unknown above 5" in figure.get_suptitle()
