@@ -29,9 +29,13 @@ def check_links(data_class: type, model_class: type) -> None:
             continue
         raise ValueError(
             f"data {data_class.__name__} and model {model_class.__name__} do not go together: {name!r} is "
-            + ("known to the first but not taken by the second" if has else "needed by the second, the first has none")
+            + (
+                "told by the first, but no argument of the second's constructor"
+                if has
+                else "needed by the second, the first has none"
+            )
             + ". Pictures go with classifiers, tables with the Regressor, pictures with masks with the "
-            "MaskRCNNSegmenter; classes of your own have to declare it"
+            "MaskRCNNSegmenter; a class of your own has to declare it, as docs/python.md shows"
         )
 
 
