@@ -15,6 +15,8 @@ from scripts.lifeline import LOST, lost, say, start_thread
 
 STARTED_BY = "LITZOO_STARTED_BY"
 """Where a process leaves its number for those that it starts."""
+TOLD = (1, 2)
+"""Exit statuses of a process that has told why it ends."""
 LOOK_EVERY = 0.5
 """Seconds."""
 
@@ -69,9 +71,10 @@ def _mind_child(
     _end(others)
     others.clear()  # Lightning looks after these too, but would end this process by force
     clean_up()
-    by = -status if status < 0 else status - 128
-    if by > 0:  # any other has told why itself
-        say([line.format(f"was ended by {Signals(by).name}") for line in lines])
+    if status not in TOLD:
+        by = -status if status < 0 else status - 128
+        how = f"was ended by {Signals(by).name}" if by in set(Signals) else f"ended with status {status}"
+        say([line.format(how) for line in lines])
     os._exit(1)
 
 
