@@ -77,7 +77,7 @@ def _report(asked: argparse.Namespace, runs: Sequence[ComparedRun], command: str
     header, rows = table(results, metric)
     printed = Table()
     for number, name in enumerate(header):
-        printed.add_column(name, no_wrap=not number)  # the names of the variants are not cut off
+        printed.add_column(name, no_wrap=not number, overflow="fold")  # the names of the variants are not cut off
     for row in rows:
         printed.add_row(*row)
     text = caption(asked, metric, results)
