@@ -58,14 +58,17 @@ def read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         content = error
     if not isinstance(content, dict):
-        rank_zero_warn(f"{shown(path)} is damaged, and what it held is lost: it is written anew")
+        rank_zero_warn(f"{shown(path)} is damaged: what it held is passed over")
         return {}
     return content
 
 
 def write_csv(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
-    """Writes columns of equal length, under their names, in one step."""
-    with in_one_step(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    """Writes columns of equal length, under their names, in one step; names of files may be any bytes."""
+    with (
+        in_one_step(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
+    ):
         writer = csv.writer(stream)
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))

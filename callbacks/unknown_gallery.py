@@ -44,11 +44,17 @@ def draw_gallery(tested: TestedPictures, threshold: float, count: int) -> Figure
     rows = []
     for among, order in kinds.values():
         chosen = _first(order, among, count)
-        captions = [f"{tested.names[row]}\nlike {tested.answers[row]}\n{scores[row]:#.3g}" for row in chosen.tolist()]
+        captions = [
+            f"{tested.names[row]}\nlike {tested.answers[row]}\n{_short(scores[row])}" for row in chosen.tolist()
+        ]
         rows.append(list(map(Captioned, tested.pictures(chosen), captions)))
-    heading = f"true class, what it looks like to the model, score (unknown above {threshold:#.3g})"
+    heading = f"true class, what it looks like to the model, score (unknown above {_short(threshold)})"
     names = [f"{name}\n{int(among.sum()):,}" for name, (among, _) in kinds.items()]
     return draw_picture_rows(rows, heading, count, names)
+
+
+def _short(score: Tensor | float) -> str:
+    return f"{score:#.3g}".rstrip(".")
 
 
 def _first(order: Tensor, among: Tensor, count: int) -> Tensor:

@@ -88,7 +88,7 @@ class CSVRegressionDataModule(TableDataModule):
                 )
         if not columns:
             raise ValueError(f"{path}: no column is left to predict {self.target!r} from")
-        return *self._chosen(path, columns), values
+        return *self._chosen(path, columns, "name it in data.drop_columns"), values
 
     def read_new(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Returns numbers and words of `predict_file`.
@@ -104,9 +104,9 @@ class CSVRegressionDataModule(TableDataModule):
         columns = read_columns(path, "name a CSV file with data.predict_file")
         if absent := [name for name in (*self._numbers, *self._words) if name not in columns]:
             raise ValueError(f"{path}: no column {', '.join(map(repr, absent))}, which the model was trained on")
-        return self._chosen(path, columns)
+        return self._chosen(path, columns, "repair it")
 
-    def _chosen(self, path: Path, columns: dict[str, list[str]]) -> tuple[np.ndarray, np.ndarray]:
+    def _chosen(self, path: Path, columns: dict[str, list[str]], remedy: str) -> tuple[np.ndarray, np.ndarray]:
         """Puts the columns of numbers and those of words together."""
         rows = len(next(iter(columns.values())))
         numbers = np.empty((rows, len(self._numbers)))
@@ -116,7 +116,7 @@ class CSVRegressionDataModule(TableDataModule):
                 raise ValueError(f"{path}: column {name!r} has words, but the model was trained on numbers there")
             if (np.abs(values) > LARGEST).any():
                 problem = "infinite numbers" if np.isinf(values).any() else f"numbers beyond {LARGEST:g}"
-                raise ValueError(f"{path}: column {name!r} has {problem}; name it in data.drop_columns")
+                raise ValueError(f"{path}: column {name!r} has {problem}; {remedy}")
             numbers[:, place] = values
         words = np.empty((rows, len(self._words)), dtype=object)
         for place, name in enumerate(self._words):

@@ -128,8 +128,9 @@ class ImageDataModule(ClassSampledDataModule):
         if self.unknowns is None:
             return pictures, labels
         others, other_labels = self.unknowns.read(train=False)
-        if "test" in self.files:
-            self.files["test"] = self.files["test"] + self.unknowns.files.get("test", [])
+        theirs = [f"unknowns/{name}" for name in self.unknowns.files.get("test", [])]
+        if theirs or "test" in self.files:
+            self.files["test"] = self.files.get("test", [""] * len(pictures)) + theirs
         if not (isinstance(pictures, Tensor) and isinstance(others, Tensor)):
             raise ValueError(
                 "data.unknowns: needs pictures in memory, both the known and the unknown; raise memory_limit"

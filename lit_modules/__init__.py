@@ -1,6 +1,7 @@
 """What is trained: LightningModules, and the networks, losses and metrics they are made of."""
 
 from lit_modules.base import LitModule
+from lit_modules.borrowed_weights import BorrowedWeights
 from lit_modules.classifier import Classifier
 from lit_modules.cnn_classifier import CNNClassifier
 from lit_modules.co_teaching_classifier import CoTeachingClassifier
@@ -46,6 +47,7 @@ __all__ = [
     "AssignedLabels",
     "BatchMix",
     "Bootstrapping",
+    "BorrowedWeights",
     "CNNClassifier",
     "ClassificationLoss",
     "Classifier",

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_modules.base import LitModule, Stage
+from lit_modules.borrowed_weights import BorrowedWeights
 from lit_modules.detection_weights import NAMED, load_weights, require_weights
 from lit_modules.metrics import DetectionOutputs, mean_average_precision
 from lit_modules.networks import MaskRCNN
@@ -14,7 +15,7 @@ from lit_modules.networks.mask_rcnn_parts import Backbone
 LOSSES = ("loss_classifier", "loss_box_reg", "loss_mask", "loss_objectness", "loss_rpn_box_reg")
 
 
-class MaskRCNNSegmenter(LitModule):
+class MaskRCNNSegmenter(BorrowedWeights, LitModule):
     """Finds objects in pictures: their boxes, classes and masks (Mask R-CNN, He et al. 2017).
 
     The objective is the sum of torchvision's five losses. Validation and test report it too, over the same random draw
@@ -80,20 +81,19 @@ class MaskRCNNSegmenter(LitModule):
         super().__init__(net, nn.Identity(), **options)  # the network takes its losses itself
         # A checkpoint has weights of its own; a path in it would have to be there wherever it is loaded.
         self.hparams.pop("weights", None)
-        self.weights, self.frozen_norm = weights, net.frozen_norm
-        self._absent: FileNotFoundError | None = None
+        self.source, self.frozen_norm = weights, net.frozen_norm
         self.class_names = list(class_names or map(str, range(num_classes)))
         if len(self.class_names) != num_classes:
             raise ValueError(f"class_names: {len(self.class_names)} names for {num_classes} classes")
         self.eval_outputs: Any = DetectionOutputs()
 
-    def prepare_data(self) -> None:
-        """Downloads the weights that a training begins with, unless they are there."""
-        if self.weights is not None and self.trainer.state.fn == "fit":
-            try:
-                require_weights(self.weights)
-            except FileNotFoundError as error:
-                self._absent = error  # a checkpoint may still bring them
+    def fetch(self) -> None:
+        """Downloads weights with a name, unless they are there."""
+        require_weights(self.source)
+
+    def put_in(self) -> None:
+        """Puts weights in, but for the layers that have an output for each class."""
+        load_weights(self.net, self.source)
 
     def setup(self, stage: str) -> None:
         """Refuses a precision that boxes cannot have.
@@ -108,23 +108,6 @@ class MaskRCNNSegmenter(LitModule):
             )
         if self.frozen_norm:  # on purpose
             warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode at the start of training")
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Notes that weights have come with a checkpoint."""
-        self.weights = None
-
-    def on_fit_start(self) -> None:
-        """Puts weights in where a new training begins.
-
-        Raises:
-            FileNotFoundError: If they are absent and cannot be downloaded; the message says which file belongs where.
-            ValueError: If they do not fit.
-        """
-        if self.weights is not None:
-            if self._absent is not None:
-                raise self._absent
-            load_weights(self.net, self.weights)
-            self.weights = None  # a second training goes on with what the first one has learned
 
     def stages(self) -> NoReturn:
         """Refuses to be frozen stage by stage.

@@ -7,13 +7,14 @@ from torchvision.models._api import WeightsEnum
 
 from datamodules.batch import Batch
 from lit_modules.backbones import build, describe, find_backbone, trunk_weights
+from lit_modules.borrowed_weights import BorrowedWeights
 from lit_modules.checkpoint_files import first_misfit
 from lit_modules.classifier import Classifier
 from lit_modules.networks import TorchvisionNetwork, TransferNetwork
 from lit_modules.pretrained_weights import fetch, place_of, read_weights, require_there, scaling_of, weights_of
 
 
-class TransferClassifier(Classifier):
+class TransferClassifier(BorrowedWeights, Classifier):
     """A network that was trained on other data, with a new head: one of torchvision's, or that of a litzoo checkpoint.
 
     Its weights are put in when a training begins; its own checkpoints hold all that it needs, so that a test, a
@@ -83,34 +84,12 @@ class TransferClassifier(Classifier):
         self.hparams["described"] = {} if network is not None else built_of
         self.network = network
         self.source = None if from_scratch or described is not None else source
-        self._absent: FileNotFoundError | None = None
         self._cached: tuple[Tensor, Tensor] | None = None
 
-    def prepare_data(self) -> None:
-        """Downloads the weights that a training begins with, unless they are there."""
-        if self.network is not None and self.source is not None and self.trainer.state.fn == "fit":
-            try:
-                fetch(self.source)
-            except FileNotFoundError as error:
-                self._absent = error  # a checkpoint may still bring them
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Notes that weights have come with a checkpoint."""
-        super().on_load_checkpoint(checkpoint)
-        self.source = None
-
-    def on_fit_start(self) -> None:
-        """Puts weights in where a new training begins, and takes over the normalisation of the data.
-
-        Raises:
-            FileNotFoundError: If they are absent and cannot be downloaded; the message says which file belongs where.
-            ValueError: If the file is damaged, or they do not fit; the message names the first that differs.
-        """
-        if self.source is not None:
-            if self._absent is not None:
-                raise self._absent
-            self._borrow(self.source)
-            self.source = None  # a second training goes on with what the first one has learned
+    def fetch(self) -> None:
+        """Downloads weights of torchvision's, unless they are there."""
+        if self.network is not None:
+            fetch(self.source)
 
     def trained(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns logits `[B, K]` and the objective of a training batch, from cached features where there are any."""
@@ -142,8 +121,9 @@ class TransferClassifier(Classifier):
                     "cached; leave it out, or cache_features"
                 )
 
-    def _borrow(self, source: WeightsEnum | Path) -> None:
-        known = None
+    def put_in(self) -> None:
+        """Puts weights in, and takes over the normalisation of the data."""
+        source, known = self.source, None
         if self.network is None:
             assert isinstance(source, Path)
             asked, state = f"model.backbone {source}", trunk_weights(source)

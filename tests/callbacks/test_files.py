@@ -1,4 +1,5 @@
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -66,3 +67,9 @@ def test_what_a_killed_process_has_left_is_removed_and_nothing_else():
         path.touch()
     remove_partial(Path("run"))
     assert sorted(path for path in Path("run").rglob("*") if path.is_file()) == sorted(kept)
+
+
+def test_names_of_files_that_are_no_text_are_written_all_the_same(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    write_csv(tmp_path / "a.csv", {"file": [name, "b.png"]})
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8").split() == ["file", r"caf\udce9.png", "b.png"]

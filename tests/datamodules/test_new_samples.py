@@ -78,15 +78,17 @@ def test_without_them_the_files_are_those_of_the_test_set():
             assert rows.targets[position] == target
 
 
-def test_unknown_pictures_have_the_names_of_their_own_folder():
+def test_unknown_pictures_are_told_from_known_ones_of_the_same_name():
     write_image_folder(Path("mine"), test=10)
     write_image_folder(Path("other"), test=10)
-    others = ImageFolderDataModule(folder="other", root=".")
-    datamodule = ImageFolderDataModule(folder="mine", root=".", unknowns=others)
-    datamodule.setup("test")
-    first = len(others.files["test"])
-    assert len(datamodule.test_set) == 2 * first
-    assert datamodule.file_names("test", torch.tensor([0, first])) == 2 * [others.files["test"][0]]
+    others = ImageFolderDataModule(folder="other", root=".", size=28, grey=True)
+    known = ImageFolderDataModule(folder="mine", root=".", size=28, grey=True, unknowns=others)
+    known.setup("test")
+    name = known.files["test"][0]
+    assert known.file_names("test", torch.tensor([0, 10])) == [name, f"unknowns/{name}"]
+    digits = DigitsDataModule(unknowns=others)
+    digits.setup("test")
+    assert digits.file_names("test", torch.tensor([0, 359])) == ["", f"unknowns/{name}"]
 
 
 def test_annotated_pictures_have_names_too():
@@ -153,7 +155,7 @@ def _training_rows(datamodule):
         (None, FileNotFoundError, r"new\.csv cannot be read .*data\.predict_file"),
         ("size,y\n1,2\n", ValueError, r"new\.csv: no column 'colour', which the model was trained on"),
         ("size,colour\nlarge,red\n", ValueError, r"new\.csv: column 'size' has words, but .* trained on numbers"),
-        ("size,colour\ninf,red\n", ValueError, r"new\.csv: column 'size' has infinite numbers"),
+        ("size,colour\ninf,red\n", ValueError, r"new\.csv: column 'size' has infinite numbers; repair it"),
     ],
 )
 def test_rows_that_were_not_trained_on_are_refused(new, error, message):

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from lightning.pytorch.callbacks import BatchSizeFinder
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
 from datamodules import ShapesDataModule
@@ -100,6 +101,21 @@ def test_what_has_been_asked_of_a_trainer_before_does_not_keep_weights_away(tmp_
     trainer.fit(second, shapes)
     name = "net.backbone.body.conv1.weight"
     assert torch.equal(second.state_dict()[name], first.state_dict()[name])
+
+
+def test_a_callback_that_tries_something_out_first_does_so_with_the_weights_and_leaves_them(tmp_path):
+    shapes, first = ShapesDataModule(pictures=6, side=48, val_size=2), MaskRCNNSegmenter(3, proposals=20)
+    trainer = cpu_trainer()
+    trainer.strategy.connect(first)
+    trainer.save_checkpoint(tmp_path / "first.ckpt")
+    second = MaskRCNNSegmenter(3, proposals=20, weights=str(tmp_path / "first.ckpt"))
+    callbacks = [BatchSizeFinder(steps_per_trial=1, max_trials=1)]
+    cpu_trainer(limit_train_batches=0, limit_val_batches=0, callbacks=callbacks).fit(second, shapes)
+    name = "net.backbone.body.conv1.weight"
+    assert torch.equal(second.state_dict()[name], first.state_dict()[name])
+    absent = MaskRCNNSegmenter(3, proposals=20, weights=str(tmp_path / "absent.pth"))
+    with pytest.raises(FileNotFoundError, match=r"absent\.pth is neither a file"):
+        cpu_trainer(callbacks=callbacks).fit(absent, shapes)
 
 
 def test_absent_weights_are_asked_for_unless_a_checkpoint_brings_them(tmp_path):
