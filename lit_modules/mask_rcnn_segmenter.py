@@ -93,6 +93,7 @@ class MaskRCNNSegmenter(BorrowedWeights, LitModule):
 
     def put_in(self) -> None:
         """Puts weights in, but for the layers that have an output for each class."""
+        require_weights(self.source)
         load_weights(self.net, self.source)
 
     def setup(self, stage: str) -> None:
