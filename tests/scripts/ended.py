@@ -44,8 +44,8 @@ def end_by_signal(number: signal.Signals, main: Callable[[], None], words: list[
 
 @contextmanager
 def handlers_put_back() -> Iterator[None]:
-    """Leaves the answers to SIGTERM and SIGHUP as they were."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    """Begins with the usual answers to SIGTERM and SIGHUP, and leaves them as they were, such as under nohup."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
