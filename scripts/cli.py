@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -198,8 +199,9 @@ def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCL
 
 def main() -> None:
     """Runs the command."""
-    if os.getcwd() not in sys.path:  # of a script that was installed, unlike of `python -m`
-        sys.path.append(os.getcwd())
+    with suppress(FileNotFoundError):  # a folder that is gone is told of later
+        if os.getcwd() not in sys.path:  # of a script that was installed, unlike of `python -m`
+            sys.path.append(os.getcwd())
     tell_errors(run)
 
 
