@@ -81,7 +81,7 @@ class MaskRCNNSegmenter(BorrowedWeights, LitModule):
         super().__init__(net, nn.Identity(), **options)  # the network takes its losses itself
         # A checkpoint has weights of its own; a path in it would have to be there wherever it is loaded.
         self.hparams.pop("weights", None)
-        self.source, self.frozen_norm = weights, net.frozen_norm
+        self.source = weights
         self.class_names = list(class_names or map(str, range(num_classes)))
         if len(self.class_names) != num_classes:
             raise ValueError(f"class_names: {len(self.class_names)} names for {num_classes} classes")
@@ -107,7 +107,8 @@ class MaskRCNNSegmenter(BorrowedWeights, LitModule):
             raise ValueError(
                 f"trainer.precision: {precision}; boxes need float32: choose 32-true, bf16-mixed or 16-mixed"
             )
-        if self.frozen_norm:  # on purpose
+        net: Any = self.net
+        if net.frozen_norm:  # on purpose
             warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode at the start of training")
 
     def stages(self) -> NoReturn:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder
 from torch import nn
 
 from callbacks import GradualUnfreezing
@@ -45,6 +46,18 @@ def test_weights_of_torchvisions_are_those_of_its_network(written_by, monkeypatc
     trainer = cpu_trainer(max_epochs=1, limit_val_batches=0)
     trainer.fit(resumed := transfer(network=NET, weights="mine.pth"), data(), ckpt_path="saved.ckpt")
     assert same(resumed.net.state_dict(), model.net.state_dict())
+
+
+@pytest.mark.parametrize(
+    "finder", [BatchSizeFinder(steps_per_trial=1, max_trials=1), LearningRateFinder(num_training_steps=2)]
+)
+def test_a_callback_that_tries_something_out_first_leaves_the_weights(finder):
+    theirs = torchvision.models.get_model(NET)
+    torch.save(theirs.state_dict(), "mine.pth")
+    model = transfer(network=NET, weights="mine.pth")
+    model.lr = 0.1  # what Lightning's finder of it looks for
+    cpu_trainer(max_epochs=1, limit_train_batches=0, limit_val_batches=0, callbacks=[finder]).fit(model, data())
+    assert torch.equal(model.net.trunk.features[0].weight, theirs.features[0].weight)
 
 
 def test_weights_that_cannot_be_downloaded_are_told_with_file_and_folder(monkeypatch):
