@@ -4,7 +4,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from rich.progress import track
+from rich.progress import Progress
 from torch import Tensor, nn
 
 from lit_modules.metrics import EpochOutputs
@@ -62,16 +62,14 @@ def evaluated_part(
     names = ["logits", *(["features"] if features else []), *(["target"] if part != "unlabeled" else [])]
     kept = EpochOutputs(*names).to(module.device)
     with evaluating(module, features), torch.no_grad(), trainer.precision_plugin.forward_context():
-        batches = track(
-            datamodule.evaluation_batches(part, module.device),
-            description=f"{purpose} of {SPOKEN[part]} samples",
-            total=-(-len(getattr(datamodule, f"{part}_set")) // (trainer.world_size * datamodule.eval_batch_size)),
-            disable=trainer.progress_bar_callback is None or not trainer.is_global_zero,
-            transient=True,
-        )
-        for batch in batches:
-            found, logits = module.answer(batch["input"])
-            kept.update({**batch, **found, "logits": logits.float()})
+        total = -(-len(getattr(datamodule, f"{part}_set")) // (trainer.world_size * datamodule.eval_batch_size))
+        hidden = trainer.progress_bar_callback is None or not trainer.is_global_zero
+        with Progress(transient=True, disable=hidden) as progress:
+            bar = progress.add_task(f"{purpose} of {SPOKEN[part]} samples", total=total)
+            for batch in datamodule.evaluation_batches(part, module.device):
+                found, logits = module.answer(batch["input"])
+                kept.update({**batch, **found, "logits": logits.float()})
+                progress.advance(bar)
     return kept.gather()
 
 

@@ -1,15 +1,16 @@
 """Pictures read from files: one by one, all into memory, or whenever they are asked for."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from rich.progress import track
+from rich.progress import Progress
 from torch import Tensor
 
 from datamodules.ordinary_files import require_file
@@ -148,23 +149,36 @@ def read_all(
     pictures = torch.empty(len(paths), *reader.shape, dtype=torch.uint8) if keep else None
     positions: list[int] = []
     problems: list[str] = []
-    found = track(
-        in_threads(attempt, paths), "Reading pictures", len(paths), transient=True, disable=len(paths) < SHOWS_PROGRESS
-    )
-    for position, picture in enumerate(found):
-        if isinstance(picture, DamagedPictureError):
-            if not skip:
-                raise picture
-            problems.append(str(picture))
-            continue
-        if pictures is not None:
-            pictures[len(positions)] = picture
-        positions.append(position)
+    with Progress(transient=True, disable=len(paths) < SHOWS_PROGRESS) as progress:
+        bar = progress.add_task("Reading pictures", total=len(paths))
+        for start in range(0, len(paths), AT_ONCE):  # all at once would pile up in memory
+            for position, picture in enumerate(in_threads(attempt, paths[start : start + AT_ONCE]), start):
+                progress.advance(bar)
+                if isinstance(picture, DamagedPictureError):
+                    if not skip:
+                        raise picture
+                    problems.append(str(picture))
+                    continue
+                if pictures is not None:
+                    pictures[len(positions)] = picture
+                positions.append(position)
     return None if pictures is None else pictures[: len(positions)], positions, problems
 
 
-def in_threads(read: Callable[[Source], T], paths: Sequence[Source]) -> Iterator[T]:
-    """Yields what `read` makes of each path (or whatever it takes), in order; decoding does not hold Python's lock."""
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
-        for start in range(0, len(paths), AT_ONCE):  # all at once would pile up in memory
-            yield from threads.map(read, paths[start : start + AT_ONCE])
+def in_threads(read: Callable[[Source], T], sources: Sequence[Source]) -> list[T]:
+    """Returns what `read` makes of each source, in order; decoding does not hold Python's lock.
+
+    Not a generator: one that is abandoned half-way is closed by the garbage collector at any moment, and must not hold
+    threads then.
+    """
+    return list(_threads().map(read, sources))
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Returns the threads of this process, which end with it."""
+    return ThreadPoolExecutor(min(8, os.cpu_count() or 1), "reader")
+
+
+# The threads of a process are not in its forks, such as DataLoader workers.
+os.register_at_fork(after_in_child=_threads.cache_clear)

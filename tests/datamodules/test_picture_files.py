@@ -1,9 +1,18 @@
+import ast
+import multiprocessing
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from traceback import walk_tb
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
 
-from datamodules.picture_files import AT_ONCE, DamagedPictureError, PictureReader, PicturesOnDisk, in_threads, read_all
+from datamodules.picture_files import DamagedPictureError, PictureReader, PicturesOnDisk, in_threads, read_all
 from tests.counted import count
 from tests.datamodules.picture_folder import as_tensor, noise, save
 
@@ -137,9 +146,55 @@ def test_a_file_that_went_missing_is_named():
         rows[torch.tensor([0])]
 
 
-def test_threads_keep_the_order_of_more_files_than_they_take_at_once():
-    paths = list(range(2 * AT_ONCE + 3))
-    assert list(in_threads(lambda path: path + 1, paths)) == list(range(1, 2 * AT_ONCE + 4))
+def test_pictures_keep_their_order_where_there_are_more_than_are_read_at_once(monkeypatch):
+    monkeypatch.setattr("datamodules.picture_files.AT_ONCE", 2)
+    paths = [save(f"{i}.png", noise(8, 10, seed=i)) for i in range(5)]
+    pictures, positions, _ = read_all(paths, PictureReader(RGB, resize=False), keep=True, skip=False)
+    assert positions == list(range(5))
+    assert torch.equal(pictures, torch.stack([read(path) for path in paths]))
+
+
+def test_no_threads_and_no_progress_bar_are_left_in_what_a_failed_reading_leaves_behind():
+    """An abandoned generator was closed by the garbage collector within `threading`, which waited for itself."""
+
+    def fail(path):
+        raise DamagedPictureError(path)
+
+    threads = set(threading.enumerate()) | {*in_threads(lambda _: threading.current_thread(), range(50))}
+    for _ in range(20):
+        with pytest.raises(DamagedPictureError) as raised:
+            in_threads(fail, range(50))
+        held = [frame.f_locals for frame, _ in walk_tb(raised.value.__traceback__)]
+        assert not [value for names in held for value in names.values() if isinstance(value, ThreadPoolExecutor)]
+    readers = [thread for thread in threading.enumerate() if thread.name.startswith("reader")]
+    assert len(readers) <= min(8, os.cpu_count())
+    assert {thread for thread in threading.enumerate() if thread not in readers} <= threads
+
+
+def test_a_fork_reads_with_threads_of_its_own():
+    in_threads(str, range(4))
+    context = multiprocessing.get_context("fork")
+    with context.Pool(1) as fork:
+        assert fork.apply_async(in_threads, (str, range(4))).get(timeout=60) == ["0", "1", "2", "3"]
+
+
+def test_no_generator_holds_anything_open_that_its_end_would_have_to_close():
+    """Only functions under `contextmanager` may yield within `with`: those end where their block does."""
+    packages = [
+        Path(import_module(name).__file__).parent for name in ("callbacks", "datamodules", "lit_modules", "scripts")
+    ]
+    files = [path for package in packages for path in package.rglob("*.py")]
+    assert len(files) > 100
+    held = [
+        f"{path}:{node.lineno}"
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and "contextmanager" not in map(ast.unparse, node.decorator_list)
+        for block in ast.walk(node)
+        if isinstance(block, ast.With | ast.Try)
+        and any(isinstance(inner, ast.Yield | ast.YieldFrom) for inner in ast.walk(block))
+    ]
+    assert held == []
 
 
 def test_a_program_that_is_named_like_a_picture_is_not_run(monkeypatch):
