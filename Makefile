@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Coverage is that of the rooms' own tests: tracing doubles the time of those that go through the command.
 ROOMS := tests/callbacks tests/datamodules tests/lit_modules
+WINGS := callbacks configs datamodules lit_modules scripts
+LINKED := .mypy_cache/linked/litzoo
 
 .PHONY: train test lint clean
 
@@ -16,6 +18,7 @@ test: .venv/.installed-dev lint
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	mkdir -p $(LINKED) && ln -sfn $(abspath $(WINGS)) $(LINKED)/ && ln -sf $(abspath litzoo)/* $(LINKED)/
 	$(BIN)/mypy
 
 clean:

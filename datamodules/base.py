@@ -7,11 +7,11 @@ from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
-from datamodules.batch import Batch
-from datamodules.data_root import data_root
-from datamodules.dataset import IndexedDataset, identity
-from datamodules.epoch_batches import EpochBatches
-from datamodules.split_record import SplitRecord
+from litzoo.datamodules.batch import Batch
+from litzoo.datamodules.dataset import IndexedDataset, identity
+from litzoo.datamodules.io.paths import data_root
+from litzoo.datamodules.samplers import EpochBatches
+from litzoo.datamodules.splits.record import SplitRecord
 
 
 class BaseDataModule(SplitRecord):
@@ -122,7 +122,7 @@ class BaseDataModule(SplitRecord):
         """
         rows = self.test_set if self.new_set is None else self.new_set
         assert rows is not None
-        return self._loader(rows, self.eval_batch_size, sampler=self._shares(rows))
+        return self._loader(rows, self.eval_batch_size, sampler=self._fractions(rows))
 
     def file_names(self, part: Literal["train", "test", "predict"], index: Tensor) -> list[str]:
         """Returns the files of samples at positions `[n]` in the full training set, the test set, or what is predicted.
@@ -133,9 +133,9 @@ class BaseDataModule(SplitRecord):
         return [files[position] if position < len(files) else "" for position in index.tolist()] if files else []
 
     def evaluation_batches(self, part: Literal["train", "val", "unlabeled"], device: torch.device) -> Iterator[Any]:
-        """Serves this process's share of a part once, in order, as an evaluation is served: nothing is augmented.
+        """Serves this process's fraction of a part once, in order, as an evaluation is served: nothing is augmented.
 
-        Shares are equally long; a sample at the start may be in two of them. Unlabeled samples come as `input` and
+        Fractions are equally long; a sample at the start may be in two of them. Unlabeled samples come as `input` and
         `index` alone: from a `clean_target` a caller could write labels that a loss reads.
 
         Args:
@@ -154,7 +154,7 @@ class BaseDataModule(SplitRecord):
                 "setup('fit') reads them, and data.num_labeled makes an unlabeled one of data with classes"
             )
         dataset = there[part]
-        mine = list(self._shares(dataset))
+        mine = list(self._fractions(dataset))
         for start in range(0, len(mine), self.eval_batch_size):
             batch: Any = dataset.__getitems__(mine[start : start + self.eval_batch_size])
             columns = ("input", "index") if part == "unlabeled" else tuple(batch)
@@ -173,7 +173,7 @@ class BaseDataModule(SplitRecord):
             return {"num_replicas": 1, "rank": 0}
         return {"num_replicas": self.trainer.world_size, "rank": self.trainer.global_rank}
 
-    def _shares(self, dataset: IndexedDataset) -> DistributedSampler[Any]:
+    def _fractions(self, dataset: IndexedDataset) -> DistributedSampler[Any]:
         return DistributedSampler(dataset, shuffle=False, **self._processes())
 
     def _loader(self, dataset: IndexedDataset, batch_size: int | None, **options: Any) -> DataLoader[Batch]:

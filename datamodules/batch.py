@@ -18,7 +18,7 @@ class Batch(_Batch, total=False):
     """What every loader serves and every module's `step` receives.
 
     Attributes:
-        input: Pictures `[B, C, H, W]` or table rows `[B, F]`, float32. (A loader serves pictures as uint8; scaling
+        input: Images `[B, C, H, W]` or table rows `[B, F]`, float32. (A loader serves images as uint8; scaling
             and augmentation happen on the device, after the transfer.)
         target: Classes, int64 `[B]`, `UNKNOWN` where the class is not among the known ones; or values, float32 `[B]`.
         index: Positions in the full training set (or test set), int64 `[B]`: the same on every rank and for the
@@ -31,11 +31,11 @@ class Batch(_Batch, total=False):
 
 
 class UnlabeledBatch(TypedDict):
-    """Pictures without labels, each seen twice.
+    """Images without labels, each seen twice.
 
     Attributes:
-        weak: Pictures `[B, C, H, W]`, float32, augmented as labeled ones are.
-        strong: The same pictures, augmented more.
+        weak: Images `[B, C, H, W]`, float32, augmented as labeled ones are.
+        strong: The same images, augmented more.
         index: Positions in the full training set, int64 `[B]`.
         clean_target: The hidden classes, int64 `[B]`, `UNKNOWN` where the class is not among the known ones. For
             diagnostics: no loss may read it.
@@ -55,7 +55,7 @@ class SemiSupervisedBatch(TypedDict):
 
 
 class DetectionTarget(TypedDict):
-    """The objects in a picture.
+    """The objects in an image.
 
     Attributes:
         boxes: The smallest ones around the masks, `x0, y0, x1, y1` in pixels, float32 `[n, 4]`; a mask of one pixel has
@@ -70,12 +70,12 @@ class DetectionTarget(TypedDict):
 
 
 class DetectionBatch(TypedDict):
-    """Pictures with the objects in them.
+    """Images with the objects in them.
 
     Attributes:
-        input: Pictures of any sizes, float32 `[C, H, W]` from 0 to 1. (A loader serves uint8, and targets without
+        input: Images of any sizes, float32 `[C, H, W]` from 0 to 1. (A loader serves uint8, and targets without
             boxes; scaling and augmentation happen on the device, after the transfer.)
-        target: One for each picture.
+        target: One for each image.
         index: Positions in the full training set (or test set), int64 `[B]`.
     """
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.batch import Batch
+from litzoo.datamodules.batch import Batch
 
 T = TypeVar("T")
 

@@ -4,17 +4,28 @@ from abc import ABC, abstractmethod
 from typing import Any, Literal
 
 import torch
+from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
-from datamodules.batch import Batch
-from lit_modules.fast_hooks import FastHooks
-from lit_modules.hyperparameters import keep_plain
-from lit_modules.metrics import EpochMeans, EpochOutputs
-from lit_modules.networks.stages import Stage as NetworkStage
-from lit_modules.networks.stages import stages_of
-from lit_modules.optimization import optimizer_config, require_schedule_left
-from lit_modules.plain_loading import PlainLoading
+from litzoo.datamodules.batch import Batch
+from litzoo.lit_modules.metrics import EpochMeans, EpochOutputs
+from litzoo.lit_modules.networks.stages import Stage as NetworkStage
+from litzoo.lit_modules.networks.stages import stages_of
+from litzoo.lit_modules.optimization import optimizer_config, require_schedule_left
+from litzoo.lit_modules.weights.plain_loading import PlainLoading, keep_plain
+
+
+class FastHooks(LightningModule):
+    """Spares a small model a tenth of the framework's time: Lightning notes the running hook's name 40 times a step."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute, the name of the running hook without torch's search for parameters."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
 
 Stage = Literal["train", "val", "test"]
 
@@ -27,12 +38,12 @@ class LitModule(FastHooks, PlainLoading, ABC):
 
     Args:
         net: The network, with `features(x)` and `head`.
-        loss: Training objective `loss(output, target)`, any `torch.nn` loss or one of `lit_modules.losses`. One whose
-            `forward` also names one of `loss_extras` is given it.
+        loss: Training objective `loss(output, target)`, any `torch.nn` loss or one of `litzoo.lit_modules.losses`. One
+            whose `forward` also names one of `loss_extras` is given it.
         optimizer: Makes the optimizer from the parameters that require gradients; Adam when left out.
         scheduler: Makes the learning-rate scheduler from the optimizer. One that takes `total_steps` is given the
             number of steps of the whole training and moves at every step; others move at every epoch.
-        channels_last: Whether pictures and weights are laid out with the channels last, which convolutions like best.
+        channels_last: Whether images and weights are laid out with the channels last, which convolutions like best.
         compile: Whether the network is compiled with `torch.compile`.
 
     Attributes:
@@ -86,11 +97,11 @@ class LitModule(FastHooks, PlainLoading, ABC):
         """Returns inputs `[B, ...]` in the network's number type and layout.
 
         Raises:
-            TypeError: If they are pictures from 0 to 255, which would be looked at without a word.
+            TypeError: If they are images from 0 to 255, which would be looked at without a word.
         """
         if x.dtype == torch.uint8:
             raise TypeError(
-                f"{type(self).__name__}: uint8 pictures have to be brought on the scale that was trained on first, by "
+                f"{type(self).__name__}: uint8 images have to be brought on the scale that was trained on first, by "
                 "the datamodule's `normalise`"
             )
         x = x.to(self.dtype)
@@ -100,7 +111,7 @@ class LitModule(FastHooks, PlainLoading, ABC):
         return x
 
     def setup(self, stage: str) -> None:
-        """Lays out the weights as `forward` lays out pictures."""
+        """Lays out the weights as `forward` lays out images."""
         if self.channels_last and self.trainer.strategy.root_device.type != "mps":
             self.net.to(memory_format=torch.channels_last)
 

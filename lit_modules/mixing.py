@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 class BatchMix(ABC):
-    """Mixes every sample of a batch with a partner; the loss is taken for both targets, by their shares.
+    """Mixes every sample of a batch with a partner; the loss is taken for both targets, by their fractions.
 
     Args:
-        alpha: The share of one of the two is drawn for each batch from a Beta(alpha, alpha) distribution, above 0.
+        alpha: The fraction of one of the two is drawn for each batch from a Beta(alpha, alpha) distribution, above 0.
 
     Raises:
         ValueError: If alpha is not above 0.
@@ -28,50 +28,50 @@ class BatchMix(ABC):
             inputs: `[B, ...]`.
 
         Returns:
-            The mixed inputs, the position of each sample's partner in the batch, `[B]`, and the share of the sample.
+            The mixed inputs, the position of each sample's partner in the batch, `[B]`, and the fraction of the sample.
         """
         alpha = torch.tensor(self.alpha, dtype=torch.float32)  # a trainer may have made another type the default
-        share = torch.distributions.Beta(alpha, alpha).sample().item()
+        fraction = torch.distributions.Beta(alpha, alpha).sample().item()
         partner = torch.randperm(len(inputs), device=inputs.device)
-        mixed, share = self.mix(inputs, inputs[partner], share)
-        return mixed, partner, share
+        mixed, fraction = self.mix(inputs, inputs[partner], fraction)
+        return mixed, partner, fraction
 
     @abstractmethod
-    def mix(self, own: Tensor, other: Tensor, share: float) -> tuple[Tensor, float]:
-        """Mixes samples with their partners, `[B, ...]`; returns them, and the share that the samples really have."""
+    def mix(self, own: Tensor, other: Tensor, fraction: float) -> tuple[Tensor, float]:
+        """Mixes samples with their partners, `[B, ...]`; returns them, and the fraction that the samples really have."""
 
 
 class MixUp(BatchMix):
-    """Mixes whole inputs, share · own + (1 − share) · other (Zhang et al. 2018).
+    """Mixes whole inputs, fraction · own + (1 − fraction) · other (Zhang et al. 2018).
 
     Args:
         alpha: See `BatchMix`.
     """
 
-    def mix(self, own: Tensor, other: Tensor, share: float) -> tuple[Tensor, float]:
+    def mix(self, own: Tensor, other: Tensor, fraction: float) -> tuple[Tensor, float]:
         """Returns the weighted means."""
-        return torch.lerp(other, own, share), share
+        return torch.lerp(other, own, fraction), fraction
 
 
 class CutMix(BatchMix):
-    """Replaces a rectangle of each picture by that of its partner (Yun et al. 2019).
+    """Replaces a rectangle of each image by that of its partner (Yun et al. 2019).
 
-    The rectangle has the picture's shape and lies anywhere; what the border cuts off is not counted.
+    The rectangle has the image's shape and lies anywhere; what the border cuts off is not counted.
 
     Args:
         alpha: See `BatchMix`.
     """
 
-    def mix(self, own: Tensor, other: Tensor, share: float) -> tuple[Tensor, float]:
-        """Returns pictures `[B, C, H, W]`.
+    def mix(self, own: Tensor, other: Tensor, fraction: float) -> tuple[Tensor, float]:
+        """Returns images `[B, C, H, W]`.
 
         Raises:
-            ValueError: If the inputs are no pictures.
+            ValueError: If the inputs are no images.
         """
         if own.ndim != 4:
-            raise ValueError(f"CutMix cuts pictures [B, C, H, W], not inputs {list(own.shape)}: use MixUp")
+            raise ValueError(f"CutMix cuts images [B, C, H, W], not inputs {list(own.shape)}: use MixUp")
         height, width = own.shape[2:]
-        half = (1 - share) ** 0.5 / 2
+        half = (1 - fraction) ** 0.5 / 2
         middle = torch.rand(2).tolist()
         top, bottom = (round(height * min(max(middle[0] + side * half, 0), 1)) for side in (-1, 1))
         left, right = (round(width * min(max(middle[1] + side * half, 0), 1)) for side in (-1, 1))

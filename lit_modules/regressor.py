@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from datamodules.batch import Batch
-from lit_modules.base import LitModule, Stage
-from lit_modules.metrics import regression_scores
-from lit_modules.networks import MLP
+from litzoo.datamodules.batch import Batch
+from litzoo.lit_modules.base import LitModule, Stage
+from litzoo.lit_modules.metrics import regression_scores
+from litzoo.lit_modules.networks import MLP
 
 
 class Regressor(LitModule):
@@ -23,7 +23,7 @@ class Regressor(LitModule):
         target_mean: Mean of the training targets; kept with the checkpoint.
         target_std: Their standard deviation.
         hidden: Width of each hidden layer; none makes it linear regression.
-        dropout: Share of each hidden layer's outputs that is dropped in training.
+        dropout: Fraction of each hidden layer's outputs that is dropped in training.
         batch_norm: Whether each hidden layer is normalised before its ReLU.
         loss: Training objective `loss(prediction, target)` in standard units; squared error when left out.
             Validation and test always report plain squared error.

@@ -1,6 +1,6 @@
 r"""Trains an experiment on several random splits of its classes into known and unknown ones, and compares the scores.
 
-    python -m scripts.open_set_splits configs/mnist_unknown_cnn.yaml --known 6 --splits 5
+    litzoo open-set-splits configs/mnist_unknown_cnn.yaml --known 6 --splits 5
 
 Every split is a `litzoo fit` of its own, with the known classes drawn by the number of the split: the usual protocol
 (Neal et al. 2018) has five splits with six known classes. What is finished is not trained again. The AUROC is that of
@@ -23,14 +23,13 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from callbacks.files import write_json
-from scripts.compare_options import check_config, check_page, joined, require_free
-from scripts.compare_queue import Queue
-from scripts.compared_run import ComparedRun
-from scripts.failures import tell_errors
-from scripts.links import class_at
-from scripts.processes import end_as_ctrl_c
-from scripts.tables import markdown_table, replace_between
+from litzoo.callbacks.files import write_json
+from litzoo.scripts.cli.failures import tell_errors
+from litzoo.scripts.cli.options import class_at
+from litzoo.scripts.compare.compared_run import ComparedRun
+from litzoo.scripts.compare.options import check_config, check_page, joined, require_free
+from litzoo.scripts.compare.queue import Queue, end_as_ctrl_c
+from litzoo.scripts.tables import markdown_table, replace_between
 
 PREFIX = "test/unknown/auroc/"
 
@@ -60,7 +59,7 @@ def open_set_splits(arguments: list[str]) -> None:
         SystemExit: If a run has failed; the others are finished by then, but nothing is printed or written.
     """
     parser = argparse.ArgumentParser(
-        "open_set_splits", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "litzoo open-set-splits", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("config", type=Path, help="an experiment with an UnknownClassDetector that reports scores")
     parser.add_argument("--known", type=int, default=6, help="classes to learn (default: 6)")
@@ -72,7 +71,7 @@ def open_set_splits(arguments: list[str]) -> None:
     asked = parser.parse_args(joined(arguments))
     common = shlex.split(asked.common)
     require_free("--common", common)
-    check_config(asked.config)
+    asked.config = check_config(asked.config)
     if asked.splits < 2 or asked.jobs < 1:
         raise ValueError(f"--splits {asked.splits} --jobs {asked.jobs}: at least 2 splits and 1 job")
     names = class_names_of(asked.config)
@@ -97,7 +96,7 @@ def open_set_splits(arguments: list[str]) -> None:
         record = runs[0].record()
         facts = ", ".join([record["hardware"], record["precision"], f"torch {record['torch']}", record["date"]])
         result = {
-            "command": f"python -m scripts.open_set_splits {shlex.join(arguments)}",
+            "command": f"litzoo open-set-splits {shlex.join(arguments)}",
             "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
             "known_classes": drawn,
             "metrics": found,
@@ -121,7 +120,7 @@ def class_names_of(config: Path) -> tuple[str, ...]:
     else:
         raise ValueError(f"{config}: has no UnknownClassDetector that reports several scores")
     path, _ = _class_and_options(experiment.get("data"))
-    names: tuple[str, ...] = getattr(class_at(path if "." in path else f"datamodules.{path}"), "class_names", ())
+    names: tuple[str, ...] = getattr(class_at(path), "class_names", ())
     if not names:
         raise ValueError(f"{config}: {path} does not tell its classes before it is read")
     return names
@@ -160,8 +159,4 @@ def table(found: dict[int, dict[str, float]]) -> tuple[list[str], list[list[str]
 def main() -> None:
     """Compares; a request to end stops the runs as Ctrl-C does."""
     end_as_ctrl_c()
-    tell_errors(lambda: open_set_splits(sys.argv[1:]))
-
-
-if __name__ == "__main__":
-    main()
+    tell_errors(lambda: open_set_splits(sys.argv[2:]))

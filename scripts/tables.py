@@ -1,6 +1,9 @@
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from scipy import stats
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -30,3 +33,18 @@ def replace_within_lines(path: Path, name: str, values: Mapping[str, str]) -> No
         start = f"<!-- {name} {key} -->"
         content = re.sub(f"{re.escape(start)}.*?<!-- / -->", lambda _, text=f"{start}{value}<!-- / -->": text, content)  # type: ignore[misc]
     path.write_text(content, encoding="utf-8")
+
+
+CONFIDENCE = 0.95
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Returns Student's 95 % confidence interval of the mean, which takes the values to be normally distributed.
+
+    One value has none.
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * statistics.stdev(values) / n**0.5
+    return statistics.mean(values) - half, statistics.mean(values) + half

@@ -50,7 +50,7 @@ def real_data() -> Path:
 @pytest.fixture
 def coarse_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draws figures with a quarter of the pixels a side: half the time of a test of the command went into them."""
-    monkeypatch.setattr("callbacks.figures.DPI", 30)
+    monkeypatch.setattr("litzoo.callbacks.reporting.figures.DPI", 30)
 
 
 @pytest.fixture(autouse=True)

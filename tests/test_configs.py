@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from scripts.cli import run
+from litzoo.scripts.cli.main import run
 from tests.callbacks.kills import differing
 from tests.counted import count
 from tests.scripts.helpers import CONFIGS, litzoo
@@ -47,7 +47,7 @@ UNFREEZING = "--trainer.callbacks.unfreeze_at={1: all}"
 MASKS = ["--data.batch_size=2", "--data.eval_batch_size=2", "--data.train_size=4"]
 MASKS += ["--model.proposals=20", "--model.min_size=0"]
 POOL = ["--data.num_labeled=40", "--data.unlabeled_batch_size=12"]
-SMALL = ["--model=lit_modules.CNNClassifier"]  # the ResNet, which takes long, is tried by two others
+SMALL = ["--model=CNNClassifier"]  # the ResNet, which takes long, is tried by two others
 FITTING = {
     "mnist_long_tailed": ["--data.imbalance.init_args.factor=4"],
     "mnist_1000_curriculum": [*POOL, "--trainer.callbacks.start_epoch=0"],
@@ -62,7 +62,7 @@ FITTING = {
     "cifar10_half_to_half": ["--data.train_size=20", UNFREEZING],
     **dict.fromkeys(("cifar10_autoaugment", "cifar10_disturb_label"), SMALL),
     "cifar10_vgg16": ["--model.network=squeezenet1_1", "--model.weights=null", "--model.size=null"],
-    "shapes_maskrcnn": [*MASKS, "--data.pictures=24", "--data.side=48"],
+    "shapes_maskrcnn": [*MASKS, "--data.images=24", "--data.side=48"],
     "nuclei_maskrcnn": MASKS,
     # As large as torchvision's, whose weights are not there, it would take minutes.
     "penn_fudan_maskrcnn": [*MASKS, "--data.test_size=10", "--model.backbone=light", "--model.weights=null"],
@@ -168,9 +168,9 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
 
     text = config.read_text(encoding="utf-8")
-    segments = "lit_modules.MaskRCNNSegmenter" in text
-    classifies = "lit_modules.Regressor" not in text and not segments
-    detects = "callbacks.UnknownClassDetector" in config.read_text(encoding="utf-8")
+    segments = "MaskRCNNSegmenter" in text
+    classifies = "Regressor" not in text and not segments
+    detects = "UnknownClassDetector" in config.read_text(encoding="utf-8")
     figures = {"training_curves.png"} | ({"confusion_matrix.png", "predictions.png"} if classifies else set())
     figures |= {"detection_progress.png"} if segments else set()
     figures |= {"unknown_scores.png", "unknown_gallery.png"} if detects else set()

@@ -17,7 +17,7 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_header(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_and_pictures_lead_to_files(page):
+def test_links_and_images_lead_to_files(page):
     text = page.read_text(encoding="utf-8")
     targets = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)|src=\"([^\"]+)\"", text)
     for target in (first or second for first, second in targets):

@@ -1,27 +1,44 @@
 import ast
+import subprocess
+import sys
+from abc import ABC
 from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
 import pytest
+from lightning.pytorch import Callback, LightningDataModule, LightningModule
+from torch import nn
+
+import litzoo
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("datamodules", "lit_modules", "callbacks", "scripts")
 PLAIN_TORCH = [
-    *(f"lit_modules.{name}" for name in ("networks", "losses", "metrics", "pseudo_labels")),
-    "callbacks.unknown_scores",
+    *(f"lit_modules.{name}" for name in ("networks", "losses", "metrics", "semi_supervised")),
+    "callbacks.unknown.scores",
 ]
+MIXED = 20
+"""Code files that a folder of mixed kinds may hold."""
 
 # What each room may import of this project, beside itself.
 MAY_IMPORT = {
     "datamodules": (),
-    "lit_modules": ("datamodules.batch",),
-    "callbacks": ("datamodules.batch", "lit_modules.checkpoint_files", "lit_modules.metrics"),
-    "scripts": ("datamodules", "lit_modules", "callbacks"),
+    "lit_modules": ("litzoo.datamodules.batch",),
+    "callbacks": ("litzoo.datamodules", "litzoo.lit_modules"),
+    "scripts": ("litzoo.datamodules", "litzoo.lit_modules", "litzoo.callbacks"),
 }
+# Users name these in YAML or Python; each has to be in the `__all__` of its wing.
+NAMED = (Callback, LightningDataModule, LightningModule)
 
 
 def files_of(package):
     return sorted((ROOT / package.replace(".", "/")).rglob("*.py"))
+
+
+def module_at(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(["litzoo", *parts[: -1 if parts[-1] == "__init__" else None]])
 
 
 def imports_of(source):
@@ -54,12 +71,20 @@ def test_room_imports_only_what_the_table_allows(room):
     for file in files_of(room):
         for name in imports_of(file.read_text(encoding="utf-8")):
             assert not name.startswith("."), f"{file}: relative import of {name}"
-            if any(within(name, other) for other in (*ROOMS, "tests")) and not within(name, room):
+            if within(name, "litzoo") and not within(name, f"litzoo.{room}"):
                 assert any(within(name, allowed) for allowed in MAY_IMPORT[room]), f"{file} imports {name}"
 
 
+@pytest.mark.parametrize("folder", [*ROOMS, "litzoo", "configs", "tests"])
+def test_no_folder_is_imported_by_its_bare_name(folder):
+    """From the root of the repository `import callbacks` would make a second module beside `litzoo.callbacks`."""
+    for file in files_of(folder):
+        for name in imports_of(file.read_text(encoding="utf-8")):
+            assert not any(within(name, room) for room in (*ROOMS, "configs")), f"{file} imports {name}"
+
+
 @pytest.mark.parametrize("package", PLAIN_TORCH)
-def test_networks_losses_and_metrics_know_nothing_of_lightning(package):
+def test_networks_losses_metrics_and_scores_know_nothing_of_lightning(package):
     assert files_of(package)
     for file in files_of(package):
         for name in imports_of(file.read_text(encoding="utf-8")):
@@ -68,22 +93,72 @@ def test_networks_losses_and_metrics_know_nothing_of_lightning(package):
             )
 
 
-@pytest.mark.parametrize("package", ["datamodules", "lit_modules", "callbacks", *PLAIN_TORCH])
-def test_every_public_class_is_re_exported(package):
-    module = import_module(package)
-    assert sorted(module.__all__) == sorted(set(module.__all__))
-    assert all(hasattr(module, name) for name in module.__all__)
-    defined = {
-        node.name: file.name
-        for file in (ROOT / package.replace(".", "/")).glob("*.py")
-        for node in public(ast.parse(file.read_text(encoding="utf-8")).body, ast.ClassDef)
-    }
-    assert defined
-    missing = {name: file for name, file in defined.items() if name not in module.__all__}
-    assert not missing
+def classes_in(room):
+    """Returns the public classes that are defined in a room, with their modules."""
+    for file in files_of(room):
+        module = import_module(module_at(file))
+        for name, each in vars(module).items():
+            if isinstance(each, type) and each.__module__ == module.__name__ and not name.startswith("_"):
+                yield each, module
 
 
-@pytest.mark.parametrize("room", ROOMS)
+def is_named(each):
+    """Whether users name a class: a Lightning class, or one of a kind that has an abstract base among the exported."""
+    bases = [base for base in each.__mro__[1:] if base.__name__ in vars(import_module("litzoo.callbacks"))]
+    kinds = [base for base in each.__mro__ if ABC in base.__bases__ and base.__name__ in dir(litzoo)]
+    return issubclass(each, NAMED) or bool(kinds or bases)
+
+
+@pytest.mark.parametrize("room", ROOMS[:3])
+def test_every_class_that_users_name_is_exported_by_its_own_wing(room):
+    found = [(each, module) for each, module in classes_in(room) if is_named(each)]
+    assert len(found) > 15
+    for each, module in found:
+        wing = import_module(module.__name__.rpartition(".")[0])
+        assert each.__name__ in wing.__all__, f"{each.__name__} is not exported by {wing.__name__}"
+        assert getattr(litzoo, each.__name__) is each
+
+
+@pytest.mark.parametrize("room", ROOMS[:3])
+def test_what_is_exported_is_no_protocol_and_no_helper(room):
+    wing = import_module(f"litzoo.{room}")
+    assert len(wing.__all__) == len(set(wing.__all__))
+    for name in wing.__all__:
+        assert not name.startswith("_")
+        assert Protocol not in getattr(getattr(wing, name), "__bases__", ()), name
+
+
+def test_every_loss_is_exported():
+    losses = import_module("litzoo.lit_modules.losses")
+    found = {each.__name__ for each, _ in classes_in("lit_modules/losses") if issubclass(each, nn.Module)}
+    assert len(found) > 10
+    assert found == set(losses.__all__)
+
+
+@pytest.mark.parametrize("room", ROOMS[:3])
+def test_no_class_has_more_than_three_generations_of_ours(room):
+    for each, module in classes_in(room):
+        ours = [base.__name__ for base in each.__mro__ if base.__module__.startswith("litzoo.")]
+        chain = [base for base in ours if Protocol not in getattr(module, base, object).__mro__]
+        assert len(chain) <= 3, f"{each.__name__}: {' < '.join(chain)}"
+
+
+def test_no_folder_of_mixed_kinds_is_large():
+    for room in (*ROOMS, "litzoo"):
+        for folder in {file.parent for file in files_of(room)}:
+            assert len(list(folder.glob("*.py"))) <= MIXED, folder
+
+
+def test_names_are_found_lazily():
+    program = "import sys, litzoo; assert 'torch' not in sys.modules; print(litzoo.CNNClassifier, litzoo.__version__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "CNNClassifier" in done.stdout
+    with pytest.raises(AttributeError, match="has no attribute 'CNNClasifier'"):
+        litzoo.CNNClasifier  # noqa: B018
+    assert {"CNNClassifier", "MNISTDataModule", "UnknownClassDetector", "ViM"} <= set(dir(litzoo))
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "litzoo"])
 def test_everything_public_has_a_docstring(room):
     for file in files_of(room):
         body = ast.parse(file.read_text(encoding="utf-8")).body

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from datamodules import DigitsDataModule
-from datamodules.epoch_batches import EpochBatches
-from datamodules.splits import Split
+from litzoo.datamodules import DigitsDataModule
+from litzoo.datamodules.samplers import EpochBatches
+from litzoo.datamodules.splits.core import Split
 
 PAGE = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text(encoding="utf-8")
 SCRIPT = re.search(r"```bash\n(#!/bin/bash\n.*?)```", PAGE, re.DOTALL)[1]

@@ -1,6 +1,6 @@
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked
+from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checked
 
 
 class ActivePassiveLoss(ClassificationLoss):

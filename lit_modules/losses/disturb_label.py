@@ -1,14 +1,14 @@
 import torch
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked, cross_entropies
+from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checked, cross_entropies
 
 
 class DisturbLabel(ClassificationLoss):
     """Cross-entropy in which some labels are random, others at every step (Xie et al. 2016).
 
     A regulariser: in training each label is replaced with probability α by one drawn from all K classes, the true one
-    included, so that a share of 1 − α (K − 1) / K is still right. In evaluation nothing is replaced.
+    included, so that a fraction of 1 − α (K − 1) / K is still right. In evaluation nothing is replaced.
 
     Args:
         alpha: Probability, in [0, 1]. The paper and the source article give it in percent: their 20 is 0.2 here.

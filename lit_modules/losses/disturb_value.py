@@ -5,14 +5,14 @@ from torch import Tensor, nn
 class DisturbValue(nn.Module):
     """A regression loss for which some targets are a little wrong, others at every step: a regulariser.
 
-    In training, Gaussian noise is added to exactly this share of a batch's targets (rounded to whole samples), as the
+    In training, Gaussian noise is added to exactly this fraction of a batch's targets (rounded to whole samples), as the
     source article means to: there the standard deviation is 1e-8, which has no effect, and samples are drawn with
     replacement, so that there are fewer.
 
     Args:
         std: Standard deviation of the noise, in the units of the loss's targets; a `Regressor` hands over targets of
             standard deviation 1.
-        rate: Share of the targets, in [0, 1].
+        rate: Fraction of the targets, in [0, 1].
         loss: What is disturbed; squared error when left out.
 
     Raises:
@@ -24,7 +24,7 @@ class DisturbValue(nn.Module):
         if not 0 <= std < float("inf"):
             raise ValueError(f"DisturbValue.std: {std} is no standard deviation; give 0 or more")
         if not 0 <= rate <= 1:
-            raise ValueError(f"DisturbValue.rate: {rate} is no share of the targets; give one from 0 to 1")
+            raise ValueError(f"DisturbValue.rate: {rate} is no fraction of the targets; give one from 0 to 1")
         self.std, self.rate = std, rate
         self.loss = nn.MSELoss() if loss is None else loss
 

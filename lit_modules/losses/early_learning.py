@@ -3,8 +3,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked, cross_entropies
-from lit_modules.losses.processes import from_all_processes
+from litzoo.lit_modules.distributed import from_all_processes
+from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checked, cross_entropies
 
 
 class EarlyLearningRegularization(ClassificationLoss):

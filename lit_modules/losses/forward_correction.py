@@ -3,21 +3,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked, cross_entropies
-from lit_modules.losses.processes import from_all_processes
+from litzoo.lit_modules.distributed import from_all_processes
+from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checked, cross_entropies
 
 
 class ForwardCorrection(ClassificationLoss):
     """Cross-entropy of the labels that the noise would make of the model's beliefs (Patrini et al. 2017).
 
-    −log Σ_j p_j T[j, label], T[j, k] the share of true class j that is labelled k. With the identity it is
+    −log Σ_j p_j T[j, label], T[j, k] the fraction of true class j that is labelled k. With the identity it is
     cross-entropy. Where T is not known, it is estimated: the first epochs train with cross-entropy; in the last of them
     it is counted which labels the samples carry that the model takes for class j (as confident learning does, Northcutt
     et al. 2021). The paper's own estimate, the softmax of the sample that is surest of j, is an outlier by choice, and
     finds less noise than there is.
 
     Args:
-        matrix: T, K rows of K shares that add up to 1; estimated when left out.
+        matrix: T, K rows of K fractions that add up to 1; estimated when left out.
         warm_up: Epochs of cross-entropy, the last of which the estimate is from; not used where T is given.
         reduction: `mean`, `sum` or `none`.
 
@@ -53,8 +53,8 @@ class ForwardCorrection(ClassificationLoss):
                 f"ForwardCorrection.matrix: {len(self.matrix)} rows for logits of {logits.shape[1]} classes"
             )
         self.matrix = self.matrix.to(logits.device)
-        log_shares = self.matrix.log().T[target]  # [B, K]: of each true class, how often it is labelled so
-        return self.reduce(-(logits.log_softmax(dim=1) + log_shares).logsumexp(dim=1))
+        log_fractions = self.matrix.log().T[target]  # [B, K]: of each true class, how often it is labelled so
+        return self.reduce(-(logits.log_softmax(dim=1) + log_fractions).logsumexp(dim=1))
 
     def begin_epoch(self, epoch: int) -> None:
         """Forgets, in the first epochs, what another training or one that was interrupted has left."""
@@ -95,13 +95,13 @@ def _checked_matrix(matrix: list[list[float]]) -> Tensor:
     if not matrix or any(len(row) != len(matrix) for row in matrix):
         raise ValueError(f"ForwardCorrection.matrix: {len(matrix)} rows of {[len(row) for row in matrix]}: no square")
     for number, row in enumerate(matrix):
-        if any(not 0 <= share <= 1 for share in row) or abs(sum(row) - 1) > 1e-6:
+        if any(not 0 <= fraction <= 1 for fraction in row) or abs(sum(row) - 1) > 1e-6:
             raise ValueError(
-                f"ForwardCorrection.matrix: row {number}, {row}, adds up to {sum(row):.6g}; it needs shares in [0, 1] "
+                f"ForwardCorrection.matrix: row {number}, {row}, adds up to {sum(row):.6g}; it needs fractions in [0, 1] "
                 "that add up to 1"
             )
     if not all(map(any, zip(*matrix, strict=True))):
         raise ValueError(
-            "ForwardCorrection.matrix: a label that no class is given has an infinite loss; give it a share"
+            "ForwardCorrection.matrix: a label that no class is given has an infinite loss; give it a fraction"
         )
     return torch.tensor(matrix)

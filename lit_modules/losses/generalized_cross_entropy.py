@@ -1,6 +1,6 @@
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, cross_entropies
+from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, cross_entropies
 
 
 class GeneralizedCrossEntropy(ClassificationLoss):

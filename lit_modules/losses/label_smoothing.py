@@ -2,7 +2,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked
+from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checked
 
 
 class LabelSmoothing(ClassificationLoss):

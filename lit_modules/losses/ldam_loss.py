@@ -2,7 +2,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked, one_for_each_class
+from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checked, one_for_each_class
 
 
 class LDAMLoss(ClassificationLoss):

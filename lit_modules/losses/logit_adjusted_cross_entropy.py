@@ -1,11 +1,11 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked, one_for_each_class
+from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checked, one_for_each_class
 
 
 class LogitAdjustedCrossEntropy(ClassificationLoss):
-    """Cross-entropy of logits + τ · log(class shares), so that rare classes are not outvoted (Menon et al. 2021).
+    """Cross-entropy of logits + τ · log(class fractions), so that rare classes are not outvoted (Menon et al. 2021).
 
     With τ = 1 it is the balanced softmax (Ren et al. 2020); with τ = 0, or equally large classes, cross-entropy. The
     plain logits then suit a test set of equally large classes.

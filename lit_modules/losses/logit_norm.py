@@ -1,7 +1,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, Reduction, checked
+from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checked
 
 
 class LogitNorm(ClassificationLoss):

@@ -1,7 +1,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, checked
+from litzoo.lit_modules.losses.base import ClassificationLoss, checked
 
 
 class OneHotSquaredError(ClassificationLoss):

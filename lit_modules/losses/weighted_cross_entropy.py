@@ -1,7 +1,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_modules.losses.classification_loss import ClassificationLoss, checked, one_for_each_class
+from litzoo.lit_modules.losses.base import ClassificationLoss, checked, one_for_each_class
 
 
 class WeightedCrossEntropy(ClassificationLoss):

@@ -1,10 +1,10 @@
 """What is measured; plain torchmetrics."""
 
-from lit_modules.metrics.classification import classification_scores, detailed_classification_scores
-from lit_modules.metrics.detection import DetectionOutputs, decoded, mask_areas, mean_average_precision
-from lit_modules.metrics.epoch_means import EpochMeans
-from lit_modules.metrics.epoch_outputs import EpochOutputs
-from lit_modules.metrics.regression import regression_scores
+from litzoo.lit_modules.metrics.classification import classification_scores, detailed_classification_scores
+from litzoo.lit_modules.metrics.detection import DetectionOutputs, decoded, mask_areas, mean_average_precision
+from litzoo.lit_modules.metrics.epoch_means import EpochMeans
+from litzoo.lit_modules.metrics.epoch_outputs import EpochOutputs
+from litzoo.lit_modules.metrics.regression import regression_scores
 
 __all__ = [
     "DetectionOutputs",

@@ -24,7 +24,7 @@ def detailed_classification_scores(logits: Tensor, target: Tensor, class_names: 
 
     Returns:
         `f1` (macro average), `ece` (expected calibration error, 15 bins, Guo et al. 2017), `acc/<class>` for each class
-        that has a sample: the share of its samples that is recognised, and `balanced_acc`, the mean of these.
+        that has a sample: the fraction of its samples that is recognised, and `balanced_acc`, the mean of these.
     """
     classes = len(class_names)
     recalls = multiclass_accuracy(logits, target, classes, average="none")

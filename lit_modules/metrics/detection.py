@@ -9,9 +9,9 @@ from torchmetrics.detection import MeanAveragePrecision
 
 
 class DetectionOutputs(nn.Module):
-    """Keeps what was found in each picture of an evaluation, from all processes, every picture once.
+    """Keeps what was found in each image of an evaluation, from all processes, every image once.
 
-    Masks are kept run-length encoded: a hundred in each of a hundred pictures would fill the memory.
+    Masks are kept run-length encoded: a hundred in each of a hundred images would fill the memory.
     """
 
     def __init__(self) -> None:
@@ -22,15 +22,15 @@ class DetectionOutputs(nn.Module):
         """Keeps a batch.
 
         Args:
-            outputs: `index` `[B]`, and `detections`: of each picture `boxes` `[n, 4]`, `labels`, `scores` `[n]` and
+            outputs: `index` `[B]`, and `detections`: of each image `boxes` `[n, 4]`, `labels`, `scores` `[n]` and
                 `masks` `[n, H, W]`. Where they are known, `target`, likewise but without scores, and `losses` `[B]`.
         """
         for place, index in enumerate(outputs["index"].tolist()):
-            picture = {"found": _encoded(outputs["detections"][place])}
+            image = {"found": _encoded(outputs["detections"][place])}
             if "target" in outputs:
-                picture["target"] = _encoded(outputs["target"][place])
-                picture["loss"] = outputs["losses"][place].item()
-            self._kept[index] = picture
+                image["target"] = _encoded(outputs["target"][place])
+                image["loss"] = outputs["losses"][place].item()
+            self._kept[index] = image
 
     def reset(self) -> None:
         """Forgets what was kept."""
@@ -43,23 +43,23 @@ class DetectionOutputs(nn.Module):
             kept = [{} for _ in range(torch.distributed.get_world_size())]
             torch.distributed.all_gather_object(kept, self._kept)
         self.reset()
-        everything = {index: picture for part in kept for index, picture in part.items()}
+        everything = {index: image for part in kept for index, image in part.items()}
         return dict(sorted(everything.items()))
 
 
-def mean_average_precision(pictures: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+def mean_average_precision(images: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
     """Returns COCO's mean average precision (Lin et al. 2014) of boxes and of masks.
 
     Args:
-        pictures: `found` and `target` of each, as `DetectionOutputs` keeps them; at least one object in all.
+        images: `found` and `target` of each, as `DetectionOutputs` keeps them; at least one object in all.
 
     Returns:
         `map` (boxes, mean over overlaps of 0.5, 0.55, ... 0.95), `map_50` (an overlap of 0.5 counts as found),
         `mask_map` and `mask_map_50`: means over the classes that there are.
     """
     metric = MeanAveragePrecision(iou_type=("bbox", "segm"), sync_on_compute=False)
-    for picture in pictures:
-        metric.update([decoded(picture["found"])], [decoded(picture["target"])])
+    for image in images:
+        metric.update([decoded(image["found"])], [decoded(image["target"])])
     found = metric.compute()
     names = {"map": "bbox_map", "map_50": "bbox_map_50", "mask_map": "segm_map", "mask_map_50": "segm_map_50"}
     return {name: found[theirs] for name, theirs in names.items()}

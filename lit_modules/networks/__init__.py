@@ -1,14 +1,13 @@
 """Plain torch networks. Those of classifiers have `features(x)` and `head`, one after the other."""
 
-from lit_modules.networks.cnn import CNN
-from lit_modules.networks.mask_rcnn import MaskRCNN
-from lit_modules.networks.mask_rcnn_parts import DetectorSize
-from lit_modules.networks.mlp import MLP
-from lit_modules.networks.pair import Pair
-from lit_modules.networks.resnet import ResNet
-from lit_modules.networks.stages import Stage, stages_of
-from lit_modules.networks.torchvision_network import TorchvisionNetwork
-from lit_modules.networks.transfer_network import TransferNetwork
+from litzoo.lit_modules.networks._mask_rcnn_parts import DetectorSize
+from litzoo.lit_modules.networks.cnn import CNN
+from litzoo.lit_modules.networks.mask_rcnn import MaskRCNN
+from litzoo.lit_modules.networks.mlp import MLP
+from litzoo.lit_modules.networks.pair import Pair
+from litzoo.lit_modules.networks.resnet import ResNet
+from litzoo.lit_modules.networks.stages import Stage, stages_of
+from litzoo.lit_modules.networks.transfer import TorchvisionNetwork, TransferNetwork
 
 __all__ = [
     "CNN",

@@ -7,18 +7,18 @@ class CNN(nn.Module):
     """A plain convolutional network: stages of 3×3 convolutions, each stage ended by 2×2 max-pooling.
 
     Args:
-        input_shape: `(C, H, W)` of a picture.
+        input_shape: `(C, H, W)` of an image.
         num_classes: Numbers in one output.
         widths: Channels of each stage.
         depth: Convolutions in each stage.
         hidden: Widths of linear layers between the last stage and the head.
         batch_norm: Whether each convolution is normalised before its ReLU.
-        dropout: Share of each stage's outputs that is dropped in training, element by element.
-        hidden_dropout: Share of each hidden linear layer's outputs that is dropped in training.
-        average_pool: Whether the last stage's channels are averaged over the picture; else it is laid out flat.
+        dropout: Fraction of each stage's outputs that is dropped in training, element by element.
+        hidden_dropout: Fraction of each hidden linear layer's outputs that is dropped in training.
+        average_pool: Whether the last stage's channels are averaged over the image; else it is laid out flat.
 
     Raises:
-        ValueError: If a width or the depth is below 1, or the picture too small to be halved once a stage.
+        ValueError: If a width or the depth is below 1, or the image too small to be halved once a stage.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class CNN(nn.Module):
             raise ValueError(f"widths {list(widths)}, depth {depth}, hidden {list(hidden)}: each has to be at least 1")
         if min(height, width) >> len(widths) == 0:
             raise ValueError(
-                f"widths: {len(widths)} stages halve a {height}×{width} picture to nothing; "
+                f"widths: {len(widths)} stages halve a {height}×{width} image to nothing; "
                 f"give at most {min(height, width).bit_length() - 1}"
             )
         layers: list[nn.Module] = []
@@ -66,9 +66,9 @@ class CNN(nn.Module):
         self.head = nn.Linear(size, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """Returns what the head sees, `[B, D]`, of pictures `[B, C, H, W]`."""
+        """Returns what the head sees, `[B, D]`, of images `[B, C, H, W]`."""
         return self.trunk(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns logits `[B, num_classes]` of pictures `[B, C, H, W]`."""
+        """Returns logits `[B, num_classes]` of images `[B, C, H, W]`."""
         return self.head(self.features(x))

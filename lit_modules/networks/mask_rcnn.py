@@ -11,18 +11,18 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign
 
-from lit_modules.networks.mask_rcnn_parts import SIZES, Backbone, feature_pyramid
+from litzoo.lit_modules.networks._mask_rcnn_parts import SIZES, Backbone, feature_pyramid
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # of ImageNet, as trained backbones expect
 MASK_ON = 0.5
-"""Share of belief from which a pixel belongs to an object."""
+"""Fraction of belief from which a pixel belongs to an object."""
 
 
 class MaskRCNN(detection.MaskRCNN):
     """torchvision's Mask R-CNN (He et al. 2017), with a backbone that it has weights for or one that trains on a CPU.
 
     `resnet50_fpn` has the weights' names and shapes of torchvision's `maskrcnn_resnet50_fpn`. `light` is the first
-    three stages of a ResNet-18, with group normalisation, since a batch is a few pictures, and heads of 64 channels.
+    three stages of a ResNet-18, with group normalisation, since a batch is a few images, and heads of 64 channels.
 
     There are no `features` and `head` as of a classifier: the heads look at boxes that the network itself proposes.
     Boxes are float32 in mixed precision too.
@@ -30,14 +30,14 @@ class MaskRCNN(detection.MaskRCNN):
     Args:
         num_classes: Classes of objects and one for the background.
         backbone: `resnet50_fpn` or `light`.
-        min_size: Length in pixels that the shorter side of a picture is brought to; 0 leaves pictures as they are.
+        min_size: Length in pixels that the shorter side of an image is brought to; 0 leaves images as they are.
             The backbone's own when left out: 800, or 0.
         max_size: Length that the longer side may reach by that.
-        anchor_sizes: Side of the square anchors at each level of the feature pyramid (1/4, 1/8, ... of the picture's
+        anchor_sizes: Side of the square anchors at each level of the feature pyramid (1/4, 1/8, ... of the image's
             size), in pixels after scaling: five or, for `light`, four.
-        proposals: Boxes that are looked at in a picture in training; 2,000, or 300.
+        proposals: Boxes that are looked at in an image in training; 2,000, or 300.
         min_score: Detections below are left out.
-        most: Detections in a picture.
+        most: Detections in an image.
         frozen_norm: Whether batch normalisation keeps its statistics and weights, as is usual for trained ones.
         trainable_stages: Stages of the ResNet that are trained, counted from the last one; all if left out.
 
@@ -116,31 +116,31 @@ class MaskRCNN(detection.MaskRCNN):
         return self
 
     def evaluated(
-        self, picture: Tensor, target: dict[str, Tensor] | None = None
+        self, image: Tensor, target: dict[str, Tensor] | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Detects the objects in a picture, and takes the training losses of it, which change nothing.
+        """Detects the objects in an image, and takes the training losses of it, which change nothing.
 
-        Pictures are looked at one by one, so that what is found in one does not depend on its neighbours in a batch,
+        Images are looked at one by one, so that what is found in one does not depend on its neighbours in a batch,
         by whose size it would be padded. The losses compare boxes that are drawn at random, always the same draw;
         the global generators are left as they were.
 
         Args:
-            picture: float32 `[3, H, W]` from 0 to 1.
+            image: float32 `[3, H, W]` from 0 to 1.
             target: Its objects, a `DetectionTarget`; without it there are no losses.
 
         Returns:
             The losses; and `boxes` `[n, 4]`, `labels`, `scores` `[n]` and `masks`, bool `[n, H, W]`, of what was found,
             the surest first.
         """
-        images, targets = self.transform([picture], None if target is None else [target])
+        images, targets = self.transform([image], None if target is None else [target])
         features = self.backbone(images.tensors)
         proposals, _ = self.rpn(images, features)
         found, _ = self.roi_heads(features, proposals, images.image_sizes)
-        found = self.transform.postprocess(found, images.image_sizes, [tuple(picture.shape[-2:])])[0]
+        found = self.transform.postprocess(found, images.image_sizes, [tuple(image.shape[-2:])])[0]
         found["masks"] = found["masks"][:, 0] >= MASK_ON
         if targets is None:
             return {}, found
-        with _comparing(self.rpn, self.roi_heads), _one_draw(picture.device):
+        with _comparing(self.rpn, self.roi_heads), _one_draw(image.device):
             proposals, losses = self.rpn(images, features, targets)
             _, of_heads = self.roi_heads(features, proposals, images.image_sizes, targets)
         return losses | of_heads, found
@@ -162,7 +162,7 @@ def _in_float32(module: nn.Module, inputs: Any, output: Any) -> Any:
 
 
 class _AsTheyAre(GeneralizedRCNNTransform):
-    """Normalises and batches pictures, and leaves their size alone."""
+    """Normalises and batches images, and leaves their size alone."""
 
     def resize(self, image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
         return image, target

@@ -19,7 +19,7 @@ class MLP(nn.Module):
         in_features: Numbers in one flattened input.
         out_features: Numbers in one output.
         hidden: Width of each hidden layer; none makes it a linear model.
-        dropout: Share of each hidden layer's outputs that is dropped in training.
+        dropout: Fraction of each hidden layer's outputs that is dropped in training.
         batch_norm: Whether each hidden layer is normalised before its ReLU.
         init: How weights start: torch's own way, `kaiming` (He et al. 2015), `xavier` (Glorot & Bengio 2010), or
             `normal` with standard deviation 0.01. All but the first start biases at 0.

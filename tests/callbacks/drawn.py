@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 
 class Drawn(NamedTuple):
-    """A picture in a figure of `draw_picture_rows`: where it is, what it shows and what is written above it."""
+    """An image in a figure of `draw_image_rows`: where it is, what it shows and what is written above it."""
 
     row: int
     column: int
@@ -15,7 +15,7 @@ class Drawn(NamedTuple):
 
 
 def drawn(figure: Figure) -> list[Drawn]:
-    """Returns the pictures of a figure in the order in which they were drawn, each with the caption just above it."""
+    """Returns the images of a figure in the order in which they were drawn, each with the caption just above it."""
     panel = figure.axes[0]
     left, right = panel.get_xlim()
     assert left == 0

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from callbacks import files
+from litzoo.callbacks import files
 
 
 class Moments(Callback):

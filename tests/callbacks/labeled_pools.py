@@ -9,10 +9,10 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor
 
-from callbacks import EpochSeed, LastCheckpoint
-from callbacks.unknown_scores import Evidence
-from datamodules import DigitsDataModule
-from lit_modules import AssignedLabels, MLPClassifier
+from litzoo.callbacks import EpochSeed, LastCheckpoint
+from litzoo.callbacks.unknown.scores import Evidence
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import AssignedLabels, MLPClassifier
 from tests.training import cpu_trainer
 
 LAST = Path("run/checkpoints/last.ckpt")

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback
 
-from datamodules import DigitsDataModule, SymmetricNoise
-from lit_modules import SoftmaxRegression
+from litzoo.datamodules import DigitsDataModule, SymmetricNoise
+from litzoo.lit_modules import SoftmaxRegression
 from tests.training import cpu_trainer
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from callbacks import BestCheckpoint, LastCheckpoint, UnknownClassDetector
-from callbacks.unknown_scores import Evidence
-from datamodules import DigitsDataModule
-from lit_modules import MLPClassifier
+from litzoo.callbacks import BestCheckpoint, LastCheckpoint, UnknownClassDetector
+from litzoo.callbacks.unknown.scores import Evidence
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import MLPClassifier
 from tests.training import cpu_trainer
 
 KNOWN = [1, 2, 3, 4, 5, 6, 7]

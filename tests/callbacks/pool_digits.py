@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from lightning.pytorch import Callback
 
-from datamodules import DigitsDataModule
-from lit_modules import OnlinePseudoLabels, SoftmaxRegression
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import OnlinePseudoLabels, SoftmaxRegression
 from tests.training import cpu_trainer
 
 NAMES = ["nought/zero", *"123456789"]

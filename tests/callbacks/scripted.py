@@ -5,7 +5,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lit_modules.metrics import EpochMeans
+from litzoo.lit_modules.metrics import EpochMeans
 
 STEPS_AN_EPOCH = 4
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.files import read_json, write_json
+from litzoo.callbacks.files import read_json, write_json
 
 
 def test_object_that_was_written_is_read():

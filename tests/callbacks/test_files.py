@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.files import remove_partial, shown, write_csv, write_json
+from litzoo.callbacks.files import remove_partial, shown, write_csv, write_json
 
 
 def test_what_was_written_can_be_read():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from callbacks import (
+from litzoo.callbacks import (
     BestWeightsEarlyStopping,
     ConfusionMatrixFigure,
     ExponentialMovingAverage,
@@ -22,10 +22,10 @@ from callbacks import (
     UnknownClassDetector,
     UnknownPoolFilter,
 )
-from datamodules import DigitsDataModule, SymmetricNoise
-from lit_modules import CNNClassifier, FixMatch, ForwardCorrection, SoftmaxRegression
+from litzoo.datamodules import DigitsDataModule, SymmetricNoise
+from litzoo.lit_modules import CNNClassifier, FixMatch, ForwardCorrection, SoftmaxRegression
 from tests.callbacks import open_set_digits
-from tests.callbacks.test_exponential_moving_average import SavesFirstEpoch
+from tests.callbacks.training.test_exponential_moving_average import SavesFirstEpoch
 from tests.training import cpu_trainer
 
 
@@ -135,7 +135,7 @@ def test_predictions_are_those_of_the_module_that_predicts():
 def test_a_figure_is_of_the_module_that_is_tested(monkeypatch):
     drawn = []
     monkeypatch.setattr(ConfusionMatrixFigure, "draw", lambda self, trainer, names, outputs: drawn.append(outputs))
-    monkeypatch.setattr("callbacks.classified_tests.publish_figure", lambda *args: None)
+    monkeypatch.setattr("litzoo.callbacks.reporting.classification.publish_figure", lambda *args: None)
     draws, stops = ConfusionMatrixFigure(), Interrupts("on_test_batch_end")
     with pytest.raises(RuntimeError, match="interrupted"):
         cpu_trainer(callbacks=[draws, stops]).test(softmax(), digits(), verbose=False)

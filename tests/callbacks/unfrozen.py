@@ -5,8 +5,8 @@ from functools import partial
 import torch
 from lightning.pytorch import Callback
 
-from datamodules import DigitsDataModule
-from lit_modules import CNNClassifier, TransferClassifier
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import CNNClassifier, TransferClassifier
 from tests.training import cpu_trainer
 
 SHAPE = (1, 28, 28)

@@ -16,13 +16,6 @@ Damage = Callable[[Path], object]
 """Does something to a file or folder that was whole."""
 
 
-def yaml_bomb(levels: int = 9) -> str:
-    """Returns a list of aliases of aliases, 10 a level: few bytes that stand for 10 to the power of `levels` values."""
-    each = ["&a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
-    each += [f"&a{level} [{', '.join(10 * [f'*a{level - 1}'])}]" for level in range(1, levels)]
-    return f"[{', '.join(each)}]"
-
-
 def cut(size: int) -> Damage:
     """Keeps the first `size` bytes of a file; of a negative one, all but so many."""
     return lambda path: path.write_bytes(path.read_bytes()[:size])
@@ -39,7 +32,7 @@ def put(offset: int, number: int) -> Damage:
 
 
 def zero(start: float, count: int = 2000) -> Damage:
-    """Overwrites bytes with zeros from a share of a file on, as a bad disk does."""
+    """Overwrites bytes with zeros from a fraction of a file on, as a bad disk does."""
 
     def damage(path: Path) -> None:
         content = bytearray(path.read_bytes())
@@ -90,7 +83,7 @@ def swap(first: Path, second: Path) -> None:
 
 
 def png_of(width: int, height: int) -> bytes:
-    """Returns a picture file of a hundred bytes whose header promises that size."""
+    """Returns an image file of a hundred bytes whose header promises that size."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -10,8 +10,8 @@ from PIL import Image
 CIFAR_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()  # noqa: SIM905
 
 
-def pictures(count: int, height: int, width: int, channels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws `count` uint8 pictures `[N, H, W, C]` of ten unsorted classes; each has a bright bar elsewhere."""
+def random_images(count: int, height: int, width: int, channels: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draws `count` uint8 images `[N, H, W, C]` of ten unsorted classes; each has a bright bar elsewhere."""
     random = np.random.RandomState(seed)
     labels = random.permutation(np.arange(count) % 10)
     images = random.randint(0, 60, (count, height, width, channels), dtype=np.uint8)
@@ -31,7 +31,7 @@ def write_idx(path: Path, array: np.ndarray) -> None:
 def write_mnist(root: Path, name: str = "MNIST", train: int = 100, test: int = 40) -> None:
     """Writes `<root>/<name>/raw`, for MNIST and Fashion-MNIST."""
     for seed, (part, count) in enumerate({"train": train, "t10k": test}.items()):
-        images, labels = pictures(count, 28, 28, 1, seed)
+        images, labels = random_images(count, 28, 28, 1, seed)
         write_idx(root / name / "raw" / f"{part}-images-idx3-ubyte", images[..., 0])
         write_idx(root / name / "raw" / f"{part}-labels-idx1-ubyte", labels)
 
@@ -40,7 +40,7 @@ def write_cifar10(root: Path, train: int = 100, test: int = 40) -> None:
     """Writes `<root>/cifar-10-batches-py`; its files have other checksums than the original's."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir(parents=True, exist_ok=True)
-    images, labels = pictures(train + test, 32, 32, 3, seed=2)
+    images, labels = random_images(train + test, 32, 32, 3, seed=2)
     rows = images.transpose(0, 3, 1, 2).reshape(train + test, -1)
     parts = [f"data_batch_{number}" for number in range(1, 6)]
     chunks = [*np.array_split(np.arange(train), 5), np.arange(train, train + test)]
@@ -53,7 +53,7 @@ def write_cifar10(root: Path, train: int = 100, test: int = 40) -> None:
 def write_image_folder(folder: Path, train: int = 100, test: int = 40, side: int = 32) -> None:
     """Writes `<folder>/{train,test}/<class>/<number>.png`, 3×side×side, of CIFAR-10's ten classes."""
     for seed, (part, count) in enumerate({"train": train, "test": test}.items()):
-        for number, (image, label) in enumerate(zip(*pictures(count, side, side, 3, seed), strict=True)):
+        for number, (image, label) in enumerate(zip(*random_images(count, side, side, 3, seed), strict=True)):
             path = folder / part / CIFAR_CLASSES[label] / f"{number:03}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(path)
@@ -93,8 +93,8 @@ def write_instances(folder: Path, count: int, side: int = 32, seed: int = 0) -> 
         for place in range(1 + number % 3):
             top, left, height, width = 10 * place, random.randint(12), random.randint(5, 9), random.randint(8, 16)
             mask[top : top + height, left : left + width] = 2 * place + 1
-        picture = np.where(mask[..., None] > 0, 200, 40) + random.randint(0, 30, (*mask.shape, 3))
-        Image.fromarray(picture.astype(np.uint8)).save(folder / "PNGImages" / f"{number:02}.png")
+        image = np.where(mask[..., None] > 0, 200, 40) + random.randint(0, 30, (*mask.shape, 3))
+        Image.fromarray(image.astype(np.uint8)).save(folder / "PNGImages" / f"{number:02}.png")
         saved = Image.fromarray(mask)
         if number % 2:
             saved.putpalette(list(range(256)) * 3)

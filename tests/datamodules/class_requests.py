@@ -5,8 +5,9 @@ import torch
 from hypothesis import reject
 from hypothesis import strategies as st
 
-from datamodules import ClassCounts, ClassRequest, LongTailed, Split, StepImbalance
-from datamodules.class_split import split_classes
+from litzoo.datamodules import ClassCounts, LongTailed, StepImbalance
+from litzoo.datamodules.splits.classes import ClassRequest, split_classes
+from litzoo.datamodules.splits.core import Split
 
 SEEDS = st.integers(0, 2**32 - 1)
 

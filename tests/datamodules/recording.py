@@ -4,7 +4,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
-from datamodules import MNISTDataModule
+from litzoo.datamodules import MNISTDataModule
 
 
 class Recorder(LightningModule):

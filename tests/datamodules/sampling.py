@@ -40,8 +40,8 @@ def come_in_rounds(sequence: np.ndarray, members: np.ndarray) -> bool:
 
 
 def unsorted_classes(size: int, classes: int, seed: int) -> torch.Tensor:
-    """Draws a lopsided class for each sample; each class has one at least if there are enough samples."""
+    """Draws an imbalanced class for each sample; each class has one at least if there are enough samples."""
     random = np.random.RandomState(seed)
-    lopsided = random.dirichlet(np.ones(classes) / 2)
-    drawn = np.r_[np.arange(classes), random.choice(classes, size, p=lopsided)][:size]
+    imbalanced = random.dirichlet(np.ones(classes) / 2)
+    drawn = np.r_[np.arange(classes), random.choice(classes, size, p=imbalanced)][:size]
     return torch.from_numpy(random.permutation(drawn))

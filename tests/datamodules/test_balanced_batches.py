@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules import DigitsDataModule, LongTailed
-from datamodules.epoch_batches import BalancedBatches
+from litzoo.datamodules import DigitsDataModule, LongTailed
+from litzoo.datamodules.samplers import BalancedBatches
 from tests.datamodules.recording import record
 from tests.datamodules.sampling import (
     BATCH_SIZES,

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules import DiabetesDataModule, DigitsDataModule, MNISTDataModule
-from datamodules.splits import hold_out
+from litzoo.datamodules import DiabetesDataModule, DigitsDataModule, MNISTDataModule
+from litzoo.datamodules.splits.core import hold_out
 from tests.datamodules.recording import record
 
 EMBEDDED = pytest.mark.parametrize("datamodule", [DigitsDataModule, DiabetesDataModule])
@@ -100,13 +100,13 @@ def test_validation_of_size_0_is_off_and_never_the_test_set(datamodule):
     assert module.split_report()["sizes"]["train"] == len(module.train_set.inputs)
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5])
-def test_hold_out_is_disjoint_whole_and_always_the_same(share):
+@pytest.mark.parametrize("fraction", [0.2, 0.5])
+def test_hold_out_is_disjoint_whole_and_always_the_same(fraction):
     targets = torch.arange(203) % 4
-    training, test = hold_out(targets, share)
-    assert len(test) == round(203 * share)
+    training, test = hold_out(targets, fraction)
+    assert len(test) == round(203 * fraction)
     assert sorted([*training.tolist(), *test.tolist()]) == list(range(203))
-    assert all(torch.equal(*pair) for pair in zip((training, test), hold_out(targets, share), strict=True))
+    assert all(torch.equal(*pair) for pair in zip((training, test), hold_out(targets, fraction), strict=True))
 
 
 def test_an_absent_data_set_that_cannot_be_had_says_where_it_was_looked_for(tmp_path, tiny_data, monkeypatch):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.epoch_batches import EpochBatches
+from litzoo.datamodules.samplers import EpochBatches
 from tests.datamodules.sampling import (
     BATCH_SIZES,
     EPOCHS,

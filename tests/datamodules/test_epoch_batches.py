@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from datamodules import DigitsDataModule
-from datamodules.epoch_batches import EpochBatches
+from litzoo.datamodules import DigitsDataModule
+from litzoo.datamodules.samplers import EpochBatches
 from tests.datamodules.recording import Recorder, quiet_trainer, record
 from tests.datamodules.sampling import (
     BATCH_SIZES,

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from datamodules import DiabetesDataModule, DigitsDataModule, SymmetricNoise
+from litzoo.datamodules import DiabetesDataModule, DigitsDataModule, SymmetricNoise
 from tests.datamodules.recording import record
 
 CPU = torch.device("cpu")
@@ -41,11 +41,11 @@ def test_training_samples_come_once_in_order_and_are_not_augmented(augment):
     found, sizes = served(datamodule, "train")
     assert sizes == [25, 25, 10]
     assert torch.equal(found["index"], datamodule.split.train)
-    pictures, labels = datamodule.read(train=True)
-    expected = (pictures[found["index"]] / 255 - 0.3061) / 0.3250
+    images, labels = datamodule.read(train=True)
+    expected = (images[found["index"]] / 255 - 0.3061) / 0.3250
     torch.testing.assert_close(found["input"], expected, atol=1e-5, rtol=1e-5)
     assert [(7, 1, 3)[target] for target in found["target"]] == labels[found["index"]].tolist()
-    assert torch.equal(datamodule.train_set.inputs, pictures)
+    assert torch.equal(datamodule.train_set.inputs, images)
     assert len(recorder.column("train", "index")) == 56  # `drop_last` is for training alone
 
 
@@ -74,16 +74,16 @@ def test_the_pool_comes_once_in_order_and_tells_nothing_of_its_labels(options):
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("world", [2, 3, 50])
-def test_shares_of_several_processes_are_equally_long_and_hold_all_samples(part, world):
+def test_fractions_of_several_processes_are_equally_long_and_hold_all_samples(part, world):
     datamodule = digits(eval_batch_size=13, num_labeled=33)
     datamodule.setup("fit")
     everything = getattr(datamodule.split, part).tolist()
-    shares = []
+    fractions = []
     for rank in range(world):
         datamodule.trainer = SimpleNamespace(world_size=world, global_rank=rank)
-        shares.append(served(datamodule, part)[0]["index"].tolist())
-    assert {len(share) for share in shares} == {-(-len(everything) // world)}
-    together = sorted(index for share in shares for index in share)
+        fractions.append(served(datamodule, part)[0]["index"].tolist())
+    assert {len(fraction) for fraction in fractions} == {-(-len(everything) // world)}
+    together = sorted(index for fraction in fractions for index in fraction)
     assert sorted(set(together)) == everything
     assert len(together) - len(everything) < world
 

@@ -1,6 +1,6 @@
 import torch
 
-from datamodules import MNISTDataModule
+from litzoo.datamodules import MNISTDataModule
 from tests.data import builders
 from tests.datamodules.recording import record
 
@@ -48,8 +48,8 @@ def test_worker_processes_serve_the_same_batches(tiny_data):
 
 
 def test_an_index_names_the_same_sample_whatever_the_sizes(tiny_data):
-    pictures = MNISTDataModule(root=str(tiny_data)).read(train=True)[0]
+    images = MNISTDataModule(root=str(tiny_data)).read(train=True)[0]
     for options in ({"val_size": 0}, {"val_size": 20, "train_size": 30, "seed": 5}):
         recorder = record(MNISTDataModule(root=str(tiny_data), scale="unit", **options))
         restored = (recorder.column("train", "input") * 255).round()
-        assert torch.equal(restored, pictures[recorder.column("train", "index")].float())
+        assert torch.equal(restored, images[recorder.column("train", "index")].float())

@@ -1,4 +1,4 @@
-"""Pictures and rows without labels, which are predicted instead of the test set."""
+"""Images and rows without labels, which are predicted instead of the test set."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules import (
+from litzoo.datamodules import (
     CSVRegressionDataModule,
     DigitsDataModule,
     ImageFolderDataModule,
     PennFudanDataModule,
     ShapesDataModule,
 )
-from datamodules.picture_files import DamagedPictureError
+from litzoo.datamodules.io.images import DamagedImageError
 from tests.data.builders import write_image_folder, write_instances
 
 EVERY = torch.arange(2)
@@ -22,7 +22,7 @@ EVERY = torch.arange(2)
 
 @pytest.fixture
 def new():
-    """A folder of two pictures of other sizes, and what is none."""
+    """A folder of two images of other sizes, and what is none."""
     Path("new/within").mkdir(parents=True)
     Image.fromarray(np.full((40, 60, 3), (255, 0, 0), np.uint8)).save("new/within/red.jpg", quality=100)
     Image.fromarray(np.full((50, 20), 128, np.uint8)).save("new/grey.png")
@@ -36,7 +36,7 @@ def served(datamodule):
     return batch
 
 
-def test_new_pictures_are_served_as_those_that_were_trained_on(new):
+def test_new_images_are_served_as_those_that_were_trained_on(new):
     write_image_folder(Path("mine"))
     batch = served(ImageFolderDataModule(folder="mine", root=".", predict_folder=new))
     assert set(batch) == {"input", "index"}
@@ -55,8 +55,8 @@ def test_they_need_no_data_set(new):
 
 
 def test_a_detector_gets_them_in_their_own_size(new):
-    batch = served(ShapesDataModule(pictures=4, predict_folder=new))
-    assert [picture.shape for picture in batch["input"]] == [(3, 50, 20), (3, 40, 60)]
+    batch = served(ShapesDataModule(images=4, predict_folder=new))
+    assert [image.shape for image in batch["input"]] == [(3, 50, 20), (3, 40, 60)]
     assert [len(target["labels"]) for target in batch["target"]] == [0, 0]
 
 
@@ -72,13 +72,13 @@ def test_without_them_the_files_are_those_of_the_test_set():
     ]:
         for position in (0, 7):
             (name,) = datamodule.file_names(part, torch.tensor([position]))
-            picture = torch.from_numpy(np.array(Image.open(Path("mine", name)).convert("RGB"))).permute(2, 0, 1)
-            assert torch.equal(rows.inputs[position], picture)
+            image = torch.from_numpy(np.array(Image.open(Path("mine", name)).convert("RGB"))).permute(2, 0, 1)
+            assert torch.equal(rows.inputs[position], image)
             target = datamodule.class_names.index(Path(name).parts[1])
             assert rows.targets[position] == target
 
 
-def test_unknown_pictures_are_told_from_known_ones_of_the_same_name():
+def test_unknown_images_are_told_from_known_ones_of_the_same_name():
     write_image_folder(Path("mine"), test=10)
     write_image_folder(Path("other"), test=10)
     others = ImageFolderDataModule(folder="other", root=".", size=28, grey=True)
@@ -91,7 +91,7 @@ def test_unknown_pictures_are_told_from_known_ones_of_the_same_name():
     assert digits.file_names("test", torch.tensor([0, 359])) == ["", f"unknowns/{name}"]
 
 
-def test_annotated_pictures_have_names_too():
+def test_annotated_images_have_names_too():
     write_instances(Path("cells/train"), 4)
     write_instances(Path("cells/test"), 3)
     datamodule = PennFudanDataModule(root=".", folder="cells", val_size=1)
@@ -103,15 +103,15 @@ def test_annotated_pictures_have_names_too():
 
 @pytest.mark.parametrize(
     ("folder", "message"),
-    [("none", "'none' is no folder"), ("", "'' is no folder"), ("empty", "'empty' holds no picture")],
+    [("none", "'none' is no folder"), ("", "'' is no folder"), ("empty", "'empty' holds no image")],
 )
-def test_a_folder_without_pictures_is_refused(folder, message):
+def test_a_folder_without_images_is_refused(folder, message):
     Path("empty").mkdir()
     with pytest.raises(FileNotFoundError, match=rf"data\.predict_folder: {message}"):
         DigitsDataModule(predict_folder=folder).setup("predict")
 
 
-def test_a_link_that_leads_out_and_a_damaged_picture_are_refused(new):
+def test_a_link_that_leads_out_and_a_damaged_image_are_refused(new):
     Image.new("L", (5, 5)).save("elsewhere.png")
     link = Path(new, "link.png")
     link.symlink_to(Path("elsewhere.png").absolute())
@@ -119,7 +119,7 @@ def test_a_link_that_leads_out_and_a_damaged_picture_are_refused(new):
         DigitsDataModule(predict_folder=new).setup("predict")
     link.unlink()
     link.write_bytes(b"nothing")
-    with pytest.raises(DamagedPictureError, match=r"link\.png cannot be read"):
+    with pytest.raises(DamagedImageError, match=r"link\.png cannot be read"):
         served(DigitsDataModule(predict_folder=new))
 
 

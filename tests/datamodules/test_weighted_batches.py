@@ -4,9 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules import AsymmetricNoise, DigitsDataModule, LongTailed
-from datamodules.class_weights import WEIGHTINGS
-from datamodules.epoch_batches import WeightedBatches
+from litzoo.datamodules import AsymmetricNoise, DigitsDataModule, LongTailed
+from litzoo.datamodules.samplers import WeightedBatches
+from litzoo.datamodules.splits.classes import WEIGHTINGS
 from tests.datamodules.recording import record
 from tests.datamodules.sampling import (
     BATCH_SIZES,
@@ -25,7 +25,9 @@ WEIGHTS = st.lists(st.floats(0.01, 100), min_size=2, max_size=8)
 
 @settings(deadline=None)
 @given(SIZES, WEIGHTS, BATCH_SIZES, PROCESSES, SEEDS, EPOCHS)
-def test_each_class_has_its_share_of_every_epoch_within_one_sample(more, weights, batch_size, processes, seed, epoch):
+def test_each_class_has_its_fraction_of_every_epoch_within_one_sample(
+    more, weights, batch_size, processes, seed, epoch
+):
     size = processes + len(weights) + more
     classes = unsorted_classes(size, len(weights), seed)
     served = per_process(

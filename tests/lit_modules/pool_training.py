@@ -3,9 +3,9 @@
 import torch
 from lightning.pytorch import Callback
 
-from datamodules import DigitsDataModule
-from lit_modules import CNNClassifier
-from tests.lit_modules.pseudo_labels.methods import ready
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import CNNClassifier
+from tests.lit_modules.semi_supervised.methods import ready
 from tests.training import cpu_trainer
 
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-import lit_modules
-from datamodules import DigitsDataModule, LongTailed
-from tests.lit_modules.test_saved_modules import MODULES, tiny
+from litzoo import lit_modules
+from litzoo.datamodules import DigitsDataModule, LongTailed
+from tests.lit_modules.weights.test_saved_modules import MODULES, tiny
 from tests.training import cpu_trainer
 
 CLASSIFIERS = [module for module in MODULES if issubclass(module, lit_modules.Classifier)]
@@ -26,7 +26,7 @@ def without_gradients(function, *arguments):
 
 
 def with_statistics(module, **options):
-    """Returns a classifier whose batch norms have seen something and whose class sizes differ, and pictures."""
+    """Returns a classifier whose batch norms have seen something and whose class sizes differ, and images."""
     _, model = tiny(module)
     model.posthoc_tau = options.pop("posthoc_tau", 0.0)
     model.class_counts = torch.arange(1, 11)
@@ -92,7 +92,7 @@ def test_steps_return_features_if_they_are_to_be_kept(module, keeps):
 
 
 @pytest.mark.parametrize("layout", [False, True])
-def test_features_are_of_pictures_laid_out_and_typed_as_the_network_wants_them(layout):
+def test_features_are_of_images_laid_out_and_typed_as_the_network_wants_them(layout):
     model = lit_modules.CNNClassifier((1, 28, 28), 3, widths=[8], channels_last=layout).eval()
     model.keeps_features = True
     features, logits = without_gradients(model.answer, torch.randn(5, 1, 28, 28, dtype=torch.float64))

@@ -3,11 +3,11 @@ import shutil
 import pytest
 import torch
 
-from datamodules import DigitsDataModule
-from lit_modules import CNNClassifier, MLPClassifier, ResNetClassifier
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import CNNClassifier, MLPClassifier, ResNetClassifier
 from tests.training import cpu_trainer
 
-PICTURES = torch.randn(4, 1, 28, 28)
+IMAGES = torch.randn(4, 1, 28, 28)
 
 
 def pair(module, **option):
@@ -25,7 +25,7 @@ def test_channels_last_changes_the_layout_and_not_the_output(module):
         weight.ndim == 4 and not weight.is_contiguous() and weight.is_contiguous(memory_format=torch.channels_last)
         for weight in special.net.parameters()
     )
-    assert torch.allclose(plain(PICTURES), special(PICTURES), atol=1e-4)
+    assert torch.allclose(plain(IMAGES), special(IMAGES), atol=1e-4)
 
 
 def test_channels_last_takes_flat_inputs_too():
@@ -37,7 +37,7 @@ def test_channels_last_takes_flat_inputs_too():
 def test_compiling_changes_neither_names_nor_output():
     plain, compiled = pair(MLPClassifier, compile=True)
     with torch.inference_mode():
-        assert torch.allclose(plain(PICTURES), compiled(PICTURES), atol=1e-4)
+        assert torch.allclose(plain(IMAGES), compiled(IMAGES), atol=1e-4)
     assert list(compiled.state_dict()) == list(plain.state_dict())
 
 

@@ -1,15 +1,15 @@
 import pytest
 import torch
 
-from callbacks import PredictionsCSV
-from datamodules import ShapesDataModule
-from lit_modules import MaskRCNNSegmenter
-from lit_modules.mask_rcnn_segmenter import LOSSES
+from litzoo.callbacks import PredictionsCSV
+from litzoo.datamodules import ShapesDataModule
+from litzoo.lit_modules import MaskRCNNSegmenter
+from litzoo.lit_modules.mask_rcnn import LOSSES
 from tests.training import cpu_trainer
 
 
 def shapes(**options):
-    sizes = {"pictures": 12, "side": 48, "train_size": 4, "val_size": 4, "batch_size": 2, "eval_batch_size": 3}
+    sizes = {"images": 12, "side": 48, "train_size": 4, "val_size": 4, "batch_size": 2, "eval_batch_size": 3}
     return ShapesDataModule(**{**sizes, **options})
 
 
@@ -60,7 +60,7 @@ def test_a_loaded_module_finds_bitwise_the_same(trained, tmp_path):
     assert same(before, found_in(loaded))
 
 
-def test_what_is_found_lies_in_the_picture_and_is_of_a_class(trained):
+def test_what_is_found_lies_in_the_image_and_is_of_a_class(trained):
     for found in found_in(trained[0])["detections"]:
         assert found["boxes"].shape == (len(found["scores"]), 4)
         assert found["masks"].shape == (len(found["scores"]), 48, 48)
@@ -70,7 +70,7 @@ def test_what_is_found_lies_in_the_picture_and_is_of_a_class(trained):
         assert (found["scores"].diff() <= 0).all()
 
 
-def test_a_picture_is_judged_alike_in_any_batch_and_without_moving_the_generator(trained):
+def test_an_image_is_judged_alike_in_any_batch_and_without_moving_the_generator(trained):
     model = trained[0].eval()
     datamodule = shapes()
     datamodule.setup("fit")
@@ -112,15 +112,15 @@ def test_a_batch_without_objects_is_trained_on():
 def test_boxes_are_float32_in_mixed_precision_so_that_small_objects_far_from_the_origin_are_not_empty(type_):
     torch.manual_seed(0)
     net = segmenter(min_score=0.0).net
-    picture = torch.rand(3, 64, 480)
+    image = torch.rand(3, 64, 480)
     masks = torch.zeros(2, 64, 480, dtype=torch.bool)
     masks[0, 60, 450] = masks[1, 10:20, 301:330] = True
     boxes = torch.tensor([[450.2, 60.2, 450.9, 60.9], [301.0, 10.0, 330.0, 20.0]])
     target = {"boxes": boxes, "labels": torch.tensor([1, 2]), "masks": masks}
     with torch.autocast("cpu", type_):
-        losses = net.train()([picture], [target])
+        losses = net.train()([image], [target])
         with torch.no_grad():
-            found = net.eval().evaluated(picture)[1]["boxes"]
+            found = net.eval().evaluated(image)[1]["boxes"]
     assert all(loss.isfinite() for loss in losses.values())
     assert found.dtype == torch.float32
     assert (found != found.to(type_).float()).any()

@@ -6,8 +6,8 @@ from lightning.pytorch import Callback
 from lightning.pytorch.cli import LightningArgumentParser, ReduceLROnPlateau
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
-from datamodules import DigitsDataModule
-from lit_modules import CosineWithWarmup, SoftmaxRegression
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import CosineWithWarmup, SoftmaxRegression
 from tests.training import cpu_trainer
 
 STEPS, EPOCHS = 5, 3

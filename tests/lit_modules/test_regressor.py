@@ -7,8 +7,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 from torch import nn
 
-from datamodules import DiabetesDataModule
-from lit_modules import Regressor
+from litzoo.datamodules import DiabetesDataModule
+from litzoo.lit_modules import Regressor
 from tests.training import cpu_trainer
 
 

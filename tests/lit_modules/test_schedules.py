@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_modules import CosineWithWarmup
+from litzoo.lit_modules import CosineWithWarmup
 
 
 def rates(steps, **options):
@@ -36,7 +36,7 @@ def test_very_short_trainings_have_rates_above_0(total_steps):
 
 
 @pytest.mark.parametrize("warmup", [-0.1, 1, 1.5])
-def test_a_warmup_that_is_no_share_is_refused(warmup):
+def test_a_warmup_that_is_no_fraction_is_refused(warmup):
     with pytest.raises(ValueError, match=rf"warmup: {warmup} is not in \[0, 1\)"):
         rates(1, total_steps=10, warmup=warmup)
 

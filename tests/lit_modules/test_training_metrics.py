@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from lightning.pytorch import Callback
 from torch import nn
 
-from datamodules import DiabetesDataModule, DigitsDataModule
-from lit_modules import OneHotSquaredError, Regressor, SoftmaxRegression
+from litzoo.datamodules import DiabetesDataModule, DigitsDataModule
+from litzoo.lit_modules import OneHotSquaredError, Regressor, SoftmaxRegression
 from tests.training import cpu_trainer
 
 STANDING_STILL = partial(torch.optim.SGD, lr=0.0)

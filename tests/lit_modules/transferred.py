@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from datamodules import DigitsDataModule
-from lit_modules import TransferClassifier
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import TransferClassifier
 from tests.training import cpu_trainer
 
 SHAPE = (1, 28, 28)

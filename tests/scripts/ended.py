@@ -32,7 +32,7 @@ def end_by_signal(number: signal.Signals, main: Callable[[], None], words: list[
 
     with (
         handlers_put_back(),
-        patch("scripts.compare_queue.time", SimpleNamespace(sleep=look)),
+        patch("litzoo.scripts.compare.queue.time", SimpleNamespace(sleep=look)),
         patch.object(sys, "argv", ["script", *words]),
         pytest.raises(SystemExit) as ended,
     ):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from lightning.pytorch import Callback
 
-from datamodules import DigitsDataModule
-from scripts.cli import LitzooCLI, run
+from litzoo.datamodules import DigitsDataModule
+from litzoo.scripts.cli.main import LitzooCLI, run
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MLP = ["--config", str(CONFIGS / "digits_mlp.yaml")]
@@ -55,8 +55,8 @@ class FewDigits(DigitsDataModule):
     class_names = tuple("01234")
 
     def read(self, train):
-        pictures, targets = super().read(train)
-        return pictures[targets < 5], targets[targets < 5]
+        images, targets = super().read(train)
+        return images[targets < 5], targets[targets < 5]
 
 
 class DiesInEpoch(Callback):

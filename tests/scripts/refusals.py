@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.cli import main
+from litzoo.scripts.cli.main import main
 from tests.counted import count
 from tests.scripts.helpers import lines_of_error
 

@@ -7,10 +7,10 @@ from statistics import mean, stdev
 import pytest
 import torch
 
-from datamodules import DigitsDataModule
-from scripts import compare_queue
-from scripts.links import class_at
-from scripts.open_set_splits import class_names_of, known_classes, main, open_set_splits, table
+from litzoo.datamodules import DigitsDataModule
+from litzoo.scripts.cli.options import class_at
+from litzoo.scripts.compare import queue as compare_queue
+from litzoo.scripts.open_set_splits import class_names_of, known_classes, main, open_set_splits, table
 from tests.scripts.ended import end_by_signal
 from tests.scripts.helpers import CONFIGS, SHORT, litzoo
 
@@ -21,8 +21,8 @@ COMMAND = ["digits.yaml", "--splits", "3"]
 PAGE = "before\n<!-- splits digits_6_of_10 -->\n<!-- /splits digits_6_of_10 -->\nafter\n"
 
 
-def config_of(data, report="[{class_path: callbacks.ViM}]"):
-    detector = f"{{class_path: callbacks.UnknownClassDetector, init_args: {{report: {report}}}}}"
+def config_of(data, report="[{class_path: ViM}]"):
+    detector = f"{{class_path: UnknownClassDetector, init_args: {{report: {report}}}}}"
     return f"data: {{class_path: {data}}}\ntrainer: {{callbacks: [{detector}]}}\n"
 
 
@@ -39,7 +39,7 @@ def stand_in(monkeypatch):
     """A config, and a stand-in for the command that trains nothing."""
     monkeypatch.setattr(compare_queue, "LITZOO", [sys.executable, str(Path(__file__).with_name("fake_litzoo.py"))])
     monkeypatch.setattr(compare_queue, "LOOK_EVERY", 0.02)
-    Path("digits.yaml").write_text(config_of("datamodules.DigitsDataModule"))
+    Path("digits.yaml").write_text(config_of("DigitsDataModule"))
     Path("scores.json").write_text(json.dumps({f"split_{split}": {"seed_0": [found(split)]} for split in range(3)}))
     checkpoints = Path("template/checkpoints")
     checkpoints.mkdir(parents=True)
@@ -82,7 +82,7 @@ def test_the_classes_of_a_split_are_the_same_everywhere_and_always(split, count,
 
 
 def test_classes_go_by_their_names_in_the_order_of_the_data_set():
-    names = class_at("datamodules.CIFAR10DataModule").class_names
+    names = class_at("CIFAR10DataModule").class_names
     assert known_classes(names, 6, 0) == ["automobile", "bird", "deer", "frog", "ship", "truck"]
 
 
@@ -121,7 +121,7 @@ def test_a_score_that_a_split_lacks_has_an_empty_cell_there():
     "config",
     [
         "trainer: {callbacks: {class_path: UnknownClassDetector, init_args: {report: [Energy]}}}",
-        "trainer: {callbacks: [callbacks.RunSummary, {class_path: UnknownClassDetector, init_args: {report: [ViM]}}]}",
+        "trainer: {callbacks: [RunSummary, {class_path: UnknownClassDetector, init_args: {report: [ViM]}}]}",
     ],
 )
 def test_a_config_may_name_classes_in_short(config):
@@ -157,7 +157,7 @@ def test_table_and_numbers_are_written(stand_in):
     text = page.read_text()
     assert "| `MaxLogit` | 95.00 ± 2.00 | 95.00 | 93.00 | 97.00 |" in text
     assert "a box, 32-true, torch 2, 2026-01-02." in text
-    assert "python -m scripts.open_set_splits digits.yaml --splits 3 --write docs/page.md" in text
+    assert "litzoo open-set-splits digits.yaml --splits 3 --write docs/page.md" in text
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     result = json.loads(Path("docs/results/splits_digits_6_of_10.json").read_text())

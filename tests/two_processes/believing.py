@@ -4,13 +4,13 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
-from lit_modules import FixMatch, FreeMatch
+from litzoo.lit_modules import FixMatch, FreeMatch
 
 SAMPLES, CLASSES = 24, 4
 
 
 def believe() -> dict[str, Tensor]:
-    """Labels batches with two methods, all samples or the share of this process; returns what the methods know then."""
+    """Labels batches with two methods, all samples or the fraction of this process; returns what the methods know then."""
     shared = torch.distributed.is_initialized()
     rank, processes = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if shared else (0, 1)
     aligned, free, student = FixMatch(align=True), FreeMatch(memory=0.9), nn.Identity()

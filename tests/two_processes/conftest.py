@@ -7,8 +7,8 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from datamodules import DigitsDataModule
-from lit_modules import MLPClassifier
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import MLPClassifier
 from tests.data import builders
 from tests.training import cpu_trainer
 from tests.two_processes.processes import PROCESSES, in_two_processes

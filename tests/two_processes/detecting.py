@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from callbacks import LastCheckpoint, MaxLogit, NearestNeighbors, PredictionsCSV, UnknownClassDetector
-from datamodules import DigitsDataModule
-from lit_modules import MLPClassifier
+from litzoo.callbacks import LastCheckpoint, MaxLogit, NearestNeighbors, PredictionsCSV, UnknownClassDetector
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import MLPClassifier
 from tests.training import cpu_trainer
 
 NAMES = list("1234567")

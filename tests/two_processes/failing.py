@@ -18,12 +18,11 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
-from callbacks import FiniteLoss
-from datamodules import DigitsDataModule
-from lit_modules import SoftmaxRegression
-from scripts.cli import main
-from scripts.failures import leave, tell_errors, watch
-from scripts.interruption import interruptible
+from litzoo.callbacks import FiniteLoss
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import SoftmaxRegression
+from litzoo.scripts.cli.failures import interruptible, leave, tell_errors, watch
+from litzoo.scripts.cli.main import main
 from tests.scripts.helpers import MLP, QUIET
 from tests.training import cpu_trainer
 from tests.two_processes.processes import FORKED, PROCESSES, become, free_port
@@ -88,7 +87,7 @@ def train(*failure: Any) -> None:
             trainer.fit(SoftmaxRegression((1, 28, 28), 10), DigitsDataModule(batch_size=16, train_size=96, val_size=20))
         leave()
 
-    with patch("scripts.lifeline.GRACE", 1.0 if len(failure) > 2 else 10.0):
+    with patch("litzoo.scripts.cli.lifeline.GRACE", 1.0 if len(failure) > 2 else 10.0):
         tell_errors(fit)
 
 

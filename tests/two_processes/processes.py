@@ -32,7 +32,7 @@ LAUNCHERS: dict[str, dict[str, Any]] = {
 # Processes are forked off one that has imported everything and done nothing: a fork of one in which torch has used
 # threads can hang.
 FORKED = torch.multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["scripts.cli", "tests.two_processes.scenarios"])
+FORKED.set_forkserver_preload(["litzoo", "tests.two_processes.scenarios"])
 
 
 def in_two_processes(scenarios: Callable[[], dict[Any, Any]], folder: Path) -> None:

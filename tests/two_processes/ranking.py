@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
-from callbacks import LastCheckpoint, NoisyLabelFinder
-from datamodules import DigitsDataModule, SymmetricNoise
-from lit_modules import SoftmaxRegression
+from litzoo.callbacks import LastCheckpoint, NoisyLabelFinder
+from litzoo.datamodules import DigitsDataModule, SymmetricNoise
+from litzoo.lit_modules import SoftmaxRegression
 from tests.training import cpu_trainer
 from tests.two_processes.processes import two_processes
 

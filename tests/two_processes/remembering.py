@@ -4,14 +4,14 @@ import torch
 import torch.distributed
 from torch import Tensor
 
-from lit_modules.losses import EarlyLearningRegularization, ForwardCorrection
+from litzoo.lit_modules.losses import EarlyLearningRegularization, ForwardCorrection
 
 SAMPLES, CLASSES = 23, 4
 """An odd number: with two processes one has a sample more than the other."""
 
 
 def remember() -> dict[str, Tensor]:
-    """Trains with each loss, on all samples or on the share of this process; returns what the losses know then."""
+    """Trains with each loss, on all samples or on the fraction of this process; returns what the losses know then."""
     shared = torch.distributed.is_initialized()
     rank, processes = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if shared else (0, 1)
     early, forward = EarlyLearningRegularization(), ForwardCorrection(warm_up=2)

@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
-from callbacks import PseudoLabelReport
-from datamodules import DigitsDataModule
-from lit_modules import OnlinePseudoLabels, SoftmaxRegression
+from litzoo.callbacks import PseudoLabelReport
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import OnlinePseudoLabels, SoftmaxRegression
 from tests.training import cpu_trainer
 
 

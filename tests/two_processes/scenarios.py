@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 
-from callbacks import PredictionsCSV
-from datamodules import DigitsDataModule, ImageDataModule, LongTailed, MNISTDataModule, SymmetricNoise
-from lit_modules import MLPClassifier
-from scripts.cli import run
+from litzoo.callbacks import PredictionsCSV
+from litzoo.datamodules import DigitsDataModule, ImageDataModule, LongTailed, MNISTDataModule, SymmetricNoise
+from litzoo.lit_modules import MLPClassifier
+from litzoo.scripts.cli.main import run
 from tests.datamodules.recording import record
 from tests.scripts.helpers import MLP, QUIET
 from tests.training import cpu_trainer

@@ -6,17 +6,17 @@ from unittest.mock import patch
 import torch
 from matplotlib.image import imsave
 
-from callbacks import DetectionProgress, PredictionsCSV
-from datamodules import ShapesDataModule
-from lit_modules import MaskRCNNSegmenter
+from litzoo.callbacks import DetectionProgress, PredictionsCSV
+from litzoo.datamodules import ShapesDataModule
+from litzoo.lit_modules import MaskRCNNSegmenter
 from tests.training import cpu_trainer
 
 NAMES = ("circle", "square", "triangle")
 
 
 def shapes() -> ShapesDataModule:
-    """Makes the data; an odd number of pictures is trained, validated and tested on."""
-    return ShapesDataModule(pictures=8, side=32, train_size=5, val_size=3, batch_size=1, eval_batch_size=2)
+    """Makes the data; an odd number of images is trained, validated and tested on."""
+    return ShapesDataModule(images=8, side=32, train_size=5, val_size=3, batch_size=1, eval_batch_size=2)
 
 
 def segment(folder: str, **trainer_options: Any) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def segment(folder: str, **trainer_options: Any) -> dict[str, Any]:
     )
     trainer.predict(module, shapes(), return_predictions=False)
     (validated,) = trainer.validate(module, shapes(), verbose=False)
-    with patch("callbacks.figures.imsave", wraps=imsave) as drawn:
+    with patch("litzoo.callbacks.reporting.figures.imsave", wraps=imsave) as drawn:
         trainer.fit(module, shapes())
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     weights = torch.cat([weight.detach().flatten() for weight in module.parameters()])

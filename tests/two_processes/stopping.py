@@ -4,10 +4,10 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from callbacks import AgreedStop
-from datamodules import DigitsDataModule
-from lit_modules import SoftmaxRegression
-from tests.callbacks.test_finite_loss import FiniteLossElsewhere
+from litzoo.callbacks import AgreedStop
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import SoftmaxRegression
+from tests.callbacks.training.test_finite_loss import FiniteLossElsewhere
 from tests.training import cpu_trainer
 from tests.two_processes.failing import Fails
 

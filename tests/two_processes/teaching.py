@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
-from callbacks import CurriculumLabels, NearestNeighbors, TeacherLabels, UnknownPoolFilter
-from datamodules import DigitsDataModule
-from lit_modules import AssignedLabels, MLPClassifier
+from litzoo.callbacks import CurriculumLabels, NearestNeighbors, TeacherLabels, UnknownPoolFilter
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import AssignedLabels, MLPClassifier
 from tests.training import cpu_trainer
 from tests.two_processes.detecting import still
 

@@ -6,7 +6,7 @@ from tests.two_processes.believing import CLASSES, believe
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", ["share", "confidence", "belief", "labels"])
+@pytest.mark.parametrize("name", ["fraction", "confidence", "belief", "labels"])
 def test_two_processes_believe_of_a_pool_what_one_does(name, found):
     alone = believe()[name]
     assert alone.shape == (() if name == "confidence" else (CLASSES,))

@@ -6,8 +6,8 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-from datamodules import UNKNOWN
-from scripts.cli import run
+from litzoo.datamodules import UNKNOWN
+from litzoo.scripts.cli.main import run
 from tests.scripts.helpers import files_in
 from tests.two_processes import scenarios
 
@@ -28,8 +28,8 @@ def test_metrics_of_a_test_are_those_of_scikit_learn(name, found, folder):
     known = datamodule.test_set.targets != UNKNOWN
     target = datamodule.test_set.targets[known].numpy()
     with torch.no_grad():
-        pictures = datamodule.normalise(datamodule.test_set.inputs[known])
-        logits = scenarios.trained_module(datamodule.num_classes).eval()(pictures).double()
+        images = datamodule.normalise(datamodule.test_set.inputs[known])
+        logits = scenarios.trained_module(datamodule.num_classes).eval()(images).double()
     prediction = logits.argmax(dim=1).numpy()
     loss = log_loss(target, logits.softmax(dim=1).numpy(), labels=np.arange(datamodule.num_classes))
     by_two = found[0]["test", name]

@@ -75,7 +75,7 @@ def test_the_same_labels_are_wrong_in_both(found):
 
 @pytest.mark.parametrize("sampling", ["weighted", "balanced"])
 @pytest.mark.parametrize("epoch", [0, 1])
-def test_class_shares_are_as_asked_over_both(sampling, epoch, found):
+def test_class_fractions_are_as_asked_over_both(sampling, epoch, found):
     train = split_alone(sampling).split.train.numpy()
     target, index = (in_order(columns(found, sampling, name, epoch)) for name in ("target", "index"))
     assert len(target) == len(train)

@@ -15,8 +15,8 @@ def alone(tmp_path_factory):
 def test_both_log_what_one_process_logs(found, alone):
     expected = alone["metrics"]
     assert len(expected) > 10
-    assert 0 < expected["train/pseudo/purity"] < 1
-    assert 0 < expected["train/pseudo/used"] < 1
+    assert 0 < expected["train/pseudo/accuracy"] < 1
+    assert 0 < expected["train/pseudo/coverage"] < 1
     for process in found:
         assert process["reported"] == pytest.approx(expected, rel=1e-6)
 

@@ -35,9 +35,9 @@ def test_both_end_a_training_with_the_same_weights_and_metrics(found, alone):
     assert (ours["steps"], alone["steps"]) == (2, 5)
 
 
-def test_the_table_of_detections_has_every_picture_once(folder, alone):
+def test_the_table_of_detections_has_every_image_once(folder, alone):
     together, by_one = table(folder / "segmented"), table(alone["folder"])
-    # Three batches of two pictures for one process; for two of them, each.
+    # Three batches of two images for one process; for two of them, each.
     first = [row for row in together if int(row["index"]) < 6]
     assert by_one
     assert first == [row for row in by_one if int(row["index"]) < 6]

@@ -1,6 +1,6 @@
 """Short trainings of every family of experiments, by one process or shared by two, that have to end alike.
 
-Nothing is drawn in a process: neither dropout nor augmentation; and no statistics are taken of its share of a batch.
+Nothing is drawn in a process: neither dropout nor augmentation; and no statistics are taken of its fraction of a batch.
 """
 
 from collections.abc import Callable
@@ -11,10 +11,24 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
 
-from callbacks import MaxLogit, NoisyLabelFinder, PredictionsCSV, PseudoLabelReport, RunSummary, UnknownClassDetector
-from datamodules import DiabetesDataModule, DigitsDataModule, LongTailed, SymmetricNoise
-from lit_modules import CNNClassifier, CoTeachingClassifier, FixMatch, MLPClassifier, OnlinePseudoLabels, Regressor
-from lit_modules.losses import EarlyLearningRegularization, WeightedCrossEntropy
+from litzoo.callbacks import (
+    MaxLogit,
+    NoisyLabelFinder,
+    PredictionsCSV,
+    PseudoLabelReport,
+    RunSummary,
+    UnknownClassDetector,
+)
+from litzoo.datamodules import DiabetesDataModule, DigitsDataModule, LongTailed, SymmetricNoise
+from litzoo.lit_modules import (
+    CNNClassifier,
+    CoTeachingClassifier,
+    FixMatch,
+    MLPClassifier,
+    OnlinePseudoLabels,
+    Regressor,
+)
+from litzoo.lit_modules.losses import EarlyLearningRegularization, WeightedCrossEntropy
 from tests.training import cpu_trainer
 
 EPOCHS = 2
@@ -89,8 +103,8 @@ def train(name: str, folder: Path | str, processes: int = 1, **trainer_options: 
     """
     torch.manual_seed(7)
     build, data, options, extras = FAMILIES[name]
-    share = {option: options[option] // processes for option in BATCHES if option in options}
-    model, datamodule = build(), data(**{**options, **share})
+    fraction = {option: options[option] // processes for option in BATCHES if option in options}
+    model, datamodule = build(), data(**{**options, **fraction})
     callbacks = [*(make() for make in extras), PredictionsCSV(), RunSummary()]
     trainer = cpu_trainer(max_epochs=EPOCHS, callbacks=callbacks, default_root_dir=str(folder), **trainer_options)
     trainer.fit(model, datamodule)

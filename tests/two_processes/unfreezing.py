@@ -7,9 +7,9 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor
 
-from callbacks import GradualUnfreezing
-from datamodules import DigitsDataModule
-from lit_modules import CNNClassifier, TransferClassifier
+from litzoo.callbacks import GradualUnfreezing
+from litzoo.datamodules import DigitsDataModule
+from litzoo.lit_modules import CNNClassifier, TransferClassifier
 from tests.training import cpu_trainer
 
 CACHED, STAGE_BY_STAGE = "cached features", "stage by stage"

@@ -1,11 +1,11 @@
-"""All classification losses, found in `lit_modules.losses`, and what they are called with."""
+"""All classification losses, found in `litzoo.lit_modules.losses`, and what they are called with."""
 
 import inspect
 
 import pytest
 import torch
 
-from lit_modules import losses
+from litzoo.lit_modules import losses
 
 K = 4
 ROWS = 64

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lit_modules import losses
+from litzoo.lit_modules import losses
 
 K, MANY = 4, 40_000
 # With these logits the loss tells which label it was taken for.
@@ -20,9 +20,9 @@ def test_labels_are_kept_and_replaced_as_often_as_the_paper_says(alpha):
     target = torch.full((MANY,), 2)
     used = used_labels(losses.DisturbLabel(alpha, "none"), target)
     for label in range(K):
-        share = 1 - alpha * (K - 1) / K if label == 2 else alpha / K
-        sigma = (share * (1 - share) / MANY) ** 0.5
-        assert (used == label).float().mean().item() == pytest.approx(share, abs=4 * sigma)
+        fraction = 1 - alpha * (K - 1) / K if label == 2 else alpha / K
+        sigma = (fraction * (1 - fraction) / MANY) ** 0.5
+        assert (used == label).float().mean().item() == pytest.approx(fraction, abs=4 * sigma)
 
 
 def test_labels_of_a_step_are_disturbed_one_by_one():

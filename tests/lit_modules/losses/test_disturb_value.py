@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from lit_modules import losses
+from litzoo.lit_modules import losses
 
 
 class Difference(nn.Module):
@@ -19,7 +19,7 @@ def noise(loss, size):
 
 @pytest.mark.parametrize("size", [1, 3, 10, 32, 101])
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.33, 0.5, 1.0])
-def test_exactly_the_stated_share_of_the_targets_is_changed(size, rate):
+def test_exactly_the_stated_fraction_of_the_targets_is_changed(size, rate):
     for _ in range(5):
         assert (noise(losses.DisturbValue(1.0, rate, Difference()), size) != 0).sum() == round(rate * size)
 
@@ -36,12 +36,12 @@ def test_other_targets_are_changed_at_every_step_and_all_as_often():
     loss = losses.DisturbValue(1.0, 0.25, Difference())
     changed = torch.stack([noise(loss, 8) != 0 for _ in range(4000)])
     assert len(changed.unique(dim=0)) == 28  # all pairs of 8
-    shares = changed.double().mean(dim=0)
-    assert (shares - 0.25).abs().max() < 4 * (0.25 * 0.75 / 4000) ** 0.5
+    fractions = changed.double().mean(dim=0)
+    assert (fractions - 0.25).abs().max() < 4 * (0.25 * 0.75 / 4000) ** 0.5
 
 
 @pytest.mark.parametrize("plain", [nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(), nn.MSELoss(reduction="none")])
-def test_nothing_is_changed_in_evaluation_without_noise_or_without_a_share(plain):
+def test_nothing_is_changed_in_evaluation_without_noise_or_without_a_fraction(plain):
     prediction, target = torch.randn(2, 50)
     expected = plain(prediction, target)
     assert torch.equal(losses.DisturbValue(1.0, 1.0, plain).eval()(prediction, target), expected)

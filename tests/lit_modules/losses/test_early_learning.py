@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_modules.losses import EarlyLearningRegularization
+from litzoo.lit_modules.losses import EarlyLearningRegularization
 
 K = 3
 
@@ -56,7 +56,7 @@ def test_what_was_believed_before_gets_no_gradient():
 
 
 def test_it_holds_a_sample_to_what_was_believed_before_against_its_label():
-    # Without it the gradient pulls towards label 1; with it, belief in class 0 keeps a larger share.
+    # Without it the gradient pulls towards label 1; with it, belief in class 0 keeps a larger fraction.
     logits, target, index = torch.tensor([[3.0, 0.0, 0.0]]), torch.tensor([1]), torch.tensor([0])
     pulls = []
     for weight in (0.0, 3.0):

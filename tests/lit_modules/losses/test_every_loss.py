@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from lit_modules import losses
+from litzoo.lit_modules import losses
 from tests.lit_modules.losses.catalogue import FOUND, ROWS, batch, call, every_loss, trained
 
 # Random labels, and beliefs of earlier visits: these are meant to be there in training only.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_modules import losses
+from litzoo.lit_modules import losses
 
 COUNTS = np.array([81.0, 40, 16, 9, 1])
 WEIGHTS = np.array([0.2, 0.5, 1.0, 1.3, 2.0])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix
 
-from lit_modules.losses import ForwardCorrection
+from litzoo.lit_modules.losses import ForwardCorrection
 
 NOISE = [[0.7, 0.2, 0.1], [0.0, 0.6, 0.4], [0.3, 0.0, 0.7]]
 LABELS = torch.arange(40) % 3
@@ -119,7 +119,7 @@ def test_the_right_matrix_recovers_the_clean_posterior_from_noisy_labels():
 
         def closure(loss=loss, logits=logits, optimizer=optimizer):
             optimizer.zero_grad()
-            each = loss(logits.repeat_interleave(3, dim=0), torch.arange(3).repeat(3))  # every label, by its share
+            each = loss(logits.repeat_interleave(3, dim=0), torch.arange(3).repeat(3))  # every label, by its fraction
             risk = (each * noisy.flatten()).sum()
             risk.backward()
             return risk

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from datamodules import DigitsDataModule, LongTailed
-from lit_modules import LDAMLoss, SoftmaxRegression
+from litzoo.datamodules import DigitsDataModule, LongTailed
+from litzoo.lit_modules import LDAMLoss, SoftmaxRegression
 from tests.training import cpu_trainer
 
 COUNTS = torch.tensor([10_000.0, 625.0, 16.0])

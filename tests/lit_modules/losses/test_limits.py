@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lit_modules import losses
+from litzoo.lit_modules import losses
 
 K = 4
 IDENTITY = torch.eye(K).tolist()
@@ -92,7 +92,7 @@ def test_soft_bootstrapping_of_a_model_that_is_sure_is_hard_bootstrapping():
 
 @pytest.mark.parametrize("size", [1.0, 100.0])
 def test_symmetric_losses_share_out_a_constant_among_the_labels(size):
-    # That is what makes a loss robust (Ghosh et al. 2017). Reverse cross-entropy has -A of each wrong label's share.
+    # That is what makes a loss robust (Ghosh et al. 2017). Reverse cross-entropy has -A of each wrong label's fraction.
     logits = size * batch()[0]
     everywhere = torch.ones(20, dtype=torch.float64)
     torch.testing.assert_close(sum_over_labels(losses.ActivePassiveLoss(1, 0), logits), everywhere)

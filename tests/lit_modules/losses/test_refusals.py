@@ -3,7 +3,7 @@ import inspect
 import pytest
 import torch
 
-from lit_modules import losses
+from litzoo.lit_modules import losses
 from tests.lit_modules.losses.catalogue import FOUND, K, call, every_loss, trained
 
 LOGITS, TARGET = torch.randn(3, K), torch.tensor([0, 1, 2])

@@ -1,0 +1,16 @@
+"""Schedules, teachers and curricula for pseudo-labels, and what they were worth."""
+
+from litzoo.callbacks.pseudo_labels.curriculum import CurriculumLabels
+from litzoo.callbacks.pseudo_labels.report import PseudoLabelReport
+from litzoo.callbacks.pseudo_labels.scheduler import PseudoLabelScheduler, Ramp
+from litzoo.callbacks.pseudo_labels.teacher import TeacherLabels
+from litzoo.callbacks.pseudo_labels.unknown_filter import UnknownPoolFilter
+
+__all__ = [
+    "CurriculumLabels",
+    "PseudoLabelReport",
+    "PseudoLabelScheduler",
+    "Ramp",
+    "TeacherLabels",
+    "UnknownPoolFilter",
+]

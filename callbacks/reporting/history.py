@@ -1,0 +1,87 @@
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from litzoo.callbacks.checkpoints.best_and_last import begins_anew
+from litzoo.callbacks.files import run_folder_of
+from litzoo.callbacks.reporting.figures import new_figure, publish_figure
+
+
+class EpochHistory(Callback):
+    """Remembers the training and validation metrics of every epoch; base of callbacks that report on them.
+
+    Attributes:
+        history: One entry an epoch: `epoch` (from 0) and the value of each `train/...` and `val/...` metric.
+    """
+
+    def __init__(self) -> None:
+        self.history: list[dict[str, float]] = []
+        self._validated = False
+        self._old: dict[str, Tensor] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Begins anew, unless the trainer goes on; what a checkpoint knows is restored later."""
+        if begins_anew(trainer, stage):
+            self.history = []
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes that nothing of this epoch is known yet: Lightning would show the values of an earlier one."""
+        self._validated = False
+        self._old = dict(trainer.callback_metrics)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes that it has."""
+        self._validated = not trainer.sanity_checking
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Adds the epoch."""
+        metrics = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if value is not self._old.get(name)
+            and (name.startswith("train/") or (name.startswith("val/") and self._validated))
+        }
+        # The learning rate is noted every so many steps: at the end of an epoch it would be an old one.
+        current = {name: value for name, value in metrics.items() if not name.startswith("train/lr")}
+        self.history.append({"epoch": trainer.current_epoch, **current})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the history, so that a resumed run reports on all epochs."""
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores the history."""
+        self.history = list(state_dict["history"])
+
+
+MOST_IN_ROW = 5
+
+
+class TrainingCurves(EpochHistory):
+    """Draws loss, accuracy and what else is logged against the epoch, training and validation in one panel each."""
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes `figures/training_curves.png`, and the same to TensorBoard."""
+        run_folder = run_folder_of(trainer)
+        names = dict.fromkeys(key.split("/", 1)[1] for entry in self.history for key in entry if key.count("/") == 1)
+        if not names:
+            return
+        rows, columns = -(-len(names) // MOST_IN_ROW), min(len(names), MOST_IN_ROW)
+        figure = new_figure(4.6 * columns, 3.6 * rows)
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for panel in panels[len(names) :]:
+            panel.axis("off")
+        for panel, name in zip(panels, names, strict=False):
+            for part, colour in (("train", "tab:blue"), ("val", "tab:orange")):
+                points = [
+                    (entry["epoch"] + 1, entry[f"{part}/{name}"]) for entry in self.history if f"{part}/{name}" in entry
+                ]
+                if points:
+                    panel.plot(*zip(*points, strict=True), color=colour, marker=".", label=part)
+            panel.set(title=name, xlabel="epoch")
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.grid(alpha=0.3)
+            panel.legend()
+        publish_figure(trainer, "training_curves", figure, run_folder)

@@ -1,0 +1,198 @@
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from litzoo.datamodules.dataset import Rows
+from litzoo.datamodules.images.base import ImageDataModule
+from litzoo.datamodules.io.class_folders import class_names_in, images_in
+from litzoo.datamodules.io.images import FORMATS, ImageReader, ImagesOnDisk, read_all
+from litzoo.datamodules.io.paths import data_root, require_file, require_within
+from litzoo.datamodules.splits.core import hold_out
+
+
+def channel_statistics(images: Rows, indices: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Measures the channels of chosen images, exactly, from a count of each of the 256 levels.
+
+    Args:
+        images: Rows of uint8 `[C, H, W]`.
+        indices: Which of them, int64 `[n]`.
+
+    Returns:
+        Mean and standard deviation of each channel, on a scale from 0 to 1; the latter is 1 where a channel is the
+        same everywhere.
+    """
+    counts = torch.zeros(0, 256, dtype=torch.int64)
+    for chunk in indices.split(1000):
+        channels = images.index_select(0, chunk).transpose(0, 1).flatten(1)
+        found = torch.stack([torch.bincount(channel, minlength=256) for channel in channels])
+        counts = found if not len(counts) else counts + found
+    fractions = counts.double() / counts.sum(dim=1, keepdim=True)
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    mean = fractions @ levels
+    std = (fractions @ levels**2 - mean**2).clamp(min=0).sqrt()
+    return tuple(mean.tolist()), tuple(value or 1.0 for value in std.tolist())
+
+
+STATISTICS_OF = 5000  # images
+
+
+class ImageFolderDataModule(ImageDataModule):
+    """Images in folders, one a class: `<folder>/{train,test}/<class>/*.jpg`, or `<folder>/<class>/*.jpg`.
+
+    All of Pillow's usual formats are read, in folders within the class's folder too; other files and hidden ones are
+    passed over. Without the two parts, a fifth of the images, the same whatever the seed, is set aside for testing.
+    Every file is read once before training, so that a damaged one does not end a run. Mean and standard deviation of
+    the channels are those of the training images (of 5,000 of them where there are more), and stay with the
+    checkpoint.
+
+    Args:
+        folder: Within `root`; links in it may lead to other places within `root`.
+        size: Height and width that images are brought to, scaled and cut around their centre; one number for both.
+            When left out, all images need to have the size of the first one.
+        grey: Whether images are read with one channel, else with three.
+        corrupt: Whether a file that cannot be read is refused, or left out with a warning.
+        memory_limit: Images stay in memory when they take up no more than so many GiB, counted for each part and
+            process; else they are read from their files whenever they are served, where `num_workers` helps.
+        root: See `BaseDataModule`.
+        **options: See `ImageDataModule`, `ClassifiedDataModule` and `BaseDataModule`.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it has less than two class folders, one of them is empty, something leads out of `root`, images
+            differ in size and no size is given, or one cannot be read and is not to be left out.
+    """
+
+    split_by = (*ImageDataModule.split_by, "folder", "corrupt")
+
+    def __init__(
+        self,
+        folder: str,
+        size: int | tuple[int, int] | None = None,
+        grey: bool = False,
+        corrupt: Literal["refuse", "skip"] = "refuse",
+        memory_limit: float = 4.0,
+        root: str | None = None,
+        **options: Any,
+    ) -> None:
+        if corrupt not in ("refuse", "skip"):
+            raise ValueError(f"data.corrupt: {corrupt!r} is neither refuse nor skip")
+        if not memory_limit >= 0:
+            raise ValueError(f"data.memory_limit: {memory_limit} GiB is no limit; 0 keeps nothing in memory")
+        if not folder:
+            raise ValueError("data.folder: is empty; name a folder of class folders")
+        self.corrupt, self.memory_limit = corrupt, memory_limit
+        self.root = data_root(root)
+        self.folder = self.root / folder
+        require_within(self.folder, self.root)
+        self.left_out: dict[str, list[str]] = {}
+        parts = [name for name in ("train", "test") if (self.folder / name).is_dir()]
+        if len(parts) == 1:
+            raise ValueError(f"{self.folder} has a folder {parts[0]}: it needs train and test, or class folders alone")
+        self.has_parts = bool(parts)
+        self.class_names = self.file_class_names = class_names_in(self._part(train=True), self.root)
+        height, width = self._first_size() if size is None else (size, size) if isinstance(size, int) else size
+        if min(height, width) < 1:
+            raise ValueError(f"data.size: {size} pixels; give at least 1")
+        self.input_shape = (1 if grey else 3, height, width)
+        self.reader = ImageReader(self.input_shape, resize=size is not None)
+        super().__init__(root=root, **options)
+
+    def read(self, train: bool) -> tuple[Rows, Tensor]:
+        """Returns all images of a part, in memory or read when asked for, and their labels."""
+        paths, labels = self._files(train)
+        needed = torch.Size(self.input_shape).numel() * len(paths)
+        in_memory = needed <= self.memory_limit * 2**30
+        images, kept, _ = read_all(paths, self.reader, keep=in_memory, skip=self.corrupt == "skip")
+        names = [path.relative_to(self.folder).as_posix() for path in paths]
+        if lost := [names[position] for position in sorted(set(range(len(names))) - set(kept))]:
+            self.left_out["train" if train else "test"] = lost
+            named = ", ".join(lost[:10]) + (" and others, all in splits.json" if lost[10:] else "")
+            rank_zero_warn(f"{len(lost)} of {len(names)} files are left out: {named} (in {self.folder}; unreadable)")
+        if gone := set(labels.tolist()) - set(labels[kept].tolist()):
+            name = self.file_class_names[min(gone)]
+            raise ValueError(f"{self.folder}: no image of class {name!r} can be read; repair or remove it")
+        self.files["train" if train else "test"] = [names[position] for position in kept]
+        rows = ImagesOnDisk([paths[position] for position in kept], self.reader) if images is None else images
+        return rows, labels[kept]
+
+    def read_labels(self) -> Tensor:
+        """Returns the labels of the training set; opens no image unless damaged ones are left out."""
+        if self.corrupt == "skip":
+            return self.read(train=True)[1]
+        paths, labels = self._files(train=True)
+        self.files["train"] = [path.relative_to(self.folder).as_posix() for path in paths]
+        return labels
+
+    def identity(self) -> dict[str, Tensor]:
+        """Returns the names of the training files: another file at the same position is another sample."""
+        return {"names": torch.frombuffer(bytearray(os.fsencode("\n".join(self.files["train"]))), dtype=torch.uint8)}
+
+    def split_report(self) -> dict[str, Any]:
+        """Adds the names of the files that were left out."""
+        return super().split_report() | ({"left_out": self.left_out} if self.left_out else {})
+
+    def setup(self, stage: str) -> None:
+        """Reads and splits what `stage` needs, and for fitting the test set too: damage is found before training."""
+        super().setup(stage)
+        if stage == "fit":
+            super().setup("test")
+        if self.train_set is not None and not hasattr(self, "mean"):
+            indices = self.train_set.indices
+            step = -(-len(indices) // STATISTICS_OF)
+            self.mean, self.std = channel_statistics(self.train_set.inputs, indices[::step])
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Turns images from 0...255 into float32 on the scale asked for."""
+        if self.scale == "standard" and not hasattr(self, "mean"):
+            self.setup("fit")  # a test without a checkpoint of a training on these data
+        return super().normalise(images)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Adds the measured mean and standard deviation."""
+        measured = {"mean": self.mean, "std": self.std} if hasattr(self, "mean") else {}
+        return super().state_dict() | measured
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the statistics that the checkpoint was trained with."""
+        super().load_state_dict(state_dict)
+        if "mean" in state_dict:
+            self.mean, self.std = tuple(state_dict["mean"]), tuple(state_dict["std"])
+            self._scaling = None
+
+    def _part(self, train: bool) -> Path:
+        return self.folder / ("train" if train else "test") if self.has_parts else self.folder
+
+    def _files(self, train: bool) -> tuple[list[Path], Tensor]:
+        """Lists the files of a part, class by class in the order of their names, and their labels."""
+        part = self._part(train)
+        names = self.file_class_names
+        if foreign := set(class_names_in(part, self.root, least=2 if train else 1)) - set(names):
+            raise ValueError(
+                f"{part} has folders that the training set has not: {', '.join(sorted(foreign))}; classes to be "
+                "unknown go into a folder of their own, named in data.unknowns"
+            )
+        of_class = [images_in(part / name, self.root) for name in names]
+        empty = [name for name, paths in zip(names, of_class, strict=True) if not paths]
+        if empty and (train or len(empty) == len(of_class)):
+            raise ValueError(f"{part}: no image in the class folder {', '.join(empty)}; fill or remove it")
+        paths = [path for paths in of_class for path in paths]
+        labels = torch.tensor([label for label, paths in enumerate(of_class) for _ in paths])
+        if not self.has_parts:
+            chosen = hold_out(labels, fraction=0.2)[0 if train else 1]
+            paths, labels = [paths[position] for position in chosen.tolist()], labels[chosen]
+        return paths, labels
+
+    def _first_size(self) -> tuple[int, int]:
+        first = self._files(train=True)[0][0]
+        try:
+            require_file(first)
+            with Image.open(first, formats=FORMATS) as file:
+                image = ImageOps.exif_transpose(file)
+        except Exception as error:
+            raise ValueError(f"{first} cannot be read as an image: {error}; give data.size if others can") from error
+        return image.height, image.width

@@ -1,0 +1,75 @@
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from litzoo.datamodules.dataset import IndexedDataset
+from litzoo.datamodules.io.images import open_image
+
+
+class AnnotatedImage(NamedTuple):
+    """An image with an outline of every object in it.
+
+    Attributes:
+        image: uint8 `[3, H, W]`.
+        instances: The number of the object that each pixel belongs to, `[H, W]`, from 1; 0 is the background.
+        labels: The class of each object, int64 `[n]`, from 1.
+    """
+
+    image: Tensor
+    instances: Tensor
+    labels: Tensor
+
+    @property
+    def masks(self) -> Tensor:
+        """Which pixels belong to each object, bool `[n, H, W]`."""
+        numbers = torch.arange(1, len(self.labels) + 1)
+        return self.instances == numbers[:, None, None]
+
+
+class NewImages(Sequence[AnnotatedImage]):
+    """Images in files, read whenever they are asked for, of whose objects nothing is known.
+
+    Args:
+        paths: Of the files.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, position: Any) -> Any:
+        """Returns an image, without any object."""
+        image = torch.from_numpy(np.array(open_image(self.paths[position], "RGB"))).permute(2, 0, 1).contiguous()
+        nothing = torch.zeros(image.shape[1:], dtype=torch.uint8)
+        return AnnotatedImage(image, nothing, torch.zeros(0, dtype=torch.int64))
+
+
+class SegmentationDataset(IndexedDataset):
+    """Chosen images of a data set; masks, which take most room, are made when they are served.
+
+    Args:
+        samples: All images. They are shared, not copied.
+        indices: Which of them belong to this part, int64 `[n]`; all of them when left out.
+    """
+
+    def __init__(self, samples: Sequence[AnnotatedImage], indices: Tensor | None = None) -> None:
+        self.samples = samples
+        self.indices = torch.arange(len(samples)) if indices is None else indices
+
+    def __getitem__(self, position: int | np.ndarray) -> Any:
+        """Returns one sample, or for an array of positions a whole batch."""
+        if isinstance(position, np.ndarray):
+            return super().__getitem__(position)
+        batch = self._rows(self.indices[position : position + 1] if position >= 0 else self.indices[[position]])
+        return {name: values[0] for name, values in batch.items()}
+
+    def _rows(self, index: Tensor) -> Any:
+        samples = [self.samples[position] for position in index.tolist()]
+        targets = [{"labels": sample.labels, "masks": sample.masks} for sample in samples]
+        return {"index": index, "input": [sample.image for sample in samples], "target": targets}

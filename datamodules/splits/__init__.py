@@ -1,0 +1,15 @@
+"""Who is trained on, validated and tested, and which labels are hidden, missing or wrong."""
+
+from litzoo.datamodules.splits.imbalance import ClassCounts, Imbalance, LongTailed, StepImbalance
+from litzoo.datamodules.splits.label_noise import AsymmetricNoise, LabelNoise, MatrixNoise, SymmetricNoise
+
+__all__ = [
+    "AsymmetricNoise",
+    "ClassCounts",
+    "Imbalance",
+    "LabelNoise",
+    "LongTailed",
+    "MatrixNoise",
+    "StepImbalance",
+    "SymmetricNoise",
+]

@@ -1,0 +1,7 @@
+"""Tables of numbers and words."""
+
+from litzoo.datamodules.tables.base import TableDataModule
+from litzoo.datamodules.tables.csv import CSVRegressionDataModule
+from litzoo.datamodules.tables.diabetes import DiabetesDataModule
+
+__all__ = ["CSVRegressionDataModule", "DiabetesDataModule", "TableDataModule"]

@@ -1,0 +1,8 @@
+"""Augmentation of whole batches, with parameters drawn for each sample."""
+
+from litzoo.datamodules.transforms.appearance import RandomErase, RandomTone
+from litzoo.datamodules.transforms.geometry import RandomAffine, RandomFlip, RandomShift
+from litzoo.datamodules.transforms.masks import QuarterTurn
+from litzoo.datamodules.transforms.policies import PerSample
+
+__all__ = ["PerSample", "QuarterTurn", "RandomAffine", "RandomErase", "RandomFlip", "RandomShift", "RandomTone"]

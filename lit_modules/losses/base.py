@@ -1,0 +1,85 @@
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+class ClassificationLoss(nn.Module):
+    """What the classification losses fraction: the reduction, and checks of their input.
+
+    One that keeps something of the samples it has seen says so with `remembers`: it has to be called once a batch, with
+    what the network makes of samples as they are.
+
+    Args:
+        reduction: `mean` or `sum` over the batch, or `none` for one loss a sample, `[B]`.
+
+    Raises:
+        ValueError: If there is no such reduction.
+    """
+
+    remembers = False
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        super().__init__()
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"{type(self).__name__}.reduction: {reduction!r} is none of mean, sum, none")
+        self.reduction = reduction
+
+    def reduce(self, losses: Tensor) -> Tensor:
+        """Returns the mean or the sum of the samples' losses `[B]`, or the losses themselves."""
+        return losses if self.reduction == "none" else getattr(losses, self.reduction)()
+
+    def in_range(self, name: str, value: float, least: float, most: float = float("inf")) -> float:
+        """Returns a parameter.
+
+        Raises:
+            ValueError: If it is outside `[least, most]`, or not finite.
+        """
+        if not least <= value <= most or value == float("inf"):
+            bounds = (
+                f"outside [{least:g}, {most:g}]" if most < float("inf") else f"not a finite number from {least:g} up"
+            )
+            raise ValueError(f"{type(self).__name__}.{name}: {value} is {bounds}")
+        return value
+
+
+def checked(logits: Tensor, target: Tensor) -> Tensor:
+    """Returns the logits in at least float32, which powers and logarithms need, once shapes and classes fit.
+
+    Args:
+        logits: `[B, K]`, of any precision.
+        target: Classes 0 to K - 1, int64 `[B]`.
+
+    Raises:
+        ValueError: If they do not fit. On a GPU the classes are not looked at: that would wait for the device.
+    """
+    if logits.ndim != 2 or target.shape != logits.shape[:1] or target.dtype != torch.int64:
+        raise ValueError(
+            f"logits {list(logits.shape)} and target {list(target.shape)} of {target.dtype}: a classification loss "
+            "takes logits [B, K] and classes [B], int64"
+        )
+    if target.device.type == "cpu" and len(target) and not 0 <= target.min() <= target.max() < logits.shape[1]:
+        raise ValueError(
+            f"target: classes from {int(target.min())} to {int(target.max())}, but the logits are of classes 0 to "
+            f"{logits.shape[1] - 1}"
+        )
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def one_for_each_class(name: str, values: Tensor, logits: Tensor) -> Tensor:
+    """Returns statistics of the classes `[K]` in the number type of the logits `[B, K]`.
+
+    Raises:
+        ValueError: If there are not K of them.
+    """
+    if values.shape != logits.shape[1:]:
+        raise ValueError(f"{name}: {list(values.shape)} numbers for logits of {logits.shape[1]} classes")
+    return values.to(logits.dtype)
+
+
+def cross_entropies(logits: Tensor, target: Tensor) -> Tensor:
+    """Returns the cross-entropy of each sample, `[B]`."""
+    return F.cross_entropy(checked(logits, target), target, reduction="none")

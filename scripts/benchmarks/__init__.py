@@ -1,0 +1,1 @@
+"""Speed and memory; not in the wheel."""

@@ -1,0 +1,1 @@
+"""The command line: LightningCLI with the run folder, default callbacks and error messages."""

@@ -1,0 +1,171 @@
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+OF_CLASS = ("class_path", "init_args", "dict_kwargs", "<<")
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def check_yaml(text: str) -> None:
+    """Refuses options beside their class, and a key that is there twice: YAML's readers take the last one silently.
+
+    Raises:
+        ValueError: The message names the line and the remedy.
+        yaml.YAMLError: If it is no YAML.
+    """
+    node = yaml.compose(text, Loader=LOADER)
+    if node is not None:
+        _check_node(node, set())
+
+
+def _check_node(node: yaml.Node, seen: set[int]) -> None:
+    if not isinstance(node, yaml.CollectionNode) or id(node) in seen:
+        return
+    seen.add(id(node))  # an alias is the node that it stands for
+    if isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            _check_node(child, seen)
+        return
+    keys: dict[str, int] = {}
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            _note_key(keys, key.value, key.start_mark.line + 1)
+        _check_node(value, seen)
+    _check_class(keys)
+
+
+def _note_key(keys: dict[str, int], key: str, line: int) -> None:
+    if key in keys:
+        first = f" and line {keys[key]}" if keys[key] != line else ""
+        raise ValueError(f"line {line}{first}: {key!r} is there twice; join the two, or remove one")
+    keys[key] = line
+
+
+def _check_class(keys: dict[str, int]) -> None:
+    if "class_path" not in keys:
+        return
+    for key, line in keys.items():
+        if key not in OF_CLASS:
+            raise ValueError(
+                f"line {line}: {key!r} stands beside class_path; options of a class belong under init_args"
+            )
+
+
+def check_words(words: Sequence[str]) -> None:
+    """Refuses words that no parser could name: an option without its value, or YAML with a key twice.
+
+    Args:
+        words: The command line.
+
+    Raises:
+        ValueError: The message names the option.
+    """
+    for option, value in options_in(words):
+        name = abridged(option) if is_text(option) else ascii(abridged(option))
+        if not option:
+            name = f"the word {abridged(value or '')!a}"
+        if not is_text(option + (value or "")):
+            raise ValueError(f"{name}: {abridged(ascii(value))} is no text in UTF-8; write or rename it in UTF-8")
+        if value is None:
+            if "." in option and not option.endswith(".help"):
+                raise ValueError(f"{name}: has no value; give one, such as `{name} <value>`")
+            continue
+        try:
+            check_yaml(value)
+        except yaml.YAMLError:
+            pass  # a plain word, most likely; the parser knows what the option takes
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+
+
+def options_in(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Yields each option with its value, `None` where it has none; words that belong to no option come with ''."""
+    position = 0
+    while position < len(words):
+        word, following = words[position], words[position + 1 : position + 2]
+        position += 1
+        if not word.startswith("--") and word != "-c":
+            yield "", word
+        elif "=" in word:
+            yield word.split("=", 1)[0], word.split("=", 1)[1]
+        elif following and not following[0].startswith("--"):
+            yield word, following[0]
+            position += 1
+        else:
+            yield word, None
+
+
+def abridged(text: str, most: int = 60) -> str:
+    """Returns a text, or its beginning where it is long."""
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def is_text(text: str) -> bool:
+    """Whether something can be written into files and names of files."""
+    with suppress(UnicodeEncodeError):
+        return b"\0" not in text.encode()
+    return False
+
+
+YAML_FILES = (".yaml", ".yml", ".json")
+SECTIONS = ("checkpoint", "data", "model", "trainer")
+OPTION = re.compile(r"[A-Za-z_][\w.]*\+?")
+
+
+def check_config_files(words: Sequence[str]) -> None:
+    """Refuses a config that is no YAML mapping, by its name: the parser would speak of its content alone.
+
+    Args:
+        words: The command line.
+
+    Raises:
+        ValueError: If a file is absent, too large, broken, empty, or holds something else than options.
+    """
+    for option, value in options_in(words):
+        if option in ("--config", "-c") and value is not None and not _is_inline(value):
+            _check_options(f"--config {abridged(value) or repr(value)}", Path(value).expanduser())
+        elif value is not None and value.endswith(YAML_FILES) and Path(value).is_file():
+            _read(f"{option} {abridged(value)}", Path(value))
+
+
+def _is_inline(value: str) -> bool:
+    """Whether it is no path, but the options themselves."""
+    return value.lstrip().startswith("{") or "\n" in value
+
+
+def _check_options(name: str, path: Path) -> None:
+    content = _read(name, path)
+    if not isinstance(content, dict):
+        held = "nothing" if content is None else f"a {type(content).__name__}"
+        raise ValueError(f"{name}: holds {held}; it takes options, such as `trainer: {{max_epochs: 5}}`")
+    for key in content:
+        if not isinstance(key, str) or not OPTION.fullmatch(key):
+            raise ValueError(f"{name}: {abridged(repr(key))} is no option; one is `trainer: {{max_epochs: 5}}`")
+    for key in SECTIONS:
+        if not isinstance(content.get(key), (dict, str, type(None))):
+            raise ValueError(f"{name}: {key} holds a {type(content[key]).__name__}, no options")
+
+
+def _read(name: str, path: Path) -> Any:
+    try:
+        if not path.is_file():
+            os.stat(path)  # says why, if it is not there
+            raise ValueError(f"{name}: is no file; name a YAML file")
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name}: is no text in UTF-8 ({error}); name a YAML file, saved as UTF-8") from error
+    except OSError as error:
+        raise ValueError(f"{name}: cannot be read ({error.strerror}); name a YAML file") from error
+    try:
+        check_yaml(text)
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split()).replace('in "<unicode string>", ', "in ")
+        raise ValueError(f"{name}: is no YAML: {problem}") from error
+    except ValueError as error:  # what `check_yaml` refuses, and a number or a date that cannot be
+        raise ValueError(f"{name}: {error}") from error

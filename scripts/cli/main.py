@@ -1,0 +1,219 @@
+"""The command `litzoo`: Lightning's command line, with the zoo's run folder, callbacks and error messages."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from litzoo import callbacks as zoo
+from litzoo import (
+    datamodules,  # noqa: F401 (so that class names can be given without their package)
+    lit_modules,  # noqa: F401
+)
+from litzoo.callbacks.checkpoints.atomic_io import write_atomically
+from litzoo.scripts.cli.arguments import check_config_files, check_words
+from litzoo.scripts.cli.checkpoints import (
+    asked_beside,
+    check_checkpoint,
+    check_code,
+    check_data,
+    check_fits,
+    config_of_run,
+    find_checkpoint,
+    settle_overridden,
+)
+from litzoo.scripts.cli.default_callbacks import NoProfiler, default_callbacks, skip_empty_hooks, with_defaults
+from litzoo.scripts.cli.errors import keep_out_useless_messages
+from litzoo.scripts.cli.failures import end_at_once, interruptible, leave, tell_errors, watch
+from litzoo.scripts.cli.options import (
+    add_links,
+    check_links,
+    check_options,
+    check_processes,
+    class_at,
+    warn_of_changed_options,
+)
+from litzoo.scripts.cli.run_folder import (
+    alone_in,
+    discard_if_empty,
+    forget_run_folder,
+    new_run_folder,
+    run_folder_of_checkpoint,
+)
+from litzoo.scripts.configs import with_shipped_configs
+
+DESCRIPTION = """Trains, validates, tests and predicts with what a YAML file names.
+
+For example: litzoo fit --config configs/digits_cnn.yaml --trainer.max_epochs 5
+"""
+
+DOES_NOTHING = {"verbose", "weights_only", "return_predictions"}
+"""Lightning's options: the zoo prints its own table, loads plain weights only, and leaves predictions to callbacks."""
+
+
+class LitzooCLI(LightningCLI):
+    """Lightning's command line: one YAML file names a module, a datamodule, a loss, an optimizer and callbacks."""
+
+    def __init__(self, args: ArgsType = None) -> None:
+        self._words = sys.argv[1:] if args is None else args if isinstance(args, list) else []
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={
+                "exit_on_error": False,
+                "prog": "litzoo",
+                "description": DESCRIPTION,
+                **{name: {"exit_on_error": False} for name in self.subcommands()},
+            },
+            args=args,
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Takes away options that would do nothing here.
+
+        Where one is asked for, the parsers of the others are not made: that takes longer than parsing.
+        """
+        every = {name: skip | DOES_NOTHING for name, skip in LightningCLI.subcommands().items()}
+        asked = self._words[0] if self._words else None
+        return {asked: every[asked]} if asked in every else every
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the zoo's own options, and the links from the datamodule to the module."""
+        parser.add_argument(
+            "--experiment", type=str | None, help="Name of the run's folder; the name of the config file if left out."
+        )
+        parser.add_argument(
+            "--test_after_fit", type=bool, default=True, help="Whether `fit` tests the best checkpoint."
+        )
+        parser.add_class_arguments(zoo.BestCheckpoint, "checkpoint")
+        parser.set_defaults({"trainer.default_root_dir": "runs"})
+        add_links(parser)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parses, names the experiment and finds the checkpoint, before anything is built."""
+        super().parse_arguments(parser, args)
+        self.options = options = self.config[self.config.subcommand]
+        files = options.get("config") or []
+        if options.experiment is None:
+            options.experiment = Path(str(files[0])).stem if files else "unnamed"
+        check_options(options)
+        if self.config.subcommand != "fit" or options.ckpt_path is not None:
+            runs = Path(options.trainer.default_root_dir)
+            own = config_of_run(files)
+            if own and self.config.subcommand != "fit":
+                options.ckpt_path = asked_beside(own, options.ckpt_path)
+            options.ckpt_path = str(find_checkpoint(options.ckpt_path, runs, options.experiment, own))
+            self._checkpoint = check_checkpoint(options.ckpt_path, resumed=self.config.subcommand == "fit")
+            check_code(options.ckpt_path, self._checkpoint, options.model)
+        self._asked_model = options.model.clone()
+
+    def before_instantiate_classes(self) -> None:
+        """Checks that the datamodule and the module fit, and that the checkpoint is of this module."""
+        options = self.options = self.config[self.config.subcommand]
+        if options.get("data") is None:
+            raise ValueError("no datamodule: name one with --data, or give an experiment with --config")
+        settle_overridden(self._asked_model, options.model, options.ckpt_path)
+        check_links(class_at(options.data.class_path), class_at(options.model.class_path))
+
+    def after_instantiate_classes(self) -> None:
+        """Checks that the checkpoint's weights fit the module, and that it was trained on such data."""
+        if self.options.ckpt_path:
+            check_fits(self.options.ckpt_path, self._checkpoint, self.model)
+            check_data(self.options.ckpt_path, self._checkpoint, self.datamodule)
+            del self._checkpoint  # as large as the model
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Makes the trainer, with the run folder, TensorBoard in it, and the zoo's callbacks beside the user's."""
+        built = self.config_init[self.config.subcommand]
+        resumed = run_folder_of_checkpoint(Path(self.options.ckpt_path)) if self.options.ckpt_path else None
+        self.run_folder = resumed or new_run_folder(Path(built.trainer.default_root_dir), self.options.experiment)
+        if built.trainer.logger is not False:
+            # The first logger's folder is where Lightning puts all files of a run.
+            board = TensorBoardLogger(self.run_folder, name="", version="", default_hp_metric=False)
+            kwargs["logger"] = [board, *_as_list(built.trainer.logger)]
+        if built.trainer.profiler is None:
+            kwargs["profiler"] = NoProfiler()
+        if resumed or self.config.subcommand != "fit":
+            self.save_config_callback = None  # the config that the run was started with stays
+        if resumed and self.config.subcommand == "fit":
+            warn_of_changed_options(self.config_dump, resumed / "config.yaml")
+        given, defaults = _as_list(built.trainer.callbacks), default_callbacks(self.model, self.datamodule)
+        kwargs["callbacks"] = with_defaults(given, built.checkpoint, defaults, built.trainer)
+        trainer = super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
+        watch(trainer)
+        skip_empty_hooks(trainer.callbacks)  # type: ignore[attr-defined]
+        write_atomically(trainer)
+        check_processes(trainer)
+        return trainer
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Runs it: a training alone in its run folder, and so that who ends it is told how to go on."""
+        if subcommand != "fit":
+            end_at_once(self.trainer)
+            super()._run_subcommand(subcommand)
+            return
+        with alone_in(self.run_folder), interruptible(self._words, self.run_folder):
+            super()._run_subcommand(subcommand)
+
+    def after_fit(self) -> None:
+        """Tests the best checkpoint."""
+        if self.trainer.received_sigterm:  # when training was over already
+            raise SIGTERMException
+        if self.options.test_after_fit and not self.trainer.interrupted:
+            best = getattr(self.trainer.checkpoint_callback, "best_model_path", None) or None
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
+
+    def validate(self, **arguments: Any) -> None:
+        """Validates without Lightning's table, which `RunSummary` replaces."""
+        self.trainer.validate(verbose=False, **arguments)
+
+    def test(self, **arguments: Any) -> None:
+        """Tests without Lightning's table, which `RunSummary` replaces."""
+        self.trainer.test(verbose=False, **arguments)
+
+    def predict(self, **arguments: Any) -> None:
+        """Predicts without keeping what callbacks write: masks of all images would fill the memory."""
+        self.trainer.predict(return_predictions=False, **arguments)
+
+
+def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCLI:
+    """Runs the command in this process and lets errors through; `args` as on the command line, for use in Python."""
+    if args is None:  # in place, since the launcher of further processes repeats them
+        sys.argv[1:] = with_shipped_configs(sys.argv[1:])
+    elif isinstance(args, list):
+        args = with_shipped_configs(args)
+    words = sys.argv[1:] if args is None else args
+    if isinstance(words, list):
+        check_words(words)
+        check_config_files(words)
+    # A checkpoint may come from anywhere: nothing in it may run.
+    os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
+    keep_out_useless_messages()
+    forget_run_folder()
+    try:
+        done = command(args)
+    except BaseException:
+        discard_if_empty()
+        raise
+    leave()
+    return done
+
+
+def main() -> None:
+    """Runs the command."""
+    tell_errors(run)
+
+
+def _as_list(given: Any) -> list[Any]:
+    """Returns what an option of the trainer names, one thing or several, without Lightning's `True` for a default."""
+    return [] if given in (None, True) else list(given) if isinstance(given, list) else [given]

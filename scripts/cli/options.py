@@ -1,0 +1,241 @@
+"""How the options of a run differ from others, in words."""
+
+import inspect
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch import Trainer
+from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.utilities import rank_zero_warn
+
+from litzoo.callbacks.files import shown
+from litzoo.scripts.cli.arguments import abridged, is_text
+
+LINKED = ("num_classes", "class_names", "input_shape", "target_mean", "target_std")
+"""Attributes of the datamodule that become arguments of the same name of the module."""
+
+
+def add_links(parser: LightningArgumentParser) -> None:
+    """Links each of `LINKED` from the datamodule, once it is there, to the module, and the folder of runs."""
+    parser.link_arguments("trainer.default_root_dir", "model.init_args.runs")
+    for name in LINKED:
+        parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+
+
+def check_links(data_class: type, model_class: type) -> None:
+    """Refuses a pair that a link would leave unconnected: jsonargparse itself says nothing and links to nothing.
+
+    Raises:
+        ValueError: If one has what the other lacks; the message names both.
+    """
+    takes = arguments_of(model_class)
+    for name in LINKED:
+        has = hasattr(data_class, name) or any(name in inspect.get_annotations(owner) for owner in data_class.__mro__)
+        if has == (name in takes) or (name == "class_names" and has):
+            continue
+        raise ValueError(
+            f"data {data_class.__name__} and model {model_class.__name__} do not go together: {name!r} is "
+            + (
+                "told by the first, but no argument of the second's constructor"
+                if has
+                else "needed by the second, the first has none"
+            )
+            + ". Images go with classifiers, tables with the Regressor, images with masks with the "
+            "MaskRCNNSegmenter; a class of your own has to declare it, as docs/python.md shows"
+        )
+
+
+def arguments_of(owner_class: type) -> set[str]:
+    """Names the arguments of a constructor and of those that its `**options` go to."""
+    names: set[str] = set()
+    for owner in owner_class.__mro__:
+        if "__init__" not in vars(owner):
+            continue
+        parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
+        open_ended = {parameter.name for parameter in parameters if parameter.kind is parameter.VAR_KEYWORD}
+        names |= {parameter.name for parameter in parameters} - open_ended - {"self", "net"}
+        if not open_ended:
+            break
+    return names
+
+
+def class_at(path: str) -> type:
+    """Returns the class at a dotted path, or the one of litzoo's of a name without dots."""
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module or "litzoo"), name)
+
+
+LEAST = {
+    "accumulate_grad_batches": 1,
+    "check_val_every_n_epoch": 1,
+    "fast_dev_run": 0,
+    "gradient_clip_val": 0,
+    "limit_predict_batches": 0,
+    "limit_test_batches": 0,
+    "limit_train_batches": 0,
+    "limit_val_batches": 0,
+    "log_every_n_steps": 0,
+    "max_epochs": -1,
+    "max_steps": -1,
+    "min_epochs": 0,
+    "min_steps": 0,
+    "num_nodes": 1,
+    "num_sanity_val_steps": -1,
+    "overfit_batches": 0,
+    "reload_dataloaders_every_n_epochs": 0,
+    "val_check_interval": 0,
+}
+"""The smallest value of each number that the trainer takes; where -1 is one, it stands for no limit."""
+SEEDS = 2**32
+LONGEST = 200
+"""Bytes in a folder's name; file systems take 255."""
+MOST_A_CORE = 4
+"""Processes that train on a core of a CPU: more than one only makes sense for a trial."""
+
+
+def check_options(options: Namespace) -> None:
+    """Refuses a seed, a name, a folder or a number for the trainer that cannot be, before anything is built.
+
+    Args:
+        options: Those of a sub-command, parsed.
+
+    Raises:
+        ValueError: The message names the option, its value, and what it takes.
+    """
+    seed = options.get("seed_everything")
+    if isinstance(seed, int) and not 0 <= seed < SEEDS:
+        raise ValueError(f"--seed_everything: {seed} is no seed; give a whole number from 0 to {SEEDS - 1}")
+    check_experiment(options.experiment)
+    root = options.trainer.default_root_dir
+    if not root or not is_text(str(root)):
+        raise ValueError(f"--trainer.default_root_dir: {root!r} is no folder; name that of all runs, such as runs")
+    for name, least in LEAST.items():
+        value = options.trainer.get(name)
+        # Written so that NaN is refused too.
+        if isinstance(value, (int, float)) and not value >= least:
+            no_limit = ", which is no limit" if least == -1 else ""
+            raise ValueError(f"--trainer.{name}: {value} cannot be; give a number of at least {least}{no_limit}")
+
+
+def check_processes(trainer: Trainer) -> None:
+    """Refuses more processes than the machine bears, and nodes that cannot find each other and would wait for ever.
+
+    Raises:
+        ValueError: The message names the option, its value, and the remedy.
+    """
+    cores = os.cpu_count() or 1
+    if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > MOST_A_CORE * cores:
+        raise ValueError(
+            f"--trainer.devices: {trainer.num_devices} processes on a CPU of {cores} cores; give at most "
+            f"{MOST_A_CORE * cores}, each takes about 1 GB of memory"
+        )
+    alone = isinstance(getattr(trainer.strategy, "cluster_environment", None), LightningEnvironment)
+    if alone and trainer.num_nodes > 1 and not {"MASTER_ADDR", "MASTER_PORT"} <= set(os.environ):
+        raise ValueError(
+            f"--trainer.num_nodes: {trainer.num_nodes}, but nothing says where the others are; start it on each node "
+            "with torchrun or through SLURM, or set MASTER_ADDR, MASTER_PORT and NODE_RANK"
+        )
+
+
+def check_experiment(name: str) -> None:
+    """Refuses a name that leads out of the folder of runs, or into a run.
+
+    Raises:
+        ValueError: The message names the option, its value, and what it takes.
+    """
+    for part in name.split("/"):
+        if (
+            part in ("", ".", "..")
+            or part != part.strip()
+            or part.startswith("version_")
+            or re.search(r"[\x00-\x1f\x7f\\]", part)
+            or not is_text(part)
+            or len(part.encode()) > LONGEST
+        ):
+            raise ValueError(
+                f"--experiment: {abridged(name)!a} is no name for a folder of runs; give one such as mnist_cnn or "
+                f"compare/mnist_cnn, each part of at most {LONGEST} bytes, none of them .. or version_<number>"
+            )
+
+
+MOST = 8
+LONGEST_VALUE = 60  # characters
+OF_NO_MATTER = {"config", "ckpt_path", "experiment", "test_after_fit", "trainer.default_root_dir"}
+OF_NO_MATTER |= {"trainer.enable_progress_bar", "trainer.enable_model_summary"}
+OF_NO_MATTER |= {"seed_everything", "trainer.precision"}  # of what became of these `RunRecord` tells
+OF_NO_MATTER |= {f"model.{name}" for name in (*LINKED, "runs", "described")}
+
+
+class Change(NamedTuple):
+    """An option that differs, by its name on the command line, and both values in words."""
+
+    name: str
+    now: str
+    before: str
+
+
+def changes(now: Any, before: Any, name: str = "") -> Iterator[Change]:
+    """Yields what differs between options, however deep they are; one that is absent is `null`.
+
+    Args:
+        now: Options as in YAML: an object is a dictionary with `class_path`.
+        before: Options that they are compared with.
+        name: Of the option that the two are the values of.
+    """
+    now, before = (list(each) if isinstance(each, tuple) else each for each in (now, before))
+    if isinstance(now, dict) and isinstance(before, dict) and now.get("class_path") == before.get("class_path"):
+        for key in {**before, **now}:
+            if key in ("init_args", "dict_kwargs"):
+                yield from changes(now.get(key, {}), before.get(key, {}), name)
+            else:
+                yield from changes(now.get(key), before.get(key), f"{name}.{key}".removeprefix("."))
+    elif isinstance(now, list) and isinstance(before, list) and len(now) == len(before) and _holds_objects(now):
+        for position, (one, other) in enumerate(zip(now, before, strict=True)):
+            yield from changes(one, other, f"{name}.{position}")
+    elif now != before and name not in OF_NO_MATTER:
+        yield Change(name, _words(now), _words(before))
+
+
+def listed(told: Sequence[str]) -> str:
+    """Joins the first few sentences, and says how many more there are."""
+    more = f"; and {len(told) - MOST} more" if len(told) > MOST else ""
+    return "; ".join(told[:MOST]) + more
+
+
+def warn_of_changed_options(now: dict[str, Any], config: Path) -> None:
+    """Warns, in one process, of a training that is resumed with other options than it began with.
+
+    Args:
+        now: All options.
+        config: File with those that it began with; one that cannot be read is passed over.
+    """
+    try:
+        before = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return
+    told = [f"{name}: {value}, was {was}" for name, value, was in changes(now, before)]
+    if told and isinstance(before, dict):
+        rank_zero_warn(f"The training is resumed with other options than those in {shown(config)}: {listed(told)}")
+
+
+def _holds_objects(values: list[Any]) -> bool:
+    return any(isinstance(value, dict) for value in values)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict) and "class_path" in value:
+        return str(value["class_path"]).rsplit(".", 1)[-1]
+    if isinstance(value, list):
+        words = f"[{', '.join(map(_words, value))}]"
+    else:
+        words = value if isinstance(value, str) else json.dumps(value, default=str)
+    return words if len(words) <= LONGEST_VALUE else f"{words[:LONGEST_VALUE]}..."

@@ -1,0 +1,99 @@
+"""Lists the shipped experiments, and copies one into the working folder.
+
+usage: litzoo configs [PART]              those whose name contains PART, or all, with what each is
+       litzoo configs copy NAME [FILE]    writes one to FILE, or to NAME.yaml
+
+`--config NAME` of the other commands finds a shipped experiment from any folder; a file of that name here comes first.
+"""
+
+import difflib
+import sys
+from importlib import resources
+from pathlib import Path
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Returns the shipped experiments by name, in alphabetical order."""
+    folder = Path(str(resources.files("litzoo.configs")))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_config(given: str) -> str:
+    """Returns the path of a config that is given as a path, or by the name of a shipped experiment.
+
+    A file of that name in the working folder comes first, with or without `.yaml`. What is neither is returned as it
+    was given.
+    """
+    name = given.removesuffix(".yaml")
+    for path in (Path(given), Path(f"{name}.yaml")):
+        if path.is_file():
+            return str(path)
+    return str(shipped_configs().get(name, given))
+
+
+def with_shipped_configs(words: list[str]) -> list[str]:
+    """Returns a command line in which each name of a shipped experiment after `--config` or `-c` is its path."""
+    found = list(words)
+    for position, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option not in ("--config", "-c"):
+            continue
+        if equals:
+            found[position] = f"{option}={find_config(value)}"
+        elif position + 1 < len(words):
+            found[position + 1] = find_config(words[position + 1])
+    return found
+
+
+def nearest_configs(given: str) -> list[str]:
+    """Returns the names of shipped experiments that are close to one that is not there."""
+    return difflib.get_close_matches(Path(given).stem, shipped_configs(), n=3, cutoff=0.5)
+
+
+def main() -> None:
+    """Lists or copies."""
+    words = sys.argv[2:]
+    if {"-h", "--help"} & set(words):
+        print(__doc__.strip())
+    elif words[:1] == ["copy"] and len(words) in (2, 3):
+        print(_copy(*words[1:]))
+    elif len(words) > 1 or words == ["copy"]:
+        sys.exit(f"litzoo: error: configs takes PART, or copy NAME [FILE]; got {' '.join(words)}")
+    else:
+        _list(words[0] if words else "")
+
+
+def _list(part: str) -> None:
+    found = {name: path for name, path in shipped_configs().items() if part in name}
+    if not found:
+        nearest = nearest_configs(part)
+        hint = f"; nearest: {', '.join(nearest)}" if nearest else ""
+        sys.exit(f"litzoo: error: no shipped experiment has {part!r} in its name{hint}")
+    width = max(map(len, found))
+    for name, path in found.items():
+        first_line = path.read_text(encoding="utf-8").splitlines()[0]
+        try:
+            print(f"{name:{width}}  {first_line.removeprefix('#').strip()}", flush=True)
+        except BrokenPipeError:  # such as of `litzoo configs | head`
+            sys.stdout = None  # Python would flush it at its end
+            return
+
+
+def _copy(name: str, file: str | None = None) -> str:
+    configs = shipped_configs()
+    source = configs.get(name.removesuffix(".yaml"))
+    if source is None:
+        nearest = nearest_configs(name)
+        sys.exit(
+            f"litzoo: error: {name!r} is not a shipped experiment; "
+            + (f"nearest: {', '.join(nearest)}" if nearest else "`litzoo configs` lists them")
+        )
+    target = Path(file or source.name)
+    try:
+        with target.open("x", encoding="utf-8") as stream:
+            stream.write(source.read_text(encoding="utf-8"))
+    except FileExistsError:
+        sys.exit(f"litzoo: error: {target} is already there; give another file: litzoo configs copy {source.stem} FILE")
+    except OSError as error:
+        sys.exit(f"litzoo: error: {target} cannot be written: {error.strerror}")
+    return f"{target}"

@@ -1,0 +1,1 @@
+"""Draws what is trained on."""

@@ -1,0 +1,1 @@
+"""Writes the tables and figures of the docs; not in the wheel."""

@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.loggers import CSVLogger
+from PIL import Image
+
+from litzoo.callbacks import DetectionProgress
+from litzoo.callbacks.reporting.detection import panel_of
+from litzoo.datamodules import DigitsDataModule, ShapesDataModule
+from litzoo.lit_modules import MLPClassifier
+from tests.training import cpu_trainer
+
+pytestmark = pytest.mark.usefixtures("coarse_figures")
+
+
+class FindsFewer(LightningModule):
+    """Finds as many objects as a script says, after each epoch; the surest has a score of 1 / their number."""
+
+    class_names = ("circle", "square", "triangle")
+
+    def __init__(self, script):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.script = script
+        self.seen = []
+
+    def detect(self, images):
+        self.seen.append(images[0])
+        count = self.script[round(self.weight.item())]
+        masks = torch.zeros(count, *images[0].shape[1:], dtype=torch.bool)
+        masks[:, 4:8, 4:8] = True
+        return [
+            {
+                "boxes": torch.tensor([[4.0, 4, 8, 8]]).expand(count, 4),
+                "labels": torch.ones(count, dtype=torch.int64),
+                "scores": torch.linspace(1 / max(count, 1), 0.01, count),
+                "masks": masks,
+            }
+        ]
+
+    def training_step(self, batch, batch_idx):
+        return -self.weight.sum()
+
+    def validation_step(self, batch, batch_idx):
+        pass
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=1.0)
+
+
+SCRIPT = [100, 20, 5, 4, 0]
+
+
+def fit(callback, epochs=4, folder="run", val_size=4, module=None, **options):
+    data = ShapesDataModule(images=8, side=32, val_size=val_size)
+    logger = CSVLogger(folder, name="", version="")
+    trainer = cpu_trainer(
+        max_epochs=epochs, limit_train_batches=1, callbacks=[callback], logger=logger, log_every_n_steps=1
+    )
+    module = module or FindsFewer(SCRIPT)
+    trainer.fit(module, data, **options)
+    return trainer, module, data
+
+
+def panels(callback):
+    return [(panel["epoch"], len(panel["scores"])) for panel in callback.panels]
+
+
+def test_an_image_is_watched_from_before_the_training_on(tmp_path):
+    callback = DetectionProgress(epochs=[0, 1, 3, 20], image=2)
+    _, module, data = fit(callback)
+    watched = data.val_set.samples[data.val_set.indices[2]]
+    assert len(module.seen) == 5
+    assert all(torch.equal(image, watched.image / 255) for image in module.seen)
+    assert panels(callback) == [(None, len(watched.labels)), (0, 100), (1, 20), (3, 4)]
+    lines = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    columns = lines[0].split(",")
+    logged = [dict(zip(columns, line.split(","), strict=True)) for line in lines[1:]]
+    counts = [float(each["val/detections"]) for each in logged if each["val/detections"]]
+    assert counts == SCRIPT
+    assert [round(1 / float(each["val/top_score"])) for each in logged if float(each["val/top_score"] or 0)] == SCRIPT[
+        :4
+    ]
+    assert float(logged[-1]["val/top_score"]) == 0
+    strip = np.asarray(Image.open(tmp_path / "run" / "figures" / "detection_progress.png"))
+    assert strip.shape[1] > 3.5 * strip.shape[0] * 0.75  # four panels side by side, with captions
+    assert strip.std() > 10
+
+
+def test_a_resumed_run_draws_the_same_strip(tmp_path):
+    unbroken, first, second = (DetectionProgress(epochs=[0, 1, 2, 4]) for _ in range(3))
+    fit(unbroken, folder="unbroken")
+    trainer, *_ = fit(first, epochs=2, folder="resumed")
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    torch.load(tmp_path / "last.ckpt", weights_only=True)
+    fit(second, folder="resumed", ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    assert panels(second) == panels(unbroken)
+    strips = [(tmp_path / name / "figures" / "detection_progress.png").read_bytes() for name in ("unbroken", "resumed")]
+    assert strips[0] == strips[1]
+
+
+def test_without_validation_a_training_image_is_watched():
+    trainer, *_ = fit(DetectionProgress(), epochs=1, val_size=0)
+    assert float(trainer.callback_metrics["train/detections"]) == 20
+
+
+def test_masks_are_painted_the_more_opaque_the_surer():
+    image, masks = torch.zeros(3, 4, 6), torch.zeros(2, 4, 6, dtype=torch.bool)
+    masks[0, 0], masks[1, 2] = True, True
+    objects = {"boxes": torch.zeros(2, 4), "labels": torch.ones(2), "masks": masks, "scores": torch.tensor([0.2, 1.0])}
+    painted = panel_of(3, image, objects)["image"].max(2).values
+    assert painted.dtype == torch.uint8
+    assert painted[1].max() == painted[3].max() == 0
+    assert painted[0].unique().tolist() == [round(0.2 * 0.55 * 255)]
+    assert painted[2].unique().tolist() == [round(0.55 * 255)]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"epochs": []}, r"DetectionProgress\.epochs: \[\]"),
+        ({"epochs": [1, -1]}, r"DetectionProgress\.epochs: \[1, -1\]; give some of at least 0"),
+        ({"image": -1}, r"DetectionProgress\.image: -1 is negative"),
+    ],
+)
+def test_impossible_options_are_refused(options, told):
+    with pytest.raises(ValueError, match=told):
+        DetectionProgress(**options)
+
+
+def test_an_image_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match=r"\.image: 4, but there are 4 to watch \(val\); give 0 to 3"):
+        fit(DetectionProgress(image=4))
+
+
+def test_what_finds_no_objects_is_refused():
+    with pytest.raises(TypeError, match="MLPClassifier has no detect: remove the callback or choose a MaskRCNNSegm"):
+        fit(DetectionProgress(), module=MLPClassifier((1, 28, 28), 10))
+    trainer = cpu_trainer(callbacks=[DetectionProgress()])
+    with pytest.raises(TypeError, match="DigitsDataModule serves none: remove"):
+        trainer.fit(FindsFewer(SCRIPT), DigitsDataModule())

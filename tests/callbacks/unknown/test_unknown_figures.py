@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from litzoo.callbacks import Energy, MaxLogit, UnknownClassDetector
+from litzoo.callbacks.unknown import _figures as unknown_gallery
+from litzoo.callbacks.unknown._figures import draw_gallery, draw_scores
+from tests.callbacks.drawn import drawn, row_names
+from tests.callbacks.open_set_digits import fit
+
+UNKNOWN = torch.tensor([False, False, False, True, True, True, False, True])
+SCORES = torch.tensor([0.0, 1.0, 7.0, 6.0, 9.0, 2.0, 8.0, 3.0], dtype=torch.float64)
+OTHER = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], dtype=torch.float64)
+NAMES = ["cat", "dog", "cat", "car", "bus", "car", "dog", "bus"]
+ANSWERS = ["cat", "dog", "dog", "cat", "dog", "dog", "dog", "cat"]
+
+
+def bars(axis, label):
+    """Returns the left edges and the heights of a histogram."""
+    (steps,) = [each for each in axis.patches if each.get_label() == label]
+    heights, edges, _ = steps.get_data()
+    return edges[:-1].tolist(), heights.tolist()
+
+
+@pytest.mark.parametrize("threshold", [5.0, 0.0, 9.0])
+def test_distributions_of_both_kinds_and_the_threshold(threshold):
+    figure = draw_scores({"MaxLogit": SCORES, "Energy": OTHER}, UNKNOWN, "MaxLogit", threshold)
+    spread = figure.axes[0]
+    assert figure.get_suptitle() == "4 of 8 test samples are of unknown classes"
+    assert spread.get_xlabel().startswith("MaxLogit, higher = more unknown")
+    for label, rows in [("known", ~UNKNOWN), ("unknown", UNKNOWN)]:
+        edges, heights = bars(spread, label)
+        assert sum(heights) == pytest.approx(1)
+        expected = np.histogram(SCORES[rows], 50, range=(0, 9))[0] / 4
+        assert heights == pytest.approx(expected.tolist())
+        assert edges == pytest.approx(np.linspace(0, 9, 51)[:-1].tolist())
+    (line,) = [each for each in spread.lines if each.get_label() == "threshold"]
+    assert list(line.get_xdata()) == [threshold, threshold]
+    assert [text.get_text() for text in spread.get_legend().get_texts()] == ["known", "unknown", "threshold"]
+
+
+def test_a_curve_for_each_score_with_its_area_and_the_point_at_the_threshold():
+    figure = draw_scores({"MaxLogit": SCORES, "Energy": OTHER}, UNKNOWN, "MaxLogit", 6.5)
+    first, second, point = figure.axes[1].lines
+    for line, scores, name in [(first, SCORES, "MaxLogit"), (second, OTHER, "Energy")]:
+        area = np.trapezoid(line.get_ydata(), line.get_xdata())
+        assert area == pytest.approx(roc_auc_score(UNKNOWN, scores))
+        assert line.get_label() == f"{name}, AUROC {area:.3f}"
+    assert first.get_linewidth() > second.get_linewidth()
+    # Of the known samples 7 and 8 are above 6.5, of the unknown ones 9.
+    assert (list(point.get_xdata()), list(point.get_ydata())) == ([2 / 4], [1 / 4])
+
+
+@pytest.mark.parametrize("threshold", [-3.0, 20.0])
+def test_a_threshold_beyond_all_scores_is_not_drawn_but_counts(threshold):
+    figure = draw_scores({"MaxLogit": SCORES}, UNKNOWN, "MaxLogit", threshold)
+    assert not figure.axes[0].lines
+    assert list(figure.axes[1].lines[-1].get_xdata()) == [float(threshold < 0)]
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        torch.ones(8),
+        torch.linspace(-20, -20 + 1e-14, 8).double(),
+        torch.full((8,), torch.inf),
+        torch.where(UNKNOWN, torch.inf, SCORES),
+        torch.where(UNKNOWN, SCORES, -torch.inf),
+    ],
+)
+def test_equal_and_infinite_scores_are_drawn(scores):
+    figure = draw_scores({"MaxLogit": scores.double()}, UNKNOWN, "MaxLogit", 1.0)
+    assert sum(bars(figure.axes[0], "known")[1]) == pytest.approx(1)
+    assert sum(bars(figure.axes[0], "unknown")[1]) == pytest.approx(1)
+    figure.savefig("drawn.png")
+
+
+def images(rows):
+    """The image of row r is of one shade, 10 r."""
+    return (10 * rows).to(torch.uint8)[:, None, None, None].expand(-1, 1, 4, 4)
+
+
+def gallery(images=images):
+    return unknown_gallery.TestedImages(SCORES, UNKNOWN, NAMES, ANSWERS, images)
+
+
+def shown(figure):
+    """Returns what each row of the gallery shows: shade / 10 and caption, image by image."""
+    rows = [[], [], []]
+    for each in drawn(figure):
+        assert each.column == len(rows[each.row])
+        rows[each.row].append((int(each.pixels.max()) // 10, each.caption))
+    return rows
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_the_gallery_shows_the_surest_and_the_most_mistaken(count):
+    figure = draw_gallery(gallery(), 5.0, count)
+    found = [(4, "bus\nlike dog\n9.00"), (3, "car\nlike cat\n6.00")]
+    missed = [(5, "car\nlike dog\n2.00"), (7, "bus\nlike cat\n3.00")]
+    refused = [(6, "dog\nlike dog\n8.00"), (2, "cat\nlike dog\n7.00")]
+    assert shown(figure) == [found[:count], missed[:count], refused[:count]]
+    assert row_names(figure) == ["unknown, found\n2", "unknown, missed\n2", "known, refused\n2"]
+    assert "unknown above 5" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize(("threshold", "rows"), [(-1.0, [4, 0, 4]), (10.0, [0, 4, 0])])
+def test_rows_may_be_empty(threshold, rows):
+    figure = draw_gallery(gallery(), threshold, 6)
+    assert [len(row) for row in shown(figure)] == rows
+
+
+def test_images_in_colour():
+    def coloured(rows):
+        return torch.full((len(rows), 3, 4, 4), 200, dtype=torch.uint8)
+
+    figure = draw_gallery(gallery(coloured), 5.0, 2)
+    assert {each.pixels.shape for each in drawn(figure)} == {(4, 4, 3)}
+
+
+def test_a_test_leaves_both_as_files_and_in_tensorboard():
+    logger = TensorBoardLogger("run", name="", version="")
+    detector = UnknownClassDetector(MaxLogit(), report=[Energy()], count=3)
+    trainer, model, datamodule = fit(detector, logger=logger, max_epochs=1)
+    trainer.test(model, datamodule, verbose=False)
+    sizes = {}
+    for name in ("unknown_scores", "unknown_gallery"):
+        with Image.open(f"run/figures/{name}.png") as image:
+            sizes[name] = image.size
+    assert sizes["unknown_scores"] == (1200, 480)
+    board = EventAccumulator("run", size_guidance={"images": 0}).Reload()
+    assert {f"figures/{name}" for name in sizes} <= set(board.Tags()["images"])
+    assert {"val/known/score_std", "val/known/accepted"} <= set(board.Tags()["scalars"])
+    assert "test/unknown/found" in board.Tags()["scalars"]

@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+
+from litzoo.datamodules.io.class_folders import class_names_in, images_in
+
+
+def touch(*names):
+    for name in names:
+        path = Path("data", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def found(folder="data"):
+    return [path.relative_to(folder).as_posix() for path in images_in(Path(folder), Path.cwd())]
+
+
+def test_classes_are_the_visible_folders_in_the_order_of_their_names():
+    touch("zebra/a.png", "Äpfel und Birnen/a.png", "10/a.png", "9/a.png", ".git/a.png", "readme.txt", "loose.png")
+    assert class_names_in(Path("data"), Path.cwd()) == ("10", "9", "zebra", "Äpfel und Birnen")
+
+
+def test_a_class_may_be_a_link_to_a_folder():
+    touch("cat/a.png", "elsewhere/b.png")
+    Path("data/dog").symlink_to(Path("data/elsewhere").absolute())
+    assert class_names_in(Path("data"), Path.cwd()) == ("cat", "dog", "elsewhere")
+    assert found("data/dog") == ["b.png"]
+
+
+@pytest.mark.parametrize(("names", "words"), [([], r"0 class folders"), (["cat/a.png"], r"1 class folders \(cat\)")])
+def test_less_than_two_classes_are_refused(names, words):
+    Path("data").mkdir()
+    touch(*names)
+    with pytest.raises(ValueError, match=f"data: {words}.*at least two"):
+        class_names_in(Path("data"), Path.cwd())
+
+
+@pytest.mark.parametrize("name", ["none", "file"])
+def test_what_is_no_folder_is_refused(name):
+    Path("file").touch()
+    with pytest.raises(FileNotFoundError, match=rf"{name} is no folder.*data\.folder.*data\.root.*LITZOO_DATA_DIR"):
+        class_names_in(Path(name), Path.cwd())
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff", "ppm", "pgm", "JPG"])
+def test_all_usual_formats_are_listed(suffix):
+    touch(f"a.{suffix}")
+    assert found() == [f"a.{suffix}"]
+
+
+def test_images_are_listed_sorted_with_those_of_folders_within():
+    touch("b.png", "a name with spaces.png", "Übung.png", "deep/er/c.jpg", "a.png")
+    assert found() == ["a name with spaces.png", "a.png", "b.png", "deep/er/c.jpg", "Übung.png"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes.txt",
+        "Thumbs.db",
+        "noext",
+        ".a.png",
+        "._a.jpg",
+        "a.png.part",
+        ".ipynb_checkpoints/a.png",
+        ".cache/x/a.png",
+    ],
+)
+def test_foreign_and_hidden_files_are_passed_over(name):
+    touch("a.jpg", name)
+    assert found() == ["a.jpg"]
+
+
+def test_hidden_folders_above_the_class_do_not_hide_it():
+    touch(".cache/pets/cat/a.png")
+    assert found("data/.cache/pets/cat") == ["a.png"]
+
+
+def test_a_folder_named_like_an_image_is_none_but_may_hold_some():
+    touch("x.jpg/a.png")
+    assert found() == ["x.jpg/a.png"]
+
+
+def test_a_link_in_a_circle_ends():
+    touch("deep/a.png")
+    Path("data/deep/again").symlink_to(Path("data").absolute())
+    assert found() == ["deep/a.png"]
+
+
+def test_a_linked_image_counts():
+    touch("a.png")
+    Path("data/b.png").symlink_to(Path("data/a.png").absolute())
+    assert found() == ["a.png", "b.png"]

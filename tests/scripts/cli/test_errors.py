@@ -1,0 +1,58 @@
+import errno
+
+import pytest
+import torch
+
+from litzoo.scripts.cli.errors import explain
+
+
+def test_message_keeps_its_lines_between_a_mark_and_the_way_to_see_more():
+    lines = explain(ValueError("first\n\n  second  \n"))
+    assert lines == ["litzoo: error: first", "second", "Add --debug to see where it happened."]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), AssertionError(), ValueError("")])
+def test_error_without_text_goes_by_its_class(error):
+    assert explain(error)[0] == f"litzoo: error: {type(error).__name__}"
+
+
+def test_error_of_only_blank_lines_is_still_told():
+    assert explain(ValueError(" \n "))[0].startswith("litzoo: error: ")
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 10, 500])
+def test_message_never_has_more_than_ten_lines_of_bounded_length(count):
+    lines = explain(RuntimeError("\n".join(f"{number} {'x' * 1000}" for number in range(count))))
+    assert len(lines) <= 10
+    assert max(map(len, lines)) <= 430
+    assert lines[0].startswith("litzoo: error: 0 x")
+    assert ("..." in lines) == (count > 8)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), ["out of memory", "data.batch_size"]),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+            ["out of memory", "2 GiB", "batch_size"],
+        ),
+        (RuntimeError("can't allocate memory: you tried to allocate 2147483648 bytes"), ["2 GiB", "data.batch_size"]),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/x"), ["runs/x", "No space left", "free some space"]),
+        (PermissionError(errno.EACCES, "Permission denied", b"runs/x"), ["runs/x: Permission denied", "permit it"]),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), ["output", "ended"]),
+        (
+            ValueError("<lightning.pytorch.Trainer object at 0x7f61ec354290> is odd"),
+            ["lightning.pytorch.Trainer is odd"],
+        ),
+    ],
+)
+def test_what_the_machine_lacks_is_told_with_the_remedy(error, words):
+    message = explain(error)[0]
+    assert [word for word in words if word not in message] == [], message
+
+
+def test_long_word_is_not_echoed():
+    message = explain(ValueError(f"no such name: {'x' * 10_000}"))[0]
+    assert len(message) < 150
+    assert "10,000 characters" in message

@@ -1,0 +1,242 @@
+import json
+import signal
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+
+from litzoo.scripts.compare import queue as compare_queue
+from litzoo.scripts.compare.command import compare, main
+from litzoo.scripts.compare.queue import end_as_ctrl_c
+from tests.scripts.ended import end_by_signal, handlers_put_back
+
+SCORES = {
+    "ce": {"seed_0": [0.90, 0.80], "seed_1": [0.92, 0.84]},
+    "gce": {"seed_0": [0.95, 0.93], "seed_1": [0.96, 0.95]},
+}
+OPTIONS = ["ce.yaml", "gce.yaml", "--seeds", "0", "1", "--name", "noise"]
+
+
+@pytest.fixture(autouse=True)
+def _stand_in(monkeypatch):
+    """Two configs, and a stand-in for the command that trains nothing."""
+    monkeypatch.setattr(compare_queue, "LITZOO", [sys.executable, str(Path(__file__).parents[1] / "fake_litzoo.py")])
+    monkeypatch.setattr(compare_queue, "LOOK_EVERY", 0.02)
+    for name in ("ce", "gce"):
+        Path(f"{name}.yaml").write_text(f"model: {{loss: {name}}}\n")
+    Path("scores.json").write_text(json.dumps(SCORES))
+    template = Path("template")
+    (template / "checkpoints").mkdir(parents=True)
+    for name in ("best", "last"):
+        torch.save({"state_dict": {}, "pytorch-lightning_version": "2"}, template / "checkpoints" / f"{name}.ckpt")
+    (template / "config.yaml").write_text("trainer: {max_epochs: 2}\n")
+    facts = {"training_seconds": 30, "epochs": 1, "hardware": "a box", "precision": "32-true", "torch": "2"}
+    (template / "run.json").write_text(json.dumps({"command": "", "seed": 0, "date": "2026-01-02", **facts}))
+    with SummaryWriter(str(template)) as board:
+        for epoch in range(2):
+            board.add_scalar("val/acc", 0.5 + epoch / 4, 10 * epoch)
+            board.add_scalar("train/suspects/precision", epoch / 4, 10 * epoch)
+            board.add_scalar("train/lr", 0.1, 10 * epoch + 1)
+            board.add_scalar("epoch", epoch, 10 * epoch)
+
+
+def order(**orders):
+    Path("orders.json").write_text(json.dumps({name.replace("_seed", "/seed"): what for name, what in orders.items()}))
+
+
+def calls():
+    """What was done since the last call of this, a word and the checkpoint each, by variant and seed."""
+    path = Path("calls.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    path.unlink(missing_ok=True)
+    done: dict[str, list[str]] = {}
+    for line in lines:
+        words = line["arguments"]
+        place = next(word for word in words if "compare_noise/" in word).split("compare_noise/")[1]
+        checkpoint = [Path(words[words.index("--ckpt_path") + 1]).stem] if "--ckpt_path" in words else []
+        done.setdefault("/".join(place.split("/")[:2]), []).append(" ".join([words[0], *checkpoint]))
+    return done
+
+
+EVERY = [f"{variant}/{seed}" for variant in SCORES for seed in SCORES[variant]]
+
+
+@pytest.mark.parametrize(("epoch", "steps"), [("best", ["fit"]), ("last", ["fit", "test last"])])
+def test_each_variant_is_trained_with_each_seed_and_only_once(epoch, steps, capsys):
+    compare([*OPTIONS, "--epoch", epoch, "--jobs", "2"])
+    assert calls() == {run: list(steps) for run in EVERY}
+    first = capsys.readouterr().out
+    compare([*OPTIONS, "--epoch", epoch])
+    assert calls() == {}
+    again = capsys.readouterr().out
+    assert first[first.index("┏") :].replace("2 runs", "one run") == again[again.index("┏") :]
+    assert again.count("is there already") == 4
+
+
+def test_another_epoch_needs_a_test_but_no_training():
+    compare([*OPTIONS, "--epoch", "best"])
+    calls()
+    compare([*OPTIONS, "--epoch", "last"])
+    assert calls() == {run: ["test last"] for run in EVERY}
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "trained"),
+    [
+        ("model: {loss: other}\n", [], ["ce/seed_0", "ce/seed_1"]),
+        ("# a remark\nmodel:\n  loss: ce\n", [], []),
+        ("model: {loss: ce}\n", ["--common", "--data.train_size=10"], EVERY),
+        ("model: {loss: ce}\n", ["--seeds", "0", "1", "2"], ["ce/seed_2", "gce/seed_2"]),
+    ],
+    ids=["config", "remark", "option", "seed"],
+)
+def test_what_has_changed_is_trained_anew(text, options, trained):
+    Path("scores.json").write_text(json.dumps({name: {**seeds, "seed_2": [0, 0]} for name, seeds in SCORES.items()}))
+    compare([*OPTIONS, "--epoch", "best"])
+    calls()
+    Path("ce.yaml").write_text(text)
+    compare([*OPTIONS, *options, "--epoch", "best"])
+    assert calls() == {run: ["fit"] for run in trained}
+    compare([*OPTIONS, *options, "--epoch", "best"])
+    assert calls() == {}
+
+
+@pytest.mark.parametrize(
+    ("left", "steps"),
+    [
+        ("interrupted", ["fit last", "test last"]),
+        ("broken", ["fit", "test last"]),
+        ("untested", ["test best", "test last"]),
+        ("fail", ["fit last", "test last"]),
+    ],
+)
+def test_an_unfinished_run_goes_on_where_it_ended(left, steps):
+    order(ce_seed_1="interrupted" if left == "broken" else left)
+    with pytest.raises(SystemExit):
+        compare(OPTIONS)
+    calls()
+    order()
+    folder = Path("runs/compare_noise/ce/seed_1")
+    if left == "broken":
+        (folder / "version_0/checkpoints/last.ckpt").write_bytes(b"half")
+    compare(OPTIONS)
+    assert calls() == {"ce/seed_1": steps}
+    assert (folder / f"version_{int(left == 'broken')}" / "metrics_last.json").is_file()
+
+
+def test_a_failure_is_told_and_does_not_end_the_others(capsys):
+    page = Path("page.md")
+    page.write_text("<!-- compare noise -->\n<!-- /compare noise -->\n")
+    order(gce_seed_0="fail")
+    with pytest.raises(SystemExit) as ended:
+        compare([*OPTIONS, "--write", "page.md"])
+    assert ended.value.code == 1
+    captured = capsys.readouterr()
+    assert "train/loss is nan\nchoose a smaller learning rate" in captured.out
+    assert "trained a little" not in captured.out
+    assert "1 of 4 runs failed; page.md is left as it was: gce, seed 0" in captured.err
+    assert page.read_text() == "<!-- compare noise -->\n<!-- /compare noise -->\n"
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in captured.out.splitlines() if "│" in line]
+    assert rows[0][:3] == ["`ce`", "82.00 ± 2.83 %", "2"]
+    assert rows[1][:4] == ["`gce`", "95.00 %", "1", "+11.00"]
+
+
+def test_table_numbers_and_curves_are_written_beside_the_page(monkeypatch):
+    monkeypatch.setattr("litzoo.callbacks.reporting.figures.DPI", 120)
+    page = Path("docs/page.md")
+    page.parent.mkdir()
+    page.write_text("before\n<!-- compare noise -->\n<!-- /compare noise -->\nafter\n")
+    compare([*OPTIONS, "--metric", "test/balanced_acc", "--also", "test/acc/", "test/bal", "--write", str(page)])
+    text = page.read_text()
+    # Balanced accuracy: (last + 1) / 2 of each seed; differences 0.065 and 0.055, t(1) = 12.706, s / √2 = 0.005.
+    assert "| `ce` | 91.00 ± 1.41 % | 2 |  | 30 |" in text
+    assert "| `gce` | 97.00 ± 0.71 % | 2 | +6.00 (-0.35 to +12.35) | 30 |" in text
+    assert "| `gce` | 94.00 ± 1.41 | 100.00 ± 0.00 |" in text
+    assert "| test/bal... | anced_acc |" in text
+    assert "weights of the last epoch, seeds 0, 1" in text
+    assert "a box, 32-true, torch 2, one run at a time, 2026-01-02." in text
+    assert "litzoo compare ce.yaml gce.yaml --seeds 0 1 --name noise" in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "![val/acc by epoch](images/compare_noise.png)" in text
+    assert Image.open("docs/images/compare_noise.png").size[0] > 500
+    result = json.loads(Path("docs/results/compare_noise.json").read_text())
+    assert [run["seed"] for run in result["variants"]["gce"]["runs"]] == [0, 1]
+    assert [run["metrics"]["test/acc"] for run in result["variants"]["gce"]["runs"]] == [0.93, 0.95]
+    assert result["variants"]["gce"]["difference"]["mean"] == pytest.approx(0.06)
+    assert result["curves"]["val/acc"]["ce"]["1"] == {"1": 0.5, "2": 0.75}
+
+
+def test_each_run_gets_its_own_seed_in_its_options():
+    compare([*OPTIONS[1:], "--variant", "ce: --model.teacher ce/seed_{seed}", "--epoch", "best"])
+    words = [json.loads(line)["arguments"] for line in Path("calls.jsonl").read_text().splitlines()]
+    assert [each[each.index("--model.teacher") + 1] for each in words] == ["ce/seed_0", "ce/seed_1"]
+    assert [each[each.index("--seed_everything") + 1] for each in words] == ["0", "1"]
+
+
+def test_a_metric_of_the_training_is_that_of_its_last_epoch(capsys):
+    compare([*OPTIONS, "--metric", "train/suspects/precision", "--curve", "train/suspects/precision"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.count("25.00 ± 0.00 %") == 2
+    assert "Last epoch, seeds 0, 1" in shown
+    assert "Test set" not in shown
+
+
+def test_a_metric_that_the_last_epoch_lacks_is_not_shown(capsys):
+    with SummaryWriter("template") as board:
+        board.add_scalar("train/pseudo/accuracy/3", 0.125, 0)  # in the second epoch no such label was used
+        board.add_scalar("train/pseudo/accuracy/4", 0.375, 10)
+    compare([*OPTIONS, "--also", "train/pseudo/accuracy"])
+    shown = capsys.readouterr().out
+    assert "37.50" in shown
+    assert "12.50" not in shown
+
+
+def test_an_unknown_metric_ends_all_at_the_first_finished_run():
+    order(gce_seed_0="hang")
+    with pytest.raises(ValueError, match=r"test/accuracy.* test/acc, test/balanced_acc.* test/acc/0"):
+        compare([*OPTIONS, "--metric", "test/accuracy", "--jobs", "2"])
+    assert {run for run in calls() if run.endswith("seed_1")} == set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_ends_it_ends_its_processes_and_is_told_how_to_go_on(number, capsys):
+    order(ce_seed_0="hang", gce_seed_0="hang")
+    assert end_by_signal(number, main, [*OPTIONS, "--jobs", "2"], trainings=2) == 130
+    assert "same command goes on" in capsys.readouterr().err
+
+
+def test_a_terminal_that_is_closed_does_not_end_what_nohup_has_started():
+    with handlers_put_back():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        end_as_ctrl_c()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert callable(signal.getsignal(signal.SIGTERM))
+
+
+def test_marks_of_differences_stay_empty_where_there_is_nothing_to_differ_from():
+    marked = "<!-- compare noise ce -->old<!-- / -->"
+    Path("page.md").write_text(f"{marked}\n<!-- compare noise -->\n<!-- /compare noise -->\n")
+    compare(["ce.yaml", "--seeds", "0", "1", "--name", "noise", "--write", "page.md"])
+    assert Path("page.md").read_text().startswith(f"{marked}\n")
+
+
+def test_the_same_comparison_is_not_made_twice_at_once(monkeypatch):
+    def begin_another(_):
+        compare(OPTIONS)
+
+    order(ce_seed_0="hang")
+    monkeypatch.setattr(compare_queue, "time", SimpleNamespace(sleep=begin_another))
+    with pytest.raises(ValueError, match="runs/compare_noise: another process"):
+        compare(OPTIONS)
+
+
+def test_processes_share_the_cores(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "6")
+    compare([*OPTIONS, "--epoch", "best", "--jobs", "3"])
+    threads = {json.loads(line)["threads"] for line in Path("calls.jsonl").read_text().splitlines()}
+    assert threads == {"2"}

@@ -1,0 +1,103 @@
+import pytest
+
+from litzoo.callbacks import RunSummary
+from litzoo.scripts.compare.compared_run import read_history
+from litzoo.scripts.compare.figure import band, choose_curves, draw_curves
+from tests.scripts.helpers import litzoo, short_fit
+
+BOTH = {"val/acc": {1: 0.5, 2: 0.6}, "val/loss": {1: 2.0, 2: 1.0}}
+
+
+def test_history_is_what_the_run_remembers_itself_even_when_resumed():
+    options = ["--trainer.check_val_every_n_epoch=2", "--data.val_size=50"]
+    cli = short_fit(*options, "--trainer.max_epochs=2", "--test_after_fit=true")
+    cli = short_fit(*options, "--trainer.max_epochs=4", "--ckpt_path=last", "--test_after_fit=true")
+    litzoo("test", "--config", str(cli.run_folder / "config.yaml"), "--ckpt_path=last")
+    summary = next(each for each in cli.trainer.callbacks if isinstance(each, RunSummary))
+    expected = {
+        name: {entry["epoch"] + 1: entry[name] for entry in summary.history if name in entry}
+        for name in ("train/loss", "train/acc", "val/loss", "val/acc")
+    }
+    assert len(expected["val/acc"]) == 2
+    found = read_history(cli.run_folder)
+    assert set(found) == set(expected)
+    for name, values in expected.items():
+        assert found[name] == pytest.approx(values)
+
+
+def test_band_holds_the_epochs_that_all_have():
+    curves = [{1: 1.0, 2: 4.0, 3: 9.0}, {1: 3.0, 2: 5.0}]
+    assert band(curves) == ([1, 2], [2.0, 4.5], [1.0, 4.0], [3.0, 5.0])
+
+
+@pytest.mark.parametrize(
+    ("asked", "metric", "chosen"),
+    [
+        ([], "test/loss", ["val/loss"]),
+        ([], "test/acc/cat", ["val/acc"]),
+        ([], "test/f1", ["val/acc"]),
+        (["val/loss"], "test/acc", ["val/loss"]),
+        (["val/loss", "val/acc"], "test/acc", ["val/loss", "val/acc"]),
+    ],
+)
+def test_curve_is_the_nearest_that_validation_knows(asked, metric, chosen):
+    assert choose_curves(asked, metric, {"a": {0: BOTH}}) == chosen
+
+
+def test_what_not_every_run_has_is_drawn_only_when_asked_for():
+    histories = {"a": {0: BOTH}, "b": {0: {"val/loss": {1: 1.0}}}}
+    assert choose_curves([], "test/acc", histories) == ["val/loss"]
+    assert choose_curves(["val/acc"], "test/acc", histories) == ["val/acc"]
+    with pytest.raises(ValueError, match=r"--curve val/f1: was not logged; there are val/acc, val/loss$"):
+        choose_curves(["val/acc", "val/f1"], "test/acc", histories)
+
+
+@pytest.mark.parametrize(("seeds", "title"), [((0,), "one seed"), ((0, 1), "mean and range over the seeds")])
+def test_the_title_says_whether_there_is_a_range(seeds, title):
+    figure = draw_curves({"a": dict.fromkeys(seeds, BOTH), "b": {0: BOTH}}, ["val/acc"])
+    assert figure.get_suptitle() == title
+
+
+def test_each_metric_has_a_panel_and_those_who_lack_it_no_line():
+    histories = {"a": {0: BOTH}, "b": {0: {"val/loss": {1: 1.0, 2: 0.5}}}}
+    figure = draw_curves(histories, ["val/loss", "val/acc"])
+    assert [(panel.get_ylabel(), len(panel.lines)) for panel in figure.axes] == [("val/loss", 2), ("val/acc", 1)]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a (1)", "b (1)"]
+
+
+def test_short_and_long_trainings_are_drawn_by_their_fraction():
+    long = {"val/acc": {epoch: epoch / 10 for epoch in range(1, 9)}}
+    (panel,) = draw_curves({"short": {0: BOTH}, "long": {0: long}}, ["val/acc"]).axes
+    short, long = (list(line.get_xdata()) for line in panel.lines)
+    assert short == [50, 100]
+    assert long == pytest.approx([100 * epoch / 8 for epoch in range(1, 9)])
+    assert panel.get_xlabel() == "% of 2 to 8 epochs"
+
+
+@pytest.mark.parametrize(("first", "cut"), [(0.1, True), (0.75, False)])
+def test_a_steep_beginning_leaves_room_for_the_rest(first, cut):
+    rest = {epoch: 0.8 + epoch / 100 for epoch in range(2, 12)}
+    (panel,) = draw_curves({"a": {0: {"val/acc": {1: first, **rest}}}}, ["val/acc"]).axes
+    bottom, top = panel.get_ylim()
+    assert (bottom > first) == cut
+    assert bottom < rest[2] < rest[11] < top
+
+
+def test_each_variant_has_a_line_and_with_several_seeds_a_band():
+    other = {"val/acc": {1: 0.7, 2: 0.8}}
+    (panel,) = draw_curves({"many": {0: BOTH, 1: other}, "single": {0: BOTH}}, ["val/acc"]).axes
+    many, single = panel.lines
+    assert list(many.get_ydata()) == pytest.approx([0.6, 0.7])
+    assert list(single.get_ydata()) == [0.5, 0.6]
+    assert list(many.get_xdata()) == [1, 2]
+    (drawn,) = panel.collections
+    corners = drawn.get_paths()[0].vertices
+    assert (corners[:, 1].min(), corners[:, 1].max()) == pytest.approx((0.5, 0.8))
+    (legend,) = panel.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["many (2)", "single (1)"]
+
+
+def test_no_two_of_many_lines_look_alike():
+    (panel,) = draw_curves({f"variant {number}": {0: BOTH} for number in range(25)}, ["val/acc"]).axes
+    assert len({(line.get_color(), line.get_linestyle()) for line in panel.lines}) == 25
