@@ -12,10 +12,10 @@ from litzoo.datamodules.io.downloads import download_once
 
 
 class CIFAR10DataModule(ImageDataModule):
-    """50,000 + 10,000 colour images of animals and vehicles, 3×32×32 (Krizhevsky 2009), downloaded when absent.
+    """CIFAR-10: 50,000 + 10,000 images of animals and vehicles, 3×32×32 (Krizhevsky 2009), downloaded if absent.
 
     Args:
-        **options: See `ImageDataModule` and `BaseDataModule`.
+        **options: See `ImageDataModule`, `ClassLabels` and `BaseDataModule`.
     """
 
     dataset = torchvision.datasets.CIFAR10
@@ -32,16 +32,16 @@ class CIFAR10DataModule(ImageDataModule):
     std = (0.2470, 0.2435, 0.2616)
 
     def prepare_data(self) -> None:
-        """Downloads the files unless they are there."""
+        """Downloads the files if they are absent."""
         super().prepare_data()
         download_once(self.root / self.dataset.base_folder, lambda root: self.dataset(root, download=True))
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Returns all images of a part and their classes.
+        """Returns all images of the training or test set and their classes.
 
         Raises:
             FileNotFoundError: If their folder is absent.
-            ValueError: If a file is missing, truncated or foreign.
+            ValueError: If a file is missing or not the official one.
         """
         folder = self.root / self.dataset.base_folder
         files = self.dataset.train_list if train else self.dataset.test_list
@@ -52,11 +52,11 @@ class CIFAR10DataModule(ImageDataModule):
         except Exception as error:
             raise ValueError(
                 f"{folder} does not hold the files of CIFAR-10 (Python version), or one is truncated "
-                f"({str(error) or type(error).__name__}); remove the folder to download it anew"
+                f"({str(error) or type(error).__name__}); remove the folder to download it again"
             ) from error
 
     def _read_files(self, paths: list[Path]) -> tuple[Tensor, Tensor]:
-        """Puts one file after the other where it stays: torchvision's own reader needs three times the memory."""
+        """Copies the files one by one into one tensor; torchvision's own reader needs three times the memory."""
         meta = (self.dataset.meta["filename"], self.dataset.meta["md5"])
         for name, checksum in [*self.dataset.train_list, *self.dataset.test_list, meta]:
             if not check_integrity(paths[0].with_name(name), checksum):
@@ -68,16 +68,16 @@ class CIFAR10DataModule(ImageDataModule):
             if images is None:
                 images = rows.new_empty(len(paths) * len(rows), *self.input_shape)
             images[number * len(rows) : (number + 1) * len(rows)] = rows
-            del rows  # before the next file is in memory too
+            del rows  # frees it before the next file is read
         assert images is not None
         if len(images) != len(labels):
             raise ValueError(f"{len(images)} images and {len(labels)} labels")
         return images, torch.tensor(labels)
 
     def _append(self, path: Path, labels: list[int]) -> Tensor:
-        """Appends the labels of a file with the right checksum, and returns its images."""
+        """Appends the labels of a file, whose checksum is known to be right, and returns its images."""
         with path.open("rb") as stream:
-            # Python 2 wrote the original files; its strings as text would be copied twice on the way to an array.
+            # Python 2 wrote the files; decoding its strings as text would copy the pixels twice.
             content = pickle.load(stream, encoding="bytes")
         content = {name.decode() if isinstance(name, bytes) else name: value for name, value in content.items()}
         labels += content["labels"]

@@ -1,4 +1,4 @@
-"""Who is trained on, validated and tested, and which labels are hidden, missing or wrong."""
+"""Splits into training, validation and test set; class imbalance, label noise and hidden labels."""
 
 from litzoo.datamodules.splits.imbalance import ClassCounts, Imbalance, LongTailed, StepImbalance
 from litzoo.datamodules.splits.label_noise import AsymmetricNoise, LabelNoise, MatrixNoise, SymmetricNoise
