@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-import litzoo
+from litzoo import callbacks, datamodules, lit_modules
 
 OLD_PATH = re.compile(r"(callbacks|datamodules|lit_modules)\.(?:\w+\.)*(\w+)")
 OF_CLASS = ("class_path", "init_args", "dict_kwargs", "<<")
@@ -34,7 +34,7 @@ def refuse_old_path(text: str) -> None:
         ValueError: The message gives the new name.
     """
     match = OLD_PATH.fullmatch(text)
-    if match is None or match[2] not in dir(litzoo):
+    if match is None or match[2] not in (*callbacks.__all__, *datamodules.__all__, *lit_modules.__all__):
         return
     package = find_spec(match[1])
     ours = find_spec(f"litzoo.{match[1]}")

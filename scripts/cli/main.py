@@ -30,7 +30,7 @@ from litzoo.scripts.cli.checkpoints import (
     settle_overridden,
 )
 from litzoo.scripts.cli.default_callbacks import default_callbacks, with_defaults
-from litzoo.scripts.cli.errors import keep_out_useless_messages
+from litzoo.scripts.cli.errors import filter_messages
 from litzoo.scripts.cli.failures import EndAtOnce, ErrorReport, interruptible, report_errors
 from litzoo.scripts.cli.launch import check_processes, end_with_launcher, launch, trainer_to_launch
 from litzoo.scripts.cli.options import add_links, check_links, check_options, class_at, warn_of_changed_options
@@ -210,7 +210,7 @@ def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCL
         check_config_files(with_shipped_configs(words))
     # A checkpoint may come from anywhere: nothing in it may run.
     os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
-    keep_out_useless_messages()
+    filter_messages()
     reset_run_folder()
     end_with_launcher()
     try:

@@ -6,7 +6,7 @@ import torch
 from litzoo.scripts.cli.errors import explain
 
 
-def test_message_keeps_its_lines_between_a_mark_and_the_way_to_see_more():
+def test_message_keeps_its_lines_between_the_prefix_and_the_debug_hint():
     lines = explain(ValueError("first\n\n  second  \n"))
     assert lines == ["litzoo: error: first", "second", "Add --debug to see where it happened."]
 
@@ -16,7 +16,7 @@ def test_error_without_text_goes_by_its_class(error):
     assert explain(error)[0] == f"litzoo: error: {type(error).__name__}"
 
 
-def test_error_of_only_blank_lines_is_still_told():
+def test_error_of_only_blank_lines_is_still_reported():
     assert explain(ValueError(" \n "))[0].startswith("litzoo: error: ")
 
 
@@ -39,7 +39,10 @@ def test_message_never_has_more_than_ten_lines_of_bounded_length(count):
         ),
         (RuntimeError("can't allocate memory: you tried to allocate 2147483648 bytes"), ["2 GiB", "data.batch_size"]),
         (OSError(errno.ENOSPC, "No space left on device", "runs/x"), ["runs/x", "No space left", "free some space"]),
-        (PermissionError(errno.EACCES, "Permission denied", b"runs/x"), ["runs/x: Permission denied", "permit it"]),
+        (
+            PermissionError(errno.EACCES, "Permission denied", b"runs/x"),
+            ["runs/x: Permission denied", "change the permissions"],
+        ),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), ["output", "ended"]),
         (
             ValueError("<lightning.pytorch.Trainer object at 0x7f61ec354290> is odd"),
@@ -47,7 +50,7 @@ def test_message_never_has_more_than_ten_lines_of_bounded_length(count):
         ),
     ],
 )
-def test_what_the_machine_lacks_is_told_with_the_remedy(error, words):
+def test_an_error_of_the_machine_is_reported_with_the_fix(error, words):
     message = explain(error)[0]
     assert [word for word in words if word not in message] == [], message
 

@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 
 from litzoo.scripts.cli import failures
@@ -16,11 +18,25 @@ def test_sigterm_ends_a_single_process_with_the_exit_code_of_a_shell(capsys):
     assert capsys.readouterr().err.count("litzoo: ended by SIGTERM") == 1
 
 
-@pytest.mark.parametrize(("first", "waits"), [(True, []), (False, [3 * failures.WAIT])])
-def test_others_wait_for_the_first_process_to_tell_it(first, waits, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("rank", "error", "waits"),
+    [
+        (0, ValueError("a reason"), False),
+        (1, ValueError("a reason"), True),
+        (0, RuntimeError("[gloo/transport/tcp/pair.cc] Connection closed by peer: a reason"), True),
+    ],
+    ids=["first process", "another process", "follows from another process"],
+)
+def test_an_error_that_another_process_most_likely_reports_waits(rank, error, waits, monkeypatch, capsys):
     waited = []
-    monkeypatch.setattr(failures, "is_first_process", lambda: first)
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(failures.rank_zero_only, "rank", rank)
     monkeypatch.setattr(failures.time, "sleep", waited.append)
-    failures.tell(ValueError("a reason"))
-    assert waited == waits
-    assert capsys.readouterr().err.count("litzoo: error: a reason") == 1
+    try:
+        failures.report(error)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert waited == waits * [failures.SECONDS_TO_WAIT]
+    printed = capsys.readouterr().err
+    assert printed.count("a reason") == 1
+    assert ("[rank 1] litzoo: error: a reason" in printed) == bool(rank)

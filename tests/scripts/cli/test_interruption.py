@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from litzoo.scripts.cli.failures import how_to_go_on
+from litzoo.scripts.cli.failures import how_to_resume
 from litzoo.scripts.cli.main import main
 from tests.counted import count
 from tests.scripts.helpers import MLP, QUIET, files_in, litzoo
@@ -15,15 +15,15 @@ FIT = ["fit", *QUIET, *MLP, "--trainer.max_epochs=3", "--trainer.limit_train_bat
 
 
 def run_as_a_command(words, monkeypatch, capsys):
-    """Runs the command as from a terminal; returns its exit status, and what it says of its end."""
+    """Runs the command as from a terminal; returns its exit status, and what it prints at its end."""
     monkeypatch.setattr(sys, "argv", ["litzoo", *words])
     capsys.readouterr()
     with pytest.raises(SystemExit) as ended:
         main()
-    told = capsys.readouterr()
-    assert "Traceback" not in told.out + told.err
-    assert (told.out + told.err).count("litzoo: ended by") == 1
-    return ended.value.code, told.err[told.err.index("litzoo: ") :].strip().splitlines()
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.out + printed.err
+    assert (printed.out + printed.err).count("litzoo: ended by") == 1
+    return ended.value.code, printed.err[printed.err.index("litzoo: ") :].strip().splitlines()
 
 
 def signals(number, epoch):
@@ -40,11 +40,11 @@ def signals(number, epoch):
     ],
     ids=["SIGTERM in an epoch", "SIGTERM at the end of training", "Ctrl-C"],
 )
-def test_who_ends_a_training_is_told_how_to_go_on(number, epoch, status, name, monkeypatch, capsys):
+def test_who_ends_a_training_is_told_how_to_resume(number, epoch, status, name, monkeypatch, capsys):
     expected = litzoo(*FIT, "--experiment=unbroken").run_folder
     found, (line, command) = run_as_a_command([*FIT, signals(number, epoch)], monkeypatch, capsys)
     assert found == status
-    assert line == f"litzoo: ended by {name}; it goes on after its last whole epoch with"
+    assert line == f"litzoo: ended by {name}; resume after the last finished epoch with"
     words = shlex.split(command)
     assert words[-2:] == ["--ckpt_path", "runs/digits_mlp/version_0/checkpoints/last.ckpt"]
 
@@ -55,16 +55,16 @@ def test_who_ends_a_training_is_told_how_to_go_on(number, epoch, status, name, m
     count("kills survived")
 
 
-def test_who_ends_the_first_epoch_is_told_that_nothing_is_left(monkeypatch, capsys):
+def test_an_interrupted_first_epoch_leaves_nothing_to_resume(monkeypatch, capsys):
     status, lines = run_as_a_command([*FIT, signals(signal.SIGTERM, 0)], monkeypatch, capsys)
     assert (status, len(lines)) == (143, 1)
-    assert "no epoch was finished, so that there is nothing to go on with" in lines[0]
+    assert "no epoch was finished, so there is no checkpoint to resume from" in lines[0]
     assert not files_in(Path("runs"))
 
 
 @pytest.mark.parametrize(("name", "number"), [("SIGTERM", signal.SIGTERM), ("Ctrl-C", signal.SIGINT)])
 @pytest.mark.parametrize("command", ["validate", "test", "predict"])
-def test_who_ends_anything_else_gets_the_status_of_the_signal(command, name, number, trained, monkeypatch, capsys):
+def test_other_commands_exit_with_the_status_of_the_signal(command, name, number, trained, monkeypatch, capsys):
     looking = f"{{class_path: tests.scripts.helpers.SignalsWhileLooking, init_args: {{number: {number}}}}}"
     words = [command, *MLP, *QUIET, f"--trainer.callbacks+={looking}"]
     assert run_as_a_command(words, monkeypatch, capsys) == (128 + number, [f"litzoo: ended by {name}"])
@@ -72,9 +72,9 @@ def test_who_ends_anything_else_gets_the_status_of_the_signal(command, name, num
 
 
 @pytest.mark.parametrize("given", [["--ckpt_path", "last"], ["--ckpt_path=best"], []])
-def test_the_command_to_go_on_names_one_checkpoint(given):
+def test_the_command_that_resumes_names_one_checkpoint(given):
     last = Path("run folder/checkpoints/last.ckpt")
     last.parent.mkdir(parents=True)
     last.touch()
-    command = how_to_go_on(["fit", *given, "--experiment", "a b"], Path("run folder")).splitlines()[1]
+    command = how_to_resume(["fit", *given, "--experiment", "a b"], Path("run folder")).splitlines()[1]
     assert shlex.split(command) == ["litzoo", "fit", "--experiment", "a b", "--ckpt_path", str(last)]

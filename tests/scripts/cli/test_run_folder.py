@@ -8,11 +8,11 @@ import pytest
 from lightning.pytorch.utilities import rank_zero_only
 
 from litzoo.scripts.cli.run_folder import (
-    SHARED,
+    RUN_FOLDER,
     discard_if_empty,
-    forget_run_folder,
     new_run_folder,
     read_record,
+    reset_run_folder,
     run_folder_of_checkpoint,
 )
 
@@ -64,7 +64,7 @@ def test_second_process_takes_the_folder_of_the_first(tmp_path, monkeypatch):
 
 
 def test_second_process_of_a_launcher_makes_no_folder(tmp_path, second_process, monkeypatch):
-    monkeypatch.delenv(SHARED, raising=False)
+    monkeypatch.delenv(RUN_FOLDER, raising=False)
     assert new_run_folder(tmp_path, "name") == tmp_path / "name" / "version_0"
     assert not (tmp_path / "name").exists()
 
@@ -72,9 +72,9 @@ def test_second_process_of_a_launcher_makes_no_folder(tmp_path, second_process, 
 def test_second_process_neither_forgets_nor_discards(tmp_path, monkeypatch):
     first = new_run_folder(tmp_path, "name")
     monkeypatch.setattr(rank_zero_only, "rank", 1, raising=False)
-    forget_run_folder()
+    reset_run_folder()
     discard_if_empty()
-    assert os.environ[SHARED] == str(first)
+    assert os.environ[RUN_FOLDER] == str(first)
     assert first.is_dir()
 
 
@@ -118,7 +118,7 @@ def test_a_folder_without_record_tells_nothing(tmp_path):
 
 def test_folder_of_an_earlier_run_is_not_discarded(tmp_path):
     earlier = new_run_folder(tmp_path, "name")
-    forget_run_folder()
+    reset_run_folder()
     discard_if_empty()
     assert earlier.is_dir()
 

@@ -1,15 +1,17 @@
 import errno
-import fcntl
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
-from unittest.mock import patch
+from unittest.mock import Mock
 
 import pytest
+from filelock import FileLock
 from lightning.pytorch import Callback
 
 from litzoo.scripts.cli.errors import explain
-from litzoo.scripts.cli.run_folder import alone_in
+from litzoo.scripts.cli.run_folder import LOCK, lock_run_folder
 from tests.counted import count
 from tests.scripts.helpers import litzoo, short_fit
 
@@ -38,39 +40,51 @@ def test_a_run_is_trained_once_at_a_time():
 
 
 def test_a_refusal_keeps_the_lock_of_the_one_that_has_it(tmp_path):
-    with alone_in(tmp_path):
+    with lock_run_folder(tmp_path):
         for _ in range(2):
-            with pytest.raises(BlockingIOError), alone_in(tmp_path):
+            with pytest.raises(BlockingIOError), lock_run_folder(tmp_path):
                 pass
-    with alone_in(tmp_path):
-        assert list(tmp_path.iterdir()) == []
+    with lock_run_folder(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF])
-def test_where_the_file_system_knows_no_locks_training_goes_on(tmp_path, number):
+def test_training_runs_without_a_lock_where_the_file_system_has_none(tmp_path, number, monkeypatch):
+    monkeypatch.setattr(FileLock, "acquire", Mock(side_effect=OSError(number, "no locks")))
     done = []
-    with patch.object(fcntl, "flock", side_effect=OSError(number, "no locks")), alone_in(tmp_path):
+    with lock_run_folder(tmp_path):
         done.append(True)
     assert done
 
 
-def test_processes_that_follow_the_first_one_ask_for_nothing(tmp_path):
-    with alone_in(tmp_path), patch("litzoo.scripts.cli.run_folder.is_first_process", lambda: False), alone_in(tmp_path):
-        assert list(tmp_path.iterdir()) == []
+def test_other_processes_of_a_run_take_no_lock(tmp_path, monkeypatch):
+    with lock_run_folder(tmp_path):
+        monkeypatch.setattr("litzoo.scripts.cli.run_folder.is_first_process", lambda: False)
+        with lock_run_folder(tmp_path):
+            assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+        monkeypatch.undo()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
-def test_a_fork_that_outlives_its_parent_does_not_keep_the_folder(tmp_path):
-    heard, said = os.pipe()
-    with alone_in(tmp_path):
-        if not (child := os.fork()):
-            os.write(said, b"forked")
-            signal.pause()
-            os._exit(0)
-        os.read(heard, 6)
+def test_a_worker_that_outlives_a_killed_training_does_not_keep_the_lock(tmp_path):
+    program = (
+        "import os, time\nfrom pathlib import Path\nfrom litzoo.scripts.cli.run_folder import lock_run_folder\n"
+        f"with lock_run_folder(Path({str(tmp_path)!r})):\n"
+        "    child = os.fork()\n"
+        "    if not child: time.sleep(60); os._exit(0)\n"
+        "    print(child, flush=True); time.sleep(60)"
+    )
+    training = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    worker = int(training.stdout.readline())
     try:
-        with alone_in(tmp_path):
-            os.kill(child, 0)  # is there still
+        with pytest.raises(BlockingIOError), lock_run_folder(tmp_path):
+            pass
+        training.kill()
+        training.wait()
+        os.kill(worker, 0)  # still runs
+        with lock_run_folder(tmp_path):
+            pass
     finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        os.kill(worker, signal.SIGKILL)
+        training.stdout.close()

@@ -29,6 +29,18 @@ TABLE_OF_WORDS = {
     "mapping for a number": ([*FIT, "--trainer.max_epochs={a: 1}"], ["--trainer.max_epochs", "{'a': 1}", "int"]),
     "word for a list": ([*FIT, "--model.hidden=3x"], ["--model.hidden", "3x", "Expected a list"]),
     "option of the optimizer": ([*FIT, "--model.lr=0.1"], ["--model", "'lr'", "Nearest: optimizer.lr"]),
+    "numeric key of an unknown option": (
+        [*FIT, "--data.imbalance=ClassCounts", "--data.imbalance.sizez={1: 2}"],
+        ["--data.imbalance", "'sizez' is not accepted", "Nearest: sizes"],
+    ),
+    "numeric key of an unknown option of the optimizer": (
+        [*FIT, "--model.optimizer.weight_dekay={1: 2}"],
+        ["--model.optimizer", "'weight_dekay' is not accepted", "Nearest: weight_decay"],
+    ),
+    "numeric key without a space": (
+        [*FIT, "--trainer.callbacks+=GradualUnfreezing", "--trainer.callbacks.unfreeze_at={1:2}"],
+        ["--trainer.callbacks", "space after the colon", "{1: 2}"],
+    ),
     "noise of no kind": (
         [*FIT, "--data.label_noise.rate=0.4"],
         ["--data.label_noise", "LabelNoise is abstract", "SymmetricNoise"],

@@ -55,6 +55,10 @@ TABLE_OF_CONTENTS = {
 TABLE_OF_OPTIONS = {
     "unknown key": ("trainers:\n  max_epochs: 1\n", ["trainers", "trainer.max_epochs"]),
     "unknown trainer key": ("trainer:\n  max_epohcs: 1\n", ["max_epohcs", "trainer.max_epochs"]),
+    "unknown key of numeric keys": (
+        "trainer:\n  callbacks:\n  - class_path: GradualUnfreezing\n    init_args: {unfreez_at: {1: 2}}\n",
+        ["--trainer.callbacks", "'unfreez_at' is not accepted", "Nearest: unfreeze_at"],
+    ),
     "wrong class": ("model:\n  class_path: MLPClasifier\n", ["--model", "MLPClasifier", "MLPClassifier"]),
     "anchors of its own": ("base: &b {max_epochs: 1}\ntrainer:\n  <<: *b\n", ["base.max_epochs"]),
     "a sub-command as key": ("fit:\n  trainer:\n    max_epochs: 1\n", ["fit.trainer.max_epochs", "trainer.max_epochs"]),

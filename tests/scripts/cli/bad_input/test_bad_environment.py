@@ -99,7 +99,7 @@ def test_folder_that_is_gone_is_named(monkeypatch, tmp_path, capsys):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    assert "started in is gone; change into" in lines_of_error(main, FIT, capsys, monkeypatch)[0]
+    assert "working folder no longer exists; change into" in lines_of_error(main, FIT, capsys, monkeypatch)[0]
 
 
 @pytest.mark.parametrize("subcommand", ["fit", "predict"])

@@ -12,8 +12,8 @@ CIFAR = ["--config", str(CONFIGS / "cifar10_resnet18.yaml")]
 CNN = ["--config", str(CONFIGS / "digits_cnn.yaml")]
 ABSENT = "cuda" if sys.platform == "darwin" else "mps"
 LOSS = "--model.loss=torch.nn.CrossEntropyLoss"
-ONE_CALLBACK = "--trainer.callbacks=[{{class_path: callbacks.{}}}]"
-DETECTOR = ONE_CALLBACK.replace("{}", "UnknownClassDetector, init_args: {{score: {{class_path: callbacks.{}}}}}")
+ONE_CALLBACK = "--trainer.callbacks=[{{class_path: {}}}]"
+DETECTOR = ONE_CALLBACK.replace("{}", "UnknownClassDetector, init_args: {{score: {{class_path: {}}}}}")
 
 # What is asked -> what the message must name: option, value, what it takes, the nearest names.
 TABLE_OF_MISTAKES = {
