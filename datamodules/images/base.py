@@ -8,12 +8,14 @@ from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.images.class_sampled import ClassSampledDataModule
 from litzoo.datamodules.io.class_folders import new_images
 from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk
+from litzoo.datamodules.transforms.alternating import augmented
 from litzoo.datamodules.transforms.policies import augmentation_of
 
 Augment = Literal[
     "none",
     "shift",
     "crop_flip",
+    "alternating_flip_shift",
     "affine",
     "strong",
     "strong_flip",
@@ -33,7 +35,8 @@ class ImageDataModule(ClassSampledDataModule):
 
     Args:
         augment: Random changes to training images, drawn for each of them: `shift` (up to 2 pixels of 28),
-            `crop_flip` (up to 4 pixels of 32, and mirrored every second time), `affine` (rotated by up to 10 degrees,
+            `crop_flip` (up to 4 pixels of 32, and mirrored every second time), `alternating_flip_shift` (mirrored
+            in every second epoch, and up to 2 pixels of 32, filled with reflections), `affine` (rotated by up to 10 degrees,
             shifted, scaled), `strong` (a larger affine change, brightness, contrast, a grey square), `strong_flip`
             (the same, and mirrored every second time), and the policies `autoaugment_imagenet`, `autoaugment_cifar10`,
             `autoaugment_svhn`, `randaugment`, `trivialaugment` and `augmix`. A list is done in its order:
@@ -92,12 +95,15 @@ class ImageDataModule(ClassSampledDataModule):
         """Augments (in training) and normalises the images of a batch, on its device."""
         labeled = batch.get("labeled", batch)
         images = labeled["input"]
-        training = self.trainer is not None and self.trainer.training
-        labeled["input"] = self.normalise(self.augmentation(images) if training else images)
+        epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        if self.trainer is not None and self.trainer.training:
+            images = augmented(self.augmentation, images, labeled["index"], epoch)
+        labeled["input"] = self.normalise(images)
         if "unlabeled" in batch:
             images = batch["unlabeled"].pop("input")
             for view, augmentation in [("weak", self.augmentation), ("strong", self.strong_augmentation)]:
-                batch["unlabeled"][view] = self.normalise(augmentation(images))
+                changed = augmented(augmentation, images, batch["unlabeled"]["index"], epoch)
+                batch["unlabeled"][view] = self.normalise(changed)
         return batch
 
     def setup(self, stage: str) -> None:

@@ -9,6 +9,7 @@ from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.splits.classes import ClassRequest, split_classes
 from litzoo.datamodules.splits.core import positions_of, shown
+from litzoo.datamodules.splits.human_noise import HumanNoise
 from litzoo.datamodules.splits.imbalance import Imbalance
 from litzoo.datamodules.splits.label_noise import LabelNoise, corrupt
 
@@ -36,7 +37,8 @@ class ClassifiedDataModule(BaseDataModule):
         balance_labeled: Whether each class has as many labels, within one; else they are in proportion to the classes.
         unknown_unlabeled: Samples of unknown classes in the unlabeled pool, beside those of known ones: a count, or a
             fraction of all that the training set has; their targets are `UNKNOWN`.
-        label_noise: Wrong labels in the training set: `SymmetricNoise`, `AsymmetricNoise` or `MatrixNoise`.
+        label_noise: Wrong labels in the training set: `SymmetricNoise`, `AsymmetricNoise` or `MatrixNoise`,
+            or the labels that people gave, `HumanNoise`.
         noisy_val: Whether the validation set has the same noise; else its labels are right.
         **options: See `BaseDataModule`.
 
@@ -73,7 +75,7 @@ class ClassifiedDataModule(BaseDataModule):
         num_labeled: int | float | None = None,
         balance_labeled: bool = True,
         unknown_unlabeled: int | float = 0,
-        label_noise: LabelNoise | None = None,
+        label_noise: LabelNoise | HumanNoise | None = None,
         noisy_val: bool = False,
         **options: Any,
     ) -> None:
@@ -198,7 +200,11 @@ class ClassifiedDataModule(BaseDataModule):
         split = split_classes(labels, asked)
         clean = self.target_of(labels)
         targets = clean.clone()
-        if self.label_noise is not None:
+        if isinstance(self.label_noise, HumanNoise):
+            given = self._human_targets(self.label_noise, labels, split.train)
+            for part in (split.train, split.val) if self.noisy_val else (split.train,):
+                targets[part] = given[part]
+        elif self.label_noise is not None:
             transitions = self.label_noise.transitions(self.class_names, self.lookalikes)
             targets[split.train] = corrupt(clean[split.train], transitions, self.seed, part=3)
             if self.noisy_val:
@@ -210,3 +216,12 @@ class ClassifiedDataModule(BaseDataModule):
                 f"{self.class_names[int(left.argmin())]!r}: lower its rate"
             )
         self.split, self.targets, self.clean_targets = split, targets, clean
+
+    def _human_targets(self, noise: HumanNoise, labels: Tensor, train: Tensor) -> Tensor:
+        given = self.target_of(noise.given_labels(self.root, labels))
+        if unknown := int((given[train] == UNKNOWN).sum()):
+            raise ValueError(
+                f"data.label_noise HumanNoise labels {unknown} training samples with a class that is not in "
+                f"data.known_classes: leave that option out"
+            )
+        return given

@@ -11,6 +11,7 @@ from litzoo.lit_modules.metrics import EpochMeans, classification_scores, detail
 from litzoo.lit_modules.mixing import BatchMix
 from litzoo.lit_modules.semi_supervised import PseudoLabels
 from litzoo.lit_modules.semi_supervised.base import require_pool, with_unlabeled
+from litzoo.lit_modules.test_time import TTA, mean_over_flips, require_tta
 
 CLASS_STATISTICS = ("class_counts", "class_weights")
 
@@ -31,6 +32,8 @@ class Classifier(LitModule):
         posthoc_tau: τ of post-hoc logit adjustment (Menon et al. 2021): outside training, τ · log(class fractions of the
             training set) is taken from the logits, so that rare classes are not outvoted. It can be given to a model
             that was trained without it: the class counts are kept with every checkpoint.
+        tta: Test-time augmentation: `flip` averages the logits of each image and its mirror image in tests and
+            predictions, which doubles their time. Validation and training go without.
         **options: See `LitModule`.
 
     Raises:
@@ -55,6 +58,7 @@ class Classifier(LitModule):
         mix: BatchMix | None = None,
         pseudo_labels: PseudoLabels | None = None,
         posthoc_tau: float = 0.0,
+        tta: TTA = "none",
         **options: Any,
     ) -> None:
         super().__init__(net, nn.CrossEntropyLoss() if loss is None else loss, **options)
@@ -65,7 +69,8 @@ class Classifier(LitModule):
                 f"mix: {type(mix).__name__} trains every image with two labels, but {type(self.loss).__name__} "
                 "remembers what it has seen of single ones: choose one of the two"
             )
-        self.mix, self.posthoc_tau = mix, posthoc_tau
+        require_tta(tta)
+        self.mix, self.posthoc_tau, self.tta = mix, posthoc_tau, tta
         self.pseudo_labels, self.semi_supervised = pseudo_labels, pseudo_labels is not None
         if self.semi_supervised:
             self.train_scores = (*self.train_scores, "labeled_loss", "unlabeled_loss")
@@ -142,6 +147,11 @@ class Classifier(LitModule):
 
     def answer(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Returns what evaluation goes by: `features` `[B, D]` if they are to be kept, and adjusted logits `[B, K]`."""
+        trainer = self._trainer
+        fitting = trainer is not None and (trainer.training or trainer.validating or trainer.sanity_checking)
+        return self._answer(x) if self.tta == "none" or fitting else mean_over_flips(self._answer, x)
+
+    def _answer(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         if not self.keeps_features:
             return {}, self.adjusted(self(x))
         net: Any = self.net
