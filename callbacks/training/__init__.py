@@ -5,5 +5,13 @@ from litzoo.callbacks.training.early_stopping import BestWeightsEarlyStopping
 from litzoo.callbacks.training.exponential_moving_average import ExponentialMovingAverage
 from litzoo.callbacks.training.finite_loss import FiniteLoss
 from litzoo.callbacks.training.gradual_unfreezing import GradualUnfreezing
+from litzoo.callbacks.training.look_ahead import LookAhead
 
-__all__ = ["AgreedStop", "BestWeightsEarlyStopping", "ExponentialMovingAverage", "FiniteLoss", "GradualUnfreezing"]
+__all__ = [
+    "AgreedStop",
+    "BestWeightsEarlyStopping",
+    "ExponentialMovingAverage",
+    "FiniteLoss",
+    "GradualUnfreezing",
+    "LookAhead",
+]

@@ -36,11 +36,11 @@ class ImageDataModule(ClassSampledDataModule):
     Args:
         augment: Random changes to training images, drawn for each of them: `shift` (up to 2 pixels of 28),
             `crop_flip` (up to 4 pixels of 32, and mirrored every second time), `alternating_flip_shift` (mirrored
-            in every second epoch, and up to 2 pixels of 32, filled with reflections), `affine` (rotated by up to 10 degrees,
-            shifted, scaled), `strong` (a larger affine change, brightness, contrast, a grey square), `strong_flip`
-            (the same, and mirrored every second time), and the policies `autoaugment_imagenet`, `autoaugment_cifar10`,
-            `autoaugment_svhn`, `randaugment`, `trivialaugment` and `augmix`. A list is done in its order:
-            `[crop_flip, autoaugment_cifar10]`.
+            in every second epoch, and up to 2 pixels of 32, filled with reflections), `affine` (rotated by up to 10
+            degrees, shifted, scaled), `strong` (a larger affine change, brightness, contrast, a grey square),
+            `strong_flip` (the same, and mirrored every second time), and the policies `autoaugment_imagenet`,
+            `autoaugment_cifar10`, `autoaugment_svhn`, `randaugment`, `trivialaugment` and `augmix`. A list is done in
+            its order: `[crop_flip, autoaugment_cifar10]`.
         strong_augment: Likewise, for the second view of unlabeled images; the first is augmented by `augment`.
         unknowns: Another data set, of images of the same shape: all of its test images join those of this one, as
             samples of unknown classes.

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from litzoo.datamodules.io.paths import require_file
 
 RECONSTRUCT = np.empty(0).__reduce__()[0]
 """NumPy's function that unpickles an array, under different names in files of NumPy 1 and 2."""
-ALLOWED = [
+ALLOWED: list[Any] = [
     (RECONSTRUCT, "numpy.core.multiarray._reconstruct"),
     (RECONSTRUCT, "numpy._core.multiarray._reconstruct"),
     np.ndarray,

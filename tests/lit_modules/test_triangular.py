@@ -34,7 +34,7 @@ def test_every_group_keeps_its_factor():
         schedule.step()
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -43,7 +43,7 @@ class Dies(Callback):
 
     def on_train_epoch_start(self, trainer, pl_module):
         if trainer.current_epoch == 2:
-            raise Killed
+            raise KilledError
 
 
 def test_a_training_resumed_midway_has_the_rates_of_an_unbroken_one():
@@ -52,7 +52,7 @@ def test_a_training_resumed_midway_has_the_rates_of_an_unbroken_one():
 
     model = SoftmaxRegression((1, 28, 28), 10, optimizer=partial(torch.optim.SGD, lr=0.1), scheduler=Triangular)
     data = DigitsDataModule(train_size=40, val_size=20, batch_size=8)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         cpu_trainer(max_epochs=4, callbacks=[Dies(), LastCheckpoint()], enable_checkpointing=True).fit(model, data)
     resumed, _ = train(Triangular, epochs=4, checkpoint="run/checkpoints/last.ckpt")
     assert resumed == unbroken[10:]

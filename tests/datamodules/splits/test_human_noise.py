@@ -92,9 +92,7 @@ def test_the_split_is_that_of_clean_labels(root):
 
 @pytest.mark.parametrize("labels", ["clean_label", "worst_label"])
 def test_labels_that_are_not_there_are_refused(root, labels):
-    with pytest.raises(
-        ValueError, match=f"HumanNoise.labels: '{labels}' is not in .*; it has aggre_label, worse_label"
-    ):
+    with pytest.raises(ValueError, match=f"'{labels}' is not in .*; it has aggre_label, worse_label"):
         HumanNoise(labels).given_labels(root, torch.arange(60) % 10)
 
 

@@ -96,7 +96,7 @@ def test_a_chain_hands_index_and_epoch_to_those_that_take_them():
     assert not AugmentationChain([lambda x: x]).by_sample
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -109,13 +109,12 @@ class DiesAt(Recorder):
 
     def on_train_epoch_start(self):
         if self.current_epoch == self.epoch:
-            raise Killed
+            raise KilledError
 
 
 def train(module, checkpoint=None):
-    trainer = quiet_trainer(
-        "run", epochs=4, callbacks=[EpochSeed(), ExactResume(), LastCheckpoint()], enable_checkpointing=True
-    )
+    callbacks = [EpochSeed(), ExactResume(), LastCheckpoint()]
+    trainer = quiet_trainer("run", epochs=4, callbacks=callbacks, enable_checkpointing=True)
     data = DigitsDataModule(train_size=60, val_size=20, batch_size=25, augment="alternating_flip_shift")
     trainer.fit(module, data, ckpt_path=checkpoint)
     return module
@@ -123,7 +122,7 @@ def train(module, checkpoint=None):
 
 def test_a_resumed_training_sees_the_images_of_an_unbroken_one():
     unbroken = train(DiesAt())
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(DiesAt(3))
     resumed = train(DiesAt(), "run/checkpoints/last.ckpt")
     assert ("train", 2) not in resumed.seen

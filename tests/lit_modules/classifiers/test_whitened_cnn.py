@@ -1,4 +1,5 @@
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ def classifier(**options):
     return WhitenedCNNClassifier((1, 28, 28), 10, **options)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -44,7 +45,7 @@ class Watches(Callback):
     def on_train_epoch_start(self, trainer, pl_module):
         self.biases.append(pl_module.net.whitening.bias.detach().clone())
         if trainer.current_epoch == self.dies_at:
-            raise Killed
+            raise KilledError
 
 
 def train(module, *callbacks, epochs=4, checkpoint=None, **options):
@@ -86,7 +87,7 @@ def test_the_bias_of_the_first_layer_is_trained_for_its_epochs(epochs):
     module = classifier(whitening_bias_epochs=epochs)
     train(module, watching)
     biases = [*watching.biases, module.net.whitening.bias.detach()]
-    changed = [not torch.equal(before, after) for before, after in zip(biases, biases[1:], strict=False)]
+    changed = [not torch.equal(before, after) for before, after in pairwise(biases)]
     assert changed == [epoch < epochs for epoch in range(4)]
 
 
@@ -105,7 +106,7 @@ def test_biases_have_a_learning_rate_of_their_own_and_no_weight_decay():
 def test_a_resumed_training_ends_with_the_weights_of_an_unbroken_one(killed_at):
     unbroken = classifier(whitening_bias_epochs=2)
     train(unbroken)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(classifier(whitening_bias_epochs=2), Watches(killed_at))
     resumed = classifier(whitening_bias_epochs=2)
     train(resumed, checkpoint=LAST)
