@@ -56,14 +56,15 @@ class CIFAR10DataModule(ImageDataModule):
         """
         folder = self.root / self.dataset.base_folder
         files = self.dataset.train_list if train else self.dataset.test_list
-        if self._has_class_folders and self._altered_file(folder) is not None:
+        altered = self._altered_file(folder)
+        if altered is not None and self._has_class_folders:
             return self._read_class_folders(train)
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is absent")
-        self._log_source(folder)
         try:
-            if (name := self._altered_file(folder)) is not None:
-                raise ValueError(f"{name} is absent or has another checksum")
+            if altered is not None:
+                raise ValueError(f"{altered} is absent or has another checksum")
+            self._log_source(folder)
             return self._read_files([folder / name for name, _ in files])
         except Exception as error:
             raise ValueError(
