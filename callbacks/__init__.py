@@ -1,4 +1,4 @@
-"""What happens around training: checkpoints, stopping, label issues, pseudo-labels, unknown classes, reports."""
+"""Lightning callbacks: checkpoints, training, label issues, pseudo-labels, unknown classes, reporting."""
 
 from litzoo.callbacks import checkpoints, label_issues, pseudo_labels, reporting, training, unknown
 from litzoo.callbacks.checkpoints import *

@@ -1,3 +1,5 @@
+"""Atomic writes of JSON, CSV and other files into the run folder."""
+
 import csv
 import errno
 import json
@@ -10,47 +12,47 @@ from typing import Any
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
-PARTIAL = ".partial"
-"""Ends the names of files that are not whole yet."""
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PARTIAL_SUFFIX = ".partial"
+"""Ends the names of files that are still being written."""
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def in_one_step(path: Path) -> Iterator[Path]:
-    """Yields a place beside a file's own to write it to, and moves it from there in one step.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yields a temporary path in the same folder, and renames it to `path` at the end.
 
-    A reader, or a run killed on the way, never sees half a file; of a write that fails nothing is left, and what was
-    there before stays.
+    A reader, or a run that is killed, never sees an incomplete file. If writing fails, the temporary file is removed
+    and the previous file stays.
 
     Raises:
-        OSError: If it cannot be written; the message names the file and the remedy.
+        OSError: If the file cannot be written; the message names the file and the fix.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise type(error)(_explained(path, error)) from error
+        raise type(error)(_write_error_message(path, error)) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def remove_partial(folder: Path) -> None:
-    """Removes what processes that were killed have left of files that they were writing, in a folder and below."""
-    for path in folder.rglob(f".*{PARTIAL}"):
+def remove_partial_files(folder: Path) -> None:
+    """Removes the temporary files that killed processes left in a folder and its subfolders."""
+    for path in folder.rglob(f".*{PARTIAL_SUFFIX}"):
         path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes JSON in one step."""
-    with in_one_step(path) as temporary:
+    """Writes JSON atomically."""
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Returns the object in a file of a run; nothing where there is no file, or a damaged one, which is told."""
+    """Returns the JSON object in a file; an empty one if the file is absent, or damaged (with a warning)."""
     if not path.is_file():
         return {}
     try:
@@ -58,15 +60,15 @@ def read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         content = error
     if not isinstance(content, dict):
-        rank_zero_warn(f"{shown(path)} is damaged: what it held is passed over")
+        rank_zero_warn(f"{display_path(path)} is damaged: its content is ignored")
         return {}
     return content
 
 
 def write_csv(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
-    """Writes columns of equal length, under their names, in one step; names of files may be any bytes."""
+    """Writes columns of equal length, name -> values, atomically; bytes that are not UTF-8 are escaped."""
     with (
-        in_one_step(path) as temporary,
+        atomic_write(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream,
     ):
         writer = csv.writer(stream)
@@ -75,20 +77,20 @@ def write_csv(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
 
 
 def run_folder_of(trainer: Trainer) -> Path:
-    """Returns the folder of the run. It is a broadcast: every process has to ask."""
+    """Returns the run folder. This is a broadcast: every process has to call it."""
     return Path(trainer.log_dir or trainer.default_root_dir)
 
 
-def shown(path: Path) -> str:
-    """Returns a path as a user wants to read it: relative to the current folder if it lies within."""
+def display_path(path: Path) -> str:
+    """Returns a path for messages: relative to the current folder if it lies within, otherwise unchanged."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _explained(path: Path, error: OSError) -> str:
-    before = "what was there before is untouched" if path.exists() else "nothing is left of it"
-    full = error.errno in NO_SPACE
+def _write_error_message(path: Path, error: OSError) -> str:
+    previous = "the previous file is unchanged" if path.exists() else "no file is left"
+    full = error.errno in _DISK_FULL
     return (
-        f"{shown(path)}: cannot be written, {error.strerror or error}; {before}. "
+        f"{display_path(path)}: cannot be written, {error.strerror or error}; {previous}. "
         + ("Free some space there" if full else "Remove the cause, or choose another --trainer.default_root_dir")
-        + ", and repeat the command; a training that this has ended goes on with `--ckpt_path last`"
+        + ", and repeat the command; resume an interrupted training with `--ckpt_path last`"
     )

@@ -1,38 +1,46 @@
-"""The files that samples come from, for tables in which one looks for them."""
+"""Per-sample records of a training, kept in tensors and merged across processes; labels and file names for tables."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from litzoo.datamodules import BaseDataModule
+
 ABSENT = -2
-"""Label of a sample that has not been seen, and true label where none is known; `UNKNOWN`, -1, is a label too."""
+"""Label of a sample that has not been seen, or whose true label is not known. (`UNKNOWN`, -1, is a label.)"""
 
 Reduce = Callable[[Tensor, str], Tensor]
-"""Puts a tensor of all processes together, by `sum` or `max`; every process has to call it."""
+"""Reduces a tensor over all processes by `sum` or `max`; every process has to call it."""
 
 
 class SampleColumn(NamedTuple):
-    """What is kept of each sample: the value before it is seen, its type, and how several processes agree on it."""
+    """One value for each sample.
+
+    Attributes:
+        empty: Value of samples that have not been seen.
+        dtype: Type of the values.
+        reduction: How the values of several processes are merged.
+    """
 
     empty: float
-    kind: torch.dtype
-    agree: Literal["sum", "max"]
+    dtype: torch.dtype
+    reduction: Literal["sum", "max"]
 
 
 class SampleColumns:
-    """One entry for each position in the training set, in columns on the device; base of what is kept of samples.
+    """Values for each position in the training set, collected in every epoch; base class of per-sample statistics.
 
-    Room is made as samples are seen: a callback is not told how large the training set is. What the processes have
-    seen in an epoch is put together at its end, so that all of them hold the same.
+    The columns stay on the device and grow as samples are seen, since a callback does not know the size of the
+    training set. At the end of an epoch the columns of all processes are merged, so that all hold the same.
 
     Args:
-        columns: What there is, by name.
+        columns: Name -> description of the column.
 
     Attributes:
-        seen: Of the whole epochs so far, `[N]` each.
-        epoch: Of this process in the epoch that is under way, likewise.
+        seen: Name -> values `[N]` of all complete epochs.
+        epoch: Name -> values `[N]` of the current epoch, in this process.
     """
 
     def __init__(self, columns: Mapping[str, SampleColumn]) -> None:
@@ -41,40 +49,40 @@ class SampleColumns:
         self.epoch = self._empty(0, torch.device("cpu"))
 
     def to(self, device: torch.device) -> None:
-        """Moves to the device that the model is on."""
+        """Moves all columns to a device."""
         self.seen, self.epoch = (
             {name: values.to(device) for name, values in columns.items()} for columns in (self.seen, self.epoch)
         )
 
-    def make_room(self, index: Tensor) -> None:
-        """Enlarges the epoch's columns for samples at positions `[B]`."""
+    def grow_to_hold(self, index: Tensor) -> None:
+        """Enlarges the columns of the current epoch to hold samples at positions `[B]`."""
         self.epoch = self._enlarged(self.epoch, int(index.max()) + 1)
 
     def update_pending(self) -> None:
-        """Puts into the epoch's columns what has only been noted so far."""
+        """Writes batches that have only been queued into the columns of the current epoch."""
 
-    def agree(self, epoch: dict[str, Tensor], reduce: Reduce) -> dict[str, Tensor]:
-        """Puts the epoch's columns of all processes together; they are overwritten."""
-        return {name: reduce(epoch[name], column.agree) for name, column in self.columns.items()}
+    def merge_processes(self, epoch: dict[str, Tensor], reduce: Reduce) -> dict[str, Tensor]:
+        """Returns the columns of an epoch merged over all processes; `epoch` is overwritten."""
+        return {name: reduce(epoch[name], column.reduction) for name, column in self.columns.items()}
 
-    def end_epoch(self, reduce: Reduce, forget: bool = False) -> dict[str, Tensor]:
-        """Adds the epoch to what has been seen; every process has to call this.
+    def end_epoch(self, reduce: Reduce, reset_sums: bool = False) -> dict[str, Tensor]:
+        """Merges the current epoch over all processes and adds it to `seen`; every process has to call it.
 
         Args:
-            reduce: Puts a tensor of all processes together, by `sum` or `max`.
-            forget: Whether the sums of earlier epochs no longer count.
+            reduce: Reduces a tensor over all processes by `sum` or `max`.
+            reset_sums: Whether to discard the sums of earlier epochs.
 
         Returns:
-            The columns of this epoch alone, of all processes.
+            The merged columns of this epoch alone.
         """
         self.update_pending()
         device = _first(self.epoch).device
-        here = max(len(_first(self.epoch)), len(_first(self.seen)))
-        size = int(reduce(torch.tensor(here, device=device), "max"))
-        seen, new = self._enlarged(self.seen, size), self.agree(self._enlarged(self.epoch, size), reduce)
-        for name, (empty, _, agree) in self.columns.items():
-            if agree == "sum":
-                seen[name] = new[name] if forget else seen[name] + new[name]
+        own_size = max(len(_first(self.epoch)), len(_first(self.seen)))
+        size = int(reduce(torch.tensor(own_size, device=device), "max"))
+        seen, new = self._enlarged(self.seen, size), self.merge_processes(self._enlarged(self.epoch, size), reduce)
+        for name, (empty, _, reduction) in self.columns.items():
+            if reduction == "sum":
+                seen[name] = new[name] if reset_sums else seen[name] + new[name]
             else:
                 seen[name] = torch.where(new[name] == empty, seen[name], new[name])
         self.seen, self.epoch = seen, self._empty(size, device)
@@ -82,8 +90,8 @@ class SampleColumns:
 
     def _empty(self, size: int, device: torch.device) -> dict[str, Tensor]:
         return {
-            name: torch.full((size,), empty, dtype=kind, device=device)
-            for name, (empty, kind, _) in self.columns.items()
+            name: torch.full((size,), empty, dtype=dtype, device=device)
+            for name, (empty, dtype, _) in self.columns.items()
         }
 
     def _enlarged(self, columns: dict[str, Tensor], size: int) -> dict[str, Tensor]:
@@ -94,24 +102,15 @@ class SampleColumns:
 
 
 def label_names(class_names: Sequence[str]) -> list[str]:
-    """Returns a list in which every label finds its name, `ABSENT` (-2) and `UNKNOWN` (-1) too."""
+    """Returns a list that maps every label to its name, also `UNKNOWN` (-1) and `ABSENT` (-2, an empty name)."""
     return [*class_names, "", "unknown"]
+
+
+def file_column(datamodule: Any, part: Literal["train", "test", "predict"], index: Tensor) -> dict[str, list[str]]:
+    """Returns the column `file` of a table of samples at positions `[n]`; no column if samples are not files."""
+    files = datamodule.file_names(part, index) if isinstance(datamodule, BaseDataModule) else []
+    return {"file": files} if files else {}
 
 
 def _first(columns: Mapping[str, Tensor]) -> Tensor:
     return next(iter(columns.values()))
-
-
-@runtime_checkable
-class NamesFiles(Protocol):
-    """A datamodule that knows from which file a sample comes."""
-
-    def file_names(self, part: Literal["train", "test", "predict"], index: Tensor) -> list[str]:
-        """Returns the files of samples at positions `[n]` of a part; none where samples are not files."""
-        ...
-
-
-def file_column(datamodule: Any, part: Literal["train", "test", "predict"], index: Tensor) -> dict[str, list[str]]:
-    """Returns the column `file` of a table of samples at positions `[n]`, or no column."""
-    files = datamodule.file_names(part, index) if isinstance(datamodule, NamesFiles) else []
-    return {"file": files} if files else {}

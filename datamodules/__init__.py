@@ -1,4 +1,4 @@
-"""What is trained on: data sets, splits, label corruption, samplers, augmentation."""
+"""Datamodules, with splits, class imbalance, label noise, samplers and augmentation."""
 
 from litzoo.datamodules import images, segmentation, splits, tables, transforms
 from litzoo.datamodules.base import BaseDataModule

@@ -1,43 +1,57 @@
-from abc import abstractmethod
+"""The base class of all datamodules."""
+
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
 from lightning.fabric.utilities import move_data_to_device
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from litzoo.datamodules.batch import Batch
 from litzoo.datamodules.dataset import IndexedDataset, identity
 from litzoo.datamodules.io.paths import data_root
-from litzoo.datamodules.samplers import EpochBatches
-from litzoo.datamodules.splits.record import SplitRecord
+from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
+from litzoo.datamodules.splits.core import Split
+from litzoo.datamodules.splits.record import describe, fingerprint, require_same_split
 
 
-class BaseDataModule(SplitRecord):
-    """Serves whole batches of a data set that is read once and split reproducibly.
+class BaseDataModule(LightningDataModule, ABC):
+    """Reads a data set once, splits it reproducibly, and serves whole batches of it.
 
-    Subclasses read and split in `setup` and, if there is something to download, do so in `prepare_data`.
+    Subclasses read and split in `find_split` and `setup`, and download in `prepare_data` if there is something to
+    download. A checkpoint records the split; loading a checkpoint of another split raises.
 
     Args:
-        root: Folder of the data; left out, the environment variable `LITZOO_DATA_DIR`, else `data`.
-        batch_size: Samples in a training batch (on each device).
+        root: Folder of the data. Defaults to the environment variable `LITZOO_DATA_DIR`, else to `data`.
+        batch_size: Samples in a training batch (per device).
         eval_batch_size: Samples in a validation, test or prediction batch.
-        train_size: Training samples: a count, a fraction of what validation leaves, or all of it when left out.
-        val_size: Validation samples, drawn from the training set before anything else: a count or a fraction; 0 turns
-            validation off. The test set is never used for it.
-        drop_last: Whether an incomplete last training batch is left out. Evaluation always sees every sample.
-        num_workers: Processes that load batches; the data are in memory, so that 0 is usually fastest.
-        seed: Of the split. It is not the seed of the training, so that runs with other seeds share their data.
+        train_size: Number of training samples: a count, a fraction of what validation leaves, or `null` for all of it.
+        val_size: Number of validation samples, drawn from the training set before anything else: a count or a
+            fraction; 0 disables validation. The test set is never used for validation.
+        drop_last: Whether to drop an incomplete last training batch. Evaluation always covers every sample.
+        num_workers: Worker processes of each DataLoader; 0 is usually fastest, since the data are in memory.
+        seed: Seed of the split. It is independent of the seed of the run, so that runs with different seeds use the
+            same split.
 
     Raises:
-        ValueError: If a size is impossible.
+        ValueError: If an option is out of range.
 
     Attributes:
-        new_set: What is predicted instead of the test set, where that was asked for.
-        files: The files of samples, by their positions, where samples are files: of the full training set (`train`),
-            the test set (`test`) and `new_set` (`predict`).
+        links: Attributes that the command passes to the module's constructor, as arguments of the same name.
+        split_by: Names of the options that determine the split.
+        split: Indices into the full training set, part by part.
+        targets: Targets of the full training set, as used for training.
+        new_set: Samples to predict instead of the test set, if there are any.
+        files: File names of the samples, if samples are files: of the full training set (`train`), the test set
+            (`test`) and `new_set` (`predict`).
     """
+
+    links: tuple[str, ...] = ()
+    split_by: tuple[str, ...] = ("val_size", "train_size", "seed")
 
     def __init__(
         self,
@@ -51,19 +65,16 @@ class BaseDataModule(SplitRecord):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value, least in [
-            ("batch_size", batch_size, 1),
-            ("eval_batch_size", eval_batch_size, 1),
-            ("num_workers", num_workers, 0),
-            ("seed", seed, 0),
-        ]:
+        counts = {"batch_size": (batch_size, 1), "eval_batch_size": (eval_batch_size, 1)}
+        counts |= {"num_workers": (num_workers, 0), "seed": (seed, 0)}
+        for name, (value, least) in counts.items():
             if not isinstance(value, int) or value < least:
-                problem = "too small" if isinstance(value, int) else "no whole number"
-                raise ValueError(f"data.{name}: {value} is {problem}; give a whole number of at least {least}")
+                problem = "too small" if isinstance(value, int) else "not an integer"
+                raise ValueError(f"data.{name}: {value} is {problem}; give an integer of at least {least}")
         if seed >= 2**32:
-            raise ValueError(f"data.seed: {seed} is too large; give a whole number below {2**32}")
+            raise ValueError(f"data.seed: {seed} is too large; give an integer below {2**32}")
         if not isinstance(val_size, (int, float)):
-            raise ValueError(f"data.val_size: {val_size} is no size; give a count, a fraction in [0, 1], or 0 for none")
+            raise ValueError(f"data.val_size: {val_size} is not a number; give a count, a fraction in [0, 1], or 0")
         self.root = data_root(root)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -72,6 +83,8 @@ class BaseDataModule(SplitRecord):
         self.drop_last = drop_last
         self.num_workers = num_workers
         self.seed = seed
+        self.split: Split | None = None
+        self.targets: Tensor | None = None
         self.train_set: IndexedDataset | None = None
         self.val_set: IndexedDataset | None = None
         self.unlabeled_set: IndexedDataset | None = None
@@ -80,19 +93,82 @@ class BaseDataModule(SplitRecord):
         self.files: dict[str, list[str]] = {}
 
     @abstractmethod
+    def find_split(self) -> None:
+        """Sets `split` and `targets` unless they are set already, reading as little as possible."""
+
+    @abstractmethod
     def setup(self, stage: str) -> None:
-        """Reads and splits what `stage` needs; a second call finds everything there and does nothing."""
+        """Reads and splits what `stage` needs; does nothing if that has been done."""
 
     @property
     def validates(self) -> bool:
         """Whether there is a validation set."""
         return self.val_size != 0
 
-    def train_dataloader(self) -> Any:
-        """Serves the training set, in an order that is a function of the seed and the epoch alone.
+    def identity(self) -> dict[str, Tensor]:
+        """Returns further tensors for the fingerprint, if indices and targets alone do not identify the data."""
+        return {}
+
+    def fingerprint(self) -> str:
+        """Returns a hash of the split and its targets: the same whenever and wherever training uses the same data."""
+        assert self.split is not None
+        assert self.targets is not None
+        parts = self.split.parts()
+        targets = {f"{name}_targets": self.targets[part] for name, part in parts.items()}
+        return fingerprint(**parts, **targets, **self.identity())
+
+    def split_options(self) -> dict[str, str]:
+        """Returns the options that determine the split, name -> value as text."""
+        return {name: describe(getattr(self, name)) for name in self.split_by}
+
+    def split_report(self) -> dict[str, Any]:
+        """Returns the content of `splits.json`: the seed, and the sizes and the fingerprint of what has been read."""
+        report: dict[str, Any] = {"seed": self.seed, "sizes": {}}
+        if self.split is not None:
+            report["fingerprint"] = self.fingerprint()
+            report["sizes"] = {name: len(part) for name, part in self.split.parts().items()}
+        if self.test_set is not None:
+            report["sizes"]["test"] = len(self.test_set)
+        return report
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what checkpoints record of the data: the fingerprint of the split and its options."""
+        return {} if self.split is None else {"fingerprint": self.fingerprint(), "options": self.split_options()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Checks that the checkpoint was trained on this split; warns if the training data are absent.
 
         Raises:
-            ValueError: If there are fewer samples than processes, or `drop_last` would leave no batch.
+            ValueError: If the split is another one; the message names the options that differ.
+        """
+        if "fingerprint" not in state_dict:
+            return
+        try:
+            self.find_split()
+        except FileNotFoundError as error:
+            rank_zero_warn(f"Not checked whether the checkpoint was trained on this split of the data: {error}")
+            return
+        require_same_split(state_dict, self.fingerprint(), self.split_options())
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, weights_only: bool = True, **options: Any) -> Any:  # type: ignore[override]
+        """Returns a datamodule with the state that a checkpoint holds; checkpoints do not hold its options.
+
+        Args:
+            checkpoint_path: A path, or a file that is open for reading.
+            weights_only: Ignored; loading is always restricted to plain data.
+            **options: Constructor arguments of the datamodule.
+        """
+        datamodule = cls(**options)
+        content = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
+        datamodule.load_state_dict(content.get(cls.__qualname__, {}))
+        return datamodule
+
+    def train_dataloader(self) -> Any:
+        """Serves the training set, in an order that depends on the seed and the epoch only.
+
+        Raises:
+            ValueError: If there are fewer samples than processes, or `drop_last` would drop every batch.
         """
         assert self.train_set is not None
         if getattr(self.trainer, "overfit_batches", 0):
@@ -100,72 +176,74 @@ class BaseDataModule(SplitRecord):
         return self._loader(self.train_set, None, sampler=self.train_batches())
 
     def train_batches(self) -> EpochBatches:
-        """Returns which samples make which batch."""
+        """Returns the sampler of training batches."""
         assert self.train_set is not None
         return EpochBatches(len(self.train_set), self.batch_size, self.drop_last, **self._processes())
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
-        """Serves the validation set, or nothing where its size is 0."""
+        """Serves the validation set in order, or nothing if `val_size` is 0."""
         assert self.val_set is not None
-        return self._loader(self.val_set, self.eval_batch_size) if self.validates else []
+        return self._evaluation_loader(self.val_set) if self.validates else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Serves the whole test set in order."""
         assert self.test_set is not None
-        return self._loader(self.test_set, self.eval_batch_size)
+        return self._evaluation_loader(self.test_set)
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """Serves the whole test set, or `new_set`, in order; several processes get equally many samples, some twice.
+        """Serves `new_set`, else the test set, in order; samples are repeated until all ranks have equally many.
 
-        Left alone, Lightning gives one process fewer, or none where there are fewer samples than processes: that one
-        skips the prediction, and the others wait for it.
+        With Lightning's own sampler a rank may get one sample fewer, or none if there are fewer samples than ranks; a
+        rank without samples skips prediction, and the others wait for it.
         """
-        rows = self.test_set if self.new_set is None else self.new_set
-        assert rows is not None
-        return self._loader(rows, self.eval_batch_size, sampler=self._fractions(rows))
+        dataset = self.test_set if self.new_set is None else self.new_set
+        assert dataset is not None
+        return self._loader(dataset, self.eval_batch_size, sampler=self._evaluation_sampler(dataset))
 
     def file_names(self, part: Literal["train", "test", "predict"], index: Tensor) -> list[str]:
-        """Returns the files of samples at positions `[n]` in the full training set, the test set, or what is predicted.
+        """Returns the file names of samples at `index` `[n]` in the full training set, test set or prediction set.
 
-        There are none where samples are not files; one that is not among others that are has an empty name.
+        Returns an empty list if samples are not files, and an empty name for a sample without a file.
         """
         files = self.files.get("test" if part == "predict" and self.new_set is None else part)
         return [files[position] if position < len(files) else "" for position in index.tolist()] if files else []
 
     def evaluation_batches(self, part: Literal["train", "val", "unlabeled"], device: torch.device) -> Iterator[Any]:
-        """Serves this process's fraction of a part once, in order, as an evaluation is served: nothing is augmented.
+        """Yields this rank's samples of a part once, in order, without augmentation, as evaluation does.
 
-        Fractions are equally long; a sample at the start may be in two of them. Unlabeled samples come as `input` and
-        `index` alone: from a `clean_target` a caller could write labels that a loss reads.
+        All ranks get equally many samples; the first ones may be repeated. Unlabeled samples have `input` and `index`
+        only: `clean_target` must not become a label.
 
         Args:
-            part: Of the split.
-            device: Where the batches are wanted.
+            part: Part of the split.
+            device: Device of the batches.
 
         Raises:
             ValueError: If there is no such part.
         """
         sets = {"train": self.train_set, "val": self.val_set, "unlabeled": self.unlabeled_set}
-        # A validation set of nothing serves nothing; a pool is there only if it was asked for, as in `parts`.
-        there = {name: rows for name, rows in sets.items() if rows is not None and (len(rows) or name != "unlabeled")}
-        if part not in there:
+        # An empty validation set yields nothing, an empty unlabeled pool is treated as absent, like in `Split.parts`.
+        available = {
+            name: rows for name, rows in sets.items() if rows is not None and (len(rows) or name != "unlabeled")
+        }
+        if part not in available:
             raise ValueError(
-                f"evaluation_batches: {part!r} is none of the parts that are there ({', '.join(there) or 'none'}); "
-                "setup('fit') reads them, and data.num_labeled makes an unlabeled one of data with classes"
+                f"evaluation_batches: {part!r} is not one of the available parts ({', '.join(available) or 'none'}); "
+                "setup('fit') reads them, and data.num_labeled makes an unlabeled part of data with classes"
             )
-        dataset = there[part]
-        mine = list(self._fractions(dataset))
-        for start in range(0, len(mine), self.eval_batch_size):
-            batch: Any = dataset.__getitems__(mine[start : start + self.eval_batch_size])
+        dataset = available[part]
+        positions = list(self._evaluation_sampler(dataset))
+        for start in range(0, len(positions), self.eval_batch_size):
+            batch: Any = dataset.__getitems__(positions[start : start + self.eval_batch_size])
             columns = ("input", "index") if part == "unlabeled" else tuple(batch)
             yield self.as_evaluated({name: move_data_to_device(batch[name], device) for name in columns})
 
     def as_evaluated(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Returns a batch on its device as evaluation sees it."""
+        """Prepares a batch on its device as for evaluation."""
         return batch
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Moves a batch; on the CPU it is there already, and Lightning's search through it is saved."""
+        """Moves a batch to the device; on the CPU this skips Lightning's recursive search for tensors."""
         return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def _processes(self) -> dict[str, Any]:
@@ -173,8 +251,16 @@ class BaseDataModule(SplitRecord):
             return {"num_replicas": 1, "rank": 0}
         return {"num_replicas": self.trainer.world_size, "rank": self.trainer.global_rank}
 
-    def _fractions(self, dataset: IndexedDataset) -> DistributedSampler[Any]:
+    def _evaluation_sampler(self, dataset: IndexedDataset) -> DistributedSampler[Any]:
         return DistributedSampler(dataset, shuffle=False, **self._processes())
+
+    def _evaluation_loader(self, dataset: IndexedDataset) -> DataLoader[Batch]:
+        """Returns a loader of batches in order, in which no sample is repeated on another rank."""
+        if not len(dataset):
+            return self._loader(dataset, self.eval_batch_size)
+        return self._loader(
+            dataset, None, sampler=EvaluationBatches(len(dataset), self.eval_batch_size, **self._processes())
+        )
 
     def _loader(self, dataset: IndexedDataset, batch_size: int | None, **options: Any) -> DataLoader[Batch]:
         return DataLoader(
@@ -183,7 +269,7 @@ class BaseDataModule(SplitRecord):
             collate_fn=identity,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            # Without one of its own, each pass over a loader moves the generator that dropout and augmentation use.
+            # Without its own generator a loader would advance the global one, which dropout and augmentation use.
             generator=torch.Generator().manual_seed(self.seed),
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             **options,

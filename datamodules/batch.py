@@ -1,11 +1,11 @@
-"""The batch contract: the one thing that datamodules, modules and callbacks all know."""
+"""The batch contract between datamodules, modules and callbacks."""
 
 from typing import TypedDict
 
 from torch import Tensor
 
 UNKNOWN = -1
-"""Target of a sample whose class the model was never shown."""
+"""Target of a sample of an unknown (out-of-distribution) class."""
 
 
 class _Batch(TypedDict):
@@ -15,15 +15,15 @@ class _Batch(TypedDict):
 
 
 class Batch(_Batch, total=False):
-    """What every loader serves and every module's `step` receives.
+    """A batch as every module's `step` receives it.
 
     Attributes:
-        input: Images `[B, C, H, W]` or table rows `[B, F]`, float32. (A loader serves images as uint8; scaling
-            and augmentation happen on the device, after the transfer.)
-        target: Classes, int64 `[B]`, `UNKNOWN` where the class is not among the known ones; or values, float32 `[B]`.
-        index: Positions in the full training set (or test set), int64 `[B]`: the same on every rank and for the
-            whole run.
-        clean_target: The true classes, int64 `[B]`, where labels were corrupted on purpose. For diagnostics: no loss
+        input: Images `[B, C, H, W]` or table rows `[B, F]`, float32. (Loaders serve images as uint8; scaling and
+            augmentation happen on the device, after the transfer.)
+        target: Classes, int64 `[B]`, `UNKNOWN` for unknown classes; or values, float32 `[B]`.
+        index: Indices into the full training set (or test set), int64 `[B]`, the same on every rank and throughout the
+            run.
+        clean_target: The true classes, int64 `[B]`, if labels were corrupted on purpose. For diagnostics only: no loss
             may read it.
     """
 
@@ -31,14 +31,14 @@ class Batch(_Batch, total=False):
 
 
 class UnlabeledBatch(TypedDict):
-    """Images without labels, each seen twice.
+    """Unlabeled images in two views.
 
     Attributes:
-        weak: Images `[B, C, H, W]`, float32, augmented as labeled ones are.
-        strong: The same images, augmented more.
-        index: Positions in the full training set, int64 `[B]`.
-        clean_target: The hidden classes, int64 `[B]`, `UNKNOWN` where the class is not among the known ones. For
-            diagnostics: no loss may read it.
+        weak: Images `[B, C, H, W]`, float32, with the augmentation of labeled images.
+        strong: The same images with stronger augmentation.
+        index: Indices into the full training set, int64 `[B]`.
+        clean_target: The hidden classes, int64 `[B]`, `UNKNOWN` for unknown classes. For diagnostics only: no loss may
+            read it.
     """
 
     weak: Tensor
@@ -48,7 +48,7 @@ class UnlabeledBatch(TypedDict):
 
 
 class SemiSupervisedBatch(TypedDict):
-    """What semi-supervised training gets at every step: two batches, each of a size of its own."""
+    """The batch of a semi-supervised training step: a labeled and an unlabeled one, of independent sizes."""
 
     labeled: Batch
     unlabeled: UnlabeledBatch
@@ -58,10 +58,10 @@ class DetectionTarget(TypedDict):
     """The objects in an image.
 
     Attributes:
-        boxes: The smallest ones around the masks, `x0, y0, x1, y1` in pixels, float32 `[n, 4]`; a mask of one pixel has
-            a box of width and height 1.
-        labels: Their classes, int64 `[n]`: 1 is the first one, since detectors keep 0 for the background.
-        masks: Which pixels belong to them, bool `[n, H, W]`.
+        boxes: Bounding boxes of the masks, `x0, y0, x1, y1` in pixels, float32 `[n, 4]`; the box of a mask of one pixel
+            has width and height 1.
+        labels: Classes, int64 `[n]`, from 1, since detectors reserve 0 for the background.
+        masks: Masks, bool `[n, H, W]`.
     """
 
     boxes: Tensor
@@ -70,13 +70,13 @@ class DetectionTarget(TypedDict):
 
 
 class DetectionBatch(TypedDict):
-    """Images with the objects in them.
+    """Images with their objects.
 
     Attributes:
-        input: Images of any sizes, float32 `[C, H, W]` from 0 to 1. (A loader serves uint8, and targets without
-            boxes; scaling and augmentation happen on the device, after the transfer.)
-        target: One for each image.
-        index: Positions in the full training set (or test set), int64 `[B]`.
+        input: Images of any sizes, float32 `[C, H, W]` from 0 to 1. (Loaders serve uint8, and targets without boxes;
+            scaling and augmentation happen on the device, after the transfer.)
+        target: The objects of each image.
+        index: Indices into the full training set (or test set), int64 `[B]`.
     """
 
     input: list[Tensor]

@@ -1,3 +1,5 @@
+"""A data set in memory that serves whole batches."""
+
 from collections.abc import Sequence
 from typing import Protocol, TypeVar, cast
 
@@ -12,10 +14,10 @@ T = TypeVar("T")
 
 
 class Rows(Protocol):
-    """What a data set picks its rows from: a tensor, or something that reads them from files when asked."""
+    """The source of a data set's rows: a tensor, or an object that reads them from files on demand."""
 
     def __len__(self) -> int:
-        """Returns how many rows there are."""
+        """Returns the number of rows."""
         ...
 
     def __getitem__(self, index: Tensor, /) -> Tensor:
@@ -28,13 +30,13 @@ class Rows(Protocol):
 
 
 class IndexedDataset(Dataset[Batch]):
-    """Chosen rows of a data set; a whole batch costs one index operation instead of one call per sample.
+    """Selected rows of a data set; fetches a whole batch with one index operation instead of one call per sample.
 
     Args:
-        inputs: All inputs, `N` rows of any shape and type. They are shared, not copied.
-        targets: All targets `[N]`; `None` for samples without labels.
-        indices: Which rows belong to this part, int64 `[n]`; all of them when left out.
-        clean_targets: The true targets `[N]`, where `targets` are corrupted or absent.
+        inputs: All inputs, `N` rows of any shape and type. They are not copied.
+        targets: All targets `[N]`; `None` for unlabeled samples.
+        indices: Indices of the selected rows, int64 `[n]`; `None` for all.
+        clean_targets: The true targets `[N]`, if `targets` are corrupted or absent.
     """
 
     def __init__(
@@ -47,29 +49,29 @@ class IndexedDataset(Dataset[Batch]):
 
     @property
     def targets(self) -> Tensor:
-        """All targets `[N]`, as the model is given them."""
+        """All targets `[N]`, as used for training."""
         return cast(Tensor, self.columns["target"])
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, position: int | np.ndarray) -> Batch:
-        """Returns one sample, or for an array of positions a whole batch."""
+        """Returns one sample, or a whole batch for an array of positions."""
         if isinstance(position, np.ndarray):
             return self._rows(self.indices.index_select(0, torch.from_numpy(position)))
         index = self.indices[position]
         return cast(Batch, {"index": index, **{name: rows[index] for name, rows in self.columns.items()}})
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
-        """Returns the whole batch at once; `torch.utils.data.DataLoader` calls this when it exists."""
+        """Returns a whole batch; `torch.utils.data.DataLoader` calls this method if it exists."""
         return self._rows(self.indices.index_select(0, torch.tensor(positions)))
 
     def _rows(self, index: Tensor) -> Batch:
-        # `index_select` copies whole rows: five to ten times as fast as `inputs[index]`.
+        # `index_select` copies whole rows, five to ten times as fast as `inputs[index]`.
         rows = {name: rows.index_select(0, index) for name, rows in self.columns.items()}
         return cast(Batch, {"index": index, **rows})
 
 
 def identity(batch: T) -> T:
-    """Collates nothing: `IndexedDataset` already serves whole batches."""
+    """Collate function that returns the batch unchanged, since `IndexedDataset` serves whole batches."""
     return batch

@@ -1,60 +1,56 @@
+"""LitModule: the base class of all modules."""
+
 import inspect
 import warnings
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
+from torchmetrics import Metric, MetricCollection
 
 from litzoo.datamodules.batch import Batch
-from litzoo.lit_modules.metrics import EpochMeans, EpochOutputs
+from litzoo.lit_modules.metrics import EpochMeans
 from litzoo.lit_modules.networks.stages import Stage as NetworkStage
 from litzoo.lit_modules.networks.stages import stages_of
 from litzoo.lit_modules.optimization import optimizer_config, require_schedule_left
-from litzoo.lit_modules.weights.plain_loading import PlainLoading, keep_plain
-
-
-class FastHooks(LightningModule):
-    """Spares a small model a tenth of the framework's time: Lightning notes the running hook's name 40 times a step."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Sets an attribute, the name of the running hook without torch's search for parameters."""
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
+from litzoo.lit_modules.weights.plain_loading import keep_plain, read_content, refuse_foreign_code
 
 Stage = Literal["train", "val", "test"]
 
 
-class LitModule(FastHooks, PlainLoading, ABC):
-    """What all modules share: optimizer and scheduler from outside, one `step`, and metrics logged once an epoch.
+class LitModule(LightningModule, ABC):
+    """Base class of all modules: optimizer and scheduler are injected, `step` computes a batch, metrics are per epoch.
 
-    Subclasses name in `train_scores` what `step` returns in training beside the loss, to be averaged over the epoch,
-    and in `kept_outputs` what `scores` needs of a whole evaluation.
+    A subclass is one task. It implements `step` and `metrics`, and where the defaults do not fit `update_metrics` and
+    `default_callbacks`.
 
     Args:
-        net: The network, with `features(x)` and `head`.
-        loss: Training objective `loss(output, target)`, any `torch.nn` loss or one of `litzoo.lit_modules.losses`. One
-            whose `forward` also names one of `loss_extras` is given it.
-        optimizer: Makes the optimizer from the parameters that require gradients; Adam when left out.
-        scheduler: Makes the learning-rate scheduler from the optimizer. One that takes `total_steps` is given the
-            number of steps of the whole training and moves at every step; others move at every epoch.
-        channels_last: Whether images and weights are laid out with the channels last, which convolutions like best.
+        net: The network. Callbacks that look at features or freeze stages need `features(x)` and `head`.
+        loss: Training objective `loss(output, target)`, any `torch.nn` loss or one of `litzoo.lit_modules.losses`. If
+            its `forward` has a parameter named in `loss_extras`, that is passed too.
+        optimizer: Makes the optimizer from the parameters that require gradients; Adam by default.
+        scheduler: Makes the learning-rate scheduler from the optimizer. One with a `total_steps` parameter gets the
+            number of steps of the whole training and is stepped after every batch; others after every epoch.
+        channels_last: Whether images and weights use the channels-last memory format, which speeds up convolutions.
         compile: Whether the network is compiled with `torch.compile`.
 
     Attributes:
-        weight_groups: What the optimizer is given instead of all weights that are trained, if a callback wants it so:
-            torch's parameter groups, each with `lr_scale` if its learning rate is to be another.
+        train_metrics: Keys of the training step's output that are averaged over the epoch and logged, beside the loss.
+        primary_metric: The test metric, without `test/`, that comparisons and tables show by default.
+        loss_extras: Names that `loss_extra` can provide.
+        semi_supervised: Whether `step` expects a `SemiSupervisedBatch` in training.
+        weight_groups: Parameter groups for the optimizer instead of all trainable parameters, set by a callback. A
+            group's `lr_scale` multiplies its learning rate.
     """
 
-    train_scores: tuple[str, ...] = ()
-    kept_outputs: tuple[str, ...]
+    train_metrics: tuple[str, ...] = ()
+    primary_metric: str = "loss"
     loss_extras: tuple[str, ...] = ("index", "epoch")
-    semi_supervised = False  # whether `step` takes a SemiSupervisedBatch
+    semi_supervised = False
     weight_groups: list[dict[str, Any]] | None = None
 
     def __init__(
@@ -68,153 +64,235 @@ class LitModule(FastHooks, PlainLoading, ABC):
     ) -> None:
         super().__init__()
         with warnings.catch_warnings():
-            # Of losses and the like given as objects, which `keep_plain` leaves out.
+            # About modules among the arguments, such as a loss; `keep_plain` removes them.
             warnings.filterwarnings("ignore", ".*is already saved during checkpointing")
             self.save_hyperparameters(ignore=["net", "options"], logger=False)
         keep_plain(self.hparams)
         self.net = net
         if compile:
-            self.net.compile()  # unlike `torch.compile(net)`, this leaves the names in checkpoints as they are
+            self.net.compile()  # unlike `torch.compile(net)`, this keeps the names in the state dict
         self.channels_last, self.loss = channels_last, loss
-        self.asked_extras = self._extras_of(loss)
+        self.requested_extras = self._requested_extras(loss)
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
-        self.train_means = EpochMeans("loss", *self.train_scores)
-        self.eval_outputs = EpochOutputs(*self.kept_outputs)
+        self.train_means = EpochMeans("loss", *self.train_metrics)
+        self.eval_metrics: MetricCollection | None = None
+
+    # What a task declares.
 
     @abstractmethod
-    def step(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
-        """Returns `loss`, the output, `target` and `index` of a batch, all but the loss detached."""
+    def step(self, batch: Batch, stage: Stage) -> dict[str, Any]:
+        """Computes a batch: returns `loss`, the network's output, `target` and `index`, all but the loss detached."""
 
     @abstractmethod
-    def scores(self, outputs: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
-        """Returns the metrics of a whole evaluation from the kept outputs, each sample once, in order of `index`."""
+    def metrics(self, stage: Stage) -> dict[str, Metric]:
+        """Returns new metrics of an evaluation, `val` or `test`, by the name after `val/` or `test/`.
+
+        The value of one that computes a dict is logged under the names of the dict. Include `loss`.
+        """
+
+    def update_metrics(self, metrics: MetricCollection, outputs: dict[str, Any]) -> None:
+        """Updates the evaluation's metrics with a batch.
+
+        Args:
+            metrics: Those of `metrics`.
+            outputs: What `step` returned.
+        """
+        metrics.update(preds=outputs["logits" if "logits" in outputs else "prediction"], target=outputs["target"])
+
+    def default_callbacks(self, datamodule: Any) -> list[str]:
+        """Names the callbacks that the command adds to every run of this module, such as figures for its task.
+
+        Args:
+            datamodule: The run's, for figures that need something of it.
+
+        Returns:
+            Names of classes in `litzoo.callbacks`, or import paths. They are created without arguments.
+        """
+        return []
+
+    # Inputs, network and objective.
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the network's output for inputs `[B, ...]`."""
-        return self.net(self.prepared(x))
+        return self.net(self.prepare_input(x))
 
-    def prepared(self, x: Tensor) -> Tensor:
-        """Returns inputs `[B, ...]` in the network's number type and layout.
+    def prepare_input(self, x: Tensor) -> Tensor:
+        """Converts inputs `[B, ...]` to the module's dtype and memory format.
 
         Raises:
-            TypeError: If they are images from 0 to 255, which would be looked at without a word.
+            TypeError: If they are uint8 images, which are not normalised yet.
         """
         if x.dtype == torch.uint8:
             raise TypeError(
-                f"{type(self).__name__}: uint8 images have to be brought on the scale that was trained on first, by "
-                "the datamodule's `normalise`"
+                f"{type(self).__name__}: uint8 images must be normalised first, as in training: call the datamodule's "
+                "`normalise`"
             )
         x = x.to(self.dtype)
-        # Apple's GPUs get gradients of channels-last batch norm wrong in many versions of torch.
+        # On Apple's GPUs many versions of torch compute wrong gradients of channels-last batch norm.
         if self.channels_last and x.ndim == 4 and x.device.type != "mps":
             x = x.contiguous(memory_format=torch.channels_last)
         return x
 
-    def setup(self, stage: str) -> None:
-        """Lays out the weights as `forward` lays out images."""
-        if self.channels_last and self.trainer.strategy.root_device.type != "mps":
-            self.net.to(memory_format=torch.channels_last)
-
-    def stages(self) -> list[NetworkStage]:
-        """Returns the parts of the network from the input to the head, which is the last."""
-        return stages_of(self.net)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Notes the class, which the hyperparameters of a module that was made in Python do not tell."""
-        checkpoint["module"] = type(self).__name__
-
     def objective(self, output: Tensor, batch: Batch, target: Tensor) -> Tensor:
-        """Returns the training loss, handing the loss what it asks for.
+        """Returns the training loss; passes the loss the extras it requests.
 
         Raises:
-            ValueError: If it is not one number.
+            ValueError: If it is not a scalar.
         """
-        loss = self.loss(output, target, **{name: self.extra(name, batch) for name in self.asked_extras})
+        loss = self.loss(output, target, **{name: self.loss_extra(name, batch) for name in self.requested_extras})
         if loss.ndim:
             raise ValueError(
-                f"loss: {type(self.loss).__name__} gives {list(loss.shape)} numbers; training needs one, that of "
-                "`reduction: mean` or `sum`"
+                f"loss: {type(self.loss).__name__} returns a tensor of shape {list(loss.shape)}; training needs a "
+                "scalar: set `reduction` to mean or sum"
             )
         return loss
 
-    def extra(self, name: str, batch: Batch) -> Any:
-        """Returns one of `loss_extras`."""
+    def loss_extra(self, name: str, batch: Batch) -> Any:
+        """Returns the value of one of `loss_extras`."""
         return batch["index"] if name == "index" else self.current_epoch
 
+    def stages(self) -> list[NetworkStage]:
+        """Returns the stages of the network from the input to the head, which is the last."""
+        return stages_of(self.net)
+
+    # Lightning's hooks.
+
+    def setup(self, stage: str) -> None:
+        """Converts the weights to channels-last memory format if requested."""
+        if self.channels_last and self.trainer.strategy.root_device.type != "mps":
+            self.net.to(memory_format=torch.channels_last)
+
+    def configure_optimizers(self) -> Any:
+        """Creates the optimizer and the scheduler."""
+        weights: list[Any] = [weight for weight in self.parameters() if weight.requires_grad]
+        if self.weight_groups is not None:
+            weights = [dict(group) for group in self.weight_groups]  # copies, since the optimizer modifies them
+        return optimizer_config(
+            self.make_optimizer, self.make_scheduler, weights, lambda: int(self.trainer.estimated_stepping_batches)
+        )
+
     def on_train_start(self) -> None:
-        """Refuses a resumed training that is longer than its schedule."""
+        """Raises if the training is resumed for longer than its schedule."""
         trainer = self.trainer
         if trainer.ckpt_path is not None:
             schedulers = (config.scheduler for config in trainer.lr_scheduler_configs)
             require_schedule_left(schedulers, lambda: trainer.estimated_stepping_batches)
 
     def on_train_epoch_start(self) -> None:
-        """Begins anew, whatever an interrupted epoch has left; a loss may have a `begin_epoch` to do so too."""
+        """Resets the means, and calls `begin_epoch` of the loss if it has one; an epoch may have been interrupted."""
         self.train_means.reset()
         if begin := getattr(self.loss, "begin_epoch", None):
             begin(self.current_epoch)
 
-    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
-        """Runs `step` and adds its loss and scores to the epoch's means."""
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+        """Runs `step` and adds its loss and metrics to the means of the epoch."""
         outputs = self.step(batch, "train")
-        means = [outputs["loss"].detach(), *(outputs.pop(name) for name in self.train_scores)]
+        means = [outputs["loss"].detach(), *(outputs.pop(name) for name in self.train_metrics)]
         self.train_means.add(means, len(outputs["index"]))
         return outputs
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Logs `train/...` after the last batch, before any callback asks for it at the end of the epoch."""
+        """Logs `train/...` after the last batch, before callbacks read it at the end of the epoch."""
         trainer = self.trainer
-        stops = trainer.should_stop and trainer.fit_loop._can_stop_early  # else there is a least number of epochs
+        # `_can_stop_early` is False while there are fewer than `min_epochs` or `min_steps`.
+        stops = trainer.should_stop and trainer.fit_loop._can_stop_early
         if trainer.is_last_batch or stops or 0 < trainer.max_steps <= trainer.global_step:
             self._log_training()
         if trainer.is_last_batch and (end := getattr(self.loss, "end_epoch", None)):
             end(self.current_epoch)
 
     def on_validation_epoch_start(self) -> None:
-        """Begins anew, whatever an interrupted evaluation has left."""
-        self.eval_outputs.reset()
+        """Creates new metrics: in float32, also in half-precision training, and on the current device."""
+        metrics = self.metrics(self._eval_stage)
+        self.eval_metrics = MetricCollection({**metrics}, compute_groups=False).to(self.device)
+        self._metric_names = list(metrics)  # a `MetricCollection` sorts them
 
     on_test_epoch_start = on_validation_epoch_start
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Runs `step` and keeps what the metrics need."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Runs `step` and updates the metrics."""
         outputs = self.step(batch, self._eval_stage)
-        self.eval_outputs.update(outputs)
+        if self.eval_metrics is not None and not self._repeats_samples:
+            self.update_metrics(self.eval_metrics, outputs)
         return outputs
 
     test_step = validation_step
 
     def on_validation_epoch_end(self) -> None:
-        """Logs `val/...`, at the end of a test `test/...`, from all outputs at once."""
-        for name, value in self.scores(self.eval_outputs.gather(), self._eval_stage).items():
-            # Every process has computed the same value; `sync_dist` only tells Lightning that this is known.
+        """Logs `val/...` or `test/...`; nothing if no process has updated a metric."""
+        assert self.eval_metrics is not None
+        updated = any(metric.update_called for metric in self.eval_metrics.values())
+        if not self.trainer.strategy.reduce_boolean_decision(updated, all=False):
+            return
+        with warnings.catch_warnings():
+            # A process that only repeats samples gets the value of the other processes.
+            warnings.filterwarnings("ignore", ".*was called before the ``update`` method")
+            values: dict[str, Any] = {}
+            for name in self._metric_names:
+                value = self.eval_metrics[name].compute()
+                values |= value if isinstance(value, dict) else {name: value}
+        for name, value in values.items():
+            # torchmetrics has reduced over processes; `sync_dist` only silences Lightning's warning.
+            value = torch.as_tensor(value, dtype=torch.float32).to(self.device)
             self.log(f"{self._eval_stage}/{name}", value, prog_bar=self._eval_stage == "val", sync_dist=True)
 
     on_test_epoch_end = on_validation_epoch_end
 
-    def configure_optimizers(self) -> Any:
-        """Makes the optimizer and the scheduler."""
-        weights: list[Any] = [weight for weight in self.parameters() if weight.requires_grad]
-        if self.weight_groups is not None:
-            weights = [dict(group) for group in self.weight_groups]  # the optimizer writes into them
-        return optimizer_config(
-            self.make_optimizer, self.make_scheduler, weights, lambda: int(self.trainer.estimated_stepping_batches)
+    # Checkpoints.
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Saves the class name, which the hyperparameters of a module created in Python lack."""
+        checkpoint["module"] = type(self).__name__
+
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = None,
+        hparams_file: str | Path | None = None,
+        strict: bool | None = None,
+        weights_only: bool | None = True,
+        **options: Any,
+    ) -> Any:
+        """Loads a module like Lightning, but runs no code that the checkpoint contains or names.
+
+        Args:
+            checkpoint_path: A path, a URL or a file opened for reading.
+            map_location: See `torch.load`.
+            hparams_file: YAML file whose hyperparameters replace those of the checkpoint.
+            strict: Whether the names of the weights must match exactly.
+            weights_only: False also unpickles objects, which may run any code: only for checkpoints you trust.
+            **options: Hyperparameters that replace those of the checkpoint.
+
+        Raises:
+            ValueError: If the checkpoint names a class that is not imported yet.
+        """
+        if weights_only and hparams_file is None:
+            refuse_foreign_code(f"checkpoint {checkpoint_path}", read_content(checkpoint_path), given=options)
+        return super().load_from_checkpoint(
+            checkpoint_path, map_location, hparams_file, strict, weights_only=weights_only, **options
         )
 
-    def _extras_of(self, loss: nn.Module) -> set[str]:
-        """Names what a loss asks for beside output and target."""
-        asked = list(inspect.signature(loss.forward).parameters.values())[2:]
-        needed = {each.name for each in asked if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD}
-        if unknown := needed - set(self.loss_extras):
+    def _requested_extras(self, loss: nn.Module) -> set[str]:
+        """Returns the extras that a loss takes beside output and target."""
+        parameters = list(inspect.signature(loss.forward).parameters.values())[2:]
+        required = {p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD}
+        if unknown := required - set(self.loss_extras):
             raise ValueError(
-                f"loss: {type(loss).__name__} needs {', '.join(sorted(unknown))}, which a {type(self).__name__} does "
-                f"not know; it can hand over {', '.join(self.loss_extras)}"
+                f"loss: {type(loss).__name__} requires {', '.join(sorted(unknown))}, which {type(self).__name__} "
+                f"cannot provide; it provides {', '.join(self.loss_extras)}"
             )
-        return {each.name for each in asked} & set(self.loss_extras)
+        return {parameter.name for parameter in parameters} & set(self.loss_extras)
 
     @property
     def _eval_stage(self) -> Stage:
         return "test" if self.trainer.testing else "val"
+
+    @property
+    def _repeats_samples(self) -> bool:
+        """Whether this process only evaluates samples of others, since there are fewer samples than processes."""
+        loaders = self.trainer.test_dataloaders if self.trainer.testing else self.trainer.val_dataloaders
+        return getattr(getattr(loaders, "sampler", None), "repeats", False)
 
     def _log_training(self) -> None:
         if self.train_means.update_pending():

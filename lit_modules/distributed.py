@@ -1,9 +1,18 @@
+"""Collecting tensors from all processes of a distributed run."""
+
 import torch
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 
 def from_all_processes(values: Tensor) -> list[Tensor]:
-    """Returns the tensors of all processes, which may differ in size; every process has to call it."""
-    shared = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return gather_all_tensors(values) if shared else [values]
+    """Returns the tensors of all processes, whose sizes may differ. A collective call: every process must make it."""
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return gather_all_tensors(values) if distributed else [values]
+
+
+def gather_cpu_tensors(values: Tensor, group: torch.distributed.ProcessGroup | None = None) -> list[Tensor]:
+    """Gathers CPU tensors for a torchmetrics metric; NCCL, which only transfers GPU tensors, gets copies."""
+    nccl = torch.distributed.get_backend(group) == "nccl"
+    device = torch.device("cuda", torch.cuda.current_device()) if nccl else values.device
+    return [gathered.to(values.device) for gathered in gather_all_tensors(values.to(device), group)]

@@ -1,4 +1,4 @@
-"""Two samples made one: batch transforms that go with any loss and any classifier."""
+"""Mixing of sample pairs: batch transforms that work with any loss and any classifier."""
 
 from abc import ABC, abstractmethod
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 class BatchMix(ABC):
-    """Mixes every sample of a batch with a partner; the loss is taken for both targets, by their fractions.
+    """Mixes every sample of a batch with another one; the losses for both targets are weighted by their fractions.
 
     Args:
-        alpha: The fraction of one of the two is drawn for each batch from a Beta(alpha, alpha) distribution, above 0.
+        alpha: The fraction of the first sample is drawn once per batch from a Beta(alpha, alpha) distribution; above 0.
 
     Raises:
         ValueError: If alpha is not above 0.
@@ -28,9 +28,9 @@ class BatchMix(ABC):
             inputs: `[B, ...]`.
 
         Returns:
-            The mixed inputs, the position of each sample's partner in the batch, `[B]`, and the fraction of the sample.
+            The mixed inputs, the position of each sample's partner in the batch, `[B]`, and the sample's own fraction.
         """
-        alpha = torch.tensor(self.alpha, dtype=torch.float32)  # a trainer may have made another type the default
+        alpha = torch.tensor(self.alpha, dtype=torch.float32)  # half-precision training changes the default dtype
         fraction = torch.distributions.Beta(alpha, alpha).sample().item()
         partner = torch.randperm(len(inputs), device=inputs.device)
         mixed, fraction = self.mix(inputs, inputs[partner], fraction)
@@ -38,11 +38,11 @@ class BatchMix(ABC):
 
     @abstractmethod
     def mix(self, own: Tensor, other: Tensor, fraction: float) -> tuple[Tensor, float]:
-        """Mixes samples with their partners, `[B, ...]`; returns them, and the fraction that the samples really have."""
+        """Mixes samples with their partners, `[B, ...]`; returns them and the exact fraction of `own`."""
 
 
 class MixUp(BatchMix):
-    """Mixes whole inputs, fraction · own + (1 − fraction) · other (Zhang et al. 2018).
+    """Interpolates whole inputs, fraction · own + (1 − fraction) · other (Zhang et al. 2018).
 
     Args:
         alpha: See `BatchMix`.
@@ -56,7 +56,7 @@ class MixUp(BatchMix):
 class CutMix(BatchMix):
     """Replaces a rectangle of each image by that of its partner (Yun et al. 2019).
 
-    The rectangle has the image's shape and lies anywhere; what the border cuts off is not counted.
+    The rectangle has the aspect ratio of the image and is centred anywhere in it; parts outside the image do not count.
 
     Args:
         alpha: See `BatchMix`.
@@ -66,10 +66,10 @@ class CutMix(BatchMix):
         """Returns images `[B, C, H, W]`.
 
         Raises:
-            ValueError: If the inputs are no images.
+            ValueError: If the inputs are not images.
         """
         if own.ndim != 4:
-            raise ValueError(f"CutMix cuts images [B, C, H, W], not inputs {list(own.shape)}: use MixUp")
+            raise ValueError(f"CutMix needs images [B, C, H, W], not inputs of shape {list(own.shape)}: use MixUp")
         height, width = own.shape[2:]
         half = (1 - fraction) ** 0.5 / 2
         middle = torch.rand(2).tolist()

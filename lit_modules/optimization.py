@@ -1,3 +1,5 @@
+"""Optimizers and learning-rate schedules."""
+
 import inspect
 import math
 from collections.abc import Callable, Collection, Iterable
@@ -12,15 +14,15 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 class CosineWithWarmup(LambdaLR):
-    """Raises the learning rate in a straight line, then lowers it to 0 along half a cosine (Loshchilov & Hutter 2017).
+    """Linear warm-up of the learning rate, then cosine decay to 0 (Loshchilov & Hutter 2017).
 
     Args:
-        optimizer: Whose learning rates are scheduled.
-        total_steps: Of the whole training; left out, a module of the zoo fills it in.
-        warmup: Fraction of the steps that raise the rate.
+        optimizer: Optimizer whose learning rates are scheduled.
+        total_steps: Steps of the whole training; litzoo's modules fill it in.
+        warmup: Fraction of the steps that are warm-up.
 
     Raises:
-        ValueError: If `warmup` is not in [0, 1), or nobody has filled in `total_steps`.
+        ValueError: If `warmup` is not in [0, 1), or `total_steps` is missing.
     """
 
     def __init__(self, optimizer: Optimizer, total_steps: int | None = None, warmup: float = 0.1) -> None:
@@ -29,12 +31,12 @@ class CosineWithWarmup(LambdaLR):
         if total_steps is None:
             raise ValueError("total_steps: the number of steps of the whole training is needed")
         warmup_steps = round(warmup * total_steps)
-        falling_steps = total_steps - warmup_steps
+        decay_steps = total_steps - warmup_steps
 
         def factor(step: int) -> float:
             if step < warmup_steps:
                 return (step + 1) / (warmup_steps + 1)
-            progress = (step - warmup_steps) / max(1, falling_steps)
+            progress = (step - warmup_steps) / max(1, decay_steps)
             return (1 + math.cos(math.pi * min(1.0, progress))) / 2
 
         super().__init__(optimizer, factor)
@@ -86,86 +88,89 @@ def optimizer_config(
     weights: list[nn.Parameter] | list[dict[str, Any]],
     total_steps: Callable[[], int],
 ) -> Any:
-    """Makes an optimizer and its scheduler, as Lightning wants them from `configure_optimizers`.
+    """Creates an optimizer and its scheduler in the form that Lightning's `configure_optimizers` returns.
 
     Args:
-        make_optimizer: Makes the optimizer from the weights; `None` is Adam.
-        make_scheduler: Makes the scheduler from the optimizer, or `None`. One that takes `total_steps` moves at every
-            step, and is given the number of steps of the whole training unless it has one; others move every epoch.
-        weights: What is trained, or torch's parameter groups; the learning rates of one with `lr_scale`, the
-            schedule's too, are as many times those of the others.
-        total_steps: Tells the number of steps of the whole training.
+        make_optimizer: Creates the optimizer from the weights; `None` for Adam.
+        make_scheduler: Creates the scheduler from the optimizer, or `None`. One with a `total_steps` parameter is
+            stepped after every batch, and gets the steps of the whole training unless it has a value; others are
+            stepped after every epoch.
+        weights: Trainable parameters, or torch's parameter groups; `lr_scale` of a group multiplies its learning
+            rates, those of the schedule too.
+        total_steps: Returns the number of steps of the whole training.
 
     Raises:
-        ValueError: If an option of the optimizer cannot be, or the steps are too few for the scheduler, or endless.
+        ValueError: If the optimizer rejects an option, or the number of steps is infinite or too small for the
+            scheduler.
     """
     try:
-        # Not a default in the modules' signature: jsonargparse would hand Adam's weight decay of 0 to a config's AdamW.
+        # Adam is no default in the modules' signatures: jsonargparse would pass its weight decay of 0 to an AdamW.
         optimizer = (make_optimizer or torch.optim.Adam)(weights)
     except ValueError as error:
-        raise ValueError(f"model.optimizer: {error}; give one that it takes") from error
+        raise ValueError(f"model.optimizer: {error}; change that option") from error
     scales = [group.get("lr_scale", 1.0) for group in optimizer.param_groups]
     for group in optimizer.param_groups:
         if "lr_scale" in group:
             group["lr"] *= group["lr_scale"]
     if make_scheduler is None:
         return optimizer
-    known, given = _described(make_scheduler)
-    counts_steps = "total_steps" in known
+    parameters, given = _signature_of(make_scheduler)
+    per_step = "total_steps" in parameters
     try:
-        steps: dict[str, Any] = {}
-        if counts_steps and given.get("total_steps") is None:
-            steps["total_steps"] = total_steps()
+        options: dict[str, Any] = {}
+        if per_step and given.get("total_steps") is None:
+            options["total_steps"] = total_steps()
     except OverflowError as error:  # infinitely many
         raise ValueError(
-            "model.scheduler: needs to know how many steps the whole training has; give --trainer.max_epochs or "
+            "model.scheduler: needs the number of steps of the whole training; set --trainer.max_epochs or "
             "--trainer.max_steps"
         ) from error
     if any(scale != 1 for scale in scales):
-        # Other schedules multiply the learning rates that they find.
+        # Schedulers without these options multiply the groups' learning rates, which are scaled already.
         rates = {name: given[name] for name in ("max_lr", "base_lr") if isinstance(given.get(name), (int, float))}
-        steps |= {name: [rate * scale for scale in scales] for name, rate in rates.items()}
+        options |= {name: [rate * scale for scale in scales] for name, rate in rates.items()}
     try:
-        scheduler = make_scheduler(optimizer, **steps)
+        scheduler = make_scheduler(optimizer, **options)
     except ZeroDivisionError as error:
         raise ValueError(
-            f"model.scheduler: {steps.get('total_steps', 'so few')} steps are too few for its phases: train for more "
+            f"model.scheduler: {options.get('total_steps', 'so few')} steps are too few for its phases: train for more "
             "steps, or change its options (pct_start of a OneCycleLR)"
         ) from error
     return {
         "optimizer": optimizer,
         "lr_scheduler": {
             "scheduler": scheduler,
-            "interval": "step" if counts_steps else "epoch",
-            "monitor": getattr(scheduler, "monitor", "val/loss"),  # for one that waits for a plateau
+            "interval": "step" if per_step else "epoch",
+            "monitor": getattr(scheduler, "monitor", "val/loss"),  # for ReduceLROnPlateau
             "name": "train/lr",
         },
     }
 
 
 def require_schedule_left(schedulers: Iterable[Any], total_steps: Callable[[], float]) -> None:
-    """Refuses to go on with a schedule that ends before the training; torch would say so when it is there.
+    """Raises at the start of a resumed training that is longer than its schedule; torch raises only at its end.
 
     Args:
-        schedulers: As they were restored from a checkpoint, with the steps that the training had then.
-        total_steps: Tells the number of steps that the training has now.
+        schedulers: Schedulers restored from a checkpoint, with the number of steps planned then.
+        total_steps: Returns the number of steps planned now.
 
     Raises:
-        ValueError: The message has both.
+        ValueError: If the schedule is shorter; the message names both numbers.
     """
     for scheduler in schedulers:
         total = getattr(scheduler, "total_steps", None)
         if total is not None and total < (steps := total_steps()):
             raise ValueError(
                 f"model.scheduler: the checkpoint's {type(scheduler).__name__} ends after {total:,} steps, but the "
-                f"training is to have {steps:,}: leave --trainer.max_epochs and the batches as they were, or begin anew"
+                f"training is to have {steps:,}: keep --trainer.max_epochs and the number of batches, or start a new "
+                "training"
             )
 
 
-def _described(factory: Any) -> tuple[Collection[str], dict[str, Any]]:
-    """Names what a scheduler takes, and returns what of it has been given.
+def _signature_of(factory: Any) -> tuple[Collection[str], dict[str, Any]]:
+    """Returns the parameter names of a scheduler, and the options it is given already.
 
-    What the command line makes is `partial(..., the class, **all its options)`.
+    The command line creates `partial(..., the class, **all its options)`.
     """
     options: dict[str, Any] = {}
     if isinstance(factory, partial):

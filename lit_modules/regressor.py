@@ -4,36 +4,36 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
 
 from litzoo.datamodules.batch import Batch
 from litzoo.lit_modules.base import LitModule, Stage
-from litzoo.lit_modules.metrics import regression_scores
+from litzoo.lit_modules.metrics import R2
 from litzoo.lit_modules.networks import MLP
 
 
 class Regressor(LitModule):
-    """Predicts one number with a multi-layer perceptron.
+    """Predicts a number with a multi-layer perceptron.
 
-    The network works in standard units (training targets of mean 0 and standard deviation 1), and so do the losses:
-    a `val/loss` of 1 is no better than always predicting the mean. Predictions, MAE and RMSE are in the target's
-    own units.
+    The network and the losses work in standard units (training targets of mean 0 and standard deviation 1): a
+    `val/loss` of 1 is no better than always predicting the mean. Predictions, MAE and RMSE are in the target's units.
 
     Args:
         input_shape: `(F,)`, the number of features.
-        target_mean: Mean of the training targets; kept with the checkpoint.
+        target_mean: Mean of the training targets; saved in checkpoints.
         target_std: Their standard deviation.
-        hidden: Width of each hidden layer; none makes it linear regression.
-        dropout: Fraction of each hidden layer's outputs that is dropped in training.
-        batch_norm: Whether each hidden layer is normalised before its ReLU.
-        loss: Training objective `loss(prediction, target)` in standard units; squared error when left out.
-            Validation and test always report plain squared error.
+        hidden: Width of each hidden layer; none for linear regression.
+        dropout: Dropout rate of each hidden layer.
+        batch_norm: Whether each hidden layer has batch norm before its ReLU.
+        loss: Training objective `loss(prediction, target)` in standard units; squared error by default. Validation and
+            test always report squared error.
         **options: See `LitModule`.
 
     Raises:
-        ValueError: If the targets do not vary.
+        ValueError: If the targets have no variance.
     """
 
-    kept_outputs = ("prediction", "target")
+    primary_metric = "rmse"
 
     def __init__(
         self,
@@ -48,45 +48,61 @@ class Regressor(LitModule):
     ) -> None:
         if not target_std > 0:
             raise ValueError(
-                f"target_std: {target_std}; targets that do not vary, or only one, leave nothing to predict"
+                f"target_std: {target_std} is not above 0; targets that do not vary, or a single one, leave nothing to "
+                "predict"
             )
         net = MLP(torch.Size(input_shape).numel(), 1, hidden, dropout, batch_norm)
         super().__init__(net, nn.MSELoss() if loss is None else loss, **options)
         self.target_mean = target_mean
         self.target_std = target_std
 
-    def setup(self, stage: str) -> None:
-        """Refuses to have the targets rounded.
-
-        Raises:
-            ValueError: If Lightning would cast them, as whatever is in a batch, to half precision.
-        """
-        super().setup(stage)
-        if (precision := self.trainer.precision) in ("bf16-true", "16-true"):
-            raise ValueError(
-                f"trainer.precision: {precision} would round the targets; choose 32-true, bf16-mixed or 16-mixed"
-            )
-
-    def step(self, batch: Batch, stage: Stage) -> dict[str, Tensor]:
-        """Returns `loss` (standard units), `prediction` and `target` `[B]` (own units) and `index`."""
+    def step(self, batch: Batch, stage: Stage) -> dict[str, Any]:
+        """Returns `loss` (standard units), `prediction` and `target` `[B]` (the target's units) and `index`."""
         output = self(batch["input"]).squeeze(1)
-        target = (batch["target"] - self.target_mean) / self.target_std
+        target = self._standardize(batch["target"])
         loss = self.objective(output, batch, target) if stage == "train" else F.mse_loss(output, target)
         return {
             "loss": loss,
-            "prediction": self._in_own_units(output.detach()),
+            "prediction": self._unstandardize(output.detach()),
             "target": batch["target"],
             "index": batch["index"],
         }
 
-    def scores(self, outputs: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
-        """Returns the loss (standard units), MAE and RMSE (own units) and R²."""
-        scores = regression_scores(outputs["prediction"], outputs["target"])
-        return {"loss": (scores["rmse"] / self.target_std) ** 2, **scores}
-
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Returns `index` and the `prediction` in the target's own units."""
-        return {"index": batch["index"], "prediction": self._in_own_units(self(batch["input"]).squeeze(1))}
+        """Returns `index` and the `prediction` in the target's units."""
+        return {"index": batch["index"], "prediction": self._unstandardize(self(batch["input"]).squeeze(1))}
 
-    def _in_own_units(self, output: Tensor) -> Tensor:
+    def metrics(self, stage: Stage) -> dict[str, Metric]:
+        """Returns the loss (squared error in standard units), MAE and RMSE (the target's units) and R²."""
+        return {
+            "loss": MeanSquaredError(),
+            "mae": MeanAbsoluteError(),
+            "rmse": MeanSquaredError(squared=False),
+            "r2": R2(),
+        }
+
+    def update_metrics(self, metrics: MetricCollection, outputs: dict[str, Any]) -> None:
+        """Updates each metric in its units. R² has none: standard ones keep its sums of squares accurate."""
+        prediction, target = outputs["prediction"], outputs["target"]
+        for name in ("mae", "rmse"):
+            metrics[name].update(prediction, target)
+        for name in ("loss", "r2"):
+            metrics[name].update(self._standardize(prediction), self._standardize(target))
+
+    def setup(self, stage: str) -> None:
+        """Rejects half-precision training, for which Lightning would round the targets in every batch.
+
+        Raises:
+            ValueError: If the precision is `bf16-true` or `16-true`.
+        """
+        super().setup(stage)
+        if (precision := self.trainer.precision) in ("bf16-true", "16-true"):
+            raise ValueError(
+                f"trainer.precision: {precision} would round the targets; use 32-true, bf16-mixed or 16-mixed"
+            )
+
+    def _standardize(self, values: Tensor) -> Tensor:
+        return (values - self.target_mean) / self.target_std
+
+    def _unstandardize(self, output: Tensor) -> Tensor:
         return output.float() * self.target_std + self.target_mean

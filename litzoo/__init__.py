@@ -17,6 +17,8 @@ _WINGS = ("datamodules", "lit_modules", "callbacks")
 
 
 def __getattr__(name: str) -> Any:
+    if name in _WINGS:
+        return import_module(f"litzoo.{name}")
     if not name.startswith("_"):
         for wing in _WINGS:
             module = import_module(f"litzoo.{wing}")

@@ -15,7 +15,7 @@ from litzoo.datamodules.splits.core import Split
 
 PAGE = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text(encoding="utf-8")
 SCRIPT = re.search(r"```bash\n(#!/bin/bash\n.*?)```", PAGE, re.DOTALL)[1]
-COMMAND = "--kill-on-bad-exit=1 litzoo fit --config configs/mnist_cnn.yaml --experiment mnist_cnn_7"
+COMMAND = "--kill-on-bad-exit=1 litzoo fit --config mnist_cnn --experiment mnist_cnn_7"
 ENVIRONMENT = {
     "SLURM_JOB_ID": "7",
     "SLURM_NNODES": "2",

@@ -1,3 +1,5 @@
+"""Atomic checkpoint writes, and adding a callback's state to checkpoints that are already written."""
+
 import copy
 import io
 import os
@@ -11,75 +13,75 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from litzoo.callbacks.files import in_one_step
+from litzoo.callbacks.files import atomic_write
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes checkpoints so that neither a kill nor a full disk leaves half of one, or takes away the one before.
+    """Writes checkpoints atomically: after a kill or a full disk the previous checkpoint is still there and complete.
 
-    Lightning's own writes into the system's folder for temporary files and moves it from there, which is a copy where
-    that is another disk: what ends it in between leaves a broken checkpoint. Here the temporary file is beside its
-    place. Loading takes plain weights alone: nothing in a checkpoint is run.
+    Lightning writes to the system's temporary folder and moves the file from there. On another disk this move is a
+    copy, and an interrupted copy leaves a broken checkpoint. Here the temporary file is in the same folder. Checkpoints
+    are always loaded with `weights_only=True`, so that no code in them runs.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Writes a checkpoint in one step; one to be kept elsewhere (`s3://...`) as Lightning does.
+        """Writes a checkpoint atomically; remote paths (`s3://...`) are written as Lightning does.
 
         Raises:
-            OSError: If it cannot be written, such as for want of space.
+            OSError: If the file cannot be written, for example because the disk is full.
         """
         if storage_options is not None or "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
         else:
-            save_in_one_step(checkpoint, Path(path))
+            save_atomically(checkpoint, Path(path))
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Loads a checkpoint, whatever is asked for as plain weights."""
+        """Loads a checkpoint with `weights_only=True`, whatever the argument."""
         return super().load_checkpoint(path, map_location, weights_only=True)
 
 
-def save_in_one_step(content: dict[str, Any], path: Path) -> None:
-    """Writes what `torch.load` reads; once this has returned, a failure of power does not undo it.
+def use_atomic_checkpoints(trainer: Trainer) -> None:
+    """Makes a trainer use `AtomicCheckpointIO`, unless the user or the strategy has set another checkpoint IO."""
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+
+
+def save_atomically(content: dict[str, Any], path: Path) -> None:
+    """Writes a file for `torch.load` atomically, and syncs it to the disk so that it survives a power failure.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file cannot be written.
     """
-    # In memory first: torch tells of a full disk without saying so.
+    # In memory first: torch's own error for a full disk does not say that the disk is full.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    with in_one_step(path) as temporary, temporary.open("wb") as stream:
+    with atomic_write(path) as temporary, temporary.open("wb") as stream:
         stream.write(buffer.getbuffer())
         stream.flush()
         os.fsync(stream.fileno())
 
 
-def write_atomically(trainer: Trainer) -> None:
-    """Has a trainer write with `AtomicCheckpointIO`, unless the user or the strategy has chosen another way."""
-    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
-
-
-def complete_checkpoints(
+def add_state_to_checkpoints(
     callback: Callback, trainer: Trainer, module: LightningModule, fit: Callable[[], None]
 ) -> None:
-    """Puts a callback's state into the checkpoints of a finished training, fitted to the weights of each.
+    """Adds a callback's state to the checkpoints of a finished training, fitted to the weights of each checkpoint.
 
-    Every process has to call it. The module has its weights back afterwards, and the callback's state fits them.
+    Every process has to call it. Afterwards the module has its own weights again, and the callback's state fits them.
 
     Args:
-        callback: Whose `state_dict` goes into the files.
-        trainer: Whose checkpoint callbacks know the files.
-        module: Gets the weights of each file in turn.
-        fit: Fits the callback to the module as it is.
+        callback: Its `state_dict` is written into the files.
+        trainer: Its `ModelCheckpoint` callbacks know the files.
+        module: Is given the weights of each file in turn.
+        fit: Fits the callback to the module's current weights.
     """
-    keepers = [each for each in trainer.callbacks if isinstance(each, ModelCheckpoint)]  # type: ignore[attr-defined]
-    # By name: a folder may have been moved since, and the path in its checkpoints be that of another run.
+    checkpoints = [each for each in trainer.callbacks if isinstance(each, ModelCheckpoint)]  # type: ignore[attr-defined]
+    # By file name, since the folder may have been moved: the stored path could be that of another run.
     paths = {
-        Path(str(keeper.dirpath), Path(path).name)
-        for keeper in keepers
-        for path in (keeper.best_model_path, keeper.last_model_path, *keeper.best_k_models)
+        Path(str(checkpoint.dirpath), Path(path).name)
+        for checkpoint in checkpoints
+        for path in (checkpoint.best_model_path, checkpoint.last_model_path, *checkpoint.best_k_models)
         if path
     }
     weights = copy.deepcopy(module.state_dict())
@@ -88,20 +90,20 @@ def complete_checkpoints(
     for path in sorted(path for path in paths if path.exists()):
         content = torch.load(path, map_location="cpu", weights_only=True)
         if "callbacks" not in content:
-            continue  # of weights alone
-        if not _same(content["state_dict"], weights):
+            continue  # saved with `save_weights_only`
+        if not _equal(content["state_dict"], weights):
             module.load_state_dict(content["state_dict"])
             fit()
         content["callbacks"][callback.state_key] = callback.state_dict()
         if trainer.is_global_zero:
-            save_in_one_step(content, path)
+            save_atomically(content, path)
         trainer.strategy.barrier()
         module.load_state_dict(weights)
         callback.load_state_dict(state)
 
 
-def _same(saved: Mapping[str, Any], weights: Mapping[str, Any]) -> bool:
-    """Whether two modules' tensors are equal."""
+def _equal(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether the tensors of two `state_dict`s are equal."""
     return all(
-        torch.equal(values.cpu(), weights[name].cpu()) for name, values in saved.items() if isinstance(values, Tensor)
+        torch.equal(values.cpu(), second[name].cpu()) for name, values in first.items() if isinstance(values, Tensor)
     )

@@ -1,3 +1,5 @@
+"""The checkpoints `best.ckpt` and `last.ckpt`."""
+
 from pathlib import Path
 from typing import Any, Literal
 
@@ -6,41 +8,42 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 
-def begins_anew(trainer: Trainer, stage: str) -> bool:
-    """Says in `setup` whether a training begins, so that what is known of an earlier one does not count.
+def starts_new_training(trainer: Trainer, stage: str) -> bool:
+    """Whether `setup` is called for a new training, so that the state of an earlier one has to be reset.
 
-    A trainer that goes on has taken steps; what the checkpoint of a resumed training knows is restored after `setup`.
+    A trainer that continues its own training has taken steps already. When a training is resumed from a checkpoint,
+    its state is restored after `setup`.
     """
     return stage == "fit" and not trainer.global_step
 
 
 def require_metric(trainer: Trainer, owner: str, monitor: str | None) -> None:
-    """Refuses a monitored metric that validation does not log; called once the sanity check has validated.
+    """Raises an error if validation does not log the monitored metric; call it at the end of the sanity check.
 
     Args:
-        trainer: At the end of its sanity check.
-        owner: Who monitors, for the message.
-        monitor: Name of the metric. Training metrics do not exist yet and are not checked.
+        trainer: The trainer, whose sanity check has just validated.
+        owner: The option or callback that monitors, for the message.
+        monitor: Name of the metric. Training metrics are not logged yet, and are not checked.
 
     Raises:
-        ValueError: If the metric is absent; the message lists those there are.
+        ValueError: If the metric is not logged; the message lists those that are.
     """
-    there = sorted(trainer.callback_metrics)
-    if monitor and not monitor.startswith("train/") and there and monitor not in there:
-        raise ValueError(f"{owner}: monitor {monitor!r} is not logged; there are {', '.join(there)}")
+    logged = sorted(trainer.callback_metrics)
+    if monitor and not monitor.startswith("train/") and logged and monitor not in logged:
+        raise ValueError(f"{owner}: monitor {monitor!r} is not logged; choose one of {', '.join(logged)}")
 
 
 class MovableCheckpoint(ModelCheckpoint):
-    """Knows its files again after the folder of the run was moved or copied; base of the zoo's checkpoint callbacks.
+    """`ModelCheckpoint` that finds its files after the run folder was moved or copied; base of the two below.
 
-    Lightning notes their full paths in the checkpoints: a resumed run would begin to look for the best epoch anew, and
-    test the checkpoint of the folder that it was copied from. A second training with the same callback has files of its
-    own; Lightning would go on with those of the first.
+    Lightning stores absolute paths in the checkpoints: a resumed run would forget its best epoch, and test the
+    checkpoint in the folder that it was copied from. Unlike Lightning's, this callback also resets itself when it is
+    used for a second training, which gets its own files.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Knows nothing of an earlier training; what a checkpoint knows is restored later."""
-        if begins_anew(trainer, stage):
+        """Resets the state of an earlier training; that of a checkpoint is restored later."""
+        if starts_new_training(trainer, stage):
             self.dirpath = self.current_score = self.best_model_score = None
             self.best_k_models = {}
             self.kth_value = torch.tensor(torch.inf if self.mode == "min" else -torch.inf)
@@ -49,29 +52,28 @@ class MovableCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the paths and scores, in the folder where the files are now."""
+        """Restores paths and scores, with the paths in the folder where the files are now."""
         folder = Path(str(self.dirpath))
         if state_dict.get("dirpath") != self.dirpath and (folder / Path(state_dict["best_model_path"]).name).is_file():
 
-            def here(path: str) -> str:
+            def moved(path: str) -> str:
                 return str(folder / Path(path).name) if path else path
 
             paths = ("best_model_path", "kth_best_model_path", "last_model_path")
-            best = {here(path): score for path, score in state_dict.get("best_k_models", {}).items()}
             state_dict = {
                 **state_dict,
-                **{name: here(state_dict.get(name, "")) for name in paths},
-                "best_k_models": best,
+                **{name: moved(state_dict.get(name, "")) for name in paths},
+                "best_k_models": {moved(path): score for path, score in state_dict.get("best_k_models", {}).items()},
                 "dirpath": self.dirpath,
             }
         super().load_state_dict(state_dict)
-        self.current_score = state_dict.get("current_score")  # Lightning leaves it out
+        self.current_score = state_dict.get("current_score")  # Lightning does not restore it
 
 
 class LastCheckpoint(MovableCheckpoint):
-    """Keeps `checkpoints/last.ckpt`, rewritten at the end of every epoch: what an interrupted run is resumed from.
+    """Saves `checkpoints/last.ckpt` at the end of every epoch; an interrupted run is resumed from it.
 
-    (`save_last` of Lightning's own callback writes it only in epochs that also improve the best one.)
+    (`save_last` of Lightning's `ModelCheckpoint` saves it only in epochs that also improve the best one.)
     """
 
     def __init__(self) -> None:
@@ -79,17 +81,17 @@ class LastCheckpoint(MovableCheckpoint):
 
     @property
     def state_key(self) -> str:
-        """A constant, unlike that of `BestCheckpoint`."""
+        """Key of this callback's state in checkpoints."""
         return "LastCheckpoint"
 
 
 class BestCheckpoint(MovableCheckpoint):
-    """Keeps `checkpoints/best.ckpt`, chosen by a validation metric; the newest one where nothing chooses.
+    """Saves `checkpoints/best.ckpt`, chosen by a validation metric; without a metric, the newest epoch.
 
     Args:
-        monitor: Name of the metric that chooses. `None`, and nothing does: where validation samples are few, and the
-            learning rate ends at 0, the last epoch is the better choice.
-        mode: Whether the smallest (`min`) or the largest (`max`) is best.
+        monitor: Name of the metric. `None` keeps the last epoch, the better choice where validation samples are few
+            and the learning rate ends at 0.
+        mode: Whether the smallest (`min`) or the largest (`max`) value is best.
     """
 
     def __init__(self, monitor: str | None = "val/loss", mode: Literal["min", "max"] = "min") -> None:
@@ -97,42 +99,44 @@ class BestCheckpoint(MovableCheckpoint):
             filename="best",
             monitor=monitor,
             mode=mode,
-            auto_insert_metric_name=False,  # names of metrics have slashes
+            auto_insert_metric_name=False,  # metric names have slashes
             enable_version_counter=False,
-            # By then the training metrics of the epoch are known too, and a resumed run starts with a new epoch.
+            # By then the epoch's training metrics are known too, and a resumed run starts with a new epoch.
             save_on_train_epoch_end=True,
         )
-        self._asked, self._validated = monitor, False
+        self._configured_monitor, self._validated = monitor, False
 
     @property
     def state_key(self) -> str:
-        """A constant: Lightning's own depends on the monitor, which a run without validation does without."""
+        """Key of this callback's state in checkpoints. Lightning's contains the monitor, which may change (`setup`)."""
         return "BestCheckpoint"
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Monitors nothing where nothing is validated."""
+        """Switches monitoring off if there is no validation."""
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
             validates = getattr(trainer.datamodule, "validates", True)  # type: ignore[attr-defined]
-            unmonitored = str(self._asked).startswith("val/") and not (validates and trainer.enable_validation)
-            self.monitor = None if unmonitored else self._asked
+            unavailable = str(self._configured_monitor).startswith("val/") and not (
+                validates and trainer.enable_validation
+            )
+            self.monitor = None if unavailable else self._configured_monitor
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Waits for a validation; not every epoch need have one, and metrics of an earlier one are still there."""
+        """Resets whether this epoch was validated: `callback_metrics` still holds the values of an earlier epoch."""
         self._validated = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes it."""
+        """Records that this epoch was validated."""
         super().on_validation_end(trainer, pl_module)
         self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Chooses, if there is something new to choose by."""
+        """Saves the checkpoint if the epoch is the best so far; epochs without validation are skipped."""
         if self._validated or not str(self.monitor).startswith("val/"):
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Makes do with the last weights where training has ended before any validation."""
+        """Saves the last weights if training has ended before any validation."""
         super().on_train_end(trainer, pl_module)
         fast_dev_run = trainer.fast_dev_run  # type: ignore[attr-defined]
         if not self.best_model_path and trainer.global_step and not fast_dev_run:
@@ -140,5 +144,5 @@ class BestCheckpoint(MovableCheckpoint):
             trainer.save_checkpoint(self.best_model_path)
 
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuses a metric that is not there before any training."""
+        """Checks before training that the monitored metric is logged."""
         require_metric(trainer, "checkpoint", self.monitor)

@@ -1,4 +1,4 @@
-"""Finds labels that are probably wrong."""
+"""Finds training samples whose label is probably wrong."""
 
 from litzoo.callbacks.label_issues.finder import NoisyLabelFinder
 

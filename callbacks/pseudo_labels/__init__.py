@@ -1,4 +1,4 @@
-"""Schedules, teachers and curricula for pseudo-labels, and what they were worth."""
+"""Callbacks for pseudo-labels: schedules, teachers, curricula, a filter of unknown classes, and a report."""
 
 from litzoo.callbacks.pseudo_labels.curriculum import CurriculumLabels
 from litzoo.callbacks.pseudo_labels.report import PseudoLabelReport

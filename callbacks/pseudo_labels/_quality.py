@@ -1,4 +1,4 @@
-"""Labels of an unlabeled pool: how many are used and right, their file, and a figure of the worst."""
+"""Coverage and accuracy of the pseudo-labels of an unlabeled pool, their CSV file, and a figure of the wrong ones."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,72 +8,69 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from litzoo.callbacks.files import write_csv
-from litzoo.callbacks.reporting.figures import Captioned, draw_image_rows, in_rows
+from litzoo.callbacks.reporting.figures import CaptionedImage, draw_image_rows, split_into_rows
 from litzoo.callbacks.samples import ABSENT, label_names
 from litzoo.datamodules.batch import UNKNOWN
 
-COLUMNS = 6
+_FIGURE_COLUMNS = 6
 
 
 def pool_rows(columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Picks the samples that have a label, in the order of the training set.
+    """Selects the samples that have a pseudo-label, in the order of the training set.
 
     Args:
-        columns: As `PoolLabels` keeps them, `[N]` each.
+        columns: Columns `[N]` of `PoolLabels`.
 
     Returns:
         `index`, `label`, `confidence`, `used` (bool) and `clean` of n samples, on the CPU.
     """
-    kept = {name: values.cpu() for name, values in columns.items()}
-    index = torch.nonzero(kept["label"] != ABSENT)[:, 0]
-    rows = {name: kept[name][index] for name in ("label", "confidence", "used", "clean")}
+    columns = {name: values.cpu() for name, values in columns.items()}
+    index = torch.nonzero(columns["label"] != ABSENT)[:, 0]
+    rows = {name: columns[name][index] for name in ("label", "confidence", "used", "clean")}
     return {"index": index, **rows, "used": rows["used"] == 1}
 
 
-def wrong(rows: Mapping[str, Tensor]) -> Tensor:
-    """Says which labels are known to be wrong, bool `[n]`; that of a sample of an unknown class always is."""
-    return (rows["clean"] != ABSENT) & (rows["clean"] != rows["label"])
-
-
-def pool_fractions(rows: Mapping[str, Tensor], class_names: Sequence[str]) -> dict[str, float]:
-    """Returns how many samples are used, and how many of the labels used are right.
+def coverage_and_accuracy(rows: Mapping[str, Tensor], class_names: Sequence[str]) -> dict[str, float]:
+    """Returns the fraction of samples that are used for training, and the fraction of correct labels among these.
 
     Args:
-        rows: As `pool_rows` returns them, one at least.
-        class_names: In the order of the labels.
+        rows: From `pool_rows`, at least one.
+        class_names: Names in the order of the labels.
 
     Returns:
-        `used`, the fraction of the samples; `used/<class>`, of the samples of a class: their true one, or where that is
-        not known the one of their label; `used/unknown`, of the samples of unknown classes. `purity`, the fraction of
-        right labels among those used whose true one is known; `purity/<class>`, among those that name a class. What
-        would be a fraction of nothing is left out.
+        `coverage`, the fraction of samples used; `coverage/<class>`, of the samples of a class, by the true label or,
+        if it is not known, by the pseudo-label; `coverage/unknown`, of the samples of unknown classes; `accuracy`, the
+        fraction of correct pseudo-labels among the used ones with a known true label; `accuracy/<class>`, of the
+        pseudo-labels of a class. Fractions of no samples are left out.
     """
     used, label, clean = rows["used"], rows["label"], rows["clean"]
-    belongs = torch.where(clean == ABSENT, label, clean)
-    judged, right = used & (clean != ABSENT), ~wrong(rows)
-    fractions = {"used": _fraction(used)}
-    if judged.any():
-        fractions["purity"] = _fraction(right[judged])
+    class_of = torch.where(clean == ABSENT, label, clean)
+    evaluated, right = used & (clean != ABSENT), ~_is_wrong(rows)
+    fractions = {"coverage": _fraction(used)}
+    if evaluated.any():
+        fractions["accuracy"] = _fraction(right[evaluated])
     for number, name in [*enumerate(class_names), (UNKNOWN, "unknown")]:
-        # A slash in a name would open a sub-group in TensorBoard.
-        name, of, named = name.replace("/", "-"), belongs == number, judged & (label == number)
-        if of.any():
-            fractions[f"used/{name}"] = _fraction(used[of])
-        if named.any():
-            fractions[f"purity/{name}"] = _fraction(right[named])
+        name = name.replace("/", "-")  # a slash in a name would open a sub-group in TensorBoard
+        members, predicted = class_of == number, evaluated & (label == number)
+        if members.any():
+            fractions[f"coverage/{name}"] = _fraction(used[members])
+        if predicted.any():
+            fractions[f"accuracy/{name}"] = _fraction(right[predicted])
     return fractions
 
 
 def write_pseudo_labels(
     path: Path, rows: Mapping[str, Tensor], class_names: Sequence[str], files: Mapping[str, Sequence[str]]
 ) -> None:
-    """Writes labels of a pool as CSV.
+    """Writes the pseudo-labels of a pool as CSV.
+
+    The columns are `index`, those of `files`, `label`, `confidence`, `used` and, if a true label is known, `true`.
 
     Args:
-        path: Of the file, with the columns `index`, `label`, `confidence`, `used` and, where any is known, `true`.
-        rows: As `pool_rows` returns them.
-        class_names: In the order of the labels.
-        files: A column with the samples' files, or none.
+        path: Path of the file.
+        rows: From `pool_rows`.
+        class_names: Names in the order of the labels.
+        files: `{"file": names}` if samples are files, otherwise empty.
     """
     names = label_names(class_names)
     columns: dict[str, Sequence[object]] = {
@@ -89,29 +86,34 @@ def write_pseudo_labels(
 
 
 def most_confident_wrong(rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Picks the wrong labels that were used, the most confident first; of equal ones the first in the training set."""
-    chosen = torch.nonzero(wrong(rows) & rows["used"])[:, 0]
+    """Selects the used pseudo-labels that are wrong, by descending confidence; ties are in training set order."""
+    chosen = torch.nonzero(_is_wrong(rows) & rows["used"])[:, 0]
     chosen = chosen[rows["confidence"][chosen].argsort(descending=True, stable=True)]
     return {name: values[chosen] for name, values in rows.items()}
 
 
 def draw_wrong_labels(mistakes: Mapping[str, Tensor], images: Tensor, class_names: Sequence[str]) -> Figure:
-    """Draws wrong labels that were used, with the true ones and the confidence.
+    """Draws images with wrong pseudo-labels, captioned with pseudo-label, true label and confidence.
 
     Args:
-        mistakes: As `most_confident_wrong` returns them.
-        images: Of the first n of them, uint8 `[n, C, H, W]`.
-        class_names: In the order of the labels.
+        mistakes: From `most_confident_wrong`.
+        images: Images of the first n of them, uint8 `[n, C, H, W]`.
+        class_names: Names in the order of the labels.
     """
     names = label_names(class_names)
     columns = zip(*(mistakes[name].tolist() for name in ("label", "clean", "confidence")), strict=True)
-    shown = [
-        Captioned(image, f"label {names[label]}\ntrue {names[clean]}\n{confidence:.4f}")
+    captioned = [
+        CaptionedImage(image, f"label {names[label]}\ntrue {names[clean]}\n{confidence:.4f}")
         for image, (label, clean, confidence) in zip(images, columns, strict=False)
     ]
-    heading = f"the {len(shown)} most confident of {len(mistakes['index']):,} wrong pseudo-labels in use"
-    return draw_image_rows(in_rows(shown, COLUMNS), heading, COLUMNS)
+    heading = f"the {len(captioned)} most confident of {len(mistakes['index']):,} wrong pseudo-labels in use"
+    return draw_image_rows(split_into_rows(captioned, _FIGURE_COLUMNS), heading, _FIGURE_COLUMNS)
 
 
-def _fraction(yes: Tensor) -> float:
-    return float(yes.double().mean())
+def _is_wrong(rows: Mapping[str, Tensor]) -> Tensor:
+    """Returns which labels are known to be wrong, bool `[n]`; any label of a sample of an unknown class is."""
+    return (rows["clean"] != ABSENT) & (rows["clean"] != rows["label"])
+
+
+def _fraction(values: Tensor) -> float:
+    return float(values.double().mean())

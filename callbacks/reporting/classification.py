@@ -1,6 +1,8 @@
+"""Figures of a classifier's test: confusion matrix and predicted images."""
+
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -8,24 +10,27 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
+from litzoo.callbacks.contracts import HasClassNames, HasTestImages, require_class_names
 from litzoo.callbacks.files import run_folder_of
-from litzoo.callbacks.reporting.figures import Captioned, draw_image_rows, in_rows, new_figure, publish_figure
+from litzoo.callbacks.reporting.figures import (
+    CaptionedImage,
+    draw_image_rows,
+    new_figure,
+    publish_figure,
+    split_into_rows,
+)
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.lit_modules.metrics import EpochOutputs
 
-
-@runtime_checkable
-class NamesClasses(Protocol):
-    """A module that knows the names of its classes, in the order of its logits."""
-
-    class_names: Sequence[str]
+_GRID_COLUMNS = 6
+_MAX_CLASSES_WITH_COUNTS = 20
 
 
-class ClassifiedTestFigure(Callback, ABC):
-    """Draws one figure from the logits and targets of a whole test; base of callbacks that do so.
+class _TestFigure(Callback, ABC):
+    """Draws one figure from the logits and targets of a whole test.
 
     Args:
-        name: Of the figure.
+        name: Name of the figure.
     """
 
     def __init__(self, name: str) -> None:
@@ -34,10 +39,16 @@ class ClassifiedTestFigure(Callback, ABC):
 
     @abstractmethod
     def draw(self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor]) -> Figure:
-        """Draws `logits` `[N, K]`, `target` `[N]` and `index` `[N]`: every test sample once, in order."""
+        """Draws the figure.
+
+        Args:
+            trainer: The trainer that tests.
+            class_names: K names.
+            outputs: `logits` `[N, K]`, `target` int64 `[N]` and `index` int64 `[N]` of all test samples, in order.
+        """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuses a module that does not classify.
+        """Checks that the module is a classifier.
 
         Raises:
             TypeError: If the module has no `class_names`.
@@ -45,7 +56,7 @@ class ClassifiedTestFigure(Callback, ABC):
         require_class_names(self, "draws classes", pl_module)
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begins anew, whatever an interrupted test has left."""
+        """Discards the outputs of an interrupted test."""
         self._outputs.reset()
 
     def on_test_batch_end(
@@ -57,42 +68,30 @@ class ClassifiedTestFigure(Callback, ABC):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps what the test step returned."""
+        """Collects the outputs of a test step."""
         self._outputs.update(outputs)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gathers from all processes, draws and publishes on the first one."""
+        """Gathers the outputs of all processes; rank 0 draws and publishes the figure."""
         run_folder = run_folder_of(trainer)
         outputs = {name: values.cpu() for name, values in self._outputs.gather().items()}
         if trainer.is_global_zero:
-            assert isinstance(pl_module, NamesClasses)
+            assert isinstance(pl_module, HasClassNames)
             publish_figure(trainer, self.name, self.draw(trainer, pl_module.class_names, outputs), run_folder)
 
 
-def require_class_names(callback: Callback, purpose: str, module: LightningModule) -> None:
-    """Refuses a module that does not classify.
+class ConfusionMatrixFigure(_TestFigure):
+    """Draws the confusion matrix of the test: true classes in rows, predicted classes in columns.
 
-    Raises:
-        TypeError: If the module has no `class_names`; the message says what the callback needs them for.
-    """
-    if not isinstance(module, NamesClasses):
-        raise TypeError(
-            f"{type(callback).__name__} {purpose}, but {type(module).__name__} has no class_names: remove the callback "
-            "or choose a classifier"
-        )
-
-
-class ConfusionMatrixFigure(ClassifiedTestFigure):
-    """Draws how many test samples of each true class (rows) were called what (columns).
-
-    Colours show fractions of the true class, so that rare classes are as visible as frequent ones; numbers are counts.
+    Colours show the fraction of the true class, so that rare classes are as visible as frequent ones; numbers are
+    counts.
     """
 
     def __init__(self) -> None:
         super().__init__("confusion_matrix")
 
     def draw(self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor]) -> Figure:
-        """Draws the matrix; samples of unknown classes have no row and are left out."""
+        """Draws the matrix, without the samples of unknown classes."""
         classes = len(class_names)
         known = outputs["target"] != UNKNOWN
         counts = multiclass_confusion_matrix(outputs["logits"][known], outputs["target"][known], classes)
@@ -105,7 +104,7 @@ class ConfusionMatrixFigure(ClassifiedTestFigure):
         panel.set(title="test set", xlabel="predicted", ylabel="true")
         panel.set_xticks(range(classes), class_names, rotation=45, ha="right")
         panel.set_yticks(range(classes), class_names)
-        if classes <= 20:
+        if classes <= _MAX_CLASSES_WITH_COUNTS:
             for row in range(classes):
                 for column in range(classes):
                     if count := int(counts[row, column]):
@@ -114,24 +113,12 @@ class ConfusionMatrixFigure(ClassifiedTestFigure):
         return figure
 
 
-COLUMNS = 6
-
-
-@runtime_checkable
-class ShowsTestImages(Protocol):
-    """A datamodule that can show test samples."""
-
-    def test_images(self, index: Tensor) -> Tensor:
-        """Returns the images of test samples as they are in the file, uint8 `[n, C, H, W]`."""
-        ...
-
-
-class PredictionGrid(ClassifiedTestFigure):
-    """Draws test images with their predicted names; wrong ones are marked red and carry the true name too.
+class PredictionGrid(_TestFigure):
+    """Draws test images with their predicted class names; wrong predictions are red and also have the true name.
 
     Args:
-        count: How many images.
-        show: `spread` shows some from all over the test set; `mistakes` the wrong ones that the model was surest of.
+        count: Number of images.
+        show: `spread` shows images evenly spaced over the test set; `mistakes` shows the most confident wrong ones.
 
     Raises:
         ValueError: If `count` is below 1, or `show` is neither.
@@ -147,17 +134,17 @@ class PredictionGrid(ClassifiedTestFigure):
         self.show = show
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuses a datamodule without images, and a module that does not classify.
+        """Checks that the data are images and the module is a classifier.
 
         Raises:
-            TypeError: If the datamodule has no `test_images`, or the module no `class_names`.
+            TypeError: If the datamodule has no `test_images`, or the module has no `class_names`.
         """
         super().setup(trainer, pl_module, stage)
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(datamodule, ShowsTestImages):
+        if not isinstance(datamodule, HasTestImages):
             raise TypeError(
-                f"PredictionGrid shows images, but {type(datamodule).__name__} has no test_images: remove the "
-                "callback or choose a datamodule of images"
+                f"PredictionGrid draws images, but {type(datamodule).__name__} has no test_images: remove the "
+                "callback or choose an image datamodule"
             )
 
     def draw(self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor]) -> Figure:
@@ -167,22 +154,21 @@ class PredictionGrid(ClassifiedTestFigure):
         if self.show == "mistakes":
             chosen = torch.where(wrong, confidence, -1.0).argsort(descending=True)[: min(self.count, int(wrong.sum()))]
         else:
-            shown = min(self.count, len(predicted))
-            chosen = torch.arange(shown) * len(predicted) // shown  # a test set may be sorted by its classes
+            count = min(self.count, len(predicted))
+            chosen = torch.arange(count) * len(predicted) // count  # evenly spaced: test sets may be sorted by class
         index = outputs["index"][chosen]
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        unknown_names = getattr(datamodule, "true_class_names", lambda index: ["unknown"] * len(index))(index)
-        cells = []
-        for sample, image, unknown_name in zip(
-            chosen.tolist(), datamodule.test_images(index), unknown_names, strict=True
-        ):
+        true_names = getattr(datamodule, "true_class_names", lambda index: ["unknown"] * len(index))(index)
+        images = []
+        for sample, image, true_name in zip(chosen.tolist(), datamodule.test_images(index), true_names, strict=True):
             caption, colour = class_names[int(predicted[sample])], "black"
             if wrong[sample]:
                 target = int(outputs["target"][sample])
-                caption += f"\ntrue {f'{unknown_name}, unknown' if target == UNKNOWN else class_names[target]}"
+                caption += f"\ntrue {f'{true_name}, unknown' if target == UNKNOWN else class_names[target]}"
                 colour = "tab:red"
-            cells.append(Captioned(image, caption, colour))
-        return draw_image_rows(in_rows(cells, COLUMNS), _heading(wrong, outputs["target"] == UNKNOWN), COLUMNS)
+            images.append(CaptionedImage(image, caption, colour))
+        heading = _heading(wrong, outputs["target"] == UNKNOWN)
+        return draw_image_rows(split_into_rows(images, _GRID_COLUMNS), heading, _GRID_COLUMNS)
 
 
 def _heading(wrong: Tensor, unknown: Tensor) -> str:

@@ -1,3 +1,5 @@
+"""Drawing without pyplot, grids of captioned images, and publishing figures to file and TensorBoard."""
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,102 +12,100 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from torch import Tensor
 
-from litzoo.callbacks.files import in_one_step
+from litzoo.callbacks.files import atomic_write
 
 DPI = 120
+_CELL = 1.35
+"""Width of an image with its margin, in inches."""
+_MIN_WIDTH = 5.5
+"""Width of a figure below which its heading would not fit, in inches."""
+_ROW_NAME_WIDTH, _HEADING_HEIGHT = 0.45, 0.35
+"""Space for the row names and for the heading, in inches."""
+_MARGIN = 0.05
+"""Margin around an image, in cell widths."""
+_LINE = 0.125
+"""Height of a caption line, in cell widths."""
 
 
-def new_figure(width: float, height: float, arranged: bool = True) -> Figure:
-    """Returns an empty figure of a size in inches, drawn without a screen and outside pyplot's global state.
+def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
+    """Returns an empty figure that needs no display and is not part of pyplot's global state.
 
     Args:
         width: In inches.
         height: In inches.
-        arranged: Whether matplotlib finds room for axes and labels, which takes as long as drawing them; otherwise
-            the axes are given their places.
+        constrained: Whether to use matplotlib's constrained layout, which takes as long as drawing; otherwise the
+            caller positions the axes.
     """
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained" if arranged else None)
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained" if constrained else None)
 
 
 def publish_figure(trainer: Trainer, name: str, figure: Figure, run_folder: Path) -> None:
-    """Writes a figure to `<run folder>/figures/<name>.png` and to TensorBoard where there is one.
+    """Saves a figure as `<run folder>/figures/<name>.png`, and logs it to TensorBoard if the trainer has such a logger.
 
     Args:
-        trainer: Whose run it belongs to.
-        name: Of the file and of the TensorBoard entry.
-        figure: What to write.
-        run_folder: Where to; ask `run_folder_of` for it on every process. Only the first one writes.
+        trainer: The trainer of the run. Only the process of rank 0 writes.
+        name: Name of the file and of the TensorBoard image.
+        figure: The figure.
+        run_folder: From `run_folder_of`, which every process has to call.
     """
     if not trainer.is_global_zero:
         return
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # the slow part, once for both
+    canvas.draw()  # slow, so only once for file and TensorBoard
     pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    with in_one_step(run_folder / "figures" / f"{name}.png") as temporary:
+    with atomic_write(run_folder / "figures" / f"{name}.png") as temporary:
         imsave(temporary, pixels, format="png")
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.add_image(f"figures/{name}", pixels, global_step=trainer.global_step, dataformats="HWC")
 
 
-CELL = 1.35
-"""Width of an image with its margin, in inches."""
-NARROWEST = 5.5
-"""Width that a heading needs, in inches."""
-NAMES, HEADING = 0.45, 0.35
-"""Room for the names of the rows and for the heading, in inches."""
-MARGIN = 0.05
-"""Around an image, in widths of a cell."""
-LINE = 0.125
-"""Height of a line of a caption, in widths of a cell."""
-
-
-class Captioned(NamedTuple):
-    """An image, uint8 `[C, H, W]`, with what is written above it."""
+class CaptionedImage(NamedTuple):
+    """An image, uint8 `[C, H, W]`, and the caption above it."""
 
     image: Tensor
     caption: str
     colour: str = "black"
 
 
-def in_rows(images: Sequence[Captioned], columns: int) -> list[Sequence[Captioned]]:
-    """Breaks images into rows."""
+def split_into_rows(images: Sequence[CaptionedImage], columns: int) -> list[Sequence[CaptionedImage]]:
+    """Splits images into rows of at most `columns`."""
     return [images[start : start + columns] for start in range(0, len(images), columns)]
 
 
 def draw_image_rows(
-    rows: Sequence[Sequence[Captioned]], heading: str, columns: int, names: Sequence[str] = ()
+    rows: Sequence[Sequence[CaptionedImage]], heading: str, columns: int, names: Sequence[str] = ()
 ) -> Figure:
-    """Draws images with captions, side by side.
+    """Draws a grid of images with captions.
 
-    All are in one pair of axes, since a pair for each image takes four times as long.
+    All are drawn into one axes object: one for each image would take four times as long.
 
     Args:
-        rows: Of images, at most `columns` each; a row may be empty.
-        heading: Above all of them.
-        columns: Images that a row has room for.
-        names: Of the rows, written on their left.
+        rows: Images of each row, at most `columns`; a row may be empty.
+        heading: Title of the figure.
+        columns: Width of the grid, in images.
+        names: Names of the rows, written on their left.
     """
     lines = max((each.caption.count("\n") + 1 for row in rows for each in row), default=1)
-    tall = 1 + LINE * (lines + 0.5)
-    indent = NAMES * bool(names)
-    wide, high = max(NARROWEST, CELL * columns + indent), CELL * tall * max(1, len(rows)) + HEADING
-    figure = new_figure(wide, high, arranged=False)
-    panel = figure.add_axes((indent / wide, 0, 1 - indent / wide, 1 - HEADING / high))
+    tall = 1 + _LINE * (lines + 0.5)
+    indent = _ROW_NAME_WIDTH * bool(names)
+    wide, high = max(_MIN_WIDTH, _CELL * columns + indent), _CELL * tall * max(1, len(rows)) + _HEADING_HEIGHT
+    figure = new_figure(wide, high, constrained=False)
+    panel = figure.add_axes((indent / wide, 0, 1 - indent / wide, 1 - _HEADING_HEIGHT / high))
     for number, row in enumerate(rows):
-        floor = tall * (number + 1) - MARGIN
+        floor = tall * (number + 1) - _MARGIN
         for column, (image, caption, colour) in enumerate(row):
             height, width = image.shape[-2:]
-            scale = (1 - 2 * MARGIN) / max(height, width)
+            scale = (1 - 2 * _MARGIN) / max(height, width)
             left, right = column + 0.5 - scale * width / 2, column + 0.5 + scale * width / 2
             pixels, extent = image.permute(1, 2, 0).squeeze(-1), (left, right, floor, floor - scale * height)
             panel.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=extent)
-            top = floor - scale * height - 0.3 * LINE
+            top = floor - scale * height - 0.3 * _LINE
             panel.text(column + 0.5, top, caption, ha="center", va="bottom", fontsize=8, color=colour)
     for number, name in enumerate(names):
         middle = tall * (number + 1) - 0.5
         panel.text(-0.1, middle, name, ha="right", va="center", multialignment="center", rotation=90, fontsize=9)
     panel.set(xlim=(0, columns), ylim=(tall * max(1, len(rows)), 0), aspect="equal")
     panel.axis("off")
-    figure.suptitle(heading, fontsize=10, y=1 - 0.3 * HEADING / high)
+    figure.suptitle(heading, fontsize=10, y=1 - 0.3 * _HEADING_HEIGHT / high)
     return figure

@@ -1,49 +1,53 @@
+"""The metrics of every epoch, and curves of them."""
+
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from litzoo.callbacks.checkpoints.best_and_last import begins_anew
+from litzoo.callbacks.checkpoints.best_and_last import starts_new_training
 from litzoo.callbacks.files import run_folder_of
 from litzoo.callbacks.reporting.figures import new_figure, publish_figure
 
+_PANELS_PER_ROW = 5
+
 
 class EpochHistory(Callback):
-    """Remembers the training and validation metrics of every epoch; base of callbacks that report on them.
+    """Collects the training and validation metrics of every epoch; base class of `TrainingCurves` and `RunSummary`.
 
     Attributes:
-        history: One entry an epoch: `epoch` (from 0) and the value of each `train/...` and `val/...` metric.
+        history: One entry per epoch: `epoch` (from 0) and the value of each `train/...` and `val/...` metric.
     """
 
     def __init__(self) -> None:
         self.history: list[dict[str, float]] = []
         self._validated = False
-        self._old: dict[str, Tensor] = {}
+        self._previous: dict[str, Tensor] = {}  # metrics of earlier epochs
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Begins anew, unless the trainer goes on; what a checkpoint knows is restored later."""
-        if begins_anew(trainer, stage):
+        """Resets the history for a new training; that of a checkpoint is restored later."""
+        if starts_new_training(trainer, stage):
             self.history = []
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes that nothing of this epoch is known yet: Lightning would show the values of an earlier one."""
+        """Notes the metrics of earlier epochs, which `callback_metrics` keeps until they are logged again."""
         self._validated = False
-        self._old = dict(trainer.callback_metrics)
+        self._previous = dict(trainer.callback_metrics)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes that it has."""
+        """Records that this epoch was validated."""
         self._validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Adds the epoch."""
+        """Adds an entry for the epoch."""
         metrics = {
             name: float(value)
             for name, value in trainer.callback_metrics.items()
-            if value is not self._old.get(name)
+            if value is not self._previous.get(name)
             and (name.startswith("train/") or (name.startswith("val/") and self._validated))
         }
-        # The learning rate is noted every so many steps: at the end of an epoch it would be an old one.
+        # The learning rate is logged every few steps, so that at the end of an epoch its value is outdated.
         current = {name: value for name, value in metrics.items() if not name.startswith("train/lr")}
         self.history.append({"epoch": trainer.current_epoch, **current})
 
@@ -56,19 +60,16 @@ class EpochHistory(Callback):
         self.history = list(state_dict["history"])
 
 
-MOST_IN_ROW = 5
-
-
 class TrainingCurves(EpochHistory):
-    """Draws loss, accuracy and what else is logged against the epoch, training and validation in one panel each."""
+    """Plots loss, accuracy and all other metrics over the epochs, training and validation in one panel per metric."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes `figures/training_curves.png`, and the same to TensorBoard."""
+        """Writes `figures/training_curves.png`, and logs it to TensorBoard."""
         run_folder = run_folder_of(trainer)
         names = dict.fromkeys(key.split("/", 1)[1] for entry in self.history for key in entry if key.count("/") == 1)
         if not names:
             return
-        rows, columns = -(-len(names) // MOST_IN_ROW), min(len(names), MOST_IN_ROW)
+        rows, columns = -(-len(names) // _PANELS_PER_ROW), min(len(names), _PANELS_PER_ROW)
         figure = new_figure(4.6 * columns, 3.6 * rows)
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel in panels[len(names) :]:

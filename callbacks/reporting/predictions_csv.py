@@ -3,27 +3,30 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from litzoo.callbacks.files import run_folder_of, shown, write_csv
-from litzoo.callbacks.reporting.classification import NamesClasses
+from litzoo.callbacks.contracts import HasClassNames
+from litzoo.callbacks.files import display_path, run_folder_of, write_csv
 from litzoo.callbacks.samples import file_column
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.lit_modules.metrics import DetectionOutputs, EpochOutputs, mask_areas
 
+_COLUMNS = ("prediction", "confidence", "unknown_score")
+
 
 class PredictionsCSV(Callback):
-    """Writes `predictions.csv` into the run folder: index, prediction and, for classes, confidence and class name.
+    """Writes `predictions.csv` into the run folder: index, prediction and, for a classifier, confidence and class name.
 
-    Of a detector it has a row for each object found: the image's index, class name, score, box and area of the mask.
-    Where samples are files, `file` names them.
+    Outputs `[B, K]` of a module with K class names have a column for each class; others, such as masks, are not
+    written. For a detector there is one row per detected object: index of the image, class name, score, box and mask
+    area. If samples are files, the column `file` names them.
 
-    With an `UnknownClassDetector` before it, `unknown_score` too, and where that is too high -1 and `unknown`.
+    An `UnknownClassDetector` before it adds `unknown_score`; above the threshold the prediction is -1, `unknown`.
     """
 
     def __init__(self) -> None:
         self._outputs: EpochOutputs | DetectionOutputs | None = None
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begins anew, whatever an interrupted prediction has left."""
+        """Discards the outputs of an interrupted prediction."""
         self._outputs = None
 
     def on_predict_batch_end(
@@ -35,49 +38,70 @@ class PredictionsCSV(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps what the predict step returned."""
+        """Collects the outputs of a predict step."""
         if self._outputs is None and "detections" in outputs:
             self._outputs = DetectionOutputs()
         if self._outputs is None:
-            self._outputs = EpochOutputs(
-                *(name for name in ("prediction", "confidence", "unknown_score") if name in outputs)
-            )
+            names = [name for name in _COLUMNS if name in outputs and _fits_table(outputs[name], pl_module)]
+            if not names:
+                return
+            self._outputs = EpochOutputs(*names)
         self._outputs.update(outputs)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gathers from all processes and writes on the first one."""
+        """Gathers the outputs of all processes; rank 0 writes the file."""
         run_folder = run_folder_of(trainer)
         if self._outputs is None:
             return
         detects = isinstance(self._outputs, DetectionOutputs)
-        gathered: dict[Any, Any] = self._outputs.gather()
+        outputs: dict[Any, Any] = self._outputs.gather()
         self._outputs = None
         if not trainer.is_global_zero:
             return
-        columns: dict[str, list[Any]] = (
-            detection_columns(gathered, pl_module)
-            if detects
-            else {
-                name: [f"{value:.6g}" for value in values.tolist()] if values.is_floating_point() else values.tolist()
-                for name, values in gathered.items()
-            }
-        )
-        if not detects and isinstance(pl_module, NamesClasses):
-            names = {UNKNOWN: "unknown", **dict(enumerate(pl_module.class_names))}
-            columns["class_name"] = [names[label] for label in columns["prediction"]]
+        columns = _detection_columns(outputs, pl_module) if detects else _prediction_columns(outputs, pl_module)
         index = torch.tensor(columns["index"], dtype=torch.int64)
         columns = {"index": columns["index"], **file_column(trainer.datamodule, "predict", index), **columns}  # type: ignore[attr-defined]
         path = run_folder / "predictions.csv"
         write_csv(path, columns)
-        print(f"{len(columns['index'])} predictions in {shown(path)}")
+        print(f"{len(columns['index'])} predictions in {display_path(path)}")
 
 
-def detection_columns(images: dict[int, Any], module: Any) -> dict[str, list[Any]]:
-    """Returns the columns of a table of detections, the surest of each image first.
+def _fits_table(values: torch.Tensor, module: LightningModule) -> bool:
+    """Whether an output is a number per sample, or one per sample and class."""
+    return values.ndim == 1 or (
+        values.ndim == 2 and isinstance(module, HasClassNames) and values.shape[1] == len(module.class_names)
+    )
+
+
+def _prediction_columns(outputs: dict[str, Any], module: Any) -> dict[str, list[Any]]:
+    """Returns the columns of a table of predictions, one row per sample.
 
     Args:
-        images: Index -> what was found, as `DetectionOutputs` gathers it.
-        module: Knows the names of the classes.
+        outputs: Name -> tensor `[N]` or `[N, K]`.
+        module: Its class names are used if it has any.
+    """
+    single: dict[str, torch.Tensor] = {}
+    for name, values in outputs.items():
+        if values.ndim == 1:
+            single[name] = values
+        else:
+            single |= {f"{name}/{each}": column for each, column in zip(module.class_names, values.T, strict=True)}
+    columns: dict[str, list[Any]] = {
+        name: [f"{value:.6g}" for value in values.tolist()] if values.is_floating_point() else values.tolist()
+        for name, values in single.items()
+    }
+    if isinstance(module, HasClassNames) and "prediction" in single:
+        names = {UNKNOWN: "unknown", **dict(enumerate(module.class_names))}
+        columns["class_name"] = [names[label] for label in columns["prediction"]]
+    return columns
+
+
+def _detection_columns(images: dict[int, Any], module: Any) -> dict[str, list[Any]]:
+    """Returns the columns of a table of detections, one row per object, highest score first.
+
+    Args:
+        images: Index -> the image's detections, as gathered by `DetectionOutputs`.
+        module: The detector, with `class_names`.
     """
     columns: dict[str, list[Any]] = {
         name: [] for name in ("index", "class_name", "score", "x0", "y0", "x1", "y1", "area")

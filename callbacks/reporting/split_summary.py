@@ -1,6 +1,6 @@
 import statistics
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
@@ -8,25 +8,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from litzoo.callbacks.files import read_json, run_folder_of, write_json
+from litzoo.datamodules import BaseDataModule
 
-MOST_CLASSES = 20
-
-
-@runtime_checkable
-class ReportsSplit(Protocol):
-    """A datamodule that can tell how it is split."""
-
-    def split_report(self) -> dict[str, Any]:
-        """Returns `sizes` (part -> samples) and what else there is to tell.
-
-        `seed`, `fingerprint`, `class_names`, `per_class` (part -> one count a class), `unknown` (part -> samples of
-        classes that are not learned), `label_noise` (part -> fraction of wrong labels).
-        """
-        ...
+_MAX_CLASSES = 20
+"""Number of classes up to which the table has one row per class."""
 
 
 class SplitSummary(Callback):
-    """Keeps `splits.json` in the run folder, and prints before training what is trained and validated on."""
+    """Writes `splits.json` into the run folder, and prints a table of the split before training."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the file and prints the table."""
@@ -38,27 +27,33 @@ class SplitSummary(Callback):
         self._write(trainer)
 
     def _write(self, trainer: Trainer) -> dict[str, Any] | None:
-        """Writes what the datamodule tells, and keeps what it no longer or not yet knows; returns the former."""
+        """Merges the datamodule's split report into the file, and returns the report (on rank 0)."""
         path = run_folder_of(trainer) / "splits.json"
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        if not trainer.is_global_zero or not isinstance(datamodule, ReportsSplit):
+        if not trainer.is_global_zero or not isinstance(datamodule, BaseDataModule):
             return None
         report = datamodule.split_report()
-        kept = read_json(path)
+        merged = read_json(path)
         for name, value in report.items():
-            kept[name] = {**kept.get(name, {}), **value} if isinstance(value, dict) else value
-        write_json(path, kept)
+            merged[name] = {**merged.get(name, {}), **value} if isinstance(value, dict) else value
+        write_json(path, merged)
         return report
 
 
 def print_split(report: dict[str, Any]) -> None:
-    """Prints the samples of each class and part; of many classes the smallest, median and largest count."""
+    """Prints the number of samples per class and part; with many classes the smallest, median and largest count.
+
+    Args:
+        report: From `BaseDataModule.split_report`: `seed`, `fingerprint`, `sizes` (part -> samples) and, if known,
+            `class_names`, `per_class` (part -> one count per class), `unknown` (part -> samples of unknown classes) and
+            `label_noise` (part -> fraction of wrong labels).
+    """
     wrong = [f", {fraction:.2%} of the {part} labels wrong" for part, fraction in report.get("label_noise", {}).items()]
     line = f"data: split {report['seed']}, fingerprint {report['fingerprint']}{''.join(wrong)}"
     Console().print(line, highlight=False, soft_wrap=True)
     parts = list(report["sizes"])
     counts = [report["per_class"][part] for part in parts] if "per_class" in report else []
-    few = not counts or len(counts[0]) <= MOST_CLASSES
+    few = not counts or len(counts[0]) <= _MAX_CLASSES
     table = Table(("class" if few else f"{len(counts[0])} classes") if counts else "samples")
     for part in parts:
         table.add_column(part, justify="right")
@@ -66,10 +61,10 @@ def print_split(report: dict[str, Any]) -> None:
         for name, *row in zip(report["class_names"], *counts, strict=True):
             table.add_row(escape(name), *(f"{count:,}" for count in row))
     elif counts:
-        picks: dict[str, Callable[[list[int]], int]]
-        picks = {"smallest": min, "median": statistics.median_low, "largest": max}
-        for name, pick in picks.items():
-            table.add_row(name, *(f"{pick(column):,}" for column in counts))
+        rows: dict[str, Callable[[list[int]], int]]
+        rows = {"smallest": min, "median": statistics.median_low, "largest": max}
+        for name, choose in rows.items():
+            table.add_row(name, *(f"{choose(column):,}" for column in counts))
     if unknown := report.get("unknown"):
         table.add_row("unknown", *(f"{unknown[part]:,}" if part in unknown else "" for part in parts))
     table.add_row("all", *(f"{size:,}" for size in report["sizes"].values()), style="bold")

@@ -7,20 +7,20 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from torch import Tensor
 
-from litzoo.callbacks.checkpoints.best_and_last import begins_anew, require_metric
+from litzoo.callbacks.checkpoints.best_and_last import require_metric, starts_new_training
 
 
 class BestWeightsEarlyStopping(EarlyStopping):
-    """Stops when a validation metric no longer improves, and puts the best weights back into the module.
+    """Stops when a validation metric no longer improves, and restores the best weights.
 
-    Also when training ends because its epochs are over, the module then holds the weights that validated best.
+    When training ends for another reason, such as `max_epochs`, the best weights are restored too.
 
     Args:
         monitor: Name of the metric.
         mode: Whether smaller (`min`) or larger (`max`) is better.
         patience: Validations without improvement before training stops.
-        min_delta: The least change that counts as an improvement.
-        verbose: Whether each improvement is printed.
+        min_delta: Smallest change that counts as an improvement.
+        verbose: Whether to print each improvement.
 
     Raises:
         ValueError: If `patience` or `min_delta` is negative.
@@ -36,62 +36,62 @@ class BestWeightsEarlyStopping(EarlyStopping):
     ) -> None:
         for name, value in {"patience": patience, "min_delta": min_delta}.items():
             if value < 0:
-                raise ValueError(f"BestWeightsEarlyStopping.{name}: {value} is negative")
+                raise ValueError(f"BestWeightsEarlyStopping.{name}: {value} is negative; give 0 or more")
         super().__init__(monitor, min_delta, patience, verbose=verbose, mode=mode, check_on_train_epoch_end=False)
         self.best_weights: dict[str, Tensor] | None = None
-        self._best_is_now = False
+        self._current_is_best = False
         self._loaded_weights: dict[str, Tensor] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Knows nothing of an earlier training; what a checkpoint knows is restored later."""
+        """Resets the state of an earlier training; that of a checkpoint is restored later."""
         super().setup(trainer, pl_module, stage)
-        if begins_anew(trainer, stage):
+        if starts_new_training(trainer, stage):
             self.best_score = torch.tensor(torch.inf if self.mode == "min" else -torch.inf)
-            self.best_weights, self._best_is_now, self._loaded_weights = None, False, None
+            self.best_weights, self._current_is_best, self._loaded_weights = None, False, None
             self.wait_count = self.stopped_epoch = 0
 
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuses a metric that is not there before any training."""
+        """Checks before training that the monitored metric is logged."""
         require_metric(trainer, "BestWeightsEarlyStopping", self.monitor)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Notes that from here on the module's weights are no longer those just validated."""
-        self._best_is_now = False
+        """Records that the module's weights are no longer those of the last validation."""
+        self._current_is_best = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Decides as Lightning's early stopping does, and keeps a copy of the weights if they are the best."""
-        before = self.best_score
+        """Runs Lightning's early stopping, and copies the weights if they are the best so far."""
+        previous = self.best_score
         super().on_validation_end(trainer, pl_module)
-        if not torch.equal(self.best_score.cpu(), before.cpu()):
-            self.best_weights = _copied(pl_module.state_dict())
-            self._best_is_now = True
+        if not torch.equal(self.best_score.cpu(), previous.cpu()):
+            self.best_weights = _copy_to_cpu(pl_module.state_dict())
+            self._current_is_best = True
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Puts the best weights back."""
+        """Restores the best weights."""
         if self.best_weights is not None:
             pl_module.load_state_dict(self.best_weights)
 
     def state_dict(self) -> dict[str, Any]:
-        """Adds the best weights, unless they are the very ones that the checkpoint holds anyway."""
-        return {**super().state_dict(), "best_weights": None if self._best_is_now else self.best_weights}
+        """Adds the best weights, unless they are the checkpoint's own `state_dict`."""
+        return {**super().state_dict(), "best_weights": None if self._current_is_best else self.best_weights}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Remembers the checkpoint's weights, which are the best ones if it holds no others."""
+        """Keeps the checkpoint's weights: they are the best ones if `state_dict` holds none."""
         self._loaded_weights = checkpoint["state_dict"]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the progress, but not `patience`: what the configuration says now is what counts."""
+        """Restores the progress, but not `patience`, which is taken from the current configuration."""
         patience = self.patience
         super().load_state_dict(state_dict)
         if patience > self.patience:
-            self.stopped_epoch = 0  # a training that was stopped goes on
+            self.stopped_epoch = 0  # with more patience, a stopped training continues
         self.patience = patience
         if torch.isfinite(torch.as_tensor(self.best_score)):
             self.best_weights = state_dict["best_weights"] or self._loaded_weights
 
 
-def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Copies weights to the CPU, and whatever else a module keeps."""
+def _copy_to_cpu(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Copies tensors to the CPU; other values (extra state) are deep-copied."""
     return {
         name: value.detach().cpu().clone() if isinstance(value, Tensor) else copy.deepcopy(value)
         for name, value in state.items()

@@ -12,17 +12,17 @@ from litzoo.callbacks.training.early_stopping import BestWeightsEarlyStopping
 
 
 class ExponentialMovingAverage(WeightAveraging):
-    """Validates, saves and tests a running mean of the weights, while training goes on with the weights themselves.
+    """Validates, saves and tests an exponential moving average (EMA) of the weights; training continues without it.
 
-    Lightning's averaging, with these differences. The mean is not held back by the first, random weights: the decay
-    rises to its value as (1 + n) / (10 + n), n being the updates so far. It is kept in float32. Counts, and what losses
-    and pseudo-labels keep, are copied, not averaged. Nothing is exchanged before the first update of a training.
-    Running statistics of batch norm are averaged as weights are.
+    It differs from Lightning's `WeightAveraging`: the decay rises to its value as (1 + n) / (10 + n), n being the
+    number of updates, so that the random initial weights are soon forgotten. The average is kept in float32. Integer
+    buffers, and the extra state of losses and pseudo-labels, are copied instead of averaged; the running statistics of
+    batch norm are averaged like weights. Before the first update, validation uses the weights themselves.
 
-    A checkpoint has the mean under `state_dict`, and the weights to go on with beside it.
+    A checkpoint has the average under `state_dict`, and the weights to resume from beside it.
 
     Args:
-        decay: How much of the mean stays at each step, in [0, 1).
+        decay: Fraction of the average that stays at each step, in [0, 1).
 
     Raises:
         ValueError: If the decay is out of range.
@@ -33,72 +33,73 @@ class ExponentialMovingAverage(WeightAveraging):
             raise ValueError(f"ExponentialMovingAverage.decay: {decay} is outside [0, 1); 0.99 and 0.999 are usual")
         super().__init__(multi_avg_fn=self.update)
         self.decay = decay
-        self._own: list[Tensor] = []  # the weights of a module that has been lent the mean
+        self._trained_values: list[Tensor] = []  # of a module that holds the average during validation
 
-    def update(self, means: list[Tensor], values: list[Tensor], updates: Tensor) -> None:
-        """Moves means in place, tensors of one type and any shapes.
+    def update(self, averages: list[Tensor], values: list[Tensor], updates: Tensor) -> None:
+        """Updates averages in place.
 
         Args:
-            means: So far.
-            values: The newest.
-            updates: How many there were before.
+            averages: Tensors of one dtype, of any shapes.
+            values: The current values, of the same shapes.
+            updates: Number of updates before this one.
         """
         number = int(updates)
-        stays = min(self.decay, (1 + number) / (10 + number)) if means[0].is_floating_point() else 0.0
-        values = [value.to(mean.dtype) for mean, value in zip(means, values, strict=True)]  # of half precision
-        if stays:
-            torch._foreach_lerp_(means, values, 1 - stays)
+        decay = min(self.decay, (1 + number) / (10 + number)) if averages[0].is_floating_point() else 0.0
+        # Weights of half precision are converted.
+        values = [value.to(average.dtype) for average, value in zip(averages, values, strict=True)]
+        if decay:
+            torch._foreach_lerp_(averages, values, 1 - decay)
         else:
-            torch._foreach_copy_(means, values)
+            torch._foreach_copy_(averages, values)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuses another callback that exchanges weights.
+        """Creates the average, and rejects a second callback that exchanges weights.
 
         Raises:
-            ValueError: If there is one.
+            ValueError: If the trainer has a `BestWeightsEarlyStopping`.
         """
         if any(isinstance(each, BestWeightsEarlyStopping) for each in trainer.callbacks):  # type: ignore[attr-defined]
             raise ValueError(
-                "ExponentialMovingAverage and BestWeightsEarlyStopping: each puts weights of its own into the model; "
-                "stop with lightning.pytorch.callbacks.EarlyStopping instead"
+                "ExponentialMovingAverage and BestWeightsEarlyStopping both replace the model's weights; use "
+                "lightning.pytorch.callbacks.EarlyStopping instead"
             )
         if stage == "fit":
-            self._latest_update_step, self._latest_update_epoch = 0, -1  # of an earlier training
+            self._latest_update_step, self._latest_update_epoch = 0, -1  # reset those of an earlier training
         super().setup(trainer, pl_module, stage)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Moves the mean to the device that the module has been moved to since; it stays float32."""
+        """Moves the average to the module's device, which is only now known; it stays float32."""
         assert self._average_model is not None
         self._average_model.to(pl_module.device)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Takes over mean and weights to go on with; a test only needs what has been loaded already."""
+        """Restores average and weights to resume training; for a test, the module has loaded the average already."""
         if trainer.training:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Puts the mean into the checkpoint; what parts keep beside weights has no mean, and stays the newest."""
+        """Writes the average into the checkpoint, with the current extra state of submodules, which has no average."""
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
-        newest = checkpoint.get("current_model_state", {})
-        checkpoint["state_dict"] |= {name: kept for name, kept in newest.items() if name.endswith("_extra_state")}
+        current = checkpoint.get("current_model_state", {})
+        checkpoint["state_dict"] |= {name: state for name, state in current.items() if name.endswith("_extra_state")}
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Lends the module the mean, within a training; after it, what is validated are the weights that are given.
+        """Copies the average into the module during `fit`; `validate` uses the module's own weights.
 
-        Lightning would exchange the two, and round each to the type of the other.
+        Lightning would swap the two, and so round each to the dtype of the other.
         """
         if trainer.state.fn == TrainerFn.FITTING:
-            self._own = [value.detach().clone() for value in _values_of(pl_module)]
+            self._trained_values = [value.detach().clone() for value in _values_of(pl_module)]
             self._copy_average_to_current(pl_module)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gives the module its own weights back."""
-        for value, own in zip(_values_of(pl_module), self._own, strict=False):
-            value.data.copy_(own)
-        self._own = []
+        """Restores the module's trained weights."""
+        for value, trained in zip(_values_of(pl_module), self._trained_values, strict=False):
+            value.data.copy_(trained)
+        self._trained_values = []
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Does so too when a validation is interrupted."""
+        """Restores the module's trained weights if a validation is interrupted."""
         self.on_validation_epoch_end(trainer, pl_module)
 
     def _copy_average_to_current(self, pl_module: LightningModule) -> None:

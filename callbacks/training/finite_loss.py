@@ -9,22 +9,22 @@ STEPS_BETWEEN_CHECKS = 50
 
 
 class FiniteLoss(Callback):
-    """Stops the run when the training loss is NaN or infinite, before such a model can be validated or saved.
+    """Stops the run if the training loss is NaN or infinite, before such a model is validated or saved.
 
-    On a CPU every step is checked before its backward pass. On other devices looking at a number makes the host wait,
-    so the first bad step is noted on the device and looked at every 50 steps and before each validation. Several
-    processes look at each other's there: one's bad gradients have become the weights of all.
+    On the CPU every step is checked before its backward pass. On other devices reading the loss would synchronize host
+    and device, so the first bad step is recorded on the device, and read every 50 steps and before each validation.
+    There all processes are checked together, since bad gradients of one process reach the weights of all.
     """
 
     def __init__(self) -> None:
         self._first_bad: Tensor | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Knows nothing of an earlier training."""
+        """Resets the state of an earlier training."""
         self._first_bad = None
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Notes whether this step's loss is finite."""
+        """Checks this step's loss, or records on the device whether it is finite."""
         if loss.device.type == "cpu":
             if not math.isfinite(loss.item()):
                 self._stop(trainer, trainer.global_step)
@@ -36,11 +36,11 @@ class FiniteLoss(Callback):
             self._check(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Looks before the weights are judged and saved."""
+        """Checks before the weights are validated and saved."""
         self._check(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Looks before the weights are saved, where there is no validation."""
+        """Checks before the weights are saved if there is no validation."""
         self._check(trainer)
 
     def _check(self, trainer: Trainer) -> None:
@@ -53,5 +53,5 @@ class FiniteLoss(Callback):
     def _stop(self, trainer: Trainer, step: int) -> NoReturn:
         raise FloatingPointError(
             f"the training loss is not finite at step {step} (epoch {trainer.current_epoch}). Lower the learning rate, "
-            "or clip gradients with --trainer.gradient_clip_val 1. Checkpoints of earlier epochs stay"
+            "or clip gradients with --trainer.gradient_clip_val 1. The checkpoints of earlier epochs are kept"
         )

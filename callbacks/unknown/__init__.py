@@ -1,4 +1,4 @@
-"""Detects classes that were not trained on."""
+"""Detects samples of unknown classes (out-of-distribution detection, open-set recognition)."""
 
 from litzoo.callbacks.unknown import scores
 from litzoo.callbacks.unknown.detection import UnknownDetection

@@ -1,97 +1,94 @@
-from typing import Literal, Protocol, runtime_checkable
+"""Logits and features of a module for unknown-class scores, and checks of module and data before they are used."""
+
+from typing import Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from litzoo.callbacks.evaluation import Answers, ServesParts, evaluated_part
-from litzoo.callbacks.reporting.classification import require_class_names
+from litzoo.callbacks.contracts import PredictsLogits, ServesUnknownClasses, require_class_names
+from litzoo.callbacks.evaluation import evaluate_part
 from litzoo.callbacks.reporting.predictions_csv import PredictionsCSV
 from litzoo.callbacks.unknown.calibration import acceptance_threshold
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import Evidence
 
 
-@runtime_checkable
-class ServesKnown(ServesParts, Protocol):
-    """A datamodule that serves the known samples as evaluation sees them, and knows what else is in the test set."""
-
-    unknown_class_names: list[str]
-
-    def true_class_names(self, index: Tensor) -> list[str]:
-        """Returns what test samples really are."""
-        ...
-
-
 def known_evidence(
     trainer: Trainer, module: LightningModule, part: Literal["train", "val"], features: bool
 ) -> tuple[Evidence, Tensor]:
-    """Runs the model on all known samples of a part of the split.
+    """Runs the model on all training or validation samples, which are of known classes.
+
+    Every process has to call it.
 
     Returns:
-        What it makes of them, with features if they are wanted, and their targets, int64 `[N]`: the same in every
-        process.
+        Logits and, if requested, features, and the targets, int64 `[N]`: the same on every process.
     """
-    found = evaluated_part(trainer, module, part, features=features)
-    return evidence_of(found), found["target"]
+    outputs = evaluate_part(trainer, module, part, features=features)
+    return evidence_from(outputs), outputs["target"]
 
 
-def evidence_names(module: Answers) -> list[str]:
-    """Names what a module returns that scores look at."""
-    return ["logits", "features"] if module.keeps_features else ["logits"]
-
-
-def evidence_of(outputs: dict[str, Tensor]) -> Evidence:
-    """Returns the evidence in what steps have returned; features `[N, 0]` where they are not kept."""
+def evidence_from(outputs: dict[str, Tensor]) -> Evidence:
+    """Returns the logits and features in the outputs of a step; features `[N, 0]` if there are none."""
     logits = outputs["logits"]
     return Evidence(logits, outputs.get("features", logits[:, :0]))
 
 
-def require_known_and_unknown(
+def evidence_keys(module: PredictsLogits) -> list[str]:
+    """Returns the keys of the step outputs that `evidence_from` reads."""
+    return ["logits", "features"] if module.keeps_features else ["logits"]
+
+
+def require_open_set(
     callback: Callback, detection: UnknownDetection, trainer: Trainer, pl_module: LightningModule, stage: str
 ) -> None:
-    """Refuses what unknown classes cannot be told from.
+    """Checks that module, data and callbacks are suitable for unknown-class detection.
 
     Raises:
-        TypeError: If the module does not classify, or the datamodule has no classes.
-        ValueError: If no class is unknown, there is nothing, or too little, to calibrate on, or predictions would be
-            written before they are final.
+        TypeError: If the module is not a classifier, or the datamodule has no classes.
+        ValueError: If no class is unknown, there are no or too few validation samples to calibrate on, or
+            `PredictionsCSV` would write predictions before the detector changes them.
     """
-    require_class_names(callback, "tells known classes from unknown ones", pl_module)
+    name = type(callback).__name__
+    require_class_names(callback, "separates known classes from unknown ones", pl_module)
     datamodule = trainer.datamodule  # type: ignore[attr-defined]
-    if not isinstance(pl_module, Answers) or not isinstance(datamodule, ServesKnown):
+    if not isinstance(pl_module, PredictsLogits) or not isinstance(datamodule, ServesUnknownClasses):
         raise TypeError(
-            f"UnknownClassDetector needs a classifier and data of the zoo, not {type(pl_module).__name__} and "
-            f"{type(datamodule).__name__}"
+            f"{name} needs a classifier and a datamodule with known and unknown classes, not "
+            f"{type(pl_module).__name__} and {type(datamodule).__name__}; see PredictsLogits and ServesUnknownClasses "
+            "in litzoo.callbacks.contracts"
         )
     if detection.uses_features:
         require_features(callback, pl_module)
     if not datamodule.unknown_class_names:
         raise ValueError(
-            "UnknownClassDetector: every class is known; name those to learn in data.known_classes, so that the "
-            "others are unknown, or another data set in data.unknowns"
+            f"{name}: every class is known; list the classes to train on in data.known_classes, so that the others are "
+            "unknown, or give another data set as data.unknowns"
         )
-    if stage == "fit" and detection.fixed is None and not datamodule.validates:
+    if stage == "fit" and detection.fixed_threshold is None and not datamodule.validates:
         raise ValueError(
-            "UnknownClassDetector calibrates its threshold on validation samples, but data.val_size is 0: set it, "
-            "or give a threshold"
+            f"{name} calibrates its threshold on validation samples, but data.val_size is 0: set it, or give a fixed "
+            "threshold"
         )
-    if stage == "fit" and detection.fixed is None and datamodule.val_set is not None:
-        acceptance_threshold(torch.zeros(len(datamodule.val_set)), detection.acceptance)  # refuses too few
+    if stage == "fit" and detection.fixed_threshold is None and datamodule.val_set is not None:
+        # Raises before the training if there will be too few scores.
+        acceptance_threshold(torch.zeros(len(datamodule.val_set)), detection.acceptance)
     order = [type(each) for each in trainer.callbacks]  # type: ignore[attr-defined]
     if stage == "predict" and PredictionsCSV in order[: order.index(type(callback))]:
-        raise ValueError("UnknownClassDetector: list it before PredictionsCSV, which would miss what it finds")
+        raise ValueError(
+            f"{name}: list it before PredictionsCSV, which would otherwise write the predictions without it"
+        )
 
 
 def require_features(callback: Callback, module: LightningModule) -> None:
-    """Refuses a module whose network does not tell its features.
+    """Checks that the network of a module has `features` and `head`.
 
     Raises:
-        TypeError: If that is so.
+        TypeError: If it does not.
     """
     net = getattr(module, "net", None)
     if not (hasattr(net, "features") and hasattr(net, "head")):
         raise TypeError(
-            f"{type(callback).__name__}: a score looks at features, which {type(net).__name__} does not tell: give it "
-            "features(x) and a head, or choose a score of logits such as MaxLogit"
+            f"{type(callback).__name__}: a score reads features, but {type(net).__name__} has no features(x) and head: "
+            "add them, or choose a score that reads logits only, such as MaxLogit"
         )

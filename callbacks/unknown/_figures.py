@@ -1,3 +1,5 @@
+"""Metrics and figures of a test with unknown classes: score histograms, ROC curves, and a gallery of samples."""
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,114 +11,21 @@ from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 from torch import Tensor
 
+from litzoo.callbacks.contracts import HasClassNames, HasTestImages, ServesUnknownClasses
 from litzoo.callbacks.files import run_folder_of
-from litzoo.callbacks.reporting.classification import NamesClasses, ShowsTestImages
-from litzoo.callbacks.reporting.figures import Captioned, draw_image_rows, new_figure, publish_figure
-from litzoo.callbacks.unknown._evidence import ServesKnown
+from litzoo.callbacks.reporting.figures import CaptionedImage, draw_image_rows, new_figure, publish_figure
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.metrics import auroc, open_set_scores
 from litzoo.datamodules.batch import UNKNOWN
 
 
-def draw_scores(scores: Mapping[str, Tensor], unknown: Tensor, decisive: str, threshold: float) -> Figure:
-    """Draws how the scores of known and of unknown test samples are distributed, and the ROC curve of each score.
-
-    Args:
-        scores: Score -> its values `[N]`, higher = more unknown.
-        unknown: Which samples are of an unknown class, bool `[N]`.
-        decisive: The score whose distribution is drawn.
-        threshold: Of that score; above it a sample is called unknown.
-    """
-    figure = new_figure(10, 4, arranged=False)
-    spread, curves = (figure.add_axes((left, 0.12, 0.42, 0.8)) for left in (0.065, 0.565))
-    values, new = scores[decisive].numpy(), unknown.numpy()
-    shown = values[np.isfinite(values)]
-    low, high = (shown.min(), shown.max()) if len(shown) else (0.0, 1.0)
-    if high - low <= 1e-9 * max(abs(low), abs(high)):  # equal, or all but equal
-        low, high = low - 0.5, high + 0.5
-    edges = np.linspace(low, high, 51)
-    for kind, rows, colour in (("known", ~new, "tab:blue"), ("unknown", new, "tab:orange")):
-        counts = np.histogram(np.clip(values[rows], edges[0], edges[-1]), edges)[0]
-        spread.stairs(counts / counts.sum(), edges, fill=True, alpha=0.6, color=colour, label=kind)
-    if edges[0] <= threshold <= edges[-1]:
-        spread.axvline(threshold, color="black", linestyle="--", label="threshold")
-    spread.set(xlabel=f"{decisive}, higher = more unknown", ylabel="fraction of the known, of the unknown samples")
-    spread.legend()
-    for name, each in scores.items():
-        false, true, _ = roc_curve(new, np.nan_to_num(each.numpy()))
-        curves.plot(
-            false, true, label=f"{name}, AUROC {auroc(each, unknown):.3f}", linewidth=2 if name == decisive else 1
-        )
-    rejected = values > threshold
-    curves.plot(rejected[~new].mean(), rejected[new].mean(), "ko", label="at the threshold")
-    curves.set(xlabel="known samples called unknown", ylabel="unknown samples found")
-    curves.legend(loc="lower right", fontsize=8)
-    figure.suptitle(f"{int(new.sum()):,} of {len(new):,} test samples are of unknown classes", fontsize=10)
-    return figure
-
-
-class TestedImages(NamedTuple):
-    """Test samples that can be shown.
-
-    Attributes:
-        scores: Higher = more unknown, `[N]`.
-        unknown: Which are of an unknown class, bool `[N]`.
-        names: What they really are, N names.
-        answers: What they would be taken for, N names of known classes.
-        images: Returns the images of rows `[n]`, uint8 `[n, C, H, W]`.
-    """
-
-    scores: Tensor
-    unknown: Tensor
-    names: Sequence[str]
-    answers: Sequence[str]
-    images: Callable[[Tensor], Tensor]
-
-
-def draw_gallery(tested: TestedImages, threshold: float, count: int) -> Figure:
-    """Draws unknown samples that were found, those that were missed, and known ones that were refused.
-
-    Args:
-        tested: What there is.
-        threshold: Above it a sample is called unknown.
-        count: Images in a row: of the found ones the surest, of the others the most mistaken.
-    """
-    scores, unknown = tested.scores, tested.unknown
-    rejected = scores > threshold
-    kinds = {
-        "unknown, found": (unknown & rejected, scores),
-        "unknown, missed": (unknown & ~rejected, -scores),
-        "known, refused": (~unknown & rejected, scores),
-    }
-    rows = []
-    for among, order in kinds.values():
-        chosen = _first(order, among, count)
-        captions = [
-            f"{tested.names[row]}\nlike {tested.answers[row]}\n{_short(scores[row])}" for row in chosen.tolist()
-        ]
-        rows.append(list(map(Captioned, tested.images(chosen), captions)))
-    heading = f"true class, what it looks like to the model, score (unknown above {_short(threshold)})"
-    names = [f"{name}\n{int(among.sum()):,}" for name, (among, _) in kinds.items()]
-    return draw_image_rows(rows, heading, count, names)
-
-
-def _short(score: Tensor | float) -> str:
-    return f"{score:#.3g}".rstrip(".")
-
-
-def _first(order: Tensor, among: Tensor, count: int) -> Tensor:
-    """Returns the rows with the largest values among some, at most `count`."""
-    rows = torch.nonzero(among)[:, 0]
-    return rows[order[rows].argsort(descending=True, stable=True)[:count]]
-
-
 @dataclass(frozen=True)
-class TestedSamples:
-    """What a test has found of every sample, once and in order.
+class OpenSetResults:
+    """Scores and predictions of all test samples, each once and in order.
 
     Attributes:
-        scores: Score -> its values `[N]`, higher = more unknown; the one that decides comes first.
-        prediction: Likeliest known classes, int64 `[N]`.
+        scores: Name of a score -> values `[N]`, higher = more unknown; the decision score first.
+        prediction: Most likely known classes, int64 `[N]`.
         target: Known classes, or `UNKNOWN`, int64 `[N]`.
         index: Positions in the test set, int64 `[N]`.
     """
@@ -128,52 +37,147 @@ class TestedSamples:
 
 
 def log_open_set_metrics(
-    trainer: Trainer, module: LightningModule, detection: UnknownDetection, tested: TestedSamples
+    trainer: Trainer, module: LightningModule, detection: UnknownDetection, results: OpenSetResults
 ) -> None:
-    """Logs `open_set_scores` of the score that decides, and where there are several the AUROC of each.
+    """Logs `open_set_scores` of the decision score and, if there are several scores, the AUROC of each.
 
-    Every process has to call it with the same.
+    Every process has to call it, with the same results.
     """
-    datamodule, unknown = trainer.datamodule, tested.target == UNKNOWN  # type: ignore[attr-defined]
-    assert isinstance(datamodule, ServesKnown)
-    assert isinstance(module, NamesClasses)
-    found = open_set_scores(
-        tested.scores[detection.name],
-        tested.prediction,
-        tested.target,
+    datamodule, unknown = trainer.datamodule, results.target == UNKNOWN  # type: ignore[attr-defined]
+    assert isinstance(datamodule, ServesUnknownClasses)
+    assert isinstance(module, HasClassNames)
+    metrics = open_set_scores(
+        results.scores[detection.score_name],
+        results.prediction,
+        results.target,
         detection.threshold,
         module.class_names,
-        datamodule.true_class_names(tested.index[unknown]),
+        datamodule.true_class_names(results.index[unknown]),
     )
-    found["unknown/threshold"] = detection.threshold
-    if len(tested.scores) > 1:
-        found |= {f"unknown/auroc/{name}": auroc(values, unknown) for name, values in tested.scores.items()}
-    for name, value in found.items():
+    metrics["unknown/threshold"] = detection.threshold
+    if len(results.scores) > 1:
+        metrics |= {f"unknown/auroc/{name}": auroc(values, unknown) for name, values in results.scores.items()}
+    for name, value in metrics.items():
         module.log(f"test/{name}", value, sync_dist=True)
 
 
 def publish_open_set_figures(
-    trainer: Trainer, module: LightningModule, detection: UnknownDetection, tested: TestedSamples, count: int
+    trainer: Trainer, module: LightningModule, detection: UnknownDetection, results: OpenSetResults, count: int
 ) -> None:
-    """Draws the scores, and where there are images a gallery with rows of `count`, on the first process.
+    """Saves the figure of the scores and, if the data are images, a gallery with rows of `count` images.
 
-    Every process has to call it.
+    Every process has to call it; that of rank 0 draws.
     """
     run_folder = run_folder_of(trainer)
     if not trainer.is_global_zero:
         return
-    datamodule, unknown = trainer.datamodule, tested.target == UNKNOWN  # type: ignore[attr-defined]
-    assert isinstance(datamodule, ServesKnown)
-    assert isinstance(module, NamesClasses)
-    figure = draw_scores(tested.scores, unknown, detection.name, detection.threshold)
+    datamodule, unknown = trainer.datamodule, results.target == UNKNOWN  # type: ignore[attr-defined]
+    assert isinstance(datamodule, ServesUnknownClasses)
+    assert isinstance(module, HasClassNames)
+    figure = draw_scores(results.scores, unknown, detection.score_name, detection.threshold)
     publish_figure(trainer, "unknown_scores", figure, run_folder)
-    if isinstance(datamodule, ShowsTestImages):
+    if isinstance(datamodule, HasTestImages):
         images = datamodule.test_images
-        shown = TestedImages(
-            tested.scores[detection.name],
+        samples = GallerySamples(
+            results.scores[detection.score_name],
             unknown,
-            datamodule.true_class_names(tested.index),
-            [module.class_names[label] for label in tested.prediction.tolist()],
-            lambda rows: images(tested.index[rows]),
+            datamodule.true_class_names(results.index),
+            [module.class_names[label] for label in results.prediction.tolist()],
+            lambda rows: images(results.index[rows]),
         )
-        publish_figure(trainer, "unknown_gallery", draw_gallery(shown, detection.threshold, count), run_folder)
+        publish_figure(trainer, "unknown_gallery", draw_gallery(samples, detection.threshold, count), run_folder)
+
+
+def draw_scores(scores: Mapping[str, Tensor], unknown: Tensor, decision_score: str, threshold: float) -> Figure:
+    """Draws histograms of the scores of known and unknown test samples, and the ROC curve of each score.
+
+    Args:
+        scores: Name of a score -> values `[N]`, higher = more unknown.
+        unknown: Which samples are of an unknown class, bool `[N]`.
+        decision_score: The score for the histograms and the threshold.
+        threshold: A sample with a higher score is classified as unknown.
+    """
+    figure = new_figure(10, 4, constrained=False)
+    histogram, curves = (figure.add_axes((left, 0.12, 0.42, 0.8)) for left in (0.065, 0.565))
+    values, is_unknown = scores[decision_score].numpy(), unknown.numpy()
+    finite = values[np.isfinite(values)]
+    low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
+    if high - low <= 1e-9 * max(abs(low), abs(high)):  # equal up to rounding
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, 51)
+    for kind, rows, colour in (("known", ~is_unknown, "tab:blue"), ("unknown", is_unknown, "tab:orange")):
+        counts = np.histogram(np.clip(values[rows], edges[0], edges[-1]), edges)[0]
+        histogram.stairs(counts / counts.sum(), edges, fill=True, alpha=0.6, color=colour, label=kind)
+    if edges[0] <= threshold <= edges[-1]:
+        histogram.axvline(threshold, color="black", linestyle="--", label="threshold")
+    histogram.set(xlabel=f"{decision_score}, higher = more unknown", ylabel="fraction of known or unknown samples")
+    histogram.legend()
+    for name, each in scores.items():
+        false_positives, true_positives, _ = roc_curve(is_unknown, np.nan_to_num(each.numpy()))
+        width = 2 if name == decision_score else 1
+        label = f"{name}, AUROC {auroc(each, unknown):.3f}"
+        curves.plot(false_positives, true_positives, label=label, linewidth=width)
+    rejected = values > threshold
+    curves.plot(rejected[~is_unknown].mean(), rejected[is_unknown].mean(), "ko", label="at the threshold")
+    curves.set(xlabel="fraction of known samples rejected", ylabel="fraction of unknown samples found")
+    curves.legend(loc="lower right", fontsize=8)
+    figure.suptitle(
+        f"{int(is_unknown.sum()):,} of {len(is_unknown):,} test samples are of unknown classes", fontsize=10
+    )
+    return figure
+
+
+class GallerySamples(NamedTuple):
+    """Test samples to draw in a gallery.
+
+    Attributes:
+        scores: Decision scores, higher = more unknown, `[N]`.
+        unknown: Which are of an unknown class, bool `[N]`.
+        true_names: Names of the true classes, N of them.
+        predicted_names: Names of the most likely known classes, N of them.
+        images: Returns the images of rows `[n]`, uint8 `[n, C, H, W]`.
+    """
+
+    scores: Tensor
+    unknown: Tensor
+    true_names: Sequence[str]
+    predicted_names: Sequence[str]
+    images: Callable[[Tensor], Tensor]
+
+
+def draw_gallery(samples: GallerySamples, threshold: float, count: int) -> Figure:
+    """Draws unknown samples that were found, unknown samples that were missed, and known samples that were rejected.
+
+    Args:
+        samples: The test samples.
+        threshold: A sample with a higher score is classified as unknown.
+        count: Images in a row. Found and rejected samples are drawn by descending score, missed ones by ascending.
+    """
+    scores, unknown = samples.scores, samples.unknown
+    rejected = scores > threshold
+    kinds = {
+        "unknown, found": (unknown & rejected, scores),
+        "unknown, missed": (unknown & ~rejected, -scores),
+        "known, rejected": (~unknown & rejected, scores),
+    }
+    rows = []
+    for selected, order in kinds.values():
+        chosen = _top_rows(order, selected, count)
+        captions = [
+            f"{samples.true_names[row]}\nlike {samples.predicted_names[row]}\n{_short(scores[row])}"
+            for row in chosen.tolist()
+        ]
+        rows.append(list(map(CaptionedImage, samples.images(chosen), captions)))
+    heading = f"true class, most likely known class, score (unknown above {_short(threshold)})"
+    names = [f"{name}\n{int(selected.sum()):,}" for name, (selected, _) in kinds.items()]
+    return draw_image_rows(rows, heading, count, names)
+
+
+def _top_rows(order: Tensor, selected: Tensor, count: int) -> Tensor:
+    """Returns the selected rows with the largest values, at most `count`, in descending order."""
+    rows = torch.nonzero(selected)[:, 0]
+    return rows[order[rows].argsort(descending=True, stable=True)[:count]]
+
+
+def _short(score: Tensor | float) -> str:
+    return f"{score:#.3g}".rstrip(".")

@@ -1,3 +1,9 @@
+"""Unknown-class detection on plain tensors, without a trainer.
+
+`UnknownDetection` holds scores and threshold; the callback `UnknownClassDetector` in `detector.py` runs it during fit,
+test and predict.
+"""
+
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
@@ -11,21 +17,27 @@ from litzoo.callbacks.unknown.scores import Evidence, UnknownScore
 
 
 class UnknownDetection:
-    """Scores, the threshold of the one that decides, and what both have learned from known samples.
+    """Unknown-class scores, fitted on known training samples, and a threshold, calibrated on known validation samples.
 
     Args:
-        score: Decides.
+        score: The decision score: a sample with a score above the threshold is unknown.
         acceptance: Fraction of the known samples that the threshold accepts, in (0, 1).
-        threshold: A fixed one instead.
-        report: Further scores, which decide nothing.
+        threshold: A fixed threshold instead of a calibrated one.
+        report: Further scores to compare; they do not affect the decision.
 
     Raises:
         ValueError: If the acceptance is outside (0, 1), the threshold is not finite, or two scores are of the same
             class.
 
     Attributes:
-        scores: All scores by name, the one that decides first.
-        known_scores: Of the validation samples, in ascending order; `None` before the calibration.
+        scores: All scores by class name, the decision score first.
+        known_scores: Decision scores of the validation samples, in ascending order; `None` before `calibrate`.
+
+    Example:
+        >>> detection = UnknownDetection(scores.MaxLogit(), acceptance=0.95)
+        >>> detection.fit(Evidence(train_logits, train_features), train_target)
+        >>> detection.calibrate(Evidence(val_logits, val_features))
+        >>> unknown = detection.score(Evidence(logits, features)) > detection.threshold
     """
 
     def __init__(
@@ -38,110 +50,112 @@ class UnknownDetection:
         if not 0 < acceptance < 1:
             raise ValueError(f"UnknownClassDetector.acceptance: {acceptance} is outside (0, 1); 0.95 is usual")
         if threshold is not None and not isfinite(threshold):
-            raise ValueError(f"UnknownClassDetector.threshold: {threshold} is no finite number")
-        self.score, self.acceptance, self.fixed = score, acceptance, threshold
+            raise ValueError(f"UnknownClassDetector.threshold: {threshold} is not a finite number")
+        self.score, self.acceptance, self.fixed_threshold = score, acceptance, threshold
         self.scores = {type(each).__name__: each for each in (score, *report)}
         if len(self.scores) <= len(report):
-            raise ValueError("UnknownClassDetector.report: a score is there twice; name each class of scores once")
+            raise ValueError("UnknownClassDetector.report: a score is listed twice; list each score class only once")
         self.known_scores: Tensor | None = None
 
     @property
-    def name(self) -> str:
-        """Of the score that decides."""
+    def score_name(self) -> str:
+        """Class name of the decision score."""
         return type(self.score).__name__
 
     @property
     def threshold(self) -> float:
-        """The largest score of a sample that is accepted.
+        """The largest score at which a sample is accepted as known.
 
         Raises:
             ValueError: If there are too few validation samples for the acceptance.
         """
-        if self.fixed is not None:
-            return self.fixed
+        if self.fixed_threshold is not None:
+            return self.fixed_threshold
         assert self.known_scores is not None
         return acceptance_threshold(self.known_scores, self.acceptance)
 
     @property
     def uses_features(self) -> bool:
-        """Whether a score looks at features."""
+        """Whether any score reads features."""
         return any(score.uses_features for score in self.scores.values())
 
     @property
     def fits(self) -> bool:
-        """Whether a score has to be fitted on training samples."""
+        """Whether any score has to be fitted on training samples."""
         return any(score.fits for score in self.scores.values())
 
     @property
-    def unfitted(self) -> UnknownScore | None:
-        """The first score that needs no fitting, the one that decides before the others."""
+    def unfitted_score(self) -> UnknownScore | None:
+        """The first score that needs no fitting, so that it can be logged during training; None if there is none."""
         return next((score for score in self.scores.values() if not score.fits), None)
 
     @property
-    def learned(self) -> bool:
-        """Whether an answer or a report rests on what was fitted or calibrated before."""
-        calibrated = self.fixed is None and self.known_scores is not None
+    def usable(self) -> dict[str, UnknownScore]:
+        """The scores that can be called: fitted, or in need of no fitting."""
+        return {name: score for name, score in self.scores.items() if score.statistics or not score.fits}
+
+    @property
+    def has_fitted_state(self) -> bool:
+        """Whether decisions or reported scores depend on fitted statistics or a calibrated threshold."""
+        calibrated = self.fixed_threshold is None and self.known_scores is not None
         return calibrated or any(score.statistics for score in self.scores.values())
 
-    def fit(self, known: Evidence, target: Tensor, head: nn.Linear | None) -> None:
-        """Fits the scores on training samples; see `UnknownScore.fit`.
+    def missing(self) -> list[str]:
+        """Returns what still has to be fitted or calibrated before samples can be classified as unknown."""
+        uncalibrated = self.fixed_threshold is None and self.known_scores is None
+        threshold = ["the threshold"] if uncalibrated else []
+        return [*threshold, *([] if self.score_name in self.usable else [f"the statistics of {self.score_name}"])]
 
-        What cannot be fitted and decides nothing is left out, with a warning.
+    def fit(self, known: Evidence, target: Tensor, head: nn.Linear | None = None) -> None:
+        """Fits all scores on training samples; see `UnknownScore.fit`.
+
+        Reported scores that cannot be fitted are left out, with a warning.
 
         Raises:
-            ValueError: If the score that decides cannot be fitted.
+            ValueError: If the decision score cannot be fitted.
         """
         for name, score in self.scores.items():
             score.load_state_dict({})
             try:
                 score.fit(known, target, head)
-            except ValueError as problem:
+            except ValueError as error:
                 if score is self.score:
                     raise
-                rank_zero_warn(f"UnknownClassDetector.report: {name} is left out. {problem}")
+                rank_zero_warn(f"UnknownClassDetector.report: {name} is left out. {error}")
 
     def calibrate(self, known: Evidence) -> None:
-        """Notes the scores of validation samples, for the threshold.
+        """Stores the decision scores of validation samples, from which the threshold is computed.
 
         Raises:
-            ValueError: If they are too few for the acceptance.
+            ValueError: If there are too few for the acceptance.
         """
         self.known_scores = self.score(known).cpu().sort().values
         _ = self.threshold
 
-    def missing(self) -> list[str]:
-        """Names what would have to be fitted before anything can be detected."""
-        threshold = ["the threshold"] if self.fixed is None and self.known_scores is None else []
-        return [*threshold, *([] if self.name in self.usable else [f"the statistics of {self.name}"])]
-
-    @property
-    def usable(self) -> dict[str, UnknownScore]:
-        """The scores that have learned what they need."""
-        return {name: score for name, score in self.scores.items() if score.statistics or not score.fits}
-
     def to(self, device: torch.device) -> None:
-        """Moves what the scores have learned."""
+        """Moves the fitted statistics to a device."""
         for score in self.scores.values():
             score.to(device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what was learned, and of which scores; nothing before."""
-        statistics = {shown(score): score.state_dict() for score in self.scores.values() if score.statistics}
+        """Returns calibration scores and statistics, with the scores they belong to; an empty dict before fitting."""
+        statistics = {score_signature(score): score.state_dict() for score in self.scores.values() if score.statistics}
         if self.known_scores is None and not statistics:
             return {}
-        return {"score": shown(self.score), "known_scores": self.known_scores, "statistics": statistics}
+        return {"score": score_signature(self.score), "known_scores": self.known_scores, "statistics": statistics}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restores what belongs to the scores that are asked for, with the same parameters.
+        """Restores the state of scores of the same class with the same parameters, and resets all others.
 
-        The acceptance may be another one than before: the calibration scores are kept, not the threshold alone.
+        The acceptance may differ from that of the saved detection: the state has the calibration scores, not only the
+        threshold.
         """
         for score in self.scores.values():
-            score.load_state_dict(state.get("statistics", {}).get(shown(score), {}))
-        self.known_scores = state["known_scores"] if state.get("score") == shown(self.score) else None
+            score.load_state_dict(state.get("statistics", {}).get(score_signature(score), {}))
+        self.known_scores = state["known_scores"] if state.get("score") == score_signature(self.score) else None
 
 
-def shown(score: UnknownScore) -> str:
-    """Writes a score with its parameters, such as `NearestNeighbors(k=50)`."""
+def score_signature(score: UnknownScore) -> str:
+    """Returns class and parameters of a score, such as `NearestNeighbors(k=50)`."""
     options = {name: value for name, value in vars(score).items() if name != "statistics"}
     return f"{type(score).__name__}({', '.join(f'{name}={value}' for name, value in options.items())})"

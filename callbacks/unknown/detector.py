@@ -1,3 +1,5 @@
+"""Lightning callback for unknown-class detection; it runs the `UnknownDetection` of `detection.py`."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -5,16 +7,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
 
-from litzoo.callbacks.checkpoints.atomic_io import complete_checkpoints
-from litzoo.callbacks.evaluation import Answers
-from litzoo.callbacks.unknown._evidence import (
-    ServesKnown,
-    evidence_names,
-    evidence_of,
-    known_evidence,
-    require_known_and_unknown,
-)
-from litzoo.callbacks.unknown._figures import TestedSamples, log_open_set_metrics, publish_open_set_figures
+from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
+from litzoo.callbacks.contracts import PredictsLogits, ServesUnknownClasses
+from litzoo.callbacks.unknown._evidence import evidence_from, evidence_keys, known_evidence, require_open_set
+from litzoo.callbacks.unknown._figures import OpenSetResults, log_open_set_metrics, publish_open_set_figures
 from litzoo.callbacks.unknown.calibration import accepted_fraction
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import UnknownScore
@@ -23,28 +19,29 @@ from litzoo.lit_modules.metrics import EpochOutputs
 
 
 class UnknownClassDetector(Callback):
-    """Answers "unknown" where a score says that a sample is of none of the classes that the model has learned.
+    """Classifies samples as unknown whose score exceeds a threshold: out-of-distribution (OOD) detection.
 
-    The threshold comes from known validation samples alone, at the end of training; no unknown sample is looked at
-    before the test. It stays with the checkpoint, and so does what the scores have learned from training samples.
+    At the end of training, scores that need it are fitted on training samples, and the threshold is calibrated on known
+    validation samples; no unknown sample is used before the test. Both are stored in the checkpoints.
 
-    It logs in training how the first score that needs no fitting develops, `val/known/accepted` (calibrated on every
-    second validation sample, tried on the others) and `val/known/score_std`; in a test the metrics of
-    `open_set_scores`, `test/unknown/threshold`, and `test/unknown/auroc/<score>` of each score if there are several. It
-    makes `UNKNOWN` of predictions, and adds the score to them.
+    Logs during training, for the first score that needs no fitting: `val/known/accepted` (calibrated on every second
+    validation sample, evaluated on the others) and `val/known/score_std`. Logs in a test: the metrics of
+    `open_set_scores`, `test/unknown/threshold` and, if there are several scores, `test/unknown/auroc/<score>` of each.
+    Replaces the prediction of samples above the threshold by `UNKNOWN`, and adds `unknown_score` to the predictions.
 
     Args:
-        score: Decides: a sample with a score above the threshold is unknown.
-        acceptance: Fraction of the known samples to be accepted, in (0, 1). By split conformal prediction a further known
-            sample is accepted with at least this probability, if validation samples choose nothing else; that they
-            choose the epoch makes little of a difference.
-        threshold: A fixed one, in the units of the score, and the acceptance has no say; of `MaxSoftmax`, 0.2 is
-            "below 0.8".
-        report: Further scores that are reported beside.
+        score: The decision score: a sample with a score above the threshold is unknown.
+        acceptance: Fraction of the known samples to accept, in (0, 1). By split conformal prediction, a new known
+            sample is accepted with at least this probability, provided that the validation samples are used for
+            nothing else; that they also select the best epoch makes little difference.
+        threshold: A fixed threshold, in the units of the score, instead of a calibrated one; 0.2 with `MaxSoftmax`
+            means "unknown if the confidence is below 0.8".
+        report: Further scores to compare in the test; they do not affect the decision.
         count: Images in each row of the gallery.
 
     Raises:
-        ValueError: If the acceptance is outside (0, 1), the count below 1, or two scores are of the same class.
+        ValueError: If the acceptance is outside (0, 1), the threshold is not finite, the count is below 1, or two
+            scores are of the same class.
     """
 
     def __init__(
@@ -60,31 +57,31 @@ class UnknownClassDetector(Callback):
             raise ValueError(f"UnknownClassDetector.count: {count} images; give at least 1")
         self.count = count
         self._validated, self._tested = EpochOutputs("logits"), EpochOutputs("target", "logits")
-        self._tau = 0.0
+        self._posthoc_tau = 0.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuses what it cannot work with, and asks the module for features if a score looks at them.
+        """Checks module, data and callbacks, and makes the module return features if a score reads them.
 
         Raises:
-            TypeError: If the module does not classify, or the datamodule has no classes.
-            ValueError: If no class is unknown, there is nothing, or too little, to calibrate on, or predictions would
-                be written before they are final.
+            TypeError: If the module is not a classifier, or the datamodule has no classes.
+            ValueError: If no class is unknown, there are no or too few validation samples to calibrate on, or
+                `PredictionsCSV` comes before this callback.
         """
-        require_known_and_unknown(self, self.detection, trainer, pl_module, stage)
-        assert isinstance(pl_module, Answers)
+        require_open_set(self, self.detection, trainer, pl_module, stage)
+        assert isinstance(pl_module, PredictsLogits)
         pl_module.keeps_features = self.detection.uses_features
-        self._tested = EpochOutputs("target", *evidence_names(pl_module))
+        self._tested = EpochOutputs("target", *evidence_keys(pl_module))
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Forgets what was fitted to other weights, also where the checkpoint has nothing to put in its place."""
+        """Resets what was fitted to other weights, also if the checkpoint has no state of this callback."""
         self.detection.load_state_dict({})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets what was fitted to weights that change from here on."""
+        """Resets what was fitted to weights that change from now on."""
         self.detection.load_state_dict({})
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begins anew, whatever an interrupted validation has left."""
+        """Discards the outputs of an interrupted validation."""
         self._validated.reset()
 
     def on_validation_batch_end(
@@ -96,49 +93,50 @@ class UnknownClassDetector(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps what the step returned, if it will be looked at."""
-        if self.detection.unfitted and not trainer.sanity_checking:
+        """Collects the outputs of the step, if a score is logged."""
+        if self.detection.unfitted_score and not trainer.sanity_checking:
             self._validated.update(outputs)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs how the scores of known samples develop."""
-        if trainer.sanity_checking or (score := self.detection.unfitted) is None:
+        """Logs accepted fraction and spread of the scores of the validation samples."""
+        if trainer.sanity_checking or (score := self.detection.unfitted_score) is None:
             return
-        scores = score(evidence_of(self._validated.to(pl_module.device).gather())).cpu()
-        # As a number: several GPUs could not average what is on the CPU.
+        scores = score(evidence_from(self._validated.to(pl_module.device).gather())).cpu()
+        # As a float: a tensor on the CPU cannot be averaged over several GPUs.
         pl_module.log("val/known/score_std", float(scores.std(correction=0)), sync_dist=True)
-        fixed = self.detection.fixed if score is self.detection.score else None
-        accepted = accepted_fraction(scores, self.detection.acceptance, fixed)
+        threshold = self.detection.fixed_threshold if score is self.detection.score else None
+        accepted = accepted_fraction(scores, self.detection.acceptance, threshold)
         if accepted is not None:
             pl_module.log("val/known/accepted", accepted, sync_dist=True)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fits scores and threshold to the weights of each checkpoint, and puts them into it."""
+        """Fits scores and threshold for the weights of each checkpoint, and adds them to its file."""
         if not trainer.fast_dev_run and trainer.global_step:  # type: ignore[attr-defined]
-            complete_checkpoints(self, trainer, pl_module, lambda: self._fit(trainer, pl_module))
+            add_state_to_checkpoints(self, trainer, pl_module, lambda: self._fit(trainer, pl_module))
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refuses to begin without what the checkpoint should have, and tells what is left out of the report.
+        """Checks that everything was fitted, and warns of reported scores that were not.
 
         Raises:
-            ValueError: If what decides is missing, or was calibrated with another `posthoc_tau`.
+            ValueError: If the decision score or the threshold is missing, or was fitted with another `posthoc_tau`.
         """
         missing = self.detection.missing()
         if missing and trainer.fast_dev_run:  # type: ignore[attr-defined]
-            return  # a rehearsal has fitted nothing, and reports nothing
+            return  # nothing was fitted, and nothing is reported
         if missing:
             raise ValueError(
-                f"UnknownClassDetector: the checkpoint lacks {' and '.join(missing)}, fitted at the end of a training "
-                "with this callback and these parameters; after a finished one, `litzoo fit --ckpt_path last` adds them"
+                f"UnknownClassDetector: the checkpoint lacks {' and '.join(missing)}, which a training with this "
+                "callback and these parameters adds at its end; `litzoo fit --ckpt_path last` adds them to the "
+                "checkpoints of a finished training"
             )
-        if self.detection.learned and self._tau != (tau := tau_of(pl_module)):
+        if self.detection.has_fitted_state and self._posthoc_tau != (tau := _posthoc_tau(pl_module)):
             raise ValueError(
-                f"UnknownClassDetector: fitted with posthoc_tau {self._tau:g}, but {tau:g} is asked for, which changes "
-                "all scores; `litzoo fit --ckpt_path last` with that value fits anew"
+                f"UnknownClassDetector: fitted with posthoc_tau {self._posthoc_tau:g}, but the module has {tau:g}, and "
+                "scores depend on it; use the former, or fit again with `litzoo fit --ckpt_path last` and the latter"
             )
-        if left_out := ", ".join(name for name in self.detection.scores if name not in self.detection.usable):
+        if unfitted := ", ".join(name for name in self.detection.scores if name not in self.detection.usable):
             rank_zero_warn(
-                f"UnknownClassDetector: {left_out} not reported, since the checkpoint has no statistics of it"
+                f"UnknownClassDetector.report: {unfitted} left out, because the checkpoint has no statistics of it"
             )
         self.detection.to(pl_module.device)
 
@@ -153,26 +151,29 @@ class UnknownClassDetector(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keeps what the step returned."""
+        """Collects the outputs of the step."""
         self._tested.update(outputs)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gathers from all processes, logs the metrics and draws on the first one."""
-        found = self._tested.to(pl_module.device).gather()
+        """Gathers the outputs of all processes, logs the metrics and draws the figures."""
+        outputs = self._tested.to(pl_module.device).gather()
         if self.detection.missing():
             return
-        known, target = evidence_of(found), found["target"].cpu()
+        evidence, target = evidence_from(outputs), outputs["target"].cpu()
         if not 0 < (unknown := int((target == UNKNOWN).sum())) < len(target):
-            rank_zero_warn(f"{unknown} of {len(target)} test samples are unknown: nothing to compare")
+            rank_zero_warn(
+                f"UnknownClassDetector: {unknown} of {len(target)} test samples are of unknown classes; its metrics "
+                "need both known and unknown samples and are left out"
+            )
             return
-        tested = TestedSamples(
-            {name: score(known).cpu() for name, score in self.detection.usable.items()},
-            known.logits.argmax(dim=1).cpu(),
+        results = OpenSetResults(
+            {name: score(evidence).cpu() for name, score in self.detection.usable.items()},
+            evidence.logits.argmax(dim=1).cpu(),
             target,
-            found["index"].cpu(),
+            outputs["index"].cpu(),
         )
-        log_open_set_metrics(trainer, pl_module, self.detection, tested)
-        publish_open_set_figures(trainer, pl_module, self.detection, tested, self.count)
+        log_open_set_metrics(trainer, pl_module, self.detection, results)
+        publish_open_set_figures(trainer, pl_module, self.detection, results, self.count)
 
     def on_predict_batch_end(
         self,
@@ -183,37 +184,37 @@ class UnknownClassDetector(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Adds `unknown_score` to what the predict step returned, and predicts `UNKNOWN` where it is too high."""
+        """Adds `unknown_score` to the outputs, and sets the prediction to `UNKNOWN` where it exceeds the threshold."""
         if self.detection.missing():
             return
-        scores = self.detection.score(evidence_of(outputs))
-        accepted = scores <= self.detection.threshold  # a score that is no number is not
+        scores = self.detection.score(evidence_from(outputs))
+        accepted = scores <= self.detection.threshold  # NaN is not accepted
         outputs["unknown_score"] = scores.float()
         outputs["prediction"] = outputs["prediction"].masked_fill(~accepted, UNKNOWN)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what was fitted."""
-        learned = self.detection.state_dict()
-        return {**learned, "posthoc_tau": self._tau} if learned else {}
+        """Returns what was fitted, and the `posthoc_tau` it was fitted with."""
+        fitted = self.detection.state_dict()
+        return {**fitted, "posthoc_tau": self._posthoc_tau} if fitted else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores it."""
+        """Restores what was fitted."""
         self.detection.load_state_dict(state_dict)
-        self._tau = state_dict.get("posthoc_tau", 0.0)
+        self._posthoc_tau = state_dict.get("posthoc_tau", 0.0)
 
     def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fits to the module as it is."""
-        self._tau = tau_of(pl_module)
+        """Fits scores and threshold for the current weights of the module."""
+        self._posthoc_tau = _posthoc_tau(pl_module)
         if self.detection.fits:
             head = getattr(getattr(pl_module, "net", None), "head", None)
             known, target = known_evidence(trainer, pl_module, "train", self.detection.uses_features)
             self.detection.fit(known, target, head if isinstance(head, nn.Linear) else None)
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(datamodule, ServesKnown)
+        assert isinstance(datamodule, ServesUnknownClasses)
         if datamodule.validates:
             self.detection.calibrate(known_evidence(trainer, pl_module, "val", self.detection.uses_features)[0])
 
 
-def tau_of(module: LightningModule) -> float:
-    """Returns the strength of a module's post-hoc logit adjustment."""
+def _posthoc_tau(module: LightningModule) -> float:
+    """Returns the strength of the module's post-hoc logit adjustment; 0 if it has none."""
     return float(getattr(module, "posthoc_tau", 0.0))

@@ -1,4 +1,4 @@
-"""Data sets of images with one class each."""
+"""Data sets for image classification."""
 
 from litzoo.datamodules.images.base import ImageDataModule
 from litzoo.datamodules.images.cifar import CIFAR10DataModule

@@ -1,12 +1,15 @@
+"""The base class of datamodules of images with one class each."""
+
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from litzoo.datamodules.base import BaseDataModule
 from litzoo.datamodules.batch import Batch, SemiSupervisedBatch
+from litzoo.datamodules.class_labels import ClassLabels
 from litzoo.datamodules.dataset import IndexedDataset, Rows
-from litzoo.datamodules.images.class_sampled import ClassSampledDataModule
-from litzoo.datamodules.io.class_folders import new_images
+from litzoo.datamodules.io.class_folders import images_to_predict
 from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk
 from litzoo.datamodules.transforms.alternating import augmented
 from litzoo.datamodules.transforms.policies import augmentation_of
@@ -28,37 +31,38 @@ Augment = Literal[
 ]
 
 
-class ImageDataModule(ClassSampledDataModule):
-    """Images with one class each, uint8 `[N, C, H, W]`, scaled and augmented on the device.
+class ImageDataModule(ClassLabels, BaseDataModule):
+    """Images with one class each, uint8 `[N, C, H, W]`, normalised and augmented on the device.
 
-    Subclasses fill in the class attributes and `read`.
+    Subclasses define the class attributes and `read`.
 
     Args:
-        augment: Random changes to training images, drawn for each of them: `shift` (up to 2 pixels of 28),
-            `crop_flip` (up to 4 pixels of 32, and mirrored every second time), `alternating_flip_shift` (mirrored
-            in every second epoch, and up to 2 pixels of 32, filled with reflections), `affine` (rotated by up to 10
-            degrees, shifted, scaled), `strong` (a larger affine change, brightness, contrast, a grey square),
-            `strong_flip` (the same, and mirrored every second time), and the policies `autoaugment_imagenet`,
-            `autoaugment_cifar10`, `autoaugment_svhn`, `randaugment`, `trivialaugment` and `augmix`. A list is done in
-            its order: `[crop_flip, autoaugment_cifar10]`.
-        strong_augment: Likewise, for the second view of unlabeled images; the first is augmented by `augment`.
-        unknowns: Another data set, of images of the same shape: all of its test images join those of this one, as
-            samples of unknown classes.
-        predict_folder: Folder of images without labels, wherever it is, that `predict` looks at instead of the test
-            set. They are scaled to the size of the others and cut around their centre.
-        scale: `standard` gives pixels mean 0 and standard deviation 1 over the training set, `unit` only brings them
-            from 0...255 to 0...1.
-        **options: See `ClassSampledDataModule`, `ClassifiedDataModule` and `BaseDataModule`.
+        augment: Random augmentation of training images, drawn for each image: `shift` (by up to 2 pixels of 28),
+            `crop_flip` (shift by up to 4 pixels of 32, and horizontal flip with probability 0.5),
+            `alternating_flip_shift` (horizontal flip in every second epoch, and shift by up to 2 pixels of 32 with
+            reflected borders), `affine` (rotation by up to 10 degrees, shift, scaling), `strong` (a larger affine
+            change, brightness, contrast, an erased square), `strong_flip` (the same with horizontal flip), and the
+            policies `autoaugment_imagenet`, `autoaugment_cifar10`, `autoaugment_svhn`, `randaugment`, `trivialaugment` and `augmix`. A list is applied
+            in its order: `[crop_flip, autoaugment_cifar10]`.
+        strong_augment: Augmentation of the strong view of unlabeled images; `augment` makes the weak view.
+        unknowns: Another data set with images of the same shape; all of its test images join the test set as samples
+            of unknown classes.
+        predict_folder: Folder of unlabeled images, anywhere, for `predict` to use instead of the test set. They are
+            resized and centre-cropped to the size of the other images.
+        scale: `standard` normalises pixels to mean 0 and standard deviation 1 over the training set, `unit` scales
+            them from 0...255 to 0...1.
+        **options: See `ClassLabels` and `BaseDataModule`.
 
     Raises:
-        ValueError: If `augment`, `strong_augment` or `scale` is none of those, or an empty list.
+        ValueError: If `augment`, `strong_augment` or `scale` is not one of its choices, or an empty list.
 
     Attributes:
         input_shape: `(C, H, W)` of an image.
-        mean: Of each channel over the training set, on a scale from 0 to 1.
-        std: Likewise.
+        mean: Mean of each channel over the training set, on a scale from 0 to 1.
+        std: Standard deviation of each channel likewise.
     """
 
+    links = ("num_classes", "class_names", "input_shape")
     input_shape: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -74,12 +78,14 @@ class ImageDataModule(ClassSampledDataModule):
     ) -> None:
         super().__init__(**options)
         if scale not in ("standard", "unit"):
-            raise ValueError(f"data.scale: {scale!r} is neither standard nor unit")
+            raise ValueError(f"data.scale: {scale!r} is not one of standard, unit")
         self.unknowns, self.predict_folder = unknowns, predict_folder
         if unknowns is not None:
             if unknowns.input_shape != self.input_shape:
                 shape, other = list(self.input_shape), list(unknowns.input_shape)
-                raise ValueError(f"data.unknowns: images of {other}; those to learn are {shape}")
+                raise ValueError(
+                    f"data.unknowns: images of {other}; the shape must be that of the images to learn, {shape}"
+                )
             ours = self.file_class_names
             self.test_class_names = (
                 *ours,
@@ -107,64 +113,64 @@ class ImageDataModule(ClassSampledDataModule):
         return batch
 
     def setup(self, stage: str) -> None:
-        """Reads and splits what `stage` needs; to predict other images, these alone."""
+        """Reads and splits what `stage` needs; for prediction with `predict_folder` that folder only."""
         if stage == "predict" and self.predict_folder is not None:
-            paths, self.files["predict"] = new_images(self.predict_folder)
+            paths, self.files["predict"] = images_to_predict(self.predict_folder)
             rows = ImagesOnDisk(paths, ImageReader(self.input_shape, resize=True))
             self.new_set = IndexedDataset(rows, None)
         else:
             super().setup(stage)
 
     def prepare_data(self) -> None:
-        """Downloads what `unknowns` lacks; classes with a download of their own call it too."""
+        """Downloads the data of `unknowns`; subclasses that download override and call it."""
         if self.unknowns is not None:
             self.unknowns.prepare_data()
 
     def as_evaluated(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Returns a batch with its images normalised, and not augmented."""
+        """Returns a batch with its images normalised, without augmentation."""
         return batch | {"input": self.normalise(batch["input"])}
 
     def read_test(self) -> tuple[Rows, Tensor]:
-        """Adds the test images of `unknowns`.
+        """Appends the test images of `unknowns` to the test set.
 
         Raises:
-            ValueError: If either are read from their files one by one.
+            ValueError: If either images are too large to be in memory.
         """
         images, labels = super().read_test()
         if self.unknowns is None:
             return images, labels
         others, other_labels = self.unknowns.read(train=False)
-        theirs = [f"unknowns/{name}" for name in self.unknowns.files.get("test", [])]
-        if theirs or "test" in self.files:
-            self.files["test"] = self.files.get("test", [""] * len(images)) + theirs
+        other_names = [f"unknowns/{name}" for name in self.unknowns.files.get("test", [])]
+        if other_names or "test" in self.files:
+            self.files["test"] = self.files.get("test", [""] * len(images)) + other_names
         if not (isinstance(images, Tensor) and isinstance(others, Tensor)):
             raise ValueError(
-                "data.unknowns: needs images in memory, both the known and the unknown; raise memory_limit"
+                "data.unknowns: known and unknown images must both be in memory; raise memory_limit of the image folder"
             )
         return torch.cat([images, others]), torch.cat([labels, other_labels + len(self.file_class_names)])
 
     @property
     def scaling(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """What is taken from pixels on a scale from 0 to 1, and what they are then divided by, channel by channel."""
+        """Mean and standard deviation of each channel that pixels, on a scale from 0 to 1, are normalised with."""
         return (self.mean, self.std) if self.scale == "standard" else ((0.0,), (1.0,))
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Turns images from 0...255 into float32 on the scale asked for."""
+        """Converts images from 0...255 to float32, normalised as `scale` says."""
         if self._scaling is None or self._scaling[0].device != images.device:
             mean, std = self.scaling
-            # Their type is named since a trainer in true half precision changes torch's default.
-            center, width = torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
-            factor, offset = 1 / (255 * width), -center / width
+            # Explicit dtype, since a trainer in true half precision changes torch's default.
+            means, stds = torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
+            factor, offset = 1 / (255 * stds), -means / stds
             self._scaling = factor[:, None, None].to(images.device), offset[:, None, None].to(images.device)
         factor, offset = self._scaling
         return images.to(torch.float32, copy=True).mul_(factor).add_(offset)
 
     def test_images(self, index: Tensor) -> Tensor:
-        """Returns test images as they are in the file, uint8 `[n, C, H, W]`, for figures."""
+        """Returns test images as stored, uint8 `[n, C, H, W]`, for figures."""
         assert self.test_set is not None
         return self.test_set.inputs[index]
 
     def train_images(self, index: Tensor) -> Tensor:
-        """Likewise, images at positions in the full training set."""
+        """Returns images of the full training set as stored, uint8 `[n, C, H, W]`, for figures."""
         assert self.train_set is not None
         return self.train_set.inputs[index]

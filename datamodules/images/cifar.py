@@ -17,14 +17,14 @@ CLASS_FOLDERS = "cifar10"
 
 
 class CIFAR10DataModule(ImageDataModule):
-    """50,000 + 10,000 colour images of animals and vehicles, 3×32×32 (Krizhevsky 2009), downloaded when absent.
+    """CIFAR-10: 50,000 + 10,000 images of animals and vehicles, 3×32×32 (Krizhevsky 2009), downloaded if absent.
 
     Read from torchvision's files, `cifar-10-batches-py`, if their checksums are those of the original; else from class
     folders `cifar10/{train,test}/<class>/`, class by class in CIFAR-10's order and sorted by name, if there are any.
     Which of them was read is logged, and noted in `splits.json`.
 
     Args:
-        **options: See `ImageDataModule` and `BaseDataModule`.
+        **options: See `ImageDataModule`, `ClassLabels` and `BaseDataModule`.
     """
 
     dataset = torchvision.datasets.CIFAR10
@@ -42,17 +42,17 @@ class CIFAR10DataModule(ImageDataModule):
     source: str | None = None  # name of the folder that was read
 
     def prepare_data(self) -> None:
-        """Downloads the files unless they are there."""
+        """Downloads the files if they are absent."""
         super().prepare_data()
         if not self._has_class_folders:
             download_once(self.root / self.dataset.base_folder, lambda root: self.dataset(root, download=True))
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Returns all images of a part and their classes.
+        """Returns all images of the training or test set and their classes.
 
         Raises:
-            FileNotFoundError: If neither the original files nor class folders are there.
-            ValueError: If a file is missing, truncated or foreign.
+            FileNotFoundError: If neither the official files nor class folders are there.
+            ValueError: If a file is missing or not the official one, and there are no class folders.
         """
         folder = self.root / self.dataset.base_folder
         files = self.dataset.train_list if train else self.dataset.test_list
@@ -69,7 +69,7 @@ class CIFAR10DataModule(ImageDataModule):
         except Exception as error:
             raise ValueError(
                 f"{folder} does not hold the files of CIFAR-10 (Python version), or one is truncated "
-                f"({str(error) or type(error).__name__}); remove the folder to download it anew"
+                f"({str(error) or type(error).__name__}); remove the folder to download it again"
             ) from error
 
     def read_labels(self) -> Tensor:
@@ -104,7 +104,7 @@ class CIFAR10DataModule(ImageDataModule):
         try:
             images, _, _ = read_all(paths, ImageReader(self.input_shape, resize=False), keep=True, skip=False)
         except ValueError as error:
-            problem = str(error).split(": give the size")[0]  # there is no such option here
+            problem = str(error).split(": set data.size")[0]  # there is no such option here
             raise ValueError(f"{problem}; unpack CIFAR-10's class folders into {folder} again") from error
         assert images is not None
         self.files["train" if train else "test"] = [path.relative_to(folder).as_posix() for path in paths]
@@ -123,7 +123,7 @@ class CIFAR10DataModule(ImageDataModule):
         return [path for paths in of_class for path in paths], labels
 
     def _read_files(self, paths: list[Path]) -> tuple[Tensor, Tensor]:
-        """Puts one file after the other where it stays: torchvision's own reader needs three times the memory."""
+        """Copies the files one by one into one tensor; torchvision's own reader needs three times the memory."""
         images: Tensor | None = None
         labels: list[int] = []
         for number, path in enumerate(paths):
@@ -131,16 +131,16 @@ class CIFAR10DataModule(ImageDataModule):
             if images is None:
                 images = rows.new_empty(len(paths) * len(rows), *self.input_shape)
             images[number * len(rows) : (number + 1) * len(rows)] = rows
-            del rows  # before the next file is in memory too
+            del rows  # frees it before the next file is read
         assert images is not None
         if len(images) != len(labels):
             raise ValueError(f"{len(images)} images and {len(labels)} labels")
         return images, torch.tensor(labels)
 
     def _append(self, path: Path, labels: list[int]) -> Tensor:
-        """Appends the labels of a file with the right checksum, and returns its images."""
+        """Appends the labels of a file, whose checksum is known to be right, and returns its images."""
         with path.open("rb") as stream:
-            # Python 2 wrote the original files; its strings as text would be copied twice on the way to an array.
+            # Python 2 wrote the files; decoding its strings as text would copy the pixels twice.
             content = pickle.load(stream, encoding="bytes")
         content = {name.decode() if isinstance(name, bytes) else name: value for name, value in content.items()}
         labels += content["labels"]

@@ -11,13 +11,13 @@ from litzoo.datamodules.splits.core import hold_out
 
 
 class DigitsDataModule(ImageDataModule):
-    """1,797 real handwritten digits that come with scikit-learn (UCI, Alpaydin & Kaynak 1998): nothing to download.
+    """1,797 handwritten digits that come with scikit-learn (UCI, Alpaydin & Kaynak 1998): no download.
 
-    The images, 8×8 with 17 grey levels, are resampled to 1×28×28, so that every module that takes MNIST takes them.
-    There is no official test set: a fifth (359), the same whatever the seed, is set aside.
+    The images, 8×8 with 17 grey levels, are resized to 1×28×28, so that modules for MNIST fit. There is no official
+    test set: a fifth (359) is held out, independently of the seed.
 
     Args:
-        **options: See `ImageDataModule` and `BaseDataModule`; `root` is not used.
+        **options: See `ImageDataModule`, `ClassLabels` and `BaseDataModule`; `root` is not used.
     """
 
     input_shape = (1, 28, 28)
@@ -27,7 +27,7 @@ class DigitsDataModule(ImageDataModule):
     std = (0.3250,)
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Returns all images of a part and their classes."""
+        """Returns all images of the training or test set and their classes."""
         images, targets = _digits()
         chosen = hold_out(targets, fraction=0.2)[0 if train else 1]
         return images[chosen], targets[chosen]

@@ -1,3 +1,5 @@
+"""Images in one folder per class, and the statistics of their channels."""
+
 import os
 from pathlib import Path
 from typing import Any, Literal
@@ -14,23 +16,26 @@ from litzoo.datamodules.io.images import FORMATS, ImageReader, ImagesOnDisk, rea
 from litzoo.datamodules.io.paths import data_root, require_file, require_within
 from litzoo.datamodules.splits.core import hold_out
 
+STATISTICS_IMAGES = 5000
+"""Images that mean and standard deviation are computed from, at most about so many."""
+
 
 def channel_statistics(images: Rows, indices: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Measures the channels of chosen images, exactly, from a count of each of the 256 levels.
+    """Computes mean and standard deviation of each channel, exactly, from a histogram of the 256 levels.
 
     Args:
         images: Rows of uint8 `[C, H, W]`.
-        indices: Which of them, int64 `[n]`.
+        indices: Indices of the images to use, int64 `[n]`.
 
     Returns:
-        Mean and standard deviation of each channel, on a scale from 0 to 1; the latter is 1 where a channel is the
-        same everywhere.
+        Mean and standard deviation of each channel, on a scale from 0 to 1; the standard deviation of a constant
+        channel is returned as 1.
     """
     counts = torch.zeros(0, 256, dtype=torch.int64)
     for chunk in indices.split(1000):
         channels = images.index_select(0, chunk).transpose(0, 1).flatten(1)
-        found = torch.stack([torch.bincount(channel, minlength=256) for channel in channels])
-        counts = found if not len(counts) else counts + found
+        histogram = torch.stack([torch.bincount(channel, minlength=256) for channel in channels])
+        counts = histogram if not len(counts) else counts + histogram
     fractions = counts.double() / counts.sum(dim=1, keepdim=True)
     levels = torch.arange(256, dtype=torch.float64) / 255
     mean = fractions @ levels
@@ -38,33 +43,29 @@ def channel_statistics(images: Rows, indices: Tensor) -> tuple[tuple[float, ...]
     return tuple(mean.tolist()), tuple(value or 1.0 for value in std.tolist())
 
 
-STATISTICS_OF = 5000  # images
-
-
 class ImageFolderDataModule(ImageDataModule):
-    """Images in folders, one a class: `<folder>/{train,test}/<class>/*.jpg`, or `<folder>/<class>/*.jpg`.
+    """Images in one folder per class: `<folder>/{train,test}/<class>/*.jpg`, or `<folder>/<class>/*.jpg`.
 
-    All of Pillow's usual formats are read, in folders within the class's folder too; other files and hidden ones are
-    passed over. Without the two parts, a fifth of the images, the same whatever the seed, is set aside for testing.
-    Every file is read once before training, so that a damaged one does not end a run. Mean and standard deviation of
-    the channels are those of the training images (of 5,000 of them where there are more), and stay with the
-    checkpoint.
+    Reads the common formats that Pillow supports, also from folders within class folders; ignores other and hidden
+    files. Without `train` and `test`, a fifth of the images is held out for testing, independently of the seed. Every
+    file is read once before training, so that a damaged one cannot interrupt a run. Mean and standard deviation of the
+    channels are those of the training images (of about 5,000 if there are more) and are stored in checkpoints.
 
     Args:
-        folder: Within `root`; links in it may lead to other places within `root`.
-        size: Height and width that images are brought to, scaled and cut around their centre; one number for both.
-            When left out, all images need to have the size of the first one.
-        grey: Whether images are read with one channel, else with three.
-        corrupt: Whether a file that cannot be read is refused, or left out with a warning.
-        memory_limit: Images stay in memory when they take up no more than so many GiB, counted for each part and
-            process; else they are read from their files whenever they are served, where `num_workers` helps.
+        folder: Folder within `root`; symbolic links in it must stay within `root`.
+        size: Height and width that images are resized and centre-cropped to; one number for both. If `null`, all
+            images must have the size of the first one.
+        grey: Whether to read images with one channel; else with three.
+        corrupt: `refuse` raises for a file that cannot be read, `skip` leaves it out with a warning.
+        memory_limit: Largest size of the images in GiB, per part and process, up to which they are kept in memory;
+            larger sets are read from their files when they are served, which `num_workers` speeds up.
         root: See `BaseDataModule`.
-        **options: See `ImageDataModule`, `ClassifiedDataModule` and `BaseDataModule`.
+        **options: See `ImageDataModule`, `ClassLabels` and `BaseDataModule`.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it has less than two class folders, one of them is empty, something leads out of `root`, images
-            differ in size and no size is given, or one cannot be read and is not to be left out.
+        ValueError: If it has fewer than two class folders, one of them is empty, a path leads out of `root`, images
+            differ in size and no size is given, or an image cannot be read and `corrupt` is `refuse`.
     """
 
     split_by = (*ImageDataModule.split_by, "folder", "corrupt")
@@ -80,11 +81,11 @@ class ImageFolderDataModule(ImageDataModule):
         **options: Any,
     ) -> None:
         if corrupt not in ("refuse", "skip"):
-            raise ValueError(f"data.corrupt: {corrupt!r} is neither refuse nor skip")
+            raise ValueError(f"data.corrupt: {corrupt!r} is not one of refuse, skip")
         if not memory_limit >= 0:
-            raise ValueError(f"data.memory_limit: {memory_limit} GiB is no limit; 0 keeps nothing in memory")
+            raise ValueError(f"data.memory_limit: {memory_limit} GiB is not a limit; give 0 to keep no image in memory")
         if not folder:
-            raise ValueError("data.folder: is empty; name a folder of class folders")
+            raise ValueError("data.folder: is empty; name a folder that holds class folders")
         self.corrupt, self.memory_limit = corrupt, memory_limit
         self.root = data_root(root)
         self.folder = self.root / folder
@@ -92,36 +93,38 @@ class ImageFolderDataModule(ImageDataModule):
         self.left_out: dict[str, list[str]] = {}
         parts = [name for name in ("train", "test") if (self.folder / name).is_dir()]
         if len(parts) == 1:
-            raise ValueError(f"{self.folder} has a folder {parts[0]}: it needs train and test, or class folders alone")
+            raise ValueError(f"{self.folder} has a folder {parts[0]}: it needs train and test, or class folders only")
         self.has_parts = bool(parts)
         self.class_names = self.file_class_names = class_names_in(self._part(train=True), self.root)
         height, width = self._first_size() if size is None else (size, size) if isinstance(size, int) else size
         if min(height, width) < 1:
-            raise ValueError(f"data.size: {size} pixels; give at least 1")
+            raise ValueError(f"data.size: {size} is too small; give at least 1 pixel")
         self.input_shape = (1 if grey else 3, height, width)
         self.reader = ImageReader(self.input_shape, resize=size is not None)
         super().__init__(root=root, **options)
 
     def read(self, train: bool) -> tuple[Rows, Tensor]:
-        """Returns all images of a part, in memory or read when asked for, and their labels."""
+        """Returns all images of the training or test set, in memory or read on demand, and their labels."""
         paths, labels = self._files(train)
         needed = torch.Size(self.input_shape).numel() * len(paths)
         in_memory = needed <= self.memory_limit * 2**30
         images, kept, _ = read_all(paths, self.reader, keep=in_memory, skip=self.corrupt == "skip")
         names = [path.relative_to(self.folder).as_posix() for path in paths]
-        if lost := [names[position] for position in sorted(set(range(len(names))) - set(kept))]:
-            self.left_out["train" if train else "test"] = lost
-            named = ", ".join(lost[:10]) + (" and others, all in splits.json" if lost[10:] else "")
-            rank_zero_warn(f"{len(lost)} of {len(names)} files are left out: {named} (in {self.folder}; unreadable)")
-        if gone := set(labels.tolist()) - set(labels[kept].tolist()):
-            name = self.file_class_names[min(gone)]
+        if unreadable := [names[position] for position in sorted(set(range(len(names))) - set(kept))]:
+            self.left_out["train" if train else "test"] = unreadable
+            named = ", ".join(unreadable[:10]) + (" and others, listed in splits.json" if unreadable[10:] else "")
+            rank_zero_warn(
+                f"{len(unreadable)} of {len(names)} files are left out: {named} (unreadable, in {self.folder})"
+            )
+        if lost := set(labels.tolist()) - set(labels[kept].tolist()):
+            name = self.file_class_names[min(lost)]
             raise ValueError(f"{self.folder}: no image of class {name!r} can be read; repair or remove it")
         self.files["train" if train else "test"] = [names[position] for position in kept]
         rows = ImagesOnDisk([paths[position] for position in kept], self.reader) if images is None else images
         return rows, labels[kept]
 
     def read_labels(self) -> Tensor:
-        """Returns the labels of the training set; opens no image unless damaged ones are left out."""
+        """Returns the labels of the training set; opens images only if damaged ones are to be left out."""
         if self.corrupt == "skip":
             return self.read(train=True)[1]
         paths, labels = self._files(train=True)
@@ -129,7 +132,7 @@ class ImageFolderDataModule(ImageDataModule):
         return labels
 
     def identity(self) -> dict[str, Tensor]:
-        """Returns the names of the training files: another file at the same position is another sample."""
+        """Returns the names of the training files: an index with another file is another sample."""
         return {"names": torch.frombuffer(bytearray(os.fsencode("\n".join(self.files["train"]))), dtype=torch.uint8)}
 
     def split_report(self) -> dict[str, Any]:
@@ -137,28 +140,28 @@ class ImageFolderDataModule(ImageDataModule):
         return super().split_report() | ({"left_out": self.left_out} if self.left_out else {})
 
     def setup(self, stage: str) -> None:
-        """Reads and splits what `stage` needs, and for fitting the test set too: damage is found before training."""
+        """Reads and splits what `stage` needs; fitting reads the test set too, to find damage before training."""
         super().setup(stage)
         if stage == "fit":
             super().setup("test")
         if self.train_set is not None and not hasattr(self, "mean"):
             indices = self.train_set.indices
-            step = -(-len(indices) // STATISTICS_OF)
+            step = -(-len(indices) // STATISTICS_IMAGES)
             self.mean, self.std = channel_statistics(self.train_set.inputs, indices[::step])
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Turns images from 0...255 into float32 on the scale asked for."""
+        """Converts images from 0...255 to float32, normalised as `scale` says."""
         if self.scale == "standard" and not hasattr(self, "mean"):
-            self.setup("fit")  # a test without a checkpoint of a training on these data
+            self.setup("fit")  # a test without a checkpoint computes the statistics here
         return super().normalise(images)
 
     def state_dict(self) -> dict[str, Any]:
-        """Adds the measured mean and standard deviation."""
+        """Adds mean and standard deviation of the channels."""
         measured = {"mean": self.mean, "std": self.std} if hasattr(self, "mean") else {}
         return super().state_dict() | measured
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over the statistics that the checkpoint was trained with."""
+        """Restores the mean and standard deviation of the training that the checkpoint is from."""
         super().load_state_dict(state_dict)
         if "mean" in state_dict:
             self.mean, self.std = tuple(state_dict["mean"]), tuple(state_dict["std"])
@@ -168,20 +171,20 @@ class ImageFolderDataModule(ImageDataModule):
         return self.folder / ("train" if train else "test") if self.has_parts else self.folder
 
     def _files(self, train: bool) -> tuple[list[Path], Tensor]:
-        """Lists the files of a part, class by class in the order of their names, and their labels."""
+        """Lists the files of the training or test set, ordered by class and name, and their labels."""
         part = self._part(train)
         names = self.file_class_names
-        if foreign := set(class_names_in(part, self.root, least=2 if train else 1)) - set(names):
+        if extra := set(class_names_in(part, self.root, least=2 if train else 1)) - set(names):
             raise ValueError(
-                f"{part} has folders that the training set has not: {', '.join(sorted(foreign))}; classes to be "
-                "unknown go into a folder of their own, named in data.unknowns"
+                f"{part} has class folders that the training set does not have: {', '.join(sorted(extra))}; put "
+                "unknown classes into a separate folder and name it in data.unknowns"
             )
-        of_class = [images_in(part / name, self.root) for name in names]
-        empty = [name for name, paths in zip(names, of_class, strict=True) if not paths]
-        if empty and (train or len(empty) == len(of_class)):
+        by_class = [images_in(part / name, self.root) for name in names]
+        empty = [name for name, paths in zip(names, by_class, strict=True) if not paths]
+        if empty and (train or len(empty) == len(by_class)):
             raise ValueError(f"{part}: no image in the class folder {', '.join(empty)}; fill or remove it")
-        paths = [path for paths in of_class for path in paths]
-        labels = torch.tensor([label for label, paths in enumerate(of_class) for _ in paths])
+        paths = [path for paths in by_class for path in paths]
+        labels = torch.tensor([label for label, paths in enumerate(by_class) for _ in paths])
         if not self.has_parts:
             chosen = hold_out(labels, fraction=0.2)[0 if train else 1]
             paths, labels = [paths[position] for position in chosen.tolist()], labels[chosen]
@@ -194,5 +197,5 @@ class ImageFolderDataModule(ImageDataModule):
             with Image.open(first, formats=FORMATS) as file:
                 image = ImageOps.exif_transpose(file)
         except Exception as error:
-            raise ValueError(f"{first} cannot be read as an image: {error}; give data.size if others can") from error
+            raise ValueError(f"{first} cannot be read as an image: {error}; remove it, or set data.size") from error
         return image.height, image.width

@@ -1,4 +1,4 @@
-"""Images read from files: one by one, all into memory, or whenever they are asked for."""
+"""Reads image files: one by one, all into memory, or on demand."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -17,10 +17,12 @@ from litzoo.datamodules.io.paths import require_file
 
 T = TypeVar("T")
 Source = TypeVar("Source")
-SHOWS_PROGRESS = 2000  # images; reading fewer takes a moment
-AT_ONCE = 1000
+PROGRESS_BAR_FROM = 2000
+"""Number of images from which on a progress bar is shown."""
+CHUNK = 1000
+"""Number of images that are read at a time: those of all files at once would double the memory."""
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""What a file may hold, whatever its name: PostScript, for one, is a program, and Pillow would have it run."""
+"""Accepted file contents, whatever the file name; others are unsafe: Pillow would execute PostScript, for example."""
 
 
 class DamagedImageError(ValueError):
@@ -28,15 +30,15 @@ class DamagedImageError(ValueError):
 
 
 def open_image(path: Path, mode: str | None, needed: int | None = None) -> Image.Image:
-    """Decodes an image file, turned as its camera noted.
+    """Decodes an image file, with the orientation in its EXIF data applied.
 
     Args:
-        path: Of the file.
-        mode: Pillow's name of what it is converted to; `None` leaves it as it is.
-        needed: Pixels a side that are enough: a large JPEG is then decoded at half its size or less.
+        path: Path of the file.
+        mode: Pillow mode to convert to; `None` for no conversion.
+        needed: Pixels per side that are sufficient: larger JPEGs are decoded at a reduced size.
 
     Raises:
-        DamagedImageError: If the file is no image, or a damaged one; the message names it.
+        DamagedImageError: If the file is not an image, or damaged; the message names it.
     """
     try:
         require_file(path)
@@ -46,58 +48,58 @@ def open_image(path: Path, mode: str | None, needed: int | None = None) -> Image
             image = ImageOps.exif_transpose(file)
             if mode is None:
                 return image
-            return _of_8_bits(image).convert(mode)
+            return _to_8_bits(image).convert(mode)
     except Exception as error:
         raise DamagedImageError(f"{path} cannot be read as an image: {str(error) or type(error).__name__}") from error
 
 
-def _of_8_bits(image: Image.Image) -> Image.Image:
-    """Scales 16 bits to 8, which Pillow would cut off."""
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Scales 16 bits per channel to 8; Pillow would clip the values."""
     if not image.mode.startswith(("I", "F")):
         return image
     levels = np.asarray(image)
     if levels.dtype.kind == "f" or levels.min() < 0 or levels.max() > 65535:
-        raise ValueError("it holds numbers other than whole ones from 0 to 65535; save it with 8 or 16 bits")
+        raise ValueError("it holds values other than integers from 0 to 65535; save it with 8 or 16 bits")
     return Image.fromarray((levels / 257).round().astype(np.uint8))
 
 
 class ImageReader:
-    """Reads an image file, as uint8 of one shape.
+    """Reads image files as uint8 tensors of one shape.
 
     Args:
         shape: `(C, H, W)`; one channel is grey, three are red, green and blue.
-        resize: Whether an image of another size is scaled and cut to `(H, W)` around its centre; else it is refused.
+        resize: Whether to resize and centre-crop images of another size to `(H, W)`; else they raise an error.
     """
 
     def __init__(self, shape: tuple[int, int, int], resize: bool) -> None:
         self.shape, self.resize = shape, resize
 
     def __call__(self, path: Path) -> Tensor:
-        """Returns an image, uint8 `[C, H, W]`, turned as its camera noted.
+        """Returns an image, uint8 `[C, H, W]`, with the orientation in its EXIF data applied.
 
         Raises:
-            DamagedImageError: If the file is no image, or a damaged one; the message names it.
+            DamagedImageError: If the file is not an image, or damaged; the message names it.
             ValueError: If it has another size.
         """
         channels, height, width = self.shape
-        # Of both sides, since the image may have to be turned.
+        # The larger side, since the image may have to be rotated.
         image = open_image(path, "L" if channels == 1 else "RGB", max(height, width) if self.resize else None)
         if image.size != (width, height):
             if not self.resize:
                 raise ValueError(
-                    f"{path} has {image.size[1]}×{image.size[0]} pixels, other images {height}×{width}: give the "
-                    "size that all shall have with data.size"
+                    f"{path} has {image.size[1]}×{image.size[0]} pixels, other images {height}×{width}: set data.size "
+                    "to resize all images"
                 )
             image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
         return torch.from_numpy(np.array(image)).view(height, width, channels).permute(2, 0, 1)
 
 
 class ImagesOnDisk:
-    """Rows that are images in files, read by several threads whenever they are asked for.
+    """Images in files, read on demand by several threads; can be indexed like a tensor `[N, C, H, W]`.
 
     Args:
-        paths: Of the files, `N`.
-        reader: Of one file.
+        paths: Paths of the `N` files.
+        reader: Reader of a single file.
     """
 
     def __init__(self, paths: Sequence[Path], reader: ImageReader) -> None:
@@ -124,18 +126,18 @@ def read_all(
     """Reads every image once, with a progress bar if there are many.
 
     Args:
-        paths: Of the files, `N`.
-        reader: Of one file.
-        keep: Whether the images stay in memory; else they are only checked.
-        skip: Whether damaged files are left out.
+        paths: Paths of the `N` files.
+        reader: Reader of a single file.
+        keep: Whether to return the images; else they are only checked.
+        skip: Whether to skip damaged files; else they raise an error.
 
     Returns:
-        The images, uint8 `[n, C, H, W]`, if they are kept; the positions of the files that could be read; and what
-        is wrong with the others.
+        The images, uint8 `[n, C, H, W]`, or `None`; the positions of the readable files; and the error messages of the
+        others.
 
     Raises:
-        DamagedImageError: If a file cannot be read and is not to be left out.
-        ValueError: If an image has another size than the others.
+        DamagedImageError: If a file cannot be read and `skip` is false.
+        ValueError: If an image differs in size and is not to be resized.
     """
 
     def attempt(path: Path) -> Tensor | DamagedImageError:
@@ -147,10 +149,10 @@ def read_all(
     images = torch.empty(len(paths), *reader.shape, dtype=torch.uint8) if keep else None
     positions: list[int] = []
     problems: list[str] = []
-    with Progress(transient=True, disable=len(paths) < SHOWS_PROGRESS) as progress:
+    with Progress(transient=True, disable=len(paths) < PROGRESS_BAR_FROM) as progress:
         bar = progress.add_task("Reading images", total=len(paths))
-        for start in range(0, len(paths), AT_ONCE):  # all at once would pile up in memory
-            for position, image in enumerate(in_threads(attempt, paths[start : start + AT_ONCE]), start):
+        for start in range(0, len(paths), CHUNK):
+            for position, image in enumerate(in_threads(attempt, paths[start : start + CHUNK]), start):
                 progress.advance(bar)
                 if isinstance(image, DamagedImageError):
                     if not skip:
@@ -164,19 +166,19 @@ def read_all(
 
 
 def in_threads(read: Callable[[Source], T], sources: Sequence[Source]) -> list[T]:
-    """Returns what `read` makes of each source, in order; decoding does not hold Python's lock.
+    """Applies `read` to each source in parallel and returns the results in order; decoding releases the GIL.
 
-    Not a generator: one that is abandoned half-way is closed by the garbage collector at any moment, and must not hold
-    threads then.
+    Returns a list, since a generator that is not exhausted is closed by the garbage collector at any moment, when it
+    must not wait for threads.
     """
     return list(_threads().map(read, sources))
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """Returns the threads of this process, which end with it."""
+    """Returns the thread pool of this process."""
     return ThreadPoolExecutor(min(8, os.cpu_count() or 1), "reader")
 
 
-# The threads of a process are not in its forks, such as DataLoader workers.
+# Forks, such as DataLoader workers, do not inherit threads.
 os.register_at_fork(after_in_child=_threads.cache_clear)

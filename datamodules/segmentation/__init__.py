@@ -1,4 +1,4 @@
-"""Images with a mask for each object."""
+"""Data sets for instance segmentation: images with a mask for each object."""
 
 from litzoo.datamodules.segmentation.base import SegmentationDataModule
 from litzoo.datamodules.segmentation.penn_fudan import PennFudanDataModule

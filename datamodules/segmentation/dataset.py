@@ -1,3 +1,5 @@
+"""Images with instance masks, and the data set that serves them."""
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,12 +13,12 @@ from litzoo.datamodules.io.images import open_image
 
 
 class AnnotatedImage(NamedTuple):
-    """An image with an outline of every object in it.
+    """An image with an instance map.
 
     Attributes:
-        image: uint8 `[3, H, W]`.
-        instances: The number of the object that each pixel belongs to, `[H, W]`, from 1; 0 is the background.
-        labels: The class of each object, int64 `[n]`, from 1.
+        image: The image, uint8 `[3, H, W]`.
+        instances: Number of the object at each pixel, `[H, W]`, from 1; 0 is the background.
+        labels: Class of each object, int64 `[n]`, from 1.
     """
 
     image: Tensor
@@ -25,16 +27,16 @@ class AnnotatedImage(NamedTuple):
 
     @property
     def masks(self) -> Tensor:
-        """Which pixels belong to each object, bool `[n, H, W]`."""
+        """Mask of each object, bool `[n, H, W]`."""
         numbers = torch.arange(1, len(self.labels) + 1)
         return self.instances == numbers[:, None, None]
 
 
-class NewImages(Sequence[AnnotatedImage]):
-    """Images in files, read whenever they are asked for, of whose objects nothing is known.
+class UnannotatedImages(Sequence[AnnotatedImage]):
+    """Images in files without annotations, read on demand.
 
     Args:
-        paths: Of the files.
+        paths: Paths of the files.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -44,18 +46,18 @@ class NewImages(Sequence[AnnotatedImage]):
         return len(self.paths)
 
     def __getitem__(self, position: Any) -> Any:
-        """Returns an image, without any object."""
+        """Returns an image without objects."""
         image = torch.from_numpy(np.array(open_image(self.paths[position], "RGB"))).permute(2, 0, 1).contiguous()
         nothing = torch.zeros(image.shape[1:], dtype=torch.uint8)
         return AnnotatedImage(image, nothing, torch.zeros(0, dtype=torch.int64))
 
 
 class SegmentationDataset(IndexedDataset):
-    """Chosen images of a data set; masks, which take most room, are made when they are served.
+    """Selected images of a data set; masks, which need most memory, are created when they are served.
 
     Args:
-        samples: All images. They are shared, not copied.
-        indices: Which of them belong to this part, int64 `[n]`; all of them when left out.
+        samples: All images. They are not copied.
+        indices: Indices of the selected ones, int64 `[n]`; `None` for all.
     """
 
     def __init__(self, samples: Sequence[AnnotatedImage], indices: Tensor | None = None) -> None:
@@ -63,7 +65,7 @@ class SegmentationDataset(IndexedDataset):
         self.indices = torch.arange(len(samples)) if indices is None else indices
 
     def __getitem__(self, position: int | np.ndarray) -> Any:
-        """Returns one sample, or for an array of positions a whole batch."""
+        """Returns one sample, or a whole batch for an array of positions."""
         if isinstance(position, np.ndarray):
             return super().__getitem__(position)
         batch = self._rows(self.indices[position : position + 1] if position >= 0 else self.indices[[position]])

@@ -1,4 +1,4 @@
-"""Images of overlapping shapes, drawn without any library of graphics, so that masks are exact to the pixel."""
+"""Synthetic images of overlapping shapes; drawn without a graphics library, so that masks are exact to the pixel."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -12,20 +12,21 @@ from litzoo.datamodules.segmentation.dataset import AnnotatedImage
 
 SHAPES = ("circle", "square", "triangle")
 ATTEMPTS = 60
-LEAST_SEEN = 0.65
-"""Fraction of every shape that stays in sight."""
+LEAST_VISIBLE = 0.65
+"""Smallest visible fraction of a shape."""
+TEST_IMAGES = 100
 
 
 def draw_shapes(part: int, number: int, side: int) -> AnnotatedImage:
-    """Draws an image: always the same for the same arguments, whatever was drawn before.
+    """Draws an image as a function of the arguments only.
 
     Args:
-        part: Keeps training and test images apart.
-        number: Of the image.
+        part: 0 for training and 1 for test images.
+        number: Number of the image.
         side: Height and width in pixels.
     """
     random = np.random.RandomState([part, number])
-    across = (np.arange(side) + 0.5) / side  # centres of the pixels, on a scale from 0 to 1
+    across = (np.arange(side) + 0.5) / side  # pixel centres, on a scale from 0 to 1
     x, y = across[None, :], across[:, None]
     ground = random.uniform(40, 215, 3)
     image = ground * (1 + _slope(random, x, y)[..., None])
@@ -33,22 +34,22 @@ def draw_shapes(part: int, number: int, side: int) -> AnnotatedImage:
     areas: list[int] = []
     labels: list[int] = []
     colours = [ground]
-    wanted = random.randint(2, 7)
+    count = random.randint(2, 7)
     for _ in range(ATTEMPTS):
         shape = random.randint(len(SHAPES))
         covered = _covered(random, shape, x, y)
         colour = _colour(random, colours)
         shading = 1 + _slope(random, x, y)[..., None]
         hidden = np.bincount(instances[covered], minlength=len(areas) + 1)[1:]
-        seen = np.bincount(instances.ravel(), minlength=len(areas) + 1)[1:] - hidden
-        if (seen < LEAST_SEEN * np.array(areas)).any():
+        visible = np.bincount(instances.ravel(), minlength=len(areas) + 1)[1:] - hidden
+        if (visible < LEAST_VISIBLE * np.array(areas)).any():
             continue
         labels.append(shape + 1)
         areas.append(int(covered.sum()))
         colours.append(colour)
         instances[covered] = len(labels)
         image = np.where(covered[..., None], colour * shading, image)
-        if len(labels) == wanted:
+        if len(labels) == count:
             break
     image = image + random.normal(0, random.uniform(2, 10), image.shape)
     pixels = torch.from_numpy(image.clip(0, 255).round().astype(np.uint8)).permute(2, 0, 1).contiguous()
@@ -56,50 +57,47 @@ def draw_shapes(part: int, number: int, side: int) -> AnnotatedImage:
 
 
 def _covered(random: np.random.RandomState, shape: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Places a shape at random, wholly inside; returns which pixels have their centre in it, bool `[H, W]`."""
-    radius = random.uniform(0.13, 0.24)  # of the circle around it
+    """Places a shape at random, completely inside the image, and returns its mask of pixel centres, bool `[H, W]`."""
+    radius = random.uniform(0.13, 0.24)  # of the circumscribed circle
     left, top = random.uniform(radius, 1 - radius, 2)
     angle = random.uniform(0, 2 * np.pi)
     if SHAPES[shape] == "circle":
         return (x - left) ** 2 + (y - top) ** 2 <= radius**2
     corners = 4 if SHAPES[shape] == "square" else 3
     sides = angle + 2 * np.pi * np.arange(corners) / corners
-    # A regular polygon is what lies on the inner side of each of its sides.
+    # A regular polygon is the intersection of the half planes of its sides.
     distances = [(x - left) * np.cos(each) + (y - top) * np.sin(each) for each in sides]
     return np.max(distances, axis=0) <= radius * np.cos(np.pi / corners)
 
 
 def _slope(random: np.random.RandomState, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Returns a gradient in a random direction, from up to -0.2 to 0.2."""
+    """Returns a gradient in a random direction, within -0.2 to 0.2."""
     angle, strength = random.uniform(0, 2 * np.pi), random.uniform(0, 0.4)
     return strength * ((x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle))
 
 
 def _colour(random: np.random.RandomState, others: list[np.ndarray]) -> np.ndarray:
-    """Returns a colour that can be told from those of the background and of other shapes."""
+    """Returns a colour that differs clearly from the background and the other shapes."""
     while True:
         colour = random.uniform(20, 235, 3)
         if min(np.abs(colour - other).max() for other in others) > 50:
             return colour
 
 
-TEST_IMAGES = 100
-
-
 class ShapesDataModule(SegmentationDataModule):
-    """Drawn images of overlapping circles, squares and triangles with exact masks: nothing to download.
+    """Synthetic images of overlapping circles, squares and triangles with exact masks: no download.
 
-    Every image is a function of its number alone, whatever the seed: 2 to 6 shapes of any colour, shaded and noisy,
-    on a background with a gradient. A shape in front hides what is behind it, of which 65 % at least stay in sight; a
-    mask holds what can be seen. 100 images of their own are the test set.
+    Every image depends on its number only, not on the seed: 2 to 6 shapes of random colours, with shading and noise, on
+    a background with a gradient. At least 65 % of each shape are visible, and masks cover the visible part. The test
+    set has 100 separate images.
 
     Args:
-        images: In the full training set.
+        images: Number of images in the full training set.
         side: Height and width in pixels.
         **options: See `SegmentationDataModule` and `BaseDataModule`; `root` is not used.
 
     Raises:
-        ValueError: If there are fewer than two images, or they are smaller than 32 pixels.
+        ValueError: If `images` is less than 2, or `side` less than 32.
     """
 
     class_names = SHAPES
@@ -113,7 +111,7 @@ class ShapesDataModule(SegmentationDataModule):
         self.images, self.side = images, side
 
     def read(self, train: bool) -> Sequence[AnnotatedImage]:
-        """Draws all images of a part."""
+        """Draws all images of the training or test set."""
         return _drawn(0, self.images, self.side) if train else _drawn(1, TEST_IMAGES, self.side)
 
 

@@ -1,4 +1,4 @@
-"""Who is trained on, validated and tested, and which labels are hidden, missing or wrong."""
+"""Splits into training, validation and test set; class imbalance, label noise and hidden labels."""
 
 from litzoo.datamodules.splits.human_noise import HumanNoise
 from litzoo.datamodules.splits.imbalance import ClassCounts, Imbalance, LongTailed, StepImbalance

@@ -1,125 +1,126 @@
-"""Splits as pure functions `(targets, what is asked, seed) -> indices`.
+"""Splits as pure functions `(targets, request, seed) -> indices`.
 
-Every random choice comes from `numpy.random.RandomState`, whose stream is frozen by NumPy's compatibility policy
+Random numbers come from `numpy.random.RandomState` only, whose stream is frozen by NumPy's compatibility policy
 (NEP 19): the same request gives the same indices on every rank, machine and version.
 """
 
-import hashlib
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-HOLD_OUT_SEED = int(np.iinfo(np.uint32).max)  # far from every seed that users ask for
-NOBODY = torch.empty(0, dtype=torch.int64)
+HOLD_OUT_SEED = int(np.iinfo(np.uint32).max)  # unlikely to be a user's seed
+EMPTY = torch.empty(0, dtype=torch.int64)
 
 
 class Split(NamedTuple):
-    """Disjoint, sorted positions in the full training set, int64 `[n]` each.
+    """Disjoint, sorted indices into the full training set, int64 `[n]` each.
 
     Attributes:
-        train: What is trained on with labels.
-        val: What is validated on.
-        unlabeled: What is trained on without labels.
+        train: Labeled training samples.
+        val: Validation samples.
+        unlabeled: Unlabeled training samples.
     """
 
     train: Tensor
     val: Tensor
-    unlabeled: Tensor = NOBODY
+    unlabeled: Tensor = EMPTY
+
+    def parts(self) -> dict[str, Tensor]:
+        """Returns name -> indices, without `unlabeled` if it is empty."""
+        return {name: part for name, part in self._asdict().items() if name != "unlabeled" or len(part)}
 
 
 def split_train_val(targets: Tensor, train_size: int | float | None, val_size: int | float, seed: int) -> Split:
-    """Draws the validation set first and the training set from the rest, so that neither size moves the other.
+    """Draws the validation set, then the training set from the rest; the first does not depend on `train_size`.
 
     Args:
         targets: Targets of the full training set `[N]`. Integer targets are stratified: each class gets its fraction
             within one sample. Float targets are drawn at random.
         train_size: A count, a fraction of what validation leaves, or `None` for all of it.
         val_size: A count or a fraction of `N`; 0 for no validation set.
-        seed: Of the draw. The global generators are neither read nor moved.
+        seed: Seed of the draw. The global generators are neither used nor changed.
 
     Raises:
-        ValueError: If a size is negative, a fraction above 1, or more than there is.
+        ValueError: If a size is negative, a fraction above 1, or larger than what is available.
     """
     everything = np.arange(len(targets))
     values = targets.numpy()
     val = _draw(values, everything, count_of("val_size", val_size, len(everything)), seed, part=0)
     rest = np.setdiff1d(everything, val)
-    wanted = len(rest) if train_size is None else count_of("train_size", train_size, len(rest))
-    if wanted == 0:
+    count = len(rest) if train_size is None else count_of("train_size", train_size, len(rest))
+    if count == 0:
         raise ValueError(
             f"train_size {train_size} and val_size {val_size} leave no training sample of {len(everything)}: "
-            "ask for less validation or more training"
+            "lower val_size or raise train_size"
         )
-    train = rest if train_size is None else _draw(values, rest, wanted, seed, part=1)
+    train = rest if train_size is None else _draw(values, rest, count, seed, part=1)
     return Split(torch.from_numpy(train), torch.from_numpy(val))
 
 
 def hold_out(targets: Tensor, fraction: float) -> tuple[Tensor, Tensor]:
-    """Sets a test set aside where a data set has no official one: `(training, test)` positions.
+    """Holds out a test set where a data set has no official one: `(training, test)` indices.
 
-    The draw is always the same, whatever seed the user asks for: a test sample must never be trained on by another run.
+    The draw is independent of the user's seed, so that no run trains on a test sample of another run.
 
     Raises:
         ValueError: If the fraction is less than one sample.
     """
     if len(targets) * fraction < 1:
-        raise ValueError(f"{len(targets)} samples are too few to set a fraction of {fraction} aside for testing")
+        raise ValueError(f"{len(targets)} samples are too few to hold out a fraction of {fraction} for testing")
     split = split_train_val(targets, train_size=None, val_size=fraction, seed=HOLD_OUT_SEED)
     return split.train, split.val
 
 
 def count_of(name: str, size: int | float, available: int) -> int:
-    """Turns a size, a count (int) or a fraction (float in [0, 1]), into a count.
+    """Converts a size, a count (int) or a fraction (float in [0, 1]), to a count.
 
     Raises:
-        ValueError: If it is no number, negative, a fraction above 1 or of less than one sample, or more than
+        ValueError: If it is not a number, negative, a fraction above 1 or of less than one sample, or more than
             `available`.
     """
     if not isinstance(size, (int, float)):
-        raise ValueError(f"{name}: {size!r} is no size; give a count, or a fraction in [0, 1]")
+        raise ValueError(f"{name}: {size!r} is not a size; give a count, or a fraction in [0, 1]")
     if isinstance(size, float) and not 0 <= size <= 1:
-        raise ValueError(f"{name}: {size} is no fraction in [0, 1]; write a count as a whole number")
+        raise ValueError(f"{name}: {size} is not a fraction in [0, 1]; write a count as an integer")
     count = round(size * available) if isinstance(size, float) else size
     if size and not count:
-        raise ValueError(
-            f"{name}: a fraction of {size} of {available} samples is less than one; ask for more, or for 0"
-        )
+        raise ValueError(f"{name}: a fraction of {size} of {available} samples is less than one; raise it, or give 0")
     if count < 0:
         raise ValueError(f"{name}: {size} is negative; give a count of at most {available}, or a fraction in [0, 1]")
     if count > available:
         raise ValueError(
-            f"{name}: {size} asked, but only {available} samples are there to draw from; give a count from 0 to "
+            f"{name}: {size} requested, but only {available} samples are available; give a count from 0 to "
             f"{available}, or a fraction in [0, 1]"
         )
     return count
 
 
-def fractions(class_counts: np.ndarray, size: int) -> np.ndarray:
-    """Divides `size` among the classes in proportion to their counts, each within one sample (largest remainders).
+def proportional_counts(class_counts: np.ndarray, size: int) -> np.ndarray:
+    """Divides `size` among classes in proportion to their counts, each within one (largest remainder method).
 
     Example:
-        >>> fractions(np.array([50, 30, 20]), 7)
+        >>> proportional_counts(np.array([50, 30, 20]), 7)
         array([4, 2, 1])
     """
     total = class_counts.sum()
-    # Whole-number arithmetic: a rounding difference between machines must not move a sample.
+    # Integer arithmetic, so that rounding differences between machines cannot change the split.
     whole, remainder = np.divmod(class_counts.astype(np.int64) * size, max(total, 1))
     largest = np.argsort(-remainder, kind="stable")[: size - whole.sum()]
     whole[largest] += 1
     return whole
 
 
-def rounded_fractions(exact: np.ndarray, total: int) -> np.ndarray:
-    """Rounds parts that add up to about `total` to whole numbers that do, each within one (largest remainders).
+def round_to_total(exact: np.ndarray, total: int) -> np.ndarray:
+    """Rounds numbers that sum to about `total` to integers that sum to it, each within one (largest remainder method).
 
-    Parts that differ by less than a billionth count as equal, and the first of them is rounded up: the last digit of
-    a float differs between machines.
+    Remainders that differ by less than 1e-9 are ties, and the first of them is rounded up: the last digit of a float
+    differs between machines.
 
     Example:
-        >>> rounded_fractions(np.array([3.5, 2.1, 1.4]), 7)
+        >>> round_to_total(np.array([3.5, 2.1, 1.4]), 7)
         array([4, 2, 1])
     """
     whole = np.floor(exact + 1e-9)
@@ -128,63 +129,34 @@ def rounded_fractions(exact: np.ndarray, total: int) -> np.ndarray:
     return whole.astype(np.int64)
 
 
-def shown(option: Any) -> str:
-    """Writes an option as in a message: an object with its class and arguments."""
-    if not hasattr(option, "__dict__"):
-        return str(option)
-    return f"{type(option).__name__}({', '.join(f'{name}={value}' for name, value in vars(option).items())})"
-
-
 def class_orders(targets: np.ndarray, pool: np.ndarray, seed: int, part: int) -> dict[int, np.ndarray]:
-    """Shuffles the positions of each class in `pool`: a draw of n takes the first n, and a larger one contains it.
+    """Shuffles the indices of each class in `pool`; taking the first n of an order makes smaller draws nested.
 
     Args:
         targets: Classes of the full training set, int64 `[N]`.
-        pool: The positions to order.
-        seed: Of the shuffles.
-        part: Keeps the draws of one seed apart.
+        pool: The indices to shuffle.
+        seed: Seed of the shuffles.
+        part: Number that separates the draws of one seed.
     """
     random = np.random.RandomState([seed, part])
     labels = targets[pool]
     return {int(label): random.permutation(pool[labels == label]) for label in np.unique(labels)}
 
 
-def fingerprint(**parts: Tensor) -> str:
-    """Returns a short hash of named tensors, equal on every platform: two runs with the same one saw the same data.
-
-    Args:
-        **parts: Positions or classes (int64), or values (float32), `[n]` each.
-    """
-    digest = hashlib.sha256()
-    for name, part in parts.items():
-        digest.update(name.encode() + len(part).to_bytes(8, "little"))
-        digest.update(part.numpy().astype("<f4" if part.is_floating_point() else "<i8").tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _draw(targets: np.ndarray, pool: np.ndarray, size: int, seed: int, part: int) -> np.ndarray:
-    """Draws `size` positions from `pool`, sorted."""
-    if not np.issubdtype(targets.dtype, np.integer):
-        return np.sort(np.random.RandomState([seed, part]).permutation(pool)[:size])
-    orders = class_orders(targets, pool, seed, part)
-    counts = fractions(np.array([len(order) for order in orders.values()]), size)
-    return first_of_each(list(orders.values()), counts)
-
-
 def first_of_each(orders: list[np.ndarray], counts: np.ndarray) -> np.ndarray:
-    """Returns the first so many positions of each class, sorted."""
-    return np.sort(np.concatenate([NOBODY.numpy(), *(order[:n] for order, n in zip(orders, counts, strict=True))]))
+    """Returns the first `counts[k]` indices of each class `k`, all of them sorted."""
+    return np.sort(np.concatenate([EMPTY.numpy(), *(order[:n] for order, n in zip(orders, counts, strict=True))]))
 
 
 def position_of(option: str, name: str | int, names: Sequence[str]) -> int:
-    """Finds a class by its name; where no class is called by a number, a whole number is a position.
+    """Finds the position of a class by its name, or by its number if no class name is a number.
 
-    Digits are called by their numbers: `7` is the seven, also where only some of the digits are known.
+    Digits are named by their numbers: `7` is the digit seven, also if only some of the digits are known.
 
     Args:
-        option: Where the name was given, for the message.
-        name: Of the class.
-        names: Of all classes, in the order of their targets.
+        option: The option that names the class, for the message.
+        name: Name or number of the class.
+        names: Names of all classes, in the order of their targets.
 
     Raises:
         ValueError: If there is no such class.
@@ -197,10 +169,10 @@ def position_of(option: str, name: str | int, names: Sequence[str]) -> int:
 
 
 def positions_of(option: str, given: Collection[str | int], names: Sequence[str]) -> list[int]:
-    """Finds several classes.
+    """Finds the positions of several classes.
 
     Raises:
-        ValueError: If there is no such class, or one is given twice.
+        ValueError: If there is no such class, or one is named twice.
     """
     positions: list[int] = []
     for name in given:
@@ -209,3 +181,12 @@ def positions_of(option: str, given: Collection[str | int], names: Sequence[str]
             raise ValueError(f"{option}: {list(given)} names the class {names[position]!r} twice")
         positions.append(position)
     return positions
+
+
+def _draw(targets: np.ndarray, pool: np.ndarray, size: int, seed: int, part: int) -> np.ndarray:
+    """Draws `size` indices from `pool`, sorted; stratified if targets are integers."""
+    if not np.issubdtype(targets.dtype, np.integer):
+        return np.sort(np.random.RandomState([seed, part]).permutation(pool)[:size])
+    orders = class_orders(targets, pool, seed, part)
+    counts = proportional_counts(np.array([len(order) for order in orders.values()]), size)
+    return first_of_each(list(orders.values()), counts)

@@ -1,64 +1,66 @@
+"""Class imbalance: the number of training samples that each class keeps."""
+
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
 
-from litzoo.datamodules.splits.core import positions_of, rounded_fractions
+from litzoo.datamodules.splits.core import positions_of, round_to_total
 
 
 class Imbalance(ABC):
-    """How many training samples each class keeps, made imbalanced on purpose."""
+    """Makes the training set imbalanced by choosing the number of samples of each class."""
 
     @abstractmethod
     def counts(self, available: np.ndarray, names: Sequence[str], head: int | None, total: int | None) -> np.ndarray:
-        """Returns how many samples each class gets, int64 `[K]`.
+        """Returns the number of samples of each class, int64 `[K]`.
 
         Args:
-            available: How many there are of each class `[K]`.
-            names: Of the classes.
-            head: Samples of the largest class; the most that the classes can provide when left out.
-            total: Samples of all classes together instead.
+            available: Number of available samples of each class `[K]`.
+            names: Names of the classes.
+            head: Size of the largest class; `None` for the largest possible.
+            total: Number of samples of all classes together, as an alternative to `head`.
         """
 
 
 class LongTailed(Imbalance):
-    """Class sizes that fall off exponentially: n_i = n_max · factor^(−i / (C − 1)), i the position of the class.
+    """Exponentially decreasing class sizes: n_i = n_max · factor^(−i / (C − 1)) for the class at position i.
 
     Used for CIFAR-LT by Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples". The first class
-    is the largest; another order comes from listing all classes in `known_classes`.
+    is the largest; for another order list the classes in `known_classes`.
 
     Args:
-        factor: Size of the first class against the last one, at least 1.
+        factor: Ratio of the sizes of the first and the last class, at least 1.
 
     Raises:
         ValueError: If the factor is below 1.
     """
 
     def __init__(self, factor: float) -> None:
-        self.factor = _checked("LongTailed", factor)
+        self.factor = _checked_factor("LongTailed", factor)
 
     def counts(self, available: np.ndarray, names: Sequence[str], head: int | None, total: int | None) -> np.ndarray:
         """Returns `n_max · (1, ..., 1 / factor)`."""
         shape = self.factor ** (-np.arange(len(available)) / max(len(available) - 1, 1))
-        return _sized(shape, available, head, total)
+        return _scaled(shape, available, head, total)
 
 
 class StepImbalance(Imbalance):
-    """Two sizes of classes: the last ones have `1 / factor` of what the first ones have (Buda et al. 2018).
+    """Two class sizes: the last classes have `1 / factor` times the samples of the first ones (Buda et al. 2018).
 
     Args:
-        factor: Size of a large class against a small one, at least 1.
-        minority: Fraction of the classes that are small, in (0, 1); rounded to whole classes.
+        factor: Ratio of the sizes of a large and a small class, at least 1.
+        minority: Fraction of the classes that are small, in (0, 1), rounded to whole classes.
 
     Raises:
         ValueError: If the factor is below 1, or the fraction outside (0, 1).
     """
 
     def __init__(self, factor: float, minority: float = 0.5) -> None:
-        self.factor = _checked("StepImbalance", factor)
+        self.factor = _checked_factor("StepImbalance", factor)
         if not 0 < minority < 1:
             raise ValueError(
-                f"StepImbalance.minority: {minority} is no fraction of the classes; give one between 0 and 1"
+                f"StepImbalance.minority: {minority} is not a fraction of the classes; give one between 0 and 1"
             )
         self.minority = minority
 
@@ -71,18 +73,18 @@ class StepImbalance(Imbalance):
         small = round(self.minority * len(available))
         if not 0 < small < len(available):
             raise ValueError(
-                f"StepImbalance.minority: a fraction of {self.minority} of {len(available)} classes is {small} of them; "
-                "it needs some small and some large ones"
+                f"StepImbalance.minority: a fraction of {self.minority} of {len(available)} classes is {small} "
+                "classes; at least one class must be small and one large"
             )
-        return _sized(np.repeat([1, 1 / self.factor], [len(available) - small, small]), available, head, total)
+        return _scaled(np.repeat([1, 1 / self.factor], [len(available) - small, small]), available, head, total)
 
 
 class ClassCounts(Imbalance):
-    """Class sizes as listed.
+    """Explicit class sizes.
 
     Args:
-        sizes: One number for each class, in the order of the targets; or name -> number for some classes, and the
-            others keep all they have.
+        sizes: A number for each class, in the order of the targets; or name -> number for some classes, while the
+            others keep all their samples.
 
     Raises:
         ValueError: If a number is below 1.
@@ -90,24 +92,24 @@ class ClassCounts(Imbalance):
 
     def __init__(self, sizes: list[int] | dict[str | int, int]) -> None:
         if not sizes:
-            raise ValueError("ClassCounts.sizes: is empty; give a number for each class, or for some by name")
+            raise ValueError("ClassCounts.sizes: is empty; give a number for each class, or for some classes by name")
         if any(size < 1 for size in (sizes.values() if isinstance(sizes, dict) else sizes)):
             raise ValueError(f"ClassCounts.sizes: {sizes} leaves a class with no training sample; give at least 1")
         self.sizes = sizes
 
     def counts(self, available: np.ndarray, names: Sequence[str], head: int | None, total: int | None) -> np.ndarray:
-        """Returns the counts as listed.
+        """Returns the listed counts.
 
         Raises:
-            ValueError: If they do not fit the classes, or another size is asked too.
+            ValueError: If they do not fit the classes, or `head` or `total` is given too.
         """
         if head is not None or total is not None:
             raise ValueError(
-                f"train_size asks for {f'{head} a class' if total is None else total} and imbalance for explicit class "
-                "counts: leave one of them out"
+                f"train_size is {f'{head} a class' if total is None else total} and imbalance gives explicit class "
+                "counts: leave out one of them"
             )
         if isinstance(self.sizes, dict):
-            counts = available.astype(object)  # a number too large for the class has to get as far as the message
+            counts = available.astype(object)  # a huge count may not fit int64; the caller refuses it
             counts[positions_of("imbalance", self.sizes, names)] = list(self.sizes.values())
             return counts
         if len(self.sizes) != len(available):
@@ -117,16 +119,16 @@ class ClassCounts(Imbalance):
         return np.array(self.sizes)
 
 
-def _sized(shape: np.ndarray, available: np.ndarray, head: int | None, total: int | None) -> np.ndarray:
-    """Gives proportions, of which the largest is 1, a size."""
+def _scaled(shape: np.ndarray, available: np.ndarray, head: int | None, total: int | None) -> np.ndarray:
+    """Scales relative class sizes, the largest of which is 1, to counts."""
     if total is not None:
-        return rounded_fractions(shape / shape.sum() * total, total)
+        return round_to_total(shape / shape.sum() * total, total)
     largest = int((available / shape).min() + 1e-9) if head is None else head
-    # Rounded to nine digits first: powers differ in the last one between machines.
+    # Rounded to nine digits first, since the last digit of a power differs between machines.
     return np.floor(np.round(largest * shape, 9) + 0.5).astype(np.int64)
 
 
-def _checked(owner: str, factor: float) -> float:
+def _checked_factor(owner: str, factor: float) -> float:
     if not 1 <= factor < float("inf"):
         raise ValueError(f"{owner}.factor: {factor} is below 1 or not finite; 1 is balanced, 100 is usual")
     return factor

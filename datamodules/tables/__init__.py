@@ -1,4 +1,4 @@
-"""Tables of numbers and words."""
+"""Tables with numeric and categorical columns."""
 
 from litzoo.datamodules.tables.base import TableDataModule
 from litzoo.datamodules.tables.csv import CSVRegressionDataModule

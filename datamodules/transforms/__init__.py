@@ -1,4 +1,4 @@
-"""Augmentation of whole batches, with parameters drawn for each sample."""
+"""Random augmentation of whole batches, with parameters drawn for each sample."""
 
 from litzoo.datamodules.transforms.alternating import AlternatingFlip, ReflectedShift
 from litzoo.datamodules.transforms.appearance import RandomErase, RandomTone

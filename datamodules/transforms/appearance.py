@@ -1,21 +1,22 @@
+"""Random brightness, contrast and erasing for batches of images."""
+
 import torch
 from torch import Tensor
 
 
 class RandomTone:
-    """Changes brightness and contrast of every image by its own random amounts.
+    """Changes brightness and contrast by random amounts, drawn for each image.
 
     Args:
-        brightness: The largest shift of all pixels to either side, as a fraction of the range 0...255.
-        contrast: The largest change of the distance to the image's mean, as a fraction: 0.5 draws a factor from 0.5 to
-            1.5.
+        brightness: Largest shift of the pixel values in either direction, as a fraction of the range 0...255.
+        contrast: Largest relative change of the distance to the image's mean: 0.5 draws a factor from 0.5 to 1.5.
     """
 
     def __init__(self, brightness: float, contrast: float) -> None:
         self.brightness, self.contrast = brightness, contrast
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Returns images of the same shape `[B, C, H, W]`, float32, within 0...255."""
+        """Returns images of the same shape `[B, C, H, W]`, float32, clipped to 0...255."""
         draws = torch.rand(2, len(images), 1, 1, 1, device=images.device) * 2 - 1
         values = images.float()
         mean = values.mean(dim=(1, 2, 3), keepdim=True)
@@ -24,10 +25,10 @@ class RandomTone:
 
 
 class RandomErase:
-    """Covers a square of every image, at a place and of a size of its own, with grey (DeVries & Taylor 2017).
+    """Fills a square of random position and size in each image with grey (Cutout, DeVries & Taylor 2017).
 
     Args:
-        largest: Side of the largest square, as a fraction of the image's smaller side.
+        largest: Largest side of the square, as a fraction of the image's smaller side.
     """
 
     def __init__(self, largest: float) -> None:
@@ -38,7 +39,7 @@ class RandomErase:
         batch, _, height, width = images.shape
         draws = torch.rand(3, batch, 1, device=images.device)
         half = draws[0] * self.largest * min(height, width) / 2
-        # The middle of a pixel is half a pixel from its number.
+        # The centre of pixel i is at i + 0.5.
         rows = (torch.arange(height, device=images.device) + 0.5 - draws[1] * height).abs() < half
         columns = (torch.arange(width, device=images.device) + 0.5 - draws[2] * width).abs() < half
         covered = rows[:, None, :, None] & columns[:, None, None, :]

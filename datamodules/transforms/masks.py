@@ -1,6 +1,6 @@
-"""Random augmentation of an image together with the masks of its objects, through torchvision's tv_tensors.
+"""Random augmentation of images together with the masks of their objects, by torchvision's tv_tensors.
 
-Images come one by one, each with draws of its own from torch's generator.
+Images are augmented one by one, since they may differ in size.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 
-class Outlined(NamedTuple):
-    """An image, uint8 `[3, H, W]`, and of its objects the classes, int64 `[n]`, and masks, bool `[n, H, W]`."""
+class ImageWithMasks(NamedTuple):
+    """An image, uint8 `[3, H, W]`, the classes of its objects, int64 `[n]`, and their masks, bool `[n, H, W]`."""
 
     image: Tensor
     labels: Tensor
@@ -21,15 +21,15 @@ class Outlined(NamedTuple):
 
 
 class QuarterTurn:
-    """Turns an image and its masks by 0, 90, 180 or 270 degrees."""
+    """Rotates an image and its masks by 0, 90, 180 or 270 degrees."""
 
     def __call__(self, *parts: Tensor) -> tuple[Tensor, ...]:
-        """Returns parts `[..., H, W]`, all turned alike."""
+        """Rotates all parts `[..., H, W]` by the same angle."""
         times = int(torch.randint(4, ()))
         return tuple(tv_tensors.wrap(part.rot90(times, (-2, -1)), like=part) for part in parts)
 
 
-def _varied() -> list[Callable[..., Any]]:
+def _affine_and_colour() -> list[Callable[..., Any]]:
     return [
         v2.RandomAffine(degrees=0, translate=(0.1, 0.1), scale=(0.8, 1.25)),
         v2.ColorJitter(brightness=0.3, contrast=0.3),
@@ -39,36 +39,36 @@ def _varied() -> list[Callable[..., Any]]:
 MASK_AUGMENTATIONS: dict[str, Callable[[], Sequence[Callable[..., Any]]]] = {
     "none": list,
     "mirror": lambda: [v2.RandomHorizontalFlip()],
-    "mirror_vary": lambda: [v2.RandomHorizontalFlip(), *_varied()],
+    "mirror_vary": lambda: [v2.RandomHorizontalFlip(), *_affine_and_colour()],
     "turn": lambda: [v2.RandomHorizontalFlip(), QuarterTurn()],
-    "turn_vary": lambda: [v2.RandomHorizontalFlip(), QuarterTurn(), *_varied()],
+    "turn_vary": lambda: [v2.RandomHorizontalFlip(), QuarterTurn(), *_affine_and_colour()],
 }
-"""What `augment` may name in a config: name -> a function that makes the transforms, in their order."""
+"""The choices of `augment`: name -> function that creates the transforms, in their order."""
 
 
-def augmented(transforms: Sequence[Callable[..., Any]], sample: Outlined) -> Outlined:
-    """Changes an image and its masks alike; objects of which nothing is left in the image are left out.
+def augmented(transforms: Sequence[Callable[..., Any]], sample: ImageWithMasks) -> ImageWithMasks:
+    """Applies transforms to an image and its masks; objects that leave the image are dropped.
 
     Args:
-        transforms: One of `MASK_AUGMENTATIONS`.
-        sample: Left as it is.
+        transforms: Transforms of `MASK_AUGMENTATIONS`.
+        sample: The image; not changed.
 
     Returns:
-        As many objects as are left; a turned image has height and width exchanged.
+        The augmented image; a rotation by 90 degrees swaps height and width.
     """
-    image, outlines = tv_tensors.Image(sample.image), tv_tensors.Mask(sample.masks)
+    image, masks = tv_tensors.Image(sample.image), tv_tensors.Mask(sample.masks)
     for transform in transforms:
-        image, outlines = transform(image, outlines)
-    masks = outlines.as_subclass(Tensor)
+        image, masks = transform(image, masks)
+    masks = masks.as_subclass(Tensor)
     left = masks.flatten(1).any(dim=1)
-    return Outlined(image.as_subclass(Tensor), sample.labels[left], masks[left])
+    return ImageWithMasks(image.as_subclass(Tensor), sample.labels[left], masks[left])
 
 
 def boxes_around(masks: Tensor) -> Tensor:
-    """Returns the smallest boxes around masks `[n, H, W]`, none of them empty: `x0, y0, x1, y1`, float32 `[n, 4]`.
+    """Returns the bounding boxes `x0, y0, x1, y1`, float32 `[n, 4]`, of masks `[n, H, W]`, none of them empty.
 
-    The last row and column are within: torchvision's `masks_to_boxes` ends at their numbers, one pixel too early, which
-    makes an empty box of a mask that is one pixel wide.
+    Boxes include the last row and column. Those of torchvision's `masks_to_boxes` end one pixel earlier, so that the
+    box of a mask one pixel wide is empty.
     """
     if not len(masks):
         return torch.zeros(0, 4, device=masks.device)

@@ -1,7 +1,7 @@
-"""Random augmentation of a batch of images, every sample with a draw of its own.
+"""The named augmentations of image batches, among them torchvision's policies such as AutoAugment.
 
-torchvision's transforms draw once per call, so that a whole batch would get one and the same crop. These work on the
-batch, on its device, on uint8 as well as float images, and fill with black what moves in from outside.
+torchvision's transforms draw their parameters once per call, so that all images of a batch would be changed in the same
+way. These draw them for each image, on the device of the batch, for uint8 and float images.
 """
 
 import copy
@@ -18,32 +18,35 @@ from litzoo.datamodules.transforms.appearance import RandomErase, RandomTone
 from litzoo.datamodules.transforms.geometry import RandomAffine, RandomFlip, RandomShift
 
 APPLY = "_apply_image_or_video_transform"
-"""The method of torchvision's policies that changes an image, once they have drawn how."""
+"""The private method of torchvision's policies that applies a drawn operation to an image."""
+Augmentation = Callable[[Tensor], Tensor]
 Chain = list[tuple[str, float]]
+"""Operations to apply to an image, in their order: name and magnitude."""
 
 
 class PerSample:
-    """Has a policy of torchvision's draw anew for every image of a batch; by itself it draws once a call.
+    """Applies one of torchvision's policies to a batch, with separate draws for each image.
 
-    Each image becomes, to the bit, what the policy makes of it alone, with the same draws of torch's own generator.
-    But all images for which an operation was drawn in the same strength are changed at once, two to four times as
-    fast on a CPU; a policy that does not let its draws be seen gets them one by one.
+    The result is bit-identical to applying the policy to the images one by one with the same state of torch's
+    generator. For speed (two to four times on a CPU) the operations of all images are drawn first, and images with the
+    same operation and magnitude are changed together. A transform without the private method `APPLY` is applied to the
+    images one by one.
 
     Args:
-        policy: From one image, uint8 `[C, H, W]` with one or three channels, to another.
+        policy: Transform of an image, uint8 `[C, H, W]` with one or three channels.
     """
 
     def __init__(self, policy: v2.Transform) -> None:
         self.policy = policy
-        self._drawing: Any = copy.deepcopy(policy)
+        self._recorder: Any = copy.deepcopy(policy)
         self._last: Tensor | None = None
         self._chains: list[Chain] = []
-        self._fractions: list[Tensor] = []
+        self._weights: list[Tensor] = []
         if hasattr(policy, APPLY):
-            setattr(self._drawing, APPLY, self._note)
+            setattr(self._recorder, APPLY, self._record)
         self._mixes = isinstance(policy, v2.AugMix)
         if self._mixes:
-            self._drawing._sample_dirichlet = self._note_fractions
+            self._recorder._sample_dirichlet = self._record_weights
 
     def __call__(self, images: Tensor) -> Tensor:
         """Returns images of the same shape `[B, C, H, W]`, uint8; others are rounded."""
@@ -52,66 +55,70 @@ class PerSample:
         if not hasattr(self.policy, APPLY):
             return torch.stack([self.policy(image) for image in images])
         chains: list[Chain] = []
-        fractions: list[list[Tensor]] = []
+        weights: list[list[Tensor]] = []
         for _ in range(len(images)):
-            self._chains, self._fractions = [] if self._mixes else [[]], []
-            self._drawing(images[0])
+            self._chains, self._weights = [] if self._mixes else [[]], []
+            self._recorder(images[0])
             chains += self._chains
-            fractions.append(self._fractions)
+            weights.append(self._weights)
         if self._mixes:
-            return self._mixed(images, chains, *map(torch.cat, zip(*fractions, strict=True)))
-        return self._changed(images.clone(), chains)
+            return self._mix(images, chains, *map(torch.cat, zip(*weights, strict=True)))
+        return self._apply(images.clone(), chains)
 
-    def _note(self, image: Tensor, operation: str, strength: float, *how: Any, **named: Any) -> Tensor:
-        """Stands in for what changes an image."""
+    def _record(self, image: Tensor, operation: str, magnitude: float, *how: Any, **named: Any) -> Tensor:
+        """Replaces the method that applies an operation: records it instead."""
         self._how = how, named
-        if self._mixes and image is not self._last:  # each chain begins with the image as it is
+        if self._mixes and image is not self._last:  # each chain of AugMix starts from the original image
             self._chains.append([])
-        self._chains[-1].append((operation, strength))
+        self._chains[-1].append((operation, magnitude))
         self._last = image.view_as(image)
         return self._last
 
-    def _note_fractions(self, params: Tensor) -> Tensor:
-        self._fractions.append(torch._sample_dirichlet(params))
-        return self._fractions[-1]
+    def _record_weights(self, params: Tensor) -> Tensor:
+        self._weights.append(torch._sample_dirichlet(params))
+        return self._weights[-1]
 
-    def _changed(self, images: Tensor, chains: list[Chain]) -> Tensor:
-        """Does each image's operations one after the other, in place."""
+    def _apply(self, images: Tensor, chains: list[Chain]) -> Tensor:
+        """Applies to each image the operations of its chain, in place."""
         for step in range(max(map(len, chains), default=0)):
-            alike: dict[tuple[str, float], list[int]] = {}
+            same: dict[tuple[str, float], list[int]] = {}
             for row, chain in enumerate(chains):
                 if step < len(chain):
-                    alike.setdefault(chain[step], []).append(row)
-            for drawn, rows in alike.items():
+                    same.setdefault(chain[step], []).append(row)
+            for drawn, rows in same.items():
                 how, named = self._how
                 images[rows] = getattr(self.policy, APPLY)(images[rows], *drawn, *how, **named)
         return images
 
-    def _mixed(self, images: Tensor, chains: list[Chain], fraction: Tensor, fractions: Tensor) -> Tensor:
-        """Mixes images with so many changed ones of each, by their fractions `[B, 2]` and `[B, width]`."""
-        width = fractions.shape[1]
-        changed = self._changed(images.repeat_interleave(width, 0), chains).unflatten(0, (-1, width))
-        weights = (fractions * fraction[:, 1:])[..., None, None, None]
-        mix = fraction[:, :1, None, None] * images
+    def _mix(self, images: Tensor, chains: list[Chain], original: Tensor, weights: Tensor) -> Tensor:
+        """Mixes each image with the results of its chains, as AugMix does.
+
+        Args:
+            images: The original images, uint8 `[B, C, H, W]`.
+            chains: The operations of all chains, `width` per image.
+            original: Weights of the original image and of the mixed chains, `[B, 2]`.
+            weights: Weights of the chains, `[B, width]`.
+        """
+        width = weights.shape[1]
+        changed = self._apply(images.repeat_interleave(width, 0), chains).unflatten(0, (-1, width))
+        weights = (weights * original[:, 1:])[..., None, None, None]
+        mix = original[:, :1, None, None] * images
         for number in range(width):
             mix += weights[:, number] * changed[:, number]
         return mix.to(torch.uint8)
-
-
-Augmentation = Callable[[Tensor], Tensor]
 
 
 def _strong() -> list[Augmentation]:
     return [RandomAffine(degrees=30, shift=0.125, scale=0.2), RandomTone(0.2, 0.5), RandomErase(0.5)]
 
 
-def unchanged(images: Tensor) -> Tensor:
+def _unchanged(images: Tensor) -> Tensor:
     """Returns the images as they are."""
     return images
 
 
 AUGMENTATIONS: dict[str, Callable[[int], Augmentation]] = {
-    "none": lambda side: unchanged,
+    "none": lambda side: _unchanged,
     "shift": lambda side: RandomShift(max(1, side // 14)),
     "crop_flip": lambda side: Compose([RandomShift(max(1, side // 8)), RandomFlip()]),
     "alternating_flip_shift": lambda side: AugmentationChain([AlternatingFlip(), ReflectedShift(max(1, side // 16))]),
@@ -125,32 +132,32 @@ AUGMENTATIONS: dict[str, Callable[[int], Augmentation]] = {
     "trivialaugment": lambda side: PerSample(TrivialAugmentWide()),
     "augmix": lambda side: PerSample(AugMix()),
 }
-"""What `augment` may name in a config: name -> a function of the image's side in pixels -> the augmentation.
+"""The choices of `augment`: name -> function of the image's side in pixels -> augmentation.
 
-`shift` moves 28-pixel digits by up to 2 pixels; `crop_flip` is CIFAR's usual recipe, 4 pixels at a side of 32;
-`alternating_flip_shift` that of its speed records, 2 pixels at a side of 32 (Jordan 2024); `strong` is for
-the second view of unlabeled images, `strong_flip` where a mirrored image is of the same class. The policies are
-torchvision's, with its defaults: AutoAugment's three (Cubuk et al. 2019), RandAugment (Cubuk et al. 2020),
+`shift` shifts 28-pixel digits by up to 2 pixels; `crop_flip` is the usual recipe for CIFAR, 4 pixels at a side of 32;
+`alternating_flip_shift` is that of its speed records, 2 pixels at a side of 32 (Jordan 2024); `strong` is for the
+strong view of unlabeled images, `strong_flip` if a flipped image has the same class. The policies are torchvision's,
+with its defaults: AutoAugment's three (Cubuk et al. 2019), RandAugment (Cubuk et al. 2020),
 TrivialAugment (Müller & Hutter 2021) and AugMix (Hendrycks et al. 2020, without its consistency loss).
 """
 
 
-def augmentation_of(option: str, asked: str | Sequence[str], side: int) -> Augmentation:
-    """Returns the augmentation of a name, or of several one after the other.
+def augmentation_of(option: str, choice: str | Sequence[str], side: int) -> Augmentation:
+    """Creates the augmentation of a name, or the composition of several.
 
     Args:
-        option: That asks for it, for the message.
-        asked: A name in `AUGMENTATIONS`, or a list of them.
-        side: Of the images, in pixels.
+        option: Name of the option, for messages.
+        choice: A name in `AUGMENTATIONS`, or a list of names.
+        side: Side of the images, in pixels.
 
     Raises:
-        ValueError: If a name is not there, or the list is empty.
+        ValueError: If there is no such name, or the list is empty.
     """
-    names = [asked] if isinstance(asked, str) else list(asked)
+    names = [choice] if isinstance(choice, str) else list(choice)
     for name in names:
         if name not in AUGMENTATIONS:
-            raise ValueError(f"{option}: {name!r} is none of {', '.join(AUGMENTATIONS)}")
+            raise ValueError(f"{option}: {name!r} is not one of {', '.join(AUGMENTATIONS)}")
     if not names:
         raise ValueError(f"{option}: the list is empty; name at least one of {', '.join(AUGMENTATIONS)}")
-    made = [AUGMENTATIONS[name](side) for name in names]
-    return made[0] if len(made) == 1 else AugmentationChain(made)
+    augmentations = [AUGMENTATIONS[name](side) for name in names]
+    return augmentations[0] if len(augmentations) == 1 else AugmentationChain(augmentations)

@@ -1,51 +1,55 @@
+"""Classifier: the task of single-label classification, without the network."""
+
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchmetrics import Metric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from litzoo.datamodules.batch import UNKNOWN, Batch
 from litzoo.lit_modules.base import LitModule, Stage
-from litzoo.lit_modules.metrics import EpochMeans, classification_scores, detailed_classification_scores
+from litzoo.lit_modules.metrics import BalancedAccuracy, CalibrationError, ClassRecall, CrossEntropy, EpochMeans
 from litzoo.lit_modules.mixing import BatchMix
 from litzoo.lit_modules.semi_supervised import PseudoLabels
-from litzoo.lit_modules.semi_supervised.base import require_pool, with_unlabeled
+from litzoo.lit_modules.semi_supervised.base import add_unlabeled_loss, require_pool
 from litzoo.lit_modules.test_time import TTA, mean_over_flips, require_tta
 
 CLASS_STATISTICS = ("class_counts", "class_weights")
 
 
 class Classifier(LitModule):
-    """Predicts one of K classes. Concrete classifiers add the network.
+    """Predicts one of K classes. Subclasses add the network.
 
     Args:
         net: The network, from inputs `[B, ...]` to logits `[B, K]`.
         num_classes: K.
-        class_names: K names, kept with the checkpoint; the numbers when left out.
-        loss: Training objective `loss(logits, target)`; cross-entropy when left out. Validation and test always
-            report plain cross-entropy, so that runs with different losses can be compared. One whose `forward` names
-            `class_counts` or `class_weights` is given those of the training set, float32 `[K]`.
-        mix: Mixes labeled training samples with one another, `MixUp` or `CutMix`; the loss is taken for both targets.
-        pseudo_labels: How unlabeled samples are learned from, one of `lit_modules.pseudo_labels`; then the datamodule
-            has to serve them, `data.unlabeled_batch_size`.
-        posthoc_tau: τ of post-hoc logit adjustment (Menon et al. 2021): outside training, τ · log(class fractions of the
-            training set) is taken from the logits, so that rare classes are not outvoted. It can be given to a model
-            that was trained without it: the class counts are kept with every checkpoint.
+        class_names: K names, saved in checkpoints; `0`, `1`, ... by default.
+        loss: Training objective `loss(logits, target)`; cross-entropy by default. Validation and test always report
+            cross-entropy, so that runs with different losses can be compared. A loss whose `forward` has a parameter
+            `class_counts` or `class_weights` gets those of the training set, float32 `[K]`.
+        mix: Mixes pairs of labeled training samples, `MixUp` or `CutMix`; the loss is computed for both targets.
+        pseudo_labels: How to learn from unlabeled samples, one of `litzoo.lit_modules.semi_supervised`; the datamodule
+            must then provide them, `data.unlabeled_batch_size`.
+        posthoc_tau: τ of post-hoc logit adjustment (Menon et al. 2021): outside training, τ · log(class fractions of
+            the training set) is subtracted from the logits, which favours rare classes. It also works for a model
+            trained without it, since every checkpoint contains the class counts.
         tta: Test-time augmentation: `flip` averages the logits of each image and its mirror image in tests and
-            predictions, which doubles their time. Validation and training go without.
+            predictions, which doubles their time. Training and validation do without.
         **options: See `LitModule`.
 
     Raises:
-        ValueError: If there are not as many names as classes, τ is negative, or the loss remembers samples that
-            would be mixed.
+        ValueError: If the number of names differs from the number of classes, τ is negative, or `mix` is combined with
+            a loss that keeps a state for each sample.
 
     Attributes:
-        keeps_features: Whether evaluation and prediction return `features` `[B, D]` too; a callback may ask for it.
+        keeps_features: Whether evaluation and prediction also return `features` `[B, D]`; set by callbacks.
     """
 
-    train_scores: tuple[str, ...] = ("acc",)
-    kept_outputs = ("logits", "target")
+    train_metrics: tuple[str, ...] = ("acc",)
+    primary_metric = "acc"
     loss_extras = ("index", "epoch", *CLASS_STATISTICS)
     class_counts: Tensor
 
@@ -63,103 +67,57 @@ class Classifier(LitModule):
     ) -> None:
         super().__init__(net, nn.CrossEntropyLoss() if loss is None else loss, **options)
         if not 0 <= posthoc_tau < float("inf"):
-            raise ValueError(f"posthoc_tau: {posthoc_tau} is not at least 0; 1 is usual, 0 adjusts nothing")
+            raise ValueError(f"posthoc_tau: {posthoc_tau} is not at least 0; 1 is usual, 0 turns adjustment off")
         if mix is not None and self.remembers_samples:
             raise ValueError(
                 f"mix: {type(mix).__name__} trains every image with two labels, but {type(self.loss).__name__} "
-                "remembers what it has seen of single ones: choose one of the two"
+                "remembers predictions for single samples: use one of the two"
             )
         require_tta(tta)
         self.mix, self.posthoc_tau, self.tta = mix, posthoc_tau, tta
         self.pseudo_labels, self.semi_supervised = pseudo_labels, pseudo_labels is not None
         if self.semi_supervised:
-            self.train_scores = (*self.train_scores, "labeled_loss", "unlabeled_loss")
-            self.train_means = EpochMeans("loss", *self.train_scores)
+            self.train_metrics = (*self.train_metrics, "labeled_loss", "unlabeled_loss")
+            self.train_means = EpochMeans("loss", *self.train_metrics)
         self.keeps_features = False
         self.class_names = list(class_names or map(str, range(num_classes)))
         if len(self.class_names) != num_classes:
             raise ValueError(f"class_names: {len(self.class_names)} names for {num_classes} classes")
-        # Whole numbers, which half precision leaves alone; 0 while they are not known.
+        # int64, which half-precision training does not convert; 0 until known.
         self.register_buffer("class_counts", torch.zeros(num_classes, dtype=torch.int64))
-        if "class_weights" in self.asked_extras:
+        if "class_weights" in self.requested_extras:
             self.register_buffer("class_weights", torch.ones(num_classes))
 
     @property
     def remembers_samples(self) -> bool:
-        """Whether the loss has to see every sample once, as it is."""
-        return "index" in self.asked_extras or getattr(self.loss, "remembers", False)
+        """Whether the loss keeps a state for each sample, so that it must see every sample once and unmixed."""
+        return "index" in self.requested_extras or getattr(self.loss, "remembers", False)
 
-    def setup(self, stage: str) -> None:
-        """Takes over the class statistics of the training set; they stay with the checkpoint.
-
-        They are known once the data have been read and split, which is too late for an argument of the constructor.
-
-        Raises:
-            ValueError: If the datamodule does not know one that is needed.
-        """
-        super().setup(stage)
-        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        if stage == "fit" and self.pseudo_labels is not None:
-            require_pool(self.pseudo_labels, datamodule)
-        for name in CLASS_STATISTICS if stage == "fit" else ():
-            if hasattr(self, name) and hasattr(datamodule, name):
-                getattr(self, name).copy_(torch.as_tensor(getattr(datamodule, name)))
-            elif asking := self._asks_for(name):
-                owner = "a plain loader" if datamodule is None else type(datamodule).__name__
-                raise ValueError(
-                    f"{asking} needs {name} of the training set, which {owner} does not tell: leave it "
-                    "out, or choose a datamodule with classes"
-                )
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Passes over what was kept of a pool, where nothing is learned of one any more, or not yet."""
-        if self.pseudo_labels is None:
-            checkpoint["state_dict"].pop("pseudo_labels._extra_state", None)
-        else:
-            checkpoint["state_dict"].setdefault("pseudo_labels._extra_state", {})
-
-    def extra(self, name: str, batch: Batch) -> Any:
-        """Returns one of `loss_extras`."""
-        return getattr(self, name).float() if name in CLASS_STATISTICS else super().extra(name, batch)
-
-    def step(self, batch: Any, stage: Stage) -> dict[str, Tensor]:
+    def step(self, batch: Any, stage: Stage) -> dict[str, Any]:
         """Returns `loss`, `logits` `[B, K]`, `target` and `index`, and in training `acc`.
 
-        Of a semi-supervised batch they are those of the labeled samples, but for the loss, which has both terms; what
-        has become of the others comes beside.
+        For a semi-supervised batch these are of the labeled samples, except the loss, which includes the unlabeled
+        term; the keys of `add_unlabeled_loss` are added.
         """
         labeled: Batch = batch.get("labeled", batch)
         target = labeled["target"]
         if stage == "train":
-            logits, loss = self.trained(labeled)
+            logits, loss = self.training_loss(labeled)
         else:
-            features, logits = self.answer(labeled["input"])
+            features, logits = self.features_and_logits(labeled["input"])
         outputs = {"logits": logits.detach().float(), "target": target, "index": labeled["index"]}
         if stage == "train":
             outputs["loss"] = loss
             outputs["acc"] = (outputs["logits"].argmax(dim=1) == target).float().mean()
             if self.pseudo_labels is not None:
-                outputs |= with_unlabeled(self, self.pseudo_labels, batch, loss)
+                outputs |= add_unlabeled_loss(self, self.pseudo_labels, batch, loss)
         else:
             outputs["loss"] = F.cross_entropy(outputs["logits"], target, ignore_index=UNKNOWN)
             outputs |= features
         return outputs
 
-    def answer(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Returns what evaluation goes by: `features` `[B, D]` if they are to be kept, and adjusted logits `[B, K]`."""
-        trainer = self._trainer
-        fitting = trainer is not None and (trainer.training or trainer.validating or trainer.sanity_checking)
-        return self._answer(x) if self.tta == "none" or fitting else mean_over_flips(self._answer, x)
-
-    def _answer(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        if not self.keeps_features:
-            return {}, self.adjusted(self(x))
-        net: Any = self.net
-        features = net.features(self.prepared(x))
-        return {"features": features.detach().float()}, self.adjusted(net.head(features))
-
-    def trained(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Returns logits `[B, K]` and the objective of a training batch."""
+    def training_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Returns logits `[B, K]` and the objective of a labeled training batch."""
         target = batch["target"]
         if self.mix is None:
             logits = self(batch["input"])
@@ -169,8 +127,22 @@ class Classifier(LitModule):
         own, other = self.objective(logits, batch, target), self.objective(logits, batch, target[partner])
         return logits, fraction * own + (1 - fraction) * other
 
-    def adjusted(self, logits: Tensor) -> Tensor:
-        """Returns logits after post-hoc adjustment.
+    def features_and_logits(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Returns `{"features": [B, D]}` if `keeps_features`, else `{}`, and the adjusted logits `[B, K]`."""
+        trainer = self._trainer
+        fitting = trainer is not None and (trainer.training or trainer.validating or trainer.sanity_checking)
+        predict = self._features_and_logits
+        return predict(x) if self.tta == "none" or fitting else mean_over_flips(predict, x)
+
+    def _features_and_logits(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        if not self.keeps_features:
+            return {}, self.adjust_logits(self(x))
+        net: Any = self.net
+        features = net.features(self.prepare_input(x))
+        return {"features": features.detach().float()}, self.adjust_logits(net.head(features))
+
+    def adjust_logits(self, logits: Tensor) -> Tensor:
+        """Applies post-hoc logit adjustment.
 
         Raises:
             ValueError: If the class counts are not known.
@@ -179,29 +151,15 @@ class Classifier(LitModule):
             return logits
         if not self.class_counts.any():
             raise ValueError(
-                "posthoc_tau: the class counts of the training are not known, since the model was not trained on a "
-                "datamodule with classes; leave it out"
+                "posthoc_tau: the class counts of the training set are not known, since the model was not trained with "
+                "a datamodule that has class_counts; leave it out"
             )
         fractions = self.class_counts.float() / self.class_counts.sum()
         return logits - self.posthoc_tau * fractions.log()
 
-    def scores(self, outputs: dict[str, Tensor], stage: Stage) -> dict[str, Tensor]:
-        """Returns loss and accuracy; for a test also macro F1, calibration error and the accuracy of each class.
-
-        Samples of unknown classes have no right answer and are left out; where there are no others, nothing is scored.
-        """
-        known = outputs["target"] != UNKNOWN
-        if not known.any():
-            return {}
-        logits, target = outputs["logits"][known], outputs["target"][known]
-        scores = classification_scores(logits, target)
-        if stage == "test":
-            scores |= detailed_classification_scores(logits, target, self.class_names)
-        return scores
-
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Returns `index`, `logits`, the `prediction` (a class) and its `confidence` (its softmax value)."""
-        features, logits = self.answer(batch["input"])
+        features, logits = self.features_and_logits(batch["input"])
         confidence, prediction = logits.float().softmax(dim=1).max(dim=1)
         outputs = {
             "index": batch["index"],
@@ -211,9 +169,69 @@ class Classifier(LitModule):
         }
         return outputs | features
 
-    def _asks_for(self, statistic: str) -> str | None:
-        """Names what cannot do without a class statistic."""
-        if statistic in self.asked_extras:
+    def metrics(self, stage: Stage) -> dict[str, Metric]:
+        """Returns loss and accuracy; for a test also macro F1, calibration error and the accuracy of each class."""
+        classes = len(self.class_names)
+        metrics: dict[str, Metric] = {
+            "loss": CrossEntropy(),
+            "acc": MulticlassAccuracy(classes, average="micro", validate_args=False),
+        }
+        if stage == "test":
+            metrics |= {
+                "balanced_acc": BalancedAccuracy(self.class_names),
+                "f1": MulticlassF1Score(classes, average="macro", validate_args=False),
+                "ece": CalibrationError(),
+                "class_recall": ClassRecall(self.class_names),
+            }
+        return metrics
+
+    def update_metrics(self, metrics: MetricCollection, outputs: dict[str, Any]) -> None:
+        """Updates the metrics with the samples of known classes; the others have no correct prediction."""
+        known = outputs["target"] != UNKNOWN
+        if known.any():
+            metrics.update(preds=outputs["logits"][known], target=outputs["target"][known])
+
+    def default_callbacks(self, datamodule: Any) -> list[str]:
+        """Names the report on pseudo-labels and, if the datamodule has images, the figures of a test."""
+        names = ["PseudoLabelReport"] if self.semi_supervised else []
+        return [*names, "PredictionGrid", "ConfusionMatrixFigure"] if hasattr(datamodule, "test_images") else names
+
+    def setup(self, stage: str) -> None:
+        """Copies the class statistics of the training set, which are only known once the data are read and split.
+
+        They are saved in checkpoints.
+
+        Raises:
+            ValueError: If the datamodule lacks one that is needed.
+        """
+        super().setup(stage)
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        if stage == "fit" and self.pseudo_labels is not None:
+            require_pool(self.pseudo_labels, datamodule)
+        for name in CLASS_STATISTICS if stage == "fit" else ():
+            if hasattr(self, name) and hasattr(datamodule, name):
+                getattr(self, name).copy_(torch.as_tensor(getattr(datamodule, name)))
+            elif user := self._user_of(name):
+                source = "a plain data loader" if datamodule is None else type(datamodule).__name__
+                raise ValueError(
+                    f"{user} needs {name} of the training set, which {source} does not provide: leave it out, or use a "
+                    "datamodule with classes"
+                )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Makes the state of the pseudo-labels optional, so that they can be added to or removed from a checkpoint."""
+        if self.pseudo_labels is None:
+            checkpoint["state_dict"].pop("pseudo_labels._extra_state", None)
+        else:
+            checkpoint["state_dict"].setdefault("pseudo_labels._extra_state", {})
+
+    def loss_extra(self, name: str, batch: Batch) -> Any:
+        """Returns the value of one of `loss_extras`."""
+        return getattr(self, name).float() if name in CLASS_STATISTICS else super().loss_extra(name, batch)
+
+    def _user_of(self, statistic: str) -> str | None:
+        """Returns the name of the option that needs a class statistic, if one does."""
+        if statistic in self.requested_extras:
             return type(self.loss).__name__
         if statistic == "class_counts" and self.posthoc_tau:
             return "posthoc_tau"

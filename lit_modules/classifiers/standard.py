@@ -1,3 +1,5 @@
+"""Classifiers with the standard networks."""
+
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -9,12 +11,13 @@ from litzoo.lit_modules.networks.mlp import Init
 
 
 class SoftmaxRegression(Classifier):
-    """One linear layer and a softmax: the simplest classifier there is.
+    """Softmax regression: a linear layer and a softmax.
 
     Args:
-        input_shape: Of one input, such as `(1, 28, 28)`.
-        num_classes: How many classes there are.
-        init: How weights start: torch's own way, `kaiming`, `xavier`, or `normal` (standard deviation 0.01).
+        input_shape: Shape of one input, such as `(1, 28, 28)`.
+        num_classes: Number of classes.
+        init: Initialisation of the weights: torch's `default`, `kaiming`, `xavier`, or `normal` (with standard
+            deviation 0.01).
         **options: See `Classifier` and `LitModule`.
     """
 
@@ -26,12 +29,13 @@ class MLPClassifier(Classifier):
     """A multi-layer perceptron on the flattened input.
 
     Args:
-        input_shape: Of one input, such as `(1, 28, 28)`.
-        num_classes: How many classes there are.
+        input_shape: Shape of one input, such as `(1, 28, 28)`.
+        num_classes: Number of classes.
         hidden: Width of each hidden layer.
-        dropout: Fraction of each hidden layer's outputs that is dropped in training.
-        batch_norm: Whether each hidden layer is normalised before its ReLU.
-        init: How weights start: torch's own way, `kaiming`, `xavier`, or `normal` (standard deviation 0.01).
+        dropout: Dropout rate of each hidden layer.
+        batch_norm: Whether each hidden layer has batch norm before its ReLU.
+        init: Initialisation of the weights: torch's `default`, `kaiming`, `xavier`, or `normal` (with standard
+            deviation 0.01).
         **options: See `Classifier` and `LitModule`.
     """
 
@@ -50,18 +54,18 @@ class MLPClassifier(Classifier):
 
 
 class CNNClassifier(Classifier):
-    """A plain convolutional network: stages of 3×3 convolutions, each ended by 2×2 max-pooling.
+    """A convolutional network: stages of 3×3 convolutions, each followed by 2×2 max-pooling.
 
     Args:
         input_shape: `(C, H, W)` of an image.
-        num_classes: How many classes there are.
-        widths: Channels of each stage.
+        num_classes: Number of classes.
+        widths: Channels in each stage.
         depth: Convolutions in each stage.
         hidden: Widths of linear layers between the last stage and the head.
-        batch_norm: Whether each convolution is normalised before its ReLU.
-        dropout: Fraction of each stage's outputs that is dropped in training, element by element.
-        hidden_dropout: Fraction of each hidden linear layer's outputs that is dropped in training.
-        average_pool: Whether the last stage's channels are averaged over the image; else it is laid out flat.
+        batch_norm: Whether each convolution has batch norm before its ReLU.
+        dropout: Dropout rate after each stage, elementwise.
+        hidden_dropout: Dropout rate of each hidden linear layer.
+        average_pool: Whether the last stage ends with global average pooling; otherwise it is flattened.
         **options: See `Classifier` and `LitModule`.
     """
 
@@ -83,13 +87,13 @@ class CNNClassifier(Classifier):
 
 
 class ResNetClassifier(Classifier):
-    """A residual network (He et al. 2016), torchvision's, untrained.
+    """A residual network (He et al. 2016): torchvision's, with random weights.
 
     Args:
         input_shape: `(C, H, W)` of an image.
-        num_classes: How many classes there are.
+        num_classes: Number of classes.
         depth: 18, 34 or 50.
-        stem: `small` for images of about 32 pixels, `large` (torchvision's own) for about 224.
+        stem: `small` for images of about 32 pixels, `large` (torchvision's default) for about 224.
         **options: See `Classifier` and `LitModule`.
     """
 

@@ -1,4 +1,4 @@
-"""Losses for wrong, smoothed and imbalanced labels."""
+"""Losses for noisy labels, label smoothing and imbalanced classes."""
 
 from litzoo.lit_modules.losses.active_passive_loss import ActivePassiveLoss
 from litzoo.lit_modules.losses.base import ClassificationLoss

@@ -6,17 +6,17 @@ from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checke
 class ActivePassiveLoss(ClassificationLoss):
     """NCE + RCE: α · normalised cross-entropy + β · reverse cross-entropy (Ma et al. 2020).
 
-    Normalised: the cross-entropy of the target over the sum of those of all K classes, which makes it robust, but slow;
-    the reverse one (see `SymmetricCrossEntropy`) makes up for it.
+    The normalised cross-entropy is that of the target class divided by the sum over all K classes, which is robust to
+    label noise but learns slowly; the reverse cross-entropy (see `SymmetricCrossEntropy`) compensates for that.
 
     Args:
         alpha: Weight of the normalised cross-entropy, at least 0.
-        beta: Weight of the reverse one, at least 0.
-        log_zero: What log 0 is taken as, below 0.
+        beta: Weight of the reverse cross-entropy, at least 0.
+        log_zero: Value used for log 0, below 0.
         reduction: `mean`, `sum` or `none`.
 
     Raises:
-        ValueError: If a weight is negative, or `log_zero` is not.
+        ValueError: If a weight is negative, or `log_zero` is not below 0.
     """
 
     def __init__(
@@ -27,8 +27,8 @@ class ActivePassiveLoss(ClassificationLoss):
         self.bound = -self.in_range("log_zero", log_zero, -1e6, -1e-6)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns the loss of logits `[B, K]` and classes `[B]`."""
+        """Returns the loss for logits `[B, K]` and classes `[B]`."""
         entropies = -checked(logits, target).log_softmax(dim=1)
-        wanted = entropies.gather(1, target[:, None])[:, 0]
-        normalised = wanted / entropies.sum(dim=1)
-        return self.reduce(self.alpha * normalised - self.beta * self.bound * (-wanted).expm1())
+        of_target = entropies.gather(1, target[:, None])[:, 0]
+        normalised = of_target / entropies.sum(dim=1)
+        return self.reduce(self.alpha * normalised - self.beta * self.bound * (-of_target).expm1())

@@ -1,3 +1,5 @@
+"""ClassificationLoss, the base class of the classification losses, and what they share."""
+
 from typing import Literal
 
 import torch
@@ -8,16 +10,16 @@ Reduction = Literal["mean", "sum", "none"]
 
 
 class ClassificationLoss(nn.Module):
-    """What the classification losses fraction: the reduction, and checks of their input.
+    """Base class of the classification losses: the reduction and checks of their options.
 
-    One that keeps something of the samples it has seen says so with `remembers`: it has to be called once a batch, with
-    what the network makes of samples as they are.
+    A loss that keeps a state for each sample sets `remembers`: it must be called once per batch, with the logits of
+    unmixed samples.
 
     Args:
-        reduction: `mean` or `sum` over the batch, or `none` for one loss a sample, `[B]`.
+        reduction: `mean` or `sum` over the batch, or `none` for one loss per sample, `[B]`.
 
     Raises:
-        ValueError: If there is no such reduction.
+        ValueError: If the reduction is unknown.
     """
 
     remembers = False
@@ -29,11 +31,11 @@ class ClassificationLoss(nn.Module):
         self.reduction = reduction
 
     def reduce(self, losses: Tensor) -> Tensor:
-        """Returns the mean or the sum of the samples' losses `[B]`, or the losses themselves."""
+        """Returns the mean or the sum of the losses `[B]`, or the losses themselves."""
         return losses if self.reduction == "none" else getattr(losses, self.reduction)()
 
     def in_range(self, name: str, value: float, least: float, most: float = float("inf")) -> float:
-        """Returns a parameter.
+        """Returns an option after checking it.
 
         Raises:
             ValueError: If it is outside `[least, most]`, or not finite.
@@ -47,14 +49,14 @@ class ClassificationLoss(nn.Module):
 
 
 def checked(logits: Tensor, target: Tensor) -> Tensor:
-    """Returns the logits in at least float32, which powers and logarithms need, once shapes and classes fit.
+    """Returns the logits in at least float32, which powers and logarithms need, after checking shapes and classes.
 
     Args:
         logits: `[B, K]`, of any precision.
         target: Classes 0 to K - 1, int64 `[B]`.
 
     Raises:
-        ValueError: If they do not fit. On a GPU the classes are not looked at: that would wait for the device.
+        ValueError: If they do not fit. Classes on a GPU are not checked, to avoid a synchronisation.
     """
     if logits.ndim != 2 or target.shape != logits.shape[:1] or target.dtype != torch.int64:
         raise ValueError(
@@ -70,10 +72,10 @@ def checked(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def one_for_each_class(name: str, values: Tensor, logits: Tensor) -> Tensor:
-    """Returns statistics of the classes `[K]` in the number type of the logits `[B, K]`.
+    """Converts class statistics `[K]` to the dtype of the logits `[B, K]`.
 
     Raises:
-        ValueError: If there are not K of them.
+        ValueError: If their number is not K.
     """
     if values.shape != logits.shape[1:]:
         raise ValueError(f"{name}: {list(values.shape)} numbers for logits of {logits.shape[1]} classes")

@@ -5,14 +5,14 @@ from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checke
 
 
 class Bootstrapping(ClassificationLoss):
-    """Cross-entropy with a target that is partly the model's own belief (Reed et al. 2015).
+    """Cross-entropy with a target that is partly the model's own prediction (Reed et al. 2015).
 
-    The target is β · label + (1 − β) · belief: the softmax (soft), or its largest class alone (hard). With β = 1 it is
-    cross-entropy; the nearer the softmax is to one class, the less soft and hard differ.
+    The target is β · label + (1 − β) · prediction: the softmax (soft), or its most probable class (hard). β = 1 is
+    cross-entropy. Soft and hard differ little for confident predictions.
 
     Args:
         beta: β, in [0, 1]; the paper uses 0.95 for soft and 0.8 for hard.
-        hard: Whether the belief is the largest class alone.
+        hard: Whether the prediction is the most probable class instead of the softmax.
         reduction: `mean`, `sum` or `none`.
 
     Raises:
@@ -24,9 +24,9 @@ class Bootstrapping(ClassificationLoss):
         self.beta, self.hard = self.in_range("beta", beta, 0, 1), hard
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns the loss of logits `[B, K]` and classes `[B]`."""
+        """Returns the loss for logits `[B, K]` and classes `[B]`."""
         logits = checked(logits, target)
         log_softmax = logits.log_softmax(dim=1)
-        belief = F.one_hot(logits.argmax(dim=1), logits.shape[1]) if self.hard else log_softmax.exp()
-        wanted = log_softmax.gather(1, target[:, None])[:, 0]
-        return self.reduce(-self.beta * wanted - (1 - self.beta) * (belief * log_softmax).sum(dim=1))
+        prediction = F.one_hot(logits.argmax(dim=1), logits.shape[1]) if self.hard else log_softmax.exp()
+        of_target = log_softmax.gather(1, target[:, None])[:, 0]
+        return self.reduce(-self.beta * of_target - (1 - self.beta) * (prediction * log_softmax).sum(dim=1))

@@ -3,17 +3,17 @@ from torch import Tensor, nn
 
 
 class DisturbValue(nn.Module):
-    """A regression loss for which some targets are a little wrong, others at every step: a regulariser.
+    """A regression loss with noise added to some targets in every step: a regularizer.
 
-    In training, Gaussian noise is added to exactly this fraction of a batch's targets (rounded to whole samples), as the
-    source article means to: there the standard deviation is 1e-8, which has no effect, and samples are drawn with
-    replacement, so that there are fewer.
+    In training, Gaussian noise is added to the fraction `rate` of a batch's targets (rounded to whole samples). This is
+    what the source article intends: its standard deviation of 1e-8 has no effect, and it draws samples with
+    replacement, so that fewer are changed.
 
     Args:
-        std: Standard deviation of the noise, in the units of the loss's targets; a `Regressor` hands over targets of
-            standard deviation 1.
+        std: Standard deviation of the noise, in the units of the targets; those of a `Regressor` have standard
+            deviation 1.
         rate: Fraction of the targets, in [0, 1].
-        loss: What is disturbed; squared error when left out.
+        loss: The loss with noisy targets; squared error by default.
 
     Raises:
         ValueError: If the standard deviation is negative, or the rate outside [0, 1].
@@ -29,10 +29,10 @@ class DisturbValue(nn.Module):
         self.loss = nn.MSELoss() if loss is None else loss
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Returns the loss of predictions `[B]` and values `[B]`.
+        """Returns the loss for predictions `[B]` and targets `[B]`.
 
         Raises:
-            ValueError: If they differ in shape.
+            ValueError: If their shapes differ.
         """
         if prediction.shape != target.shape:
             raise ValueError(f"predictions {list(prediction.shape)} and targets {list(target.shape)} differ in shape")

@@ -8,13 +8,13 @@ from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checke
 
 
 class EarlyLearningRegularization(ClassificationLoss):
-    """Cross-entropy + λ · log(1 − ⟨p, t⟩), t a running mean of the model's own past beliefs (Liu et al. 2020, ELR).
+    """Cross-entropy + λ · log(1 − ⟨p, t⟩), t a running mean of past predicted probabilities (Liu et al. 2020, ELR).
 
-    A network learns the right labels first and memorises wrong ones later; the second term holds it to what it believed
-    early. t ← β · t + (1 − β) · p for every sample at each of its visits.
+    A network learns correct labels first and memorises wrong ones later; the second term keeps its early predictions.
+    t ← β · t + (1 − β) · p for a sample each time it is in a batch.
 
-    The running means are one row of K numbers for each sample of the training set, kept with the checkpoint. Under
-    several processes all of them hold all rows.
+    The running means, K numbers for each training sample, are saved in checkpoints. In distributed training every
+    process holds all of them.
 
     Args:
         weight: λ, at least 0.
@@ -33,39 +33,43 @@ class EarlyLearningRegularization(ClassificationLoss):
         if not 0 <= memory < 1:
             raise ValueError(f"{type(self).__name__}.memory: {memory} is outside [0, 1)")
         self.memory = memory
-        self._past = torch.empty(0, 0)  # [samples, K]; 0 where a sample was not seen yet
+        self._past = torch.empty(0, 0)  # [samples, K]; 0 for a sample that was not seen yet
 
     def forward(self, logits: Tensor, target: Tensor, index: Tensor) -> Tensor:
         """Returns the loss of logits `[B, K]`, classes `[B]` and the samples' positions in the training set `[B]`."""
-        beliefs = checked(logits, target).softmax(dim=1).clamp(1e-4, 1 - 1e-4)
+        probabilities = checked(logits, target).softmax(dim=1).clamp(1e-4, 1 - 1e-4)
         if index.shape != target.shape:
             raise ValueError(f"index: {list(index.shape)} positions for {list(target.shape)} targets")
         if self.training:
-            self._remember(*(torch.cat(from_all_processes(each)) for each in (beliefs.detach(), index)))
+            self._update(*(torch.cat(from_all_processes(each)) for each in (probabilities.detach(), index)))
         else:
-            self._make_room(beliefs, index)
-        held = (beliefs * self._past[index]).sum(dim=1).clamp(max=1 - 1e-6)
-        return self.reduce(cross_entropies(logits, target) + self.weight * (1 - held).log())
+            self._make_room(probabilities, index)
+        agreement = (probabilities * self._past[index]).sum(dim=1).clamp(max=1 - 1e-6)
+        return self.reduce(cross_entropies(logits, target) + self.weight * (1 - agreement).log())
 
-    def _remember(self, beliefs: Tensor, index: Tensor) -> None:
-        """Updates the rows of samples."""
-        self._make_room(beliefs, index)
-        new = beliefs / beliefs.sum(dim=1, keepdim=True)
+    def _update(self, probabilities: Tensor, index: Tensor) -> None:
+        """Updates the running means of samples."""
+        self._make_room(probabilities, index)
+        new = probabilities / probabilities.sum(dim=1, keepdim=True)
         self._past[index] = self.memory * self._past[index] + (1 - self.memory) * new.to(self._past.dtype)
 
-    def _make_room(self, beliefs: Tensor, index: Tensor) -> None:
-        """Adds rows for samples beyond those seen so far, many at a time, on the device of the beliefs."""
-        needed, classes = int(index.max()) + 1 if len(index) else 0, beliefs.shape[1]
-        past = self._past.to(beliefs.device) if self._past.shape[1] == classes else beliefs.new_zeros(0, classes)
+    def _make_room(self, probabilities: Tensor, index: Tensor) -> None:
+        """Adds rows for new samples, many at a time, on the device of the probabilities."""
+        needed, classes = int(index.max()) + 1 if len(index) else 0, probabilities.shape[1]
+        past = (
+            self._past.to(probabilities.device)
+            if self._past.shape[1] == classes
+            else probabilities.new_zeros(0, classes)
+        )
         if len(past) < needed:
             past = torch.cat([past, past.new_zeros(2 * needed - len(past), classes)])
         self._past = past
 
     def get_extra_state(self) -> Tensor:
-        """Returns the running means of the samples seen so far, for the checkpoint."""
+        """Returns the running means up to the last sample seen, for the checkpoint."""
         seen = self._past.any(dim=1).nonzero()
         return self._past[: int(seen.max()) + 1 if len(seen) else 0].clone()
 
     def set_extra_state(self, state: Any) -> None:
-        """Restores them."""
+        """Restores the running means from a checkpoint."""
         self._past = state.clone()

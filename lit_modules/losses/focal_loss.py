@@ -4,7 +4,7 @@ from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, cross_
 
 
 class FocalLoss(ClassificationLoss):
-    """(1 − p)^γ · cross-entropy, p the softmax value of the target: easy samples count less (Lin et al. 2017).
+    """(1 − p)^γ · cross-entropy, p the softmax of the target class: easy samples have less weight (Lin et al. 2017).
 
     Args:
         gamma: γ, at least 0; 0 is cross-entropy.
@@ -19,8 +19,8 @@ class FocalLoss(ClassificationLoss):
         self.gamma = self.in_range("gamma", gamma, 0)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns the loss of logits `[B, K]` and classes `[B]`."""
+        """Returns the loss for logits `[B, K]` and classes `[B]`."""
         entropies = cross_entropies(logits, target)
-        # Where p rounds to 1, the slope of (1 − p)^γ would be infinite for γ < 1.
+        # Where p rounds to 1, the gradient of (1 − p)^γ would be infinite for γ < 1.
         missing = (-(-entropies).expm1()).clamp(min=1e-12)
         return self.reduce(missing**self.gamma * entropies)

@@ -4,10 +4,10 @@ from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, cross_
 
 
 class GeneralizedCrossEntropy(ClassificationLoss):
-    """(1 − p^q) / q, p the softmax value of the target (Zhang & Sabuncu 2018).
+    """(1 − p^q) / q, p the softmax of the target class (Zhang & Sabuncu 2018).
 
-    It lies between cross-entropy (q → 0) and the absolute error (q = 1): samples that the model strongly disagrees
-    with, which are often mislabelled, pull less. For q = 0 it is cross-entropy.
+    Between cross-entropy (q → 0) and absolute error (q = 1): samples whose label has a low predicted probability, which
+    are often mislabeled, have smaller gradients. q = 0 is cross-entropy.
 
     Args:
         q: In [0, 1].
@@ -22,6 +22,6 @@ class GeneralizedCrossEntropy(ClassificationLoss):
         self.q = self.in_range("q", q, 0, 1)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns the loss of logits `[B, K]` and classes `[B]`."""
+        """Returns the loss for logits `[B, K]` and classes `[B]`."""
         entropies = cross_entropies(logits, target)
         return self.reduce(-(-self.q * entropies).expm1() / self.q if self.q else entropies)

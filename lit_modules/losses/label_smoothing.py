@@ -6,20 +6,20 @@ from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checke
 
 
 class LabelSmoothing(ClassificationLoss):
-    """Cross-entropy with a target that is not quite sure (Szegedy et al. 2016).
+    """Cross-entropy with a smoothed target (Szegedy et al. 2016).
 
-    Two conventions are in use; they are the same for α_all = α_others · K / (K − 1):
+    Two conventions are in use, which are equivalent for α_all = α_others · K / (K − 1):
 
     - `all`: torch's and the paper's, α / K for every class, so that the target class has 1 − α + α / K;
     - `others`: the source article's, α / (K − 1) for every other class, so that the target class has 1 − α.
 
     Args:
-        alpha: How much is taken from the target class, in [0, 1].
-        spread: Who it is given to, `all` or `others`.
+        alpha: Probability moved away from the target class, in [0, 1].
+        spread: Where it is moved to, `all` or `others`.
         reduction: `mean`, `sum` or `none`.
 
     Raises:
-        ValueError: If alpha is outside [0, 1], or `spread` is neither.
+        ValueError: If alpha is outside [0, 1], or `spread` is unknown.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class LabelSmoothing(ClassificationLoss):
         self.spread = spread
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns the loss of logits `[B, K]` and classes `[B]`."""
+        """Returns the loss for logits `[B, K]` and classes `[B]`."""
         entropies = -checked(logits, target).log_softmax(dim=1)
-        wanted = entropies.gather(1, target[:, None])[:, 0]
+        of_target = entropies.gather(1, target[:, None])[:, 0]
         if self.spread == "all":
-            return self.reduce((1 - self.alpha) * wanted + self.alpha * entropies.mean(dim=1))
-        others = (entropies.sum(dim=1) - wanted) / (logits.shape[1] - 1)
-        return self.reduce((1 - self.alpha) * wanted + self.alpha * others)
+            return self.reduce((1 - self.alpha) * of_target + self.alpha * entropies.mean(dim=1))
+        others = (entropies.sum(dim=1) - of_target) / (logits.shape[1] - 1)
+        return self.reduce((1 - self.alpha) * of_target + self.alpha * others)

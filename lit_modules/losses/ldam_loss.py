@@ -8,14 +8,14 @@ from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checke
 class LDAMLoss(ClassificationLoss):
     """Cross-entropy with a margin that is larger for rare classes, and late re-weighting (Cao et al. 2019, LDAM-DRW).
 
-    The target's logit is lowered by a margin in proportion to n^(−1/4), n the size of its class; then all logits are
-    multiplied by a scale. From an epoch on, samples also count as their class weights say.
+    The target's logit is lowered by a margin proportional to n^(−1/4), n the size of its class; then all logits are
+    multiplied by a scale. From epoch `reweight_from` on, samples are also weighted by class.
 
     Args:
         max_margin: Margin of the rarest class, at least 0.
-        scale: Of the logits; 30 in the paper, whose logits are cosines, 1 for plain ones.
-        reweight_from: Epoch, counted from 0, from which class weights count; never when left out.
-        reduction: `mean` (over the weights, as in torch), `sum` or `none`.
+        scale: Factor of the logits; the paper uses 30 for its cosine logits, 1 fits plain ones.
+        reweight_from: First epoch, counted from 0, with class weights; never by default.
+        reduction: `mean` (weighted, as in torch), `sum` or `none`.
 
     Raises:
         ValueError: If the margin or the epoch is negative, or the scale not above 0.
@@ -36,7 +36,7 @@ class LDAMLoss(ClassificationLoss):
     def forward(
         self, logits: Tensor, target: Tensor, class_counts: Tensor, class_weights: Tensor, epoch: int
     ) -> Tensor:
-        """Returns the loss of logits `[B, K]` and classes `[B]`; counts and weights of the classes are `[K]`."""
+        """Returns the loss for logits `[B, K]` and classes `[B]`; `class_counts` and `class_weights` are `[K]`."""
         logits = checked(logits, target)
         rarity = one_for_each_class("class_counts", class_counts, logits).clamp(min=1) ** -0.25
         margins = self.max_margin * rarity / rarity.max()

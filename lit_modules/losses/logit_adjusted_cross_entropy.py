@@ -5,10 +5,10 @@ from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checke
 
 
 class LogitAdjustedCrossEntropy(ClassificationLoss):
-    """Cross-entropy of logits + τ · log(class fractions), so that rare classes are not outvoted (Menon et al. 2021).
+    """Cross-entropy of logits + τ · log(class fractions), for imbalanced training sets (Menon et al. 2021).
 
-    With τ = 1 it is the balanced softmax (Ren et al. 2020); with τ = 0, or equally large classes, cross-entropy. The
-    plain logits then suit a test set of equally large classes.
+    τ = 1 is the balanced softmax (Ren et al. 2020); τ = 0, or balanced classes, cross-entropy. The logits without the
+    adjustment then fit a balanced test set.
 
     Args:
         tau: τ, at least 0.
@@ -23,7 +23,7 @@ class LogitAdjustedCrossEntropy(ClassificationLoss):
         self.tau = self.in_range("tau", tau, 0)
 
     def forward(self, logits: Tensor, target: Tensor, class_counts: Tensor) -> Tensor:
-        """Returns the loss of logits `[B, K]` and classes `[B]`; `class_counts` `[K]` are those of the training set."""
+        """Returns the loss for logits `[B, K]`, classes `[B]` and the class counts of the training set `[K]`."""
         logits = checked(logits, target)
         counts = one_for_each_class("class_counts", class_counts, logits)
         adjusted = logits + self.tau * (counts / counts.sum()).log()

@@ -5,12 +5,12 @@ from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checke
 
 
 class LogitNorm(ClassificationLoss):
-    """Cross-entropy of logits scaled to the length 1 / τ (Wei et al., ICML 2022).
+    """Cross-entropy of logits normalised to the norm 1 / τ (Wei et al., ICML 2022).
 
-    Training cannot make a network surer by longer logits; their length is left to tell known samples from unknown ones.
+    Training cannot raise the confidence by larger logits; their norm then helps to detect out-of-distribution samples.
 
     Args:
-        temperature: τ, above 0; the paper's for CIFAR-10 is 0.04.
+        temperature: τ, above 0; 0.04 in the paper for CIFAR-10.
         reduction: `mean`, `sum` or `none`.
 
     Raises:
@@ -24,6 +24,6 @@ class LogitNorm(ClassificationLoss):
         self.temperature = temperature
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns the loss of logits `[B, K]` and classes `[B]`."""
+        """Returns the loss for logits `[B, K]` and classes `[B]`."""
         directions = F.normalize(checked(logits, target), dim=1, eps=1e-7)
         return self.reduce(F.cross_entropy(directions / self.temperature, target, reduction="none"))

@@ -6,17 +6,17 @@ from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, cross_
 class SymmetricCrossEntropy(ClassificationLoss):
     """α · cross-entropy + β · reverse cross-entropy (Wang et al. 2019).
 
-    The reverse one exchanges prediction and label, −Σ_k p_k log y_k, with log 0 taken as A: −A (1 − p), p the softmax
-    value of the target. It is bounded, so that wrong labels cannot pull without limit.
+    The reverse cross-entropy swaps prediction and label, −Σ_k p_k log y_k, with A in place of log 0: −A (1 − p), p the
+    softmax of the target class. It is bounded, which limits the influence of wrong labels.
 
     Args:
         alpha: Weight of the cross-entropy, at least 0.
-        beta: Weight of the reverse one, at least 0.
+        beta: Weight of the reverse cross-entropy, at least 0.
         log_zero: A, below 0.
         reduction: `mean`, `sum` or `none`.
 
     Raises:
-        ValueError: If a weight is negative, or A is not.
+        ValueError: If a weight is negative, or A is not below 0.
     """
 
     def __init__(
@@ -27,6 +27,6 @@ class SymmetricCrossEntropy(ClassificationLoss):
         self.bound = -self.in_range("log_zero", log_zero, -1e6, -1e-6)
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns the loss of logits `[B, K]` and classes `[B]`."""
+        """Returns the loss for logits `[B, K]` and classes `[B]`."""
         entropies = cross_entropies(logits, target)
         return self.reduce(self.alpha * entropies - self.beta * self.bound * (-entropies).expm1())

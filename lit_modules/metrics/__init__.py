@@ -1,19 +1,21 @@
-"""What is measured; plain torchmetrics."""
+"""Metrics: torchmetrics classes that collect an epoch or compute what torchmetrics lacks."""
 
-from litzoo.lit_modules.metrics.classification import classification_scores, detailed_classification_scores
-from litzoo.lit_modules.metrics.detection import DetectionOutputs, decoded, mask_areas, mean_average_precision
+from litzoo.lit_modules.metrics.classification import BalancedAccuracy, CalibrationError, ClassRecall, CrossEntropy
+from litzoo.lit_modules.metrics.detection import DetectionMetrics, DetectionOutputs, decoded, mask_areas
 from litzoo.lit_modules.metrics.epoch_means import EpochMeans
 from litzoo.lit_modules.metrics.epoch_outputs import EpochOutputs
-from litzoo.lit_modules.metrics.regression import regression_scores
+from litzoo.lit_modules.metrics.regression import R2
 
 __all__ = [
+    "R2",
+    "BalancedAccuracy",
+    "CalibrationError",
+    "ClassRecall",
+    "CrossEntropy",
+    "DetectionMetrics",
     "DetectionOutputs",
     "EpochMeans",
     "EpochOutputs",
-    "classification_scores",
     "decoded",
-    "detailed_classification_scores",
     "mask_areas",
-    "mean_average_precision",
-    "regression_scores",
 ]

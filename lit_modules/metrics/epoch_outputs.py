@@ -5,13 +5,13 @@ from torchmetrics.utilities import dim_zero_cat
 
 
 class EpochOutputs(Metric):
-    """Keeps what the steps of an evaluation returned, from all processes, with every sample counted once.
+    """Collects step outputs of a whole evaluation from all processes, each sample once, in order of `index`.
 
-    Metrics computed from it are exact: several processes repeat samples to fill their last batches, and means over
-    batches weigh a short last batch wrongly.
+    For what needs all raw outputs, such as figures, prediction files and exact rankings. Duplicates, which a padded
+    distributed sampler makes, are dropped by their `index`.
 
     Args:
-        names: Keys of the step output to keep, tensors `[B, ...]`, beside `index`.
+        names: Keys of the step output to collect beside `index`, tensors `[B, ...]`.
     """
 
     def __init__(self, *names: str) -> None:
@@ -21,24 +21,24 @@ class EpochOutputs(Metric):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, outputs: dict[str, Tensor]) -> None:
-        """Keeps a batch; nothing is copied."""
+        """Adds a batch, without copying it."""
         for name in self.names:
             getattr(self, name).append(outputs[name])
 
     def compute(self) -> dict[str, Tensor]:
-        """Returns each kept tensor `[N, ...]`, in the order of the samples' index; use `gather`."""
-        kept = {name: dim_zero_cat(getattr(self, name)) for name in self.names}
-        order = torch.argsort(kept["index"], stable=True)
-        index = kept["index"][order]
+        """Returns each collected tensor `[N, ...]` in order of `index`; call `gather` instead."""
+        collected = {name: dim_zero_cat(getattr(self, name)) for name in self.names}
+        order = torch.argsort(collected["index"], stable=True)
+        index = collected["index"][order]
         first = torch.ones_like(index, dtype=torch.bool)
         first[1:] = index[1:] != index[:-1]
-        return {name: values[order][first] for name, values in kept.items()}
+        return {name: values[order][first] for name, values in collected.items()}
 
     def gather(self) -> dict[str, Tensor]:
-        """Returns each kept tensor `[N, ...]`, in the order of the samples' index, and forgets them.
+        """Returns each collected tensor `[N, ...]` in order of `index`, and resets.
 
-        torchmetrics makes scalars of tensors with one element; here a single sample keeps its dimension.
+        torchmetrics turns tensors with one element into scalars; here a single sample keeps its dimension.
         """
-        kept = {name: values[None] if values.ndim == 0 else values for name, values in self.compute().items()}
+        collected = {name: values[None] if values.ndim == 0 else values for name, values in self.compute().items()}
         self.reset()
-        return kept
+        return collected

@@ -1,18 +1,14 @@
-from torch import Tensor
-from torchmetrics.functional.regression import mean_absolute_error, mean_squared_error, r2_score
+from typing import Any
+
+from torchmetrics import R2Score
 
 
-def regression_scores(prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """Returns `mae` and `rmse` in the target's units, and `r2` (1 is perfect, 0 no better than the mean).
+class R2(R2Score):
+    """Coefficient of determination: 1 is perfect, 0 no better than predicting the mean.
 
-    Args:
-        prediction: `[N]`.
-        target: `[N]`. With fewer than two samples there is no `r2`.
+    torchmetrics raises for fewer than two samples; here the metric is left out.
     """
-    scores = {
-        "mae": mean_absolute_error(prediction, target),
-        "rmse": mean_squared_error(prediction, target, squared=False),
-    }
-    if len(target) > 1:
-        scores["r2"] = r2_score(prediction, target)
-    return scores
+
+    def compute(self) -> Any:
+        """Returns `{"r2": value}`, or `{}` for fewer than two samples."""
+        return {"r2": super().compute()} if self.total > 1 else {}

@@ -1,6 +1,5 @@
-"""Plain torch networks. Those of classifiers have `features(x)` and `head`, one after the other."""
+"""Plain torch networks. A classifier's has `features(x)` and a `head` on top of them."""
 
-from litzoo.lit_modules.networks._mask_rcnn_parts import DetectorSize
 from litzoo.lit_modules.networks.cnn import CNN
 from litzoo.lit_modules.networks.mask_rcnn import MaskRCNN
 from litzoo.lit_modules.networks.mlp import MLP
@@ -13,7 +12,6 @@ from litzoo.lit_modules.networks.whitened_cnn import WhitenedCNN
 __all__ = [
     "CNN",
     "MLP",
-    "DetectorSize",
     "MaskRCNN",
     "Pair",
     "ResNet",

@@ -1,3 +1,5 @@
+"""The image sizes that a network accepts."""
+
 from collections.abc import Sequence
 from itertools import chain
 
@@ -5,28 +7,28 @@ import torch
 from torch import nn
 
 SIDES = (*(2**power for power in range(10)), 224)
-"""That are tried, in pixels; a vision transformer takes images of one size alone, 224 as torchvision makes it."""
+"""Sides that are tried, in pixels; torchvision's vision transformers only accept 224."""
 
 
 def require_size(
     name: str, trunk: nn.Module, channels: int, size: Sequence[int], width: int, own_size: Sequence[int] | None = None
 ) -> None:
-    """Refuses a size of images that a network cannot work with; it is tried without computing anything.
+    """Raises if a network does not accept images of a size; this is tried on the meta device, without computing.
 
     Args:
-        name: Of the network, for the message.
-        trunk: From images `[B, channels, H, W]` to features.
-        channels: Of its images.
+        name: Name of the network, for the message.
+        trunk: The network, from images `[B, channels, H, W]` to features.
+        channels: Channels of its images.
         size: Height and width.
-        width: Of the features that are expected.
-        own_size: That it was made for, if it was for one.
+        width: Expected number of features.
+        own_size: The size that it was trained with, if known.
 
     Raises:
-        ValueError: The message names the smallest square that works, or else its own size, as the remedy.
+        ValueError: If it does not; the message names the smallest square that works, or else `own_size`.
     """
     if (problem := _problem(trunk, channels, size, width)) is None:
         return
-    remedy = "of the squares that were tried (1, 2, 4 to 512, 224) none works: set model.size to what it was made for"
+    remedy = "no square that was tried (1, 2, 4 to 512, 224) works: set model.size to what it was made for"
     if own_size:
         remedy = f"it was made for {own_size[0]}×{own_size[1]}: set model.size to {list(own_size)}"
     if side := _smallest_side(trunk, channels, width):
@@ -50,16 +52,16 @@ def _smallest_side(trunk: nn.Module, channels: int, width: int) -> int | None:
 
 
 def _problem(trunk: nn.Module, channels: int, size: Sequence[int], width: int) -> str | None:
-    """Says what is wrong with a size, if something is."""
+    """Returns what is wrong with a size, if something is."""
     tensors = chain(trunk.named_parameters(), trunk.named_buffers())
-    on_paper = {name: tensor.to("meta") for name, tensor in tensors}
+    on_meta = {name: tensor.to("meta") for name, tensor in tensors}
     modes = [(module, module.training) for module in trunk.modules()]
     trunk.eval()
     try:
         with torch.no_grad():
             image = torch.empty(1, channels, *size, device="meta")
-            shape = tuple(torch.func.functional_call(trunk, on_paper, (image,)).shape)
-    except Exception as error:  # whatever comes of an image that has been pooled to nothing
+            shape = tuple(torch.func.functional_call(trunk, on_meta, (image,)).shape)
+    except Exception as error:  # any error, such as that of pooling an image to nothing
         return (str(error) or type(error).__name__).splitlines()[0]
     finally:
         for module, mode in modes:

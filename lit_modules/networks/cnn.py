@@ -4,21 +4,21 @@ from torch import Tensor, nn
 
 
 class CNN(nn.Module):
-    """A plain convolutional network: stages of 3×3 convolutions, each stage ended by 2×2 max-pooling.
+    """A convolutional network: stages of 3×3 convolutions, each stage followed by 2×2 max-pooling.
 
     Args:
         input_shape: `(C, H, W)` of an image.
-        num_classes: Numbers in one output.
-        widths: Channels of each stage.
+        num_classes: Number of outputs.
+        widths: Channels in each stage.
         depth: Convolutions in each stage.
         hidden: Widths of linear layers between the last stage and the head.
-        batch_norm: Whether each convolution is normalised before its ReLU.
-        dropout: Fraction of each stage's outputs that is dropped in training, element by element.
-        hidden_dropout: Fraction of each hidden linear layer's outputs that is dropped in training.
-        average_pool: Whether the last stage's channels are averaged over the image; else it is laid out flat.
+        batch_norm: Whether each convolution has batch norm before its ReLU.
+        dropout: Dropout rate after each stage, elementwise.
+        hidden_dropout: Dropout rate of each hidden linear layer.
+        average_pool: Whether the last stage ends with global average pooling; otherwise it is flattened.
 
     Raises:
-        ValueError: If a width or the depth is below 1, or the image too small to be halved once a stage.
+        ValueError: If a width or the depth is below 1, or the image too small to be halved in every stage.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class CNN(nn.Module):
         super().__init__()
         channels, height, width = input_shape
         if any(size < 1 for size in (*widths, depth, *hidden)):
-            raise ValueError(f"widths {list(widths)}, depth {depth}, hidden {list(hidden)}: each has to be at least 1")
+            raise ValueError(f"widths {list(widths)}, depth {depth}, hidden {list(hidden)}: each must be at least 1")
         if min(height, width) >> len(widths) == 0:
             raise ValueError(
                 f"widths: {len(widths)} stages halve a {height}×{width} image to nothing; "
@@ -66,9 +66,9 @@ class CNN(nn.Module):
         self.head = nn.Linear(size, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """Returns what the head sees, `[B, D]`, of images `[B, C, H, W]`."""
+        """Returns the input of the head, `[B, D]`, for images `[B, C, H, W]`."""
         return self.trunk(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns logits `[B, num_classes]` of images `[B, C, H, W]`."""
+        """Returns logits `[B, num_classes]` for images `[B, C, H, W]`."""
         return self.head(self.features(x))

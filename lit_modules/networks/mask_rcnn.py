@@ -13,36 +13,36 @@ from torchvision.ops import MultiScaleRoIAlign
 
 from litzoo.lit_modules.networks._mask_rcnn_parts import SIZES, Backbone, feature_pyramid
 
-MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # of ImageNet, as trained backbones expect
-MASK_ON = 0.5
-"""Fraction of belief from which a pixel belongs to an object."""
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # of ImageNet, as pretrained backbones expect
+MASK_THRESHOLD = 0.5
+"""Predicted probability from which a pixel belongs to an object."""
 
 
 class MaskRCNN(detection.MaskRCNN):
-    """torchvision's Mask R-CNN (He et al. 2017), with a backbone that it has weights for or one that trains on a CPU.
+    """torchvision's Mask R-CNN (He et al. 2017) with its pretrained backbone, or a small one that trains on a CPU.
 
-    `resnet50_fpn` has the weights' names and shapes of torchvision's `maskrcnn_resnet50_fpn`. `light` is the first
-    three stages of a ResNet-18, with group normalisation, since a batch is a few images, and heads of 64 channels.
+    `resnet50_fpn` has the state dict of torchvision's `maskrcnn_resnet50_fpn`. `light` has the first three stages of a
+    ResNet-18, with group normalisation, since batches are small, and heads of 64 channels.
 
-    There are no `features` and `head` as of a classifier: the heads look at boxes that the network itself proposes.
-    Boxes are float32 in mixed precision too.
+    It has no `features` and `head` like a classifier: the heads work on boxes that the network proposes. Boxes are
+    float32 in mixed precision too.
 
     Args:
-        num_classes: Classes of objects and one for the background.
+        num_classes: Number of object classes, plus one for the background.
         backbone: `resnet50_fpn` or `light`.
-        min_size: Length in pixels that the shorter side of an image is brought to; 0 leaves images as they are.
-            The backbone's own when left out: 800, or 0.
-        max_size: Length that the longer side may reach by that.
+        min_size: Length in pixels that the shorter side of an image is resized to; 0 disables resizing. By default 800,
+            for `light` 0.
+        max_size: Maximum length of the longer side after resizing.
         anchor_sizes: Side of the square anchors at each level of the feature pyramid (1/4, 1/8, ... of the image's
-            size), in pixels after scaling: five or, for `light`, four.
-        proposals: Boxes that are looked at in an image in training; 2,000, or 300.
-        min_score: Detections below are left out.
-        most: Detections in an image.
-        frozen_norm: Whether batch normalisation keeps its statistics and weights, as is usual for trained ones.
-        trainable_stages: Stages of the ResNet that are trained, counted from the last one; all if left out.
+            size), in pixels after resizing: five, for `light` four.
+        proposals: Proposals per image in training; by default 2,000, for `light` 300.
+        min_score: Minimum score of a detection.
+        max_detections: Maximum number of detections in an image.
+        frozen_norm: Whether batch norm keeps its statistics and weights, as is usual with pretrained weights.
+        trainable_stages: Number of ResNet stages that are trained, counted from the last; all by default.
 
     Raises:
-        ValueError: If an option is none of those, or out of bounds.
+        ValueError: If an option is invalid.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class MaskRCNN(detection.MaskRCNN):
         anchor_sizes: Sequence[int] | None = None,
         proposals: int | None = None,
         min_score: float = 0.05,
-        most: int = 100,
+        max_detections: int = 100,
         frozen_norm: bool = False,
         trainable_stages: int | None = None,
     ) -> None:
@@ -68,7 +68,11 @@ class MaskRCNN(detection.MaskRCNN):
                 f"{len(size.anchor_sizes)} levels of its pyramid, such as {list(size.anchor_sizes)}"
             )
         shortest = size.min_size if min_size is None else min_size
-        for name, value, least in [("min_size", shortest, 0), ("max_size", max_size, 1), ("most", most, 1)]:
+        for name, value, least in [
+            ("min_size", shortest, 0),
+            ("max_size", max_size, 1),
+            ("max_detections", max_detections, 1),
+        ]:
             if value < least:
                 raise ValueError(f"{name}: {value} is too small; give at least {least}")
         if proposals is not None and proposals < 1:
@@ -87,13 +91,13 @@ class MaskRCNN(detection.MaskRCNN):
             rpn_pre_nms_top_n_test=tested,
             rpn_post_nms_top_n_train=trained,
             rpn_post_nms_top_n_test=tested,
-            rpn_batch_size_per_image=size.anchors_compared,
+            rpn_batch_size_per_image=size.anchors_sampled,
             box_roi_pool=MultiScaleRoIAlign(maps, 7, 2),
             box_head=TwoMLPHead(size.channels * 7**2, size.hidden),
             box_predictor=FastRCNNPredictor(size.hidden, num_classes),
             box_score_thresh=min_score,
-            box_detections_per_img=most,
-            box_batch_size_per_image=size.boxes_compared,
+            box_detections_per_img=max_detections,
+            box_batch_size_per_image=size.boxes_sampled,
             mask_roi_pool=MultiScaleRoIAlign(maps, 14, 2),
             mask_head=MaskRCNNHeads(size.channels, mask_channels, 1),
             mask_predictor=MaskRCNNPredictor(size.channels, size.channels, num_classes),
@@ -101,46 +105,45 @@ class MaskRCNN(detection.MaskRCNN):
         for part in (self.backbone, self.rpn.head, self.roi_heads.box_predictor, self.roi_heads.mask_predictor):
             part.register_forward_hook(_in_float32)
         if not shortest:
-            self.transform = _AsTheyAre(1, max_size, MEAN, STD)
+            self.transform = _WithoutResizing(1, max_size, MEAN, STD)
         self.frozen_norm = frozen_norm
         for layer in self._norms():
             for weight in layer.parameters():
                 weight.requires_grad_(weight.requires_grad and not frozen_norm)
-        self.train()  # a trainer leaves modes as it finds them
+        self.train()  # applies `frozen_norm`; a trainer does not change the modes it finds
 
     def train(self, mode: bool = True) -> "MaskRCNN":
-        """Changes the mode, but of batch normalisation that is frozen."""
+        """Sets training or evaluation mode, except of frozen batch norm."""
         super().train(mode)
         for layer in self._norms():
             layer.train(mode and not self.frozen_norm)
         return self
 
-    def evaluated(
+    def detect_and_score(
         self, image: Tensor, target: dict[str, Tensor] | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Detects the objects in an image, and takes the training losses of it, which change nothing.
+        """Detects the objects in an image in evaluation mode, and computes the training losses too.
 
-        Images are looked at one by one, so that what is found in one does not depend on its neighbours in a batch,
-        by whose size it would be padded. The losses compare boxes that are drawn at random, always the same draw;
-        the global generators are left as they were.
+        Images are processed one by one: in a batch they are padded to the same size, which changes the detections. The
+        losses use randomly sampled boxes; the seed is fixed, and the state of the global generators is restored.
 
         Args:
             image: float32 `[3, H, W]` from 0 to 1.
-            target: Its objects, a `DetectionTarget`; without it there are no losses.
+            target: Its objects, a `DetectionTarget`; without it no losses are computed.
 
         Returns:
-            The losses; and `boxes` `[n, 4]`, `labels`, `scores` `[n]` and `masks`, bool `[n, H, W]`, of what was found,
-            the surest first.
+            The losses; and the detections, `boxes` `[n, 4]`, `labels`, `scores` `[n]` and `masks`, bool `[n, H, W]`, in
+            descending order of their scores.
         """
         images, targets = self.transform([image], None if target is None else [target])
         features = self.backbone(images.tensors)
         proposals, _ = self.rpn(images, features)
         found, _ = self.roi_heads(features, proposals, images.image_sizes)
         found = self.transform.postprocess(found, images.image_sizes, [tuple(image.shape[-2:])])[0]
-        found["masks"] = found["masks"][:, 0] >= MASK_ON
+        found["masks"] = found["masks"][:, 0] >= MASK_THRESHOLD
         if targets is None:
             return {}, found
-        with _comparing(self.rpn, self.roi_heads), _one_draw(image.device):
+        with _loss_mode(self.rpn, self.roi_heads), _fixed_seed(image.device):
             proposals, losses = self.rpn(images, features, targets)
             _, of_heads = self.roi_heads(features, proposals, images.image_sizes, targets)
         return losses | of_heads, found
@@ -150,9 +153,9 @@ class MaskRCNN(detection.MaskRCNN):
 
 
 def _in_float32(module: nn.Module, inputs: Any, output: Any) -> Any:
-    """Returns what a layer found in float32, from which torchvision takes the type of the boxes.
+    """Forward hook that converts the output of a layer to float32, which torchvision then uses for the boxes.
 
-    bfloat16 has 8 binary digits: at 300 pixels an edge would be moved by up to one, and small objects be left empty.
+    bfloat16 has 8 significant bits: an edge at 300 pixels would be off by up to one pixel, and small boxes be empty.
     """
     if isinstance(output, Tensor):
         return output.float()
@@ -161,16 +164,16 @@ def _in_float32(module: nn.Module, inputs: Any, output: Any) -> Any:
     return type(output)(_in_float32(module, inputs, each) for each in output)
 
 
-class _AsTheyAre(GeneralizedRCNNTransform):
-    """Normalises and batches images, and leaves their size alone."""
+class _WithoutResizing(GeneralizedRCNNTransform):
+    """Normalises and batches images without resizing them."""
 
     def resize(self, image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
         return image, target
 
 
 @contextmanager
-def _comparing(*parts: nn.Module) -> Iterator[None]:
-    """Lets parts return their training losses. They alone look at the mode: no layer in them behaves differently."""
+def _loss_mode(*parts: nn.Module) -> Iterator[None]:
+    """Makes parts return their training losses, by their own mode alone: that of their layers stays."""
     before = [part.training for part in parts]
     for part in parts:
         part.training = True
@@ -182,8 +185,9 @@ def _comparing(*parts: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _one_draw(device: torch.device) -> Iterator[None]:
-    apple = device.type == "mps"  # whose one generator is asked for without a device, as `fork_rng` does not
+def _fixed_seed(device: torch.device) -> Iterator[None]:
+    """Seeds the generators of the CPU and a device, and restores their states afterwards."""
+    apple = device.type == "mps"  # `fork_rng` does not support its generator
     state = torch.mps.get_rng_state() if apple else None
     forked = [] if apple or device.type == "cpu" else [device]
     with torch.random.fork_rng(forked, device_type=device.type if forked else "cuda"):

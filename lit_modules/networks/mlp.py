@@ -13,19 +13,19 @@ Init = Literal["default", "kaiming", "xavier", "normal"]
 
 
 class MLP(nn.Module):
-    """A multi-layer perceptron: flatten, then linear layers with ReLU between them.
+    """A multi-layer perceptron on the flattened input, with ReLU between its linear layers.
 
     Args:
-        in_features: Numbers in one flattened input.
-        out_features: Numbers in one output.
-        hidden: Width of each hidden layer; none makes it a linear model.
-        dropout: Fraction of each hidden layer's outputs that is dropped in training.
-        batch_norm: Whether each hidden layer is normalised before its ReLU.
-        init: How weights start: torch's own way, `kaiming` (He et al. 2015), `xavier` (Glorot & Bengio 2010), or
-            `normal` with standard deviation 0.01. All but the first start biases at 0.
+        in_features: Size of a flattened input.
+        out_features: Number of outputs.
+        hidden: Width of each hidden layer; none for a linear model.
+        dropout: Dropout rate of each hidden layer.
+        batch_norm: Whether each hidden layer has batch norm before its ReLU.
+        init: Initialisation of the weights: torch's `default`, `kaiming` (He et al. 2015), `xavier` (Glorot & Bengio
+            2010), or `normal` with standard deviation 0.01. All but the first initialize biases to 0.
 
     Raises:
-        ValueError: If a hidden layer has no width.
+        ValueError: If a width is below 1.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class MLP(nn.Module):
                         nn.init.zeros_(module.bias)
 
     def features(self, x: Tensor) -> Tensor:
-        """Returns what the head sees, `[B, hidden[-1]]`, of inputs `[B, ...]`."""
+        """Returns the input of the head, `[B, hidden[-1]]`, for inputs `[B, ...]`."""
         return self.trunk(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns outputs `[B, out_features]` of inputs `[B, ...]`."""
+        """Returns outputs `[B, out_features]` for inputs `[B, ...]`."""
         return self.head(self.features(x))

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 
 class Pair(nn.Module):
-    """Two networks of the same make, each with weights of its own; together they answer with their mean logits.
+    """Two networks of the same architecture with different weights; the output is their mean logits.
 
     Args:
-        first: A network with `features(x)` and `head`; the other one is a copy of it with fresh weights, as torch's
-            layers draw them.
+        first: A network with `features(x)` and `head`. The second one is a copy whose weights are initialised again, by
+            `reset_parameters` of its layers.
     """
 
     def __init__(self, first: Any) -> None:
@@ -21,14 +21,14 @@ class Pair(nn.Module):
                 module.reset_parameters()
 
     def features(self, x: Tensor) -> Tensor:
-        """Returns the features of both, side by side."""
+        """Returns the concatenated features of both."""
         return torch.cat([self.first.features(x), self.second.features(x)], dim=1)
 
     def head(self, features: Tensor) -> Tensor:
-        """Returns the mean logits of features of both, `[B, K]`."""
+        """Returns the mean logits `[B, K]` for concatenated features."""
         first, second = features.chunk(2, dim=1)
         return (self.first.head(first) + self.second.head(second)) / 2
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns the mean logits `[B, K]` of inputs `[B, ...]`."""
+        """Returns the mean logits `[B, K]` for inputs `[B, ...]`."""
         return (self.first(x) + self.second(x)) / 2

@@ -11,14 +11,14 @@ RESNETS = {
 
 
 class ResNet(nn.Module):
-    """torchvision's residual network (He et al. 2016), with a stem for small images if asked.
+    """torchvision's residual network (He et al. 2016), optionally with a stem for small images.
 
     Args:
         input_shape: `(C, H, W)` of an image.
-        num_classes: Numbers in one output.
+        num_classes: Number of outputs.
         depth: 18, 34 or 50.
-        stem: `small` starts with one 3×3 convolution, for images of about 32 pixels; `large` is torchvision's 7×7
-            convolution and pooling, which shrink the image to a quarter, for about 224.
+        stem: `small` is a 3×3 convolution, for images of about 32 pixels; `large` is torchvision's 7×7 convolution and
+            pooling, which reduce height and width to a quarter, for about 224.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class ResNet(nn.Module):
             self.trunk.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
 
     def features(self, x: Tensor) -> Tensor:
-        """Returns what the head sees, `[B, 512]` (2048 at depth 50), of images `[B, C, H, W]`."""
+        """Returns the input of the head, `[B, 512]` (2048 at depth 50), for images `[B, C, H, W]`."""
         return self.trunk(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns logits `[B, num_classes]` of images `[B, C, H, W]`."""
+        """Returns logits `[B, num_classes]` for images `[B, C, H, W]`."""
         return self.head(self.features(x))

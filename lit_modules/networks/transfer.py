@@ -1,3 +1,5 @@
+"""Pretrained networks with a new head."""
+
 import difflib
 import re
 from collections.abc import MutableMapping, Sequence
@@ -11,27 +13,27 @@ from torchvision.models import get_model, list_models
 
 from litzoo.lit_modules.networks._input_size import require_size
 
-Scaling = tuple[Sequence[float], Sequence[float]]
-"""Mean and standard deviation of each channel, or one for all, on a scale from 0 to 1."""
+Normalisation = tuple[Sequence[float], Sequence[float]]
+"""Mean and standard deviation of each channel, or one of each for all, for pixels from 0 to 1."""
 
 
 class TransferNetwork(nn.Module):
-    """A network that was made for other images, with a new head, behind what brings images into the form it knows.
+    """A network trained on other images, with a new head; inputs are converted to the form it was trained with.
 
-    Grey images become as many channels as it takes, all alike. `size` scales them bilinearly, with antialiasing.
+    Grey images are expanded to its channels. `size` resizes bilinearly, with antialiasing.
 
     Args:
-        name: Of the network, for messages.
-        trunk: From images `[B, channels, H, W]` to features `[B, width]`.
-        width: Of the features.
-        channels: That the trunk takes.
-        input_shape: `(C, H, W)` of the images that come.
-        num_classes: Numbers in one output.
-        size: Height and width that the trunk is given, one number for both; that of the images when left out.
-        own_size: That the trunk was made for, if it was for one.
+        name: Name of the network, for messages.
+        trunk: The network without its head, from images `[B, channels, H, W]` to features `[B, width]`.
+        width: Number of features.
+        channels: Channels of the trunk's input.
+        input_shape: `(C, H, W)` of the images to classify.
+        num_classes: Number of outputs.
+        size: Height and width that images are resized to, one number for both; by default they keep their size.
+        own_size: The size that the trunk was trained with, if known.
 
     Raises:
-        ValueError: If the images have neither one channel nor as many as the trunk takes, or are too small for it.
+        ValueError: If the images have neither one channel nor those of the trunk, or are too small for it.
     """
 
     input_factor: Tensor
@@ -63,49 +65,49 @@ class TransferNetwork(nn.Module):
         self.register_buffer("input_factor", torch.ones(channels, 1, 1))
         self.register_buffer("input_offset", torch.zeros(channels, 1, 1))
 
-    def rescale(self, given: Scaling, known: Scaling) -> None:
-        """Has images that come normalised in one way turned into those that the trunk knows.
+    def convert_normalisation(self, given: Normalisation, trained: Normalisation) -> None:
+        """Makes the network convert its inputs from one normalisation to another.
 
         Args:
-            given: How they come.
-            known: How the trunk's training had them.
+            given: Normalisation of the inputs.
+            trained: Normalisation that the trunk was trained with.
         """
-        (mean, std), (known_mean, known_std) = ([torch.tensor(each) for each in scaling] for scaling in (given, known))
-        self.input_factor.copy_((std / known_std).expand(self.channels)[:, None, None])
-        self.input_offset.copy_(((mean - known_mean) / known_std).expand(self.channels)[:, None, None])
+        (mean, std), (trained_mean, trained_std) = ([torch.tensor(each) for each in pair] for pair in (given, trained))
+        self.input_factor.copy_((std / trained_std).expand(self.channels)[:, None, None])
+        self.input_offset.copy_(((mean - trained_mean) / trained_std).expand(self.channels)[:, None, None])
 
     def features(self, x: Tensor) -> Tensor:
-        """Returns what the head sees, `[B, width]`, of images `[B, C, H, W]`."""
+        """Returns the input of the head, `[B, width]`, for images `[B, C, H, W]`."""
         if self.size is not None and x.shape[2:] != self.size:
-            # In float32: not every device can do it in half precision.
+            # Not every device supports this in half precision.
             x = F.interpolate(x.float(), self.size, mode="bilinear", antialias=True).to(x.dtype)
         x = x.expand(-1, self.channels, -1, -1)
         return self.trunk(x * self.input_factor + self.input_offset)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns logits `[B, num_classes]` of images `[B, C, H, W]`."""
+        """Returns logits `[B, num_classes]` for images `[B, C, H, W]`."""
         return self.head(self.features(x))
 
 
-# Without auxiliary heads, and with the normalisation that their weights were trained with behind that of all others.
+# No auxiliary heads; `transform_input` converts from ImageNet's normalisation to that of their weights.
 INCEPTION: dict[str, Any] = {"aux_logits": False, "transform_input": True, "init_weights": True}
 OPTIONS = {"googlenet": INCEPTION, "inception_v3": INCEPTION}
 AUXILIARY = re.compile(r"(aux\d|AuxLogits)\.")
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(\d)")
-"""Torchvision's files of DenseNets name layers as torch did before 0.4."""
+"""Layer names in torchvision's DenseNet files, from torch before 0.4."""
 
 
 class TorchvisionNetwork(TransferNetwork):
-    """Any classification network of torchvision by name, with a new head in place of its last layer.
+    """A torchvision classification network by name, with a new head in place of its last layer.
 
     Args:
-        name: As `torchvision.models.list_models` has it, such as `vgg16` or `resnet18`.
-        input_shape: `(C, H, W)` of the images that come; grey ones become three channels.
-        num_classes: Numbers in one output.
+        name: A name from `torchvision.models.list_models`, such as `vgg16` or `resnet18`.
+        input_shape: `(C, H, W)` of the images; grey ones are expanded to three channels.
+        num_classes: Number of outputs.
         size: See `TransferNetwork`.
 
     Raises:
-        ValueError: If there is no such network, or the images are too small for it.
+        ValueError: If the name is unknown, or the images are too small.
     """
 
     def __init__(
@@ -113,32 +115,32 @@ class TorchvisionNetwork(TransferNetwork):
     ) -> None:
         require_network(name)
         trunk = get_model(name, **OPTIONS.get(name, {}))
-        # SqueezeNet's is a convolution.
+        # The last layer of SqueezeNet is a convolution.
         layers = [(place, layer) for place, layer in trunk.named_modules() if isinstance(layer, (nn.Linear, nn.Conv2d))]
         linear = [(place, layer) for place, layer in layers if isinstance(layer, nn.Linear)]
         place, last = (linear or layers)[-1]
         trunk.set_submodule(place, nn.Identity())
         width = last.in_features if isinstance(last, nn.Linear) else last.in_channels
         super().__init__(name, trunk, width, 3, input_shape, num_classes, size)
-        self._last = place
+        self._last_layer = place
 
     def keep_trunk(self, state: MutableMapping[str, Tensor]) -> None:
-        """Brings weights of the whole network, as torchvision has them in files, to those of the trunk alone."""
+        """Converts the state dict of a torchvision file, in place, to that of the trunk."""
         for name in list(state):
-            if name.startswith(f"{self._last}.") or AUXILIARY.match(name):
+            if name.startswith(f"{self._last_layer}.") or AUXILIARY.match(name):
                 del state[name]
             elif (renamed := OLD_DENSENET.sub(r"\1\2", name)) != name:
                 state[renamed] = state.pop(name)
         for name, value in self.trunk.state_dict().items():
-            if name.endswith("num_batches_tracked"):  # absent in old files, and of no use
+            if name.endswith("num_batches_tracked"):  # missing in old files, and not used
                 state.setdefault(name, value)
 
 
 def require_network(name: str) -> None:
-    """Refuses a name that is none of torchvision's classification networks.
+    """Raises if a name is not that of a torchvision classification network.
 
     Raises:
-        ValueError: The message has the nearest names.
+        ValueError: The message lists the nearest names.
     """
     names = list_models(module=torchvision.models)
     if name not in names:

@@ -1,4 +1,4 @@
-"""Methods that learn from unlabeled samples."""
+"""Semi-supervised methods: how a classifier learns from unlabeled samples."""
 
 from litzoo.lit_modules.semi_supervised.assigned_labels import AssignedLabels
 from litzoo.lit_modules.semi_supervised.base import PseudoLabels

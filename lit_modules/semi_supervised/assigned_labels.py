@@ -5,20 +5,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from litzoo.datamodules.batch import SemiSupervisedBatch
-from litzoo.lit_modules.semi_supervised.base import PseudoLabels, Student, UnlabeledTerm, statistics_kept
+from litzoo.lit_modules.semi_supervised.base import PseudoLabels, Student, UnlabeledTerm, frozen_running_statistics
 
 
 class AssignedLabels(PseudoLabels):
-    """Labels that stay as they are for a while: a callback assigns them, from a teacher or from the model itself.
+    """Fixed pseudo-labels, assigned by a callback from a teacher or from the model itself.
 
-    The callbacks are `TeacherLabels` (once, before training) and `CurriculumLabels` (again and again).
+    The callbacks are `TeacherLabels` (once, before training) and `CurriculumLabels` (repeatedly).
 
     Args:
-        weight: See `PseudoLabels`. The threshold comes with the labels.
-        view: Which view of a sample is learned, the one augmented as labeled samples are or the strong one.
+        weight: See `PseudoLabels`. The threshold is assigned with the labels.
+        view: The view of a sample that is learned from: `weak`, augmented like labeled samples, or `strong`.
 
     Raises:
-        ValueError: If the view is neither.
+        ValueError: If the view is unknown.
     """
 
     schedulable = ("weight",)
@@ -30,42 +30,42 @@ class AssignedLabels(PseudoLabels):
         self.view = view
 
     def assign(self, label: Tensor, confidence: Tensor, threshold: float) -> None:
-        """Takes labels over; every process has to be given the same.
+        """Assigns labels; every process must assign the same.
 
         Args:
-            label: One for each position in the full training set, int64 `[N]`; it matters in the pool alone. Below 0
-                there is none.
-            confidence: How sure each one is, float32 `[N]`.
-            threshold: Confidence from which a label is learned.
+            label: One for each position in the full training set, int64 `[N]`; only those of the pool are used. A
+                negative one means no label.
+            confidence: Its predicted probability, float32 `[N]`.
+            threshold: Minimum confidence of a label that is learned.
         """
-        least = torch.tensor(threshold, dtype=torch.float32)  # a trainer may have made another type the default
-        self._kept |= {"label": label, "confidence": confidence, "threshold": least}
+        minimum = torch.tensor(threshold, dtype=torch.float32)  # half-precision training changes the default dtype
+        self._state |= {"label": label, "confidence": confidence, "threshold": minimum}
 
     def current_threshold(self) -> float:
-        """Returns the threshold that came with the labels; 1 before."""
-        return float(self._kept.get("threshold", 1.0))
+        """Returns the threshold assigned with the labels; 1 before."""
+        return float(self._state.get("threshold", 1.0))
 
     def confident(self, confidence: Tensor, label: Tensor) -> Tensor:
-        """Says which samples have a label that is sure enough."""
+        """Returns which samples have a label that is confident enough, bool `[U]`."""
         return super().confident(confidence, label) & (label >= 0)
 
     def forward(self, student: Student, batch: SemiSupervisedBatch) -> UnlabeledTerm:
-        """Returns the cross-entropies of the labels assigned.
+        """Computes the cross-entropy for the assigned labels.
 
         Raises:
-            RuntimeError: If none were.
+            RuntimeError: If no labels have been assigned.
         """
-        if "label" not in self._kept:
+        if "label" not in self._state:
             raise RuntimeError(
-                "AssignedLabels: nobody has assigned labels; add TeacherLabels or CurriculumLabels to trainer.callbacks"
+                "AssignedLabels: no labels were assigned; add TeacherLabels or CurriculumLabels to trainer.callbacks"
             )
         unlabeled = batch["unlabeled"]
         index = unlabeled["index"]
-        label, confidence = (self.kept(name, index.device)[index] for name in ("label", "confidence"))
+        label, confidence = (self.state_on(name, index.device)[index] for name in ("label", "confidence"))
         if self.view == "weak":
             logits = student(unlabeled["weak"])
         else:
-            with statistics_kept(student):
+            with frozen_running_statistics(student):
                 logits = student(unlabeled["strong"])
         losses = F.cross_entropy(logits.float(), label.clamp(min=0), reduction="none")
         return self.term(losses, label, confidence, index)

@@ -6,19 +6,19 @@ from litzoo.lit_modules.semi_supervised.fix_match import FixMatch
 
 
 class FreeMatch(FixMatch):
-    """FixMatch with a threshold for each class that follows what the network believes (Wang et al. 2023, FreeMatch).
+    """FixMatch with an adaptive threshold for each class (Wang et al. 2023, FreeMatch).
 
-    τ is a running mean of the confidence over the pool, from 1/K up; p̃ one of the beliefs. The threshold of class c is
-    τ · p̃_c / max p̃: lower for classes that the network still finds hard. The fairness term, of the strongly augmented
-    samples that are used, is to keep a few classes from taking over.
+    τ is a running mean of the confidence on the pool, starting from 1/K; p̃ that of the predicted probabilities. The
+    threshold of class c is τ · p̃_c / max p̃: lower for classes that are still hard. The fairness term, computed on the
+    strongly augmented images that are used, keeps a few classes from taking over.
 
     Args:
         weight: See `PseudoLabels`.
-        fairness: Weight of the fairness term, at least 0; `weight` multiplies it too.
-        memory: λ of the running means, in [0, 1).
+        fairness: Weight of the fairness term, at least 0; it is multiplied by `weight` too.
+        memory: λ, the decay rate of the running means, in [0, 1).
 
     Raises:
-        ValueError: If one of them is out of range.
+        ValueError: If an option is out of range.
     """
 
     schedulable = ("weight",)
@@ -31,43 +31,44 @@ class FreeMatch(FixMatch):
             raise ValueError(f"FreeMatch.memory: {memory} is outside [0, 1); 0.99 and 0.999 are usual")
         self.fairness, self.memory = fairness, memory
 
-    def beliefs(self, logits: Tensor, student: Student) -> Tensor:
-        """Returns class probabilities without gradient, `[U, K]`, and moves the running means by them."""
-        beliefs = super().beliefs(logits, student)
-        even = torch.full_like(beliefs[0], 1 / beliefs.shape[1])
-        self.running("confidence", beliefs.max(dim=1).values.mean(), start=even[0])
-        self.running("belief", beliefs.mean(dim=0), start=even)
-        self.running("labels", self._fractions(beliefs.argmax(dim=1), len(even)), start=even)
-        return beliefs
+    def probabilities(self, logits: Tensor, student: Student) -> Tensor:
+        """Returns predicted probabilities without gradient, `[U, K]`, and updates the running means."""
+        probabilities = super().probabilities(logits, student)
+        uniform = torch.full_like(probabilities[0], 1 / probabilities.shape[1])
+        self.running_mean("confidence", probabilities.max(dim=1).values.mean(), start=uniform[0])
+        self.running_mean("probability", probabilities.mean(dim=0), start=uniform)
+        self.running_mean("labels", self._fractions(probabilities.argmax(dim=1), len(uniform)), start=uniform)
+        return probabilities
 
     def current_threshold(self) -> float:
         """Returns τ."""
-        return float(self._kept.get("confidence", 0.0))
+        return float(self._state.get("confidence", 0.0))
 
     def confident(self, confidence: Tensor, label: Tensor) -> Tensor:
-        """Compares with the threshold of each sample's own class."""
-        belief = self.kept("belief", label.device)
-        return confidence >= self.kept("confidence", label.device) * (belief / belief.max())[label]
+        """Returns which samples reach the threshold of their class, bool `[U]`."""
+        probability = self.state_on("probability", label.device)
+        return confidence >= self.state_on("confidence", label.device) * (probability / probability.max())[label]
 
     def regularizer(self, logits: Tensor, term: UnlabeledTerm) -> Tensor | float:
         """Returns the fairness term, −H(SumNorm(p̃ / h̃), SumNorm(p̄ / h̄)).
 
-        Beliefs over how often each class is the answer, h, of the pool so far (~) and of the batch as far as used (¯).
+        p is the mean predicted probability and h the histogram of predicted classes: running means on the pool (~), and
+        those of the used images in the batch (¯).
         """
         if not self.fairness or not term.used.any():
             return 0.0
         used = logits[term.used].softmax(dim=1)
-        answered = self._fractions(used.argmax(dim=1), logits.shape[1])
-        pool = _normalised(self.kept("belief", logits.device), self.kept("labels", logits.device))
-        here = _normalised(used.mean(dim=0), answered)
-        return self.fairness * (pool * (here + 1e-12).log()).sum()
+        histogram = self._fractions(used.argmax(dim=1), logits.shape[1])
+        pool = _sum_norm(self.state_on("probability", logits.device), self.state_on("labels", logits.device))
+        batch = _sum_norm(used.mean(dim=0), histogram)
+        return self.fairness * (pool * (batch + 1e-12).log()).sum()
 
     @staticmethod
     def _fractions(label: Tensor, classes: int) -> Tensor:
         return torch.bincount(label, minlength=classes).float() / len(label)
 
 
-def _normalised(values: Tensor, by: Tensor) -> Tensor:
-    """Divides the values of classes that were answered by how often they were; their sum is 1."""
-    scaled = torch.where(by > 0, values / by.clamp(min=1e-12), 0)
+def _sum_norm(probability: Tensor, histogram: Tensor) -> Tensor:
+    """Divides the probabilities of predicted classes by the histogram, and normalises their sum to 1."""
+    scaled = torch.where(histogram > 0, probability / histogram.clamp(min=1e-12), 0)
     return scaled / scaled.sum()

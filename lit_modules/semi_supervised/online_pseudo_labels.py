@@ -5,14 +5,14 @@ from litzoo.lit_modules.semi_supervised.base import PseudoLabels, Student, Unlab
 
 
 class OnlinePseudoLabels(PseudoLabels):
-    """The class that the network finds likeliest just now is the label (Lee 2013, Pseudo-Label).
+    """Uses the currently most probable class as the label (Lee 2013, Pseudo-Label).
 
-    Labels are given and learned on one and the same view. They are worth little at first: let `PseudoLabelScheduler`
-    raise the weight.
+    It is predicted and learned on the same view. Early labels are often wrong: let `PseudoLabelScheduler` raise the
+    weight.
 
     Args:
-        weight: See `PseudoLabels`; in the end 3 in the paper.
-        threshold: See `PseudoLabels`; 0, as in the paper, learns from all samples.
+        weight: See `PseudoLabels`; the paper raises it to 3.
+        threshold: See `PseudoLabels`; 0, as in the paper, uses all samples.
         align: See `PseudoLabels`.
     """
 
@@ -20,8 +20,8 @@ class OnlinePseudoLabels(PseudoLabels):
         super().__init__(weight, threshold, align)
 
     def forward(self, student: Student, batch: SemiSupervisedBatch) -> UnlabeledTerm:
-        """Returns the cross-entropies of the likeliest classes of weakly augmented samples."""
+        """Computes the cross-entropy for the most probable classes of weakly augmented images."""
         logits = student(batch["unlabeled"]["weak"])
-        confidence, label = self.beliefs(logits, student).max(dim=1)
+        confidence, label = self.probabilities(logits, student).max(dim=1)
         losses = F.cross_entropy(logits.float(), label, reduction="none")
         return self.term(losses, label, confidence, batch["unlabeled"]["index"])

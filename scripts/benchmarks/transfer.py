@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from litzoo.callbacks.training._network_stages import groups_of, train_last
+from litzoo.callbacks.training._network_stages import parameter_groups, train_last_stages
 from litzoo.lit_modules import TransferClassifier
 from litzoo.scripts.benchmarks.report import in_proportion, in_turns, run_in_rounds, shown
 from litzoo.scripts.tables import markdown_table
@@ -33,14 +33,14 @@ def stepper(network: str, way: str) -> Callable[[], None]:
     module: Any = TransferClassifier(SHAPE, CLASSES, network=network, channels_last=True, optimizer=sgd)
     module.net.to(memory_format=torch.channels_last)
     stages = module.stages()
-    optimizer = module.make_optimizer(groups_of(module, stages, 1.0))
-    train_last(stages, len(stages) if way == WHOLE else 1)
+    optimizer = module.make_optimizer(parameter_groups(module, stages, 1.0))
+    train_last_stages(stages, len(stages) if way == WHOLE else 1)
     index = torch.arange(BATCH_SIZE)
     batch: Any = {"input": torch.randn(BATCH_SIZE, *SHAPE), "target": index % CLASSES, "index": index}
 
     def fill() -> None:
         with torch.no_grad():
-            module.cache_features(index, module.net.features(module.prepared(batch["input"])))
+            module.cache_features(index, module.net.features(module.prepare_input(batch["input"])))
 
     def step() -> None:
         loss = module.training_step(batch, 0)["loss"]

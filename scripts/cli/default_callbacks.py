@@ -7,24 +7,22 @@ from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor, Progres
 from lightning.pytorch.profilers import PassThroughProfiler
 
 from litzoo import callbacks as zoo
-from litzoo.callbacks.pseudo_labels.pool import LearnsPool
-from litzoo.callbacks.reporting.classification import NamesClasses, ShowsTestImages
+from litzoo.scripts.cli.options import class_at
 
 
 def default_callbacks(model: LightningModule, datamodule: LightningDataModule) -> list[Callback]:
-    """Returns the callbacks of every run; one of the same class in the configuration takes the place of its default."""
-    figures: list[Callback] = []
-    if isinstance(model, NamesClasses) and isinstance(datamodule, ShowsTestImages):
-        figures = [zoo.PredictionGrid(), zoo.ConfusionMatrixFigure()]
-    pool = [zoo.PseudoLabelReport()] if isinstance(getattr(model, "pseudo_labels", None), LearnsPool) else []
+    """Returns the callbacks of every run, and those that the module names in a method `default_callbacks(datamodule)`.
+
+    One of the same class in the configuration replaces its default.
+    """
+    names: list[str] = getattr(model, "default_callbacks", lambda _: [])(datamodule)
     return [
         zoo.EpochProgressBar(),
         zoo.FiniteLoss(),
-        zoo.AgreedStop(),
+        zoo.SynchronizedStop(),
         LearningRateMonitor(),
-        *pool,
+        *(class_at(name)() for name in names),
         zoo.TrainingCurves(),
-        *figures,
         zoo.PredictionsCSV(),
         zoo.RunRecord(),
         zoo.SplitSummary(),

@@ -76,7 +76,7 @@ def told(error: BaseException) -> str:
     return what
 
 
-def forget_output() -> None:
+def discard_output() -> None:
     """Sends what is still to be printed nowhere: Python itself would complain at its end that nobody reads it."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,12 +2,14 @@
 
 import os
 import sys
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from litzoo import callbacks as zoo
@@ -15,7 +17,7 @@ from litzoo import (
     datamodules,  # noqa: F401 (so that class names can be given without their package)
     lit_modules,  # noqa: F401
 )
-from litzoo.callbacks.checkpoints.atomic_io import write_atomically
+from litzoo.callbacks.checkpoints.atomic_io import use_atomic_checkpoints
 from litzoo.scripts.cli.arguments import check_config_files, check_words
 from litzoo.scripts.cli.checkpoints import (
     asked_beside,
@@ -29,20 +31,14 @@ from litzoo.scripts.cli.checkpoints import (
 )
 from litzoo.scripts.cli.default_callbacks import NoProfiler, default_callbacks, skip_empty_hooks, with_defaults
 from litzoo.scripts.cli.errors import keep_out_useless_messages
-from litzoo.scripts.cli.failures import end_at_once, interruptible, leave, tell_errors, watch
-from litzoo.scripts.cli.options import (
-    add_links,
-    check_links,
-    check_options,
-    check_processes,
-    class_at,
-    warn_of_changed_options,
-)
+from litzoo.scripts.cli.failures import EndAtOnce, ErrorReport, interruptible, report_errors
+from litzoo.scripts.cli.launch import check_processes, end_with_launcher, launch, trainer_to_launch
+from litzoo.scripts.cli.options import add_links, check_links, check_options, class_at, warn_of_changed_options
 from litzoo.scripts.cli.run_folder import (
-    alone_in,
     discard_if_empty,
-    forget_run_folder,
+    lock_run_folder,
     new_run_folder,
+    reset_run_folder,
     run_folder_of_checkpoint,
 )
 from litzoo.scripts.configs import with_shipped_configs
@@ -60,7 +56,8 @@ class LitzooCLI(LightningCLI):
     """Lightning's command line: one YAML file names a module, a datamodule, a loss, an optimizer and callbacks."""
 
     def __init__(self, args: ArgsType = None) -> None:
-        self._words = sys.argv[1:] if args is None else args if isinstance(args, list) else []
+        self._is_command = args is None
+        self._arguments = sys.argv[1:] if args is None else args if isinstance(args, list) else []
         super().__init__(
             LightningModule,
             LightningDataModule,
@@ -84,7 +81,7 @@ class LitzooCLI(LightningCLI):
         Where one is asked for, the parsers of the others are not made: that takes longer than parsing.
         """
         every = {name: skip | DOES_NOTHING for name, skip in LightningCLI.subcommands().items()}
-        asked = self._words[0] if self._words else None
+        asked = self._arguments[0] if self._arguments else None
         return {asked: every[asked]} if asked in every else every
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -97,7 +94,7 @@ class LitzooCLI(LightningCLI):
         )
         parser.add_class_arguments(zoo.BestCheckpoint, "checkpoint")
         parser.set_defaults({"trainer.default_root_dir": "runs"})
-        add_links(parser)
+        add_links(parser, self._arguments)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses, names the experiment and finds the checkpoint, before anything is built."""
@@ -107,6 +104,9 @@ class LitzooCLI(LightningCLI):
         if options.experiment is None:
             options.experiment = Path(str(files[0])).stem if files else "unnamed"
         check_options(options)
+        launched = trainer_to_launch(options.trainer) if self._is_command else None
+        if launched:
+            warnings.simplefilter("ignore")  # the processes of the run warn of the same
         if self.config.subcommand != "fit" or options.ckpt_path is not None:
             runs = Path(options.trainer.default_root_dir)
             own = config_of_run(files)
@@ -115,6 +115,8 @@ class LitzooCLI(LightningCLI):
             options.ckpt_path = str(find_checkpoint(options.ckpt_path, runs, options.experiment, own))
             self._checkpoint = check_checkpoint(options.ckpt_path, resumed=self.config.subcommand == "fit")
             check_code(options.ckpt_path, self._checkpoint, options.model)
+        if launched:
+            self._launch(launched)
         self._asked_model = options.model.clone()
 
     def before_instantiate_classes(self) -> None:
@@ -135,8 +137,8 @@ class LitzooCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Makes the trainer, with the run folder, TensorBoard in it, and the zoo's callbacks beside the user's."""
         built = self.config_init[self.config.subcommand]
-        resumed = run_folder_of_checkpoint(Path(self.options.ckpt_path)) if self.options.ckpt_path else None
-        self.run_folder = resumed or new_run_folder(Path(built.trainer.default_root_dir), self.options.experiment)
+        resumed = self._resumed_folder()
+        self.run_folder = resumed or self._new_folder()
         if built.trainer.logger is not False:
             # The first logger's folder is where Lightning puts all files of a run.
             board = TensorBoardLogger(self.run_folder, name="", version="", default_hp_metric=False)
@@ -150,19 +152,34 @@ class LitzooCLI(LightningCLI):
         given, defaults = _as_list(built.trainer.callbacks), default_callbacks(self.model, self.datamodule)
         kwargs["callbacks"] = with_defaults(given, built.checkpoint, defaults, built.trainer)
         trainer = super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
-        watch(trainer)
+        if self._is_command:
+            trainer.callbacks[:0] = [ErrorReport(), EndAtOnce()]  # type: ignore[attr-defined]
         skip_empty_hooks(trainer.callbacks)  # type: ignore[attr-defined]
-        write_atomically(trainer)
+        use_atomic_checkpoints(trainer)
         check_processes(trainer)
         return trainer
 
+    def _launch(self, trainer: Trainer) -> NoReturn:
+        """Starts the processes of the run, and exits when they have ended."""
+        if self.options.ckpt_path:
+            del self._checkpoint  # as large as the model
+        folder = None
+        if LightningEnvironment().node_rank() == 0:
+            folder = self._resumed_folder() or self._new_folder()
+        launch(self._arguments, trainer, folder if self.config.subcommand == "fit" else None)
+
+    def _resumed_folder(self) -> Path | None:
+        return run_folder_of_checkpoint(Path(self.options.ckpt_path)) if self.options.ckpt_path else None
+
+    def _new_folder(self) -> Path:
+        return new_run_folder(Path(self.options.trainer.default_root_dir), self.options.experiment)
+
     def _run_subcommand(self, subcommand: str) -> None:
-        """Runs it: a training alone in its run folder, and so that who ends it is told how to go on."""
+        """Runs it; a training locks its run folder, and is resumable when interrupted."""
         if subcommand != "fit":
-            end_at_once(self.trainer)
             super()._run_subcommand(subcommand)
             return
-        with alone_in(self.run_folder), interruptible(self._words, self.run_folder):
+        with lock_run_folder(self.run_folder), interruptible(self._arguments, self.run_folder):
             super()._run_subcommand(subcommand)
 
     def after_fit(self) -> None:
@@ -199,19 +216,19 @@ def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCL
     # A checkpoint may come from anywhere: nothing in it may run.
     os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
     keep_out_useless_messages()
-    forget_run_folder()
+    reset_run_folder()
+    end_with_launcher()
     try:
-        done = command(args)
-    except BaseException:
-        discard_if_empty()
+        return command(args)
+    except BaseException as error:
+        if not isinstance(error, SystemExit) or error.code:
+            discard_if_empty()
         raise
-    leave()
-    return done
 
 
 def main() -> None:
     """Runs the command."""
-    tell_errors(run)
+    report_errors(run)
 
 
 def _as_list(given: Any) -> list[Any]:

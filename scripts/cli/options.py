@@ -2,32 +2,62 @@
 
 import inspect
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 from jsonargparse import Namespace
-from lightning.pytorch import Trainer
-from lightning.pytorch.accelerators import CPUAccelerator
+from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities import rank_zero_warn
 
-from litzoo.callbacks.files import shown
-from litzoo.scripts.cli.arguments import abridged, is_text
-
-LINKED = ("num_classes", "class_names", "input_shape", "target_mean", "target_std")
-"""Attributes of the datamodule that become arguments of the same name of the module."""
+from litzoo.callbacks.files import display_path
+from litzoo.scripts.cli.arguments import abridged, is_text, options_in
 
 
-def add_links(parser: LightningArgumentParser) -> None:
-    """Links each of `LINKED` from the datamodule, once it is there, to the module, and the folder of runs."""
+def linked_names() -> list[str]:
+    """Returns the attributes of datamodules that become arguments of the same name of the module's constructor.
+
+    A datamodule class declares its own as `links`. Those of all imported classes are returned, since the parser has to
+    know them before it knows the class.
+    """
+    names: dict[str, None] = {}
+    classes: list[type] = [LightningDataModule]
+    for owner in classes:
+        classes.extend(owner.__subclasses__())
+        names |= dict.fromkeys(getattr(owner, "links", ()))
+    return list(names)
+
+
+def import_data_classes(words: Sequence[str]) -> None:
+    """Imports the datamodule classes that a command line and its configs name, so that their links are known.
+
+    What cannot be read or imported is ignored: the parser reports it.
+    """
+    for option, value in options_in(words):
+        with suppress(Exception):
+            path: Any = value if option in ("--data", "--data.class_path") else None
+            if option in ("--config", "-c"):
+                data = yaml.safe_load(Path(str(value)).expanduser().read_text(encoding="utf-8"))["data"]
+                path = data["class_path"] if isinstance(data, dict) else data
+            if path:
+                class_at(path)
+
+
+def add_links(parser: LightningArgumentParser, words: Sequence[str]) -> None:
+    """Links the attributes of the datamodule, once it is created, and the folder of runs to the module.
+
+    Args:
+        parser: The parser of a sub-command.
+        words: The command line.
+    """
+    import_data_classes(words)
     parser.link_arguments("trainer.default_root_dir", "model.init_args.runs")
-    for name in LINKED:
+    for name in linked_names():
         parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
 
@@ -38,7 +68,7 @@ def check_links(data_class: type, model_class: type) -> None:
         ValueError: If one has what the other lacks; the message names both.
     """
     takes = arguments_of(model_class)
-    for name in LINKED:
+    for name in linked_names():
         has = hasattr(data_class, name) or any(name in inspect.get_annotations(owner) for owner in data_class.__mro__)
         if has == (name in takes) or (name == "class_names" and has):
             continue
@@ -98,8 +128,6 @@ LEAST = {
 SEEDS = 2**32
 LONGEST = 200
 """Bytes in a folder's name; file systems take 255."""
-MOST_A_CORE = 4
-"""Processes that train on a core of a CPU: more than one only makes sense for a trial."""
 
 
 def check_options(options: Namespace) -> None:
@@ -124,26 +152,6 @@ def check_options(options: Namespace) -> None:
         if isinstance(value, (int, float)) and not value >= least:
             no_limit = ", which is no limit" if least == -1 else ""
             raise ValueError(f"--trainer.{name}: {value} cannot be; give a number of at least {least}{no_limit}")
-
-
-def check_processes(trainer: Trainer) -> None:
-    """Refuses more processes than the machine bears, and nodes that cannot find each other and would wait for ever.
-
-    Raises:
-        ValueError: The message names the option, its value, and the remedy.
-    """
-    cores = os.cpu_count() or 1
-    if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > MOST_A_CORE * cores:
-        raise ValueError(
-            f"--trainer.devices: {trainer.num_devices} processes on a CPU of {cores} cores; give at most "
-            f"{MOST_A_CORE * cores}, each takes about 1 GB of memory"
-        )
-    alone = isinstance(getattr(trainer.strategy, "cluster_environment", None), LightningEnvironment)
-    if alone and trainer.num_nodes > 1 and not {"MASTER_ADDR", "MASTER_PORT"} <= set(os.environ):
-        raise ValueError(
-            f"--trainer.num_nodes: {trainer.num_nodes}, but nothing says where the others are; start it on each node "
-            "with torchrun or through SLURM, or set MASTER_ADDR, MASTER_PORT and NODE_RANK"
-        )
 
 
 def check_experiment(name: str) -> None:
@@ -172,7 +180,7 @@ LONGEST_VALUE = 60  # characters
 OF_NO_MATTER = {"config", "ckpt_path", "experiment", "test_after_fit", "trainer.default_root_dir"}
 OF_NO_MATTER |= {"trainer.enable_progress_bar", "trainer.enable_model_summary"}
 OF_NO_MATTER |= {"seed_everything", "trainer.precision"}  # of what became of these `RunRecord` tells
-OF_NO_MATTER |= {f"model.{name}" for name in (*LINKED, "runs", "described")}
+OF_NO_MATTER |= {"model.runs", "model.described"}
 
 
 class Change(NamedTuple):
@@ -201,7 +209,7 @@ def changes(now: Any, before: Any, name: str = "") -> Iterator[Change]:
     elif isinstance(now, list) and isinstance(before, list) and len(now) == len(before) and _holds_objects(now):
         for position, (one, other) in enumerate(zip(now, before, strict=True)):
             yield from changes(one, other, f"{name}.{position}")
-    elif now != before and name not in OF_NO_MATTER:
+    elif now != before and name not in OF_NO_MATTER and name.removeprefix("model.") not in linked_names():
         yield Change(name, _words(now), _words(before))
 
 
@@ -224,7 +232,9 @@ def warn_of_changed_options(now: dict[str, Any], config: Path) -> None:
         return
     told = [f"{name}: {value}, was {was}" for name, value, was in changes(now, before)]
     if told and isinstance(before, dict):
-        rank_zero_warn(f"The training is resumed with other options than those in {shown(config)}: {listed(told)}")
+        rank_zero_warn(
+            f"The training is resumed with other options than those in {display_path(config)}: {listed(told)}"
+        )
 
 
 def _holds_objects(values: list[Any]) -> bool:

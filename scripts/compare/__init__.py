@@ -1,1 +1,1 @@
-"""Compares configs over seeds."""
+"""The sub-command `litzoo compare`."""

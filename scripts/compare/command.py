@@ -1,20 +1,18 @@
-r"""Compares experiments: trains each variant with each seed, prints a table with intervals, draws the curves.
+r"""Trains several variants of an experiment with several seeds, and compares their metrics.
 
-    litzoo compare configs/mnist_noisy_ce.yaml configs/mnist_noisy_gce.yaml --seeds 0 1 2
-    litzoo compare configs/mnist_noisy_ce.yaml --name rates --common "--trainer.max_epochs 5" \
+    litzoo compare mnist_noisy_ce mnist_noisy_gce --seeds 0 1 2
+    litzoo compare mnist_noisy_ce --name rates --common "--trainer.max_epochs 5" \
         --variant "slow: --model.optimizer.lr 0.001" --variant "fast: --model.optimizer.lr 0.01" \
-        --variant "gce: configs/mnist_noisy_gce.yaml"
+        --variant "gce: mnist_noisy_gce"
 
-`{seed}` in the options of a variant is the seed of the run.
+Each run is a `litzoo fit` in `runs/compare_<name>/<variant>/seed_<seed>/`; `{seed}` in its options is its seed.
+Finished runs are reused and interrupted ones resumed, unless their options or configs have changed. Changes of the
+code are not detected: give another `--name`.
 
-Every run is a `litzoo fit` of its own in `runs/compare_<name>/<variant>/seed_<seed>/`; what is finished is not trained
-again, and what was interrupted goes on from its last epoch, unless its options or its config have changed. (A change of
-the code is not seen: give another `--name`.) The numbers are the test's, with the weights of the last epoch or of the
-one that validated best (`--epoch`), or with `--metric train/...` those of the training's last epoch.
-
-`--write docs/experiments.md` puts the table between the lines `<!-- compare <name> -->` and `<!-- /compare <name> -->`
-of that page, each difference between `<!-- compare <name> <variant> -->` and `<!-- / -->` within a line of it, all
-numbers into `results/compare_<name>.json` and the curves into `images/` beside it.
+The results are a table with the paired differences to the first variant and their 95 % intervals, and a figure of the
+curves. `--write PAGE` writes them between the lines `<!-- compare <name> -->` and `<!-- /compare <name> -->` of a page,
+each difference between marks `<!-- compare <name> <variant> -->` and `<!-- / -->` within a line, all numbers to
+`results/compare_<name>.json` and the figure to `images/` beside the page.
 """
 
 import argparse
@@ -31,110 +29,124 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from litzoo.callbacks.files import shown, write_json
-from litzoo.scripts.cli.failures import tell_errors
+from litzoo.callbacks.files import display_path, write_json
+from litzoo.scripts.cli.failures import report_errors
 from litzoo.scripts.compare.compared_run import ComparedRun
-from litzoo.scripts.compare.figure import choose_curves, draw_curves
+from litzoo.scripts.compare.figure import Histories, choose_curves, draw_curves
 from litzoo.scripts.compare.options import parse
-from litzoo.scripts.compare.queue import Queue, end_as_ctrl_c
+from litzoo.scripts.compare.queue import Queue, interrupt_on_termination
 from litzoo.scripts.compare.results import choose_metric, collect, table, wide_table
 from litzoo.scripts.tables import markdown_table, replace_between, replace_within_lines
 
 
+def main() -> None:
+    """Runs `litzoo compare`."""
+    interrupt_on_termination()
+    report_errors(lambda: compare(sys.argv[2:]))
+
+
 def compare(arguments: list[str]) -> None:
-    """Trains, prints, draws, and writes if asked.
+    """Trains, prints the results, and writes them to a page if `--write` is given.
 
     Raises:
-        ValueError: If something asked for is wrong, or another process makes the same comparison.
-        SystemExit: If a run has failed; the others are finished and shown by then, but nothing is written.
+        ValueError: If an option is invalid, or another process runs the same comparison.
+        SystemExit: If a run has failed. The other runs are finished and printed first, but nothing is written.
     """
-    asked = parse(arguments, str(__doc__))
-    experiment = f"compare_{asked.name}"
+    args = parse(arguments, str(__doc__))
+    experiment = f"compare_{args.name}"
     runs = [
-        ComparedRun(variant, seed, options, asked.runs, experiment)
-        for seed in asked.seeds
-        for variant, options in asked.variants.items()
+        ComparedRun(variant, seed, options, args.runs, experiment)
+        for seed in args.seeds
+        for variant, options in args.variants.items()
     ]
-    queue = Queue(asked.epoch, asked.jobs, finished=lambda run: choose_metric(asked.metric, run.metrics(asked.epoch)))
-    failed = queue.train(runs, asked.runs / experiment)
+    queue = Queue(args.epoch, args.jobs, on_finished=lambda run: _metric(args, run))
+    failed = queue.train(runs, args.runs / experiment)
     finished = [run for run in runs if run not in failed]
     if finished:
-        _report(asked, finished, None if failed else f"litzoo compare {shlex.join(arguments)}")
+        _report(args, finished, None if failed else f"litzoo compare {shlex.join(arguments)}")
     if failed:
-        unwritten = f"; {asked.write} is left as it was" if asked.write else ""
-        print(f"{len(failed)} of {len(runs)} runs failed{unwritten}: {'; '.join(map(str, failed))}", file=sys.stderr)
+        unchanged = f"; {args.write} is unchanged" if args.write else ""
+        print(f"{len(failed)} of {len(runs)} runs failed{unchanged}: {'; '.join(map(str, failed))}", file=sys.stderr)
         sys.exit(1)
 
 
-def _report(asked: argparse.Namespace, runs: Sequence[ComparedRun], command: str | None) -> None:
-    """Prints and draws; writes too if asked and given the command that did it all."""
-    metric = choose_metric(asked.metric, runs[0].metrics(asked.epoch))
-    results = collect(sorted(runs, key=lambda run: list(asked.variants).index(run.variant)), metric, asked.epoch)
+def _metric(args: argparse.Namespace, run: ComparedRun) -> str:
+    return choose_metric(args.metric, run.metrics(args.epoch), run.record().get("primary_metric"))
+
+
+def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], command: str | None) -> None:
+    """Prints and draws the results; writes them to the page if there is one and the command is given."""
+    metric = _metric(args, runs[0])
+    results = collect(sorted(runs, key=lambda run: list(args.variants).index(run.variant)), metric, args.epoch)
     histories: dict[str, dict[int, dict[str, dict[int, float]]]] = {variant: {} for variant in results}
     for run in runs:
         histories[run.variant][run.seed] = run.history
     header, rows = table(results, metric)
     printed = Table()
     for number, name in enumerate(header):
-        printed.add_column(name, no_wrap=not number, overflow="fold")  # the names of the variants are not cut off
+        printed.add_column(name, no_wrap=not number, overflow="fold")  # never truncates the names of variants
     for row in rows:
         printed.add_row(*row)
-    text = caption(asked, metric, results)
+    caption = _caption(args, metric, results)
     console = Console()
     console.print(printed)
     tables = [markdown_table(header, rows)]
-    for prefix in asked.also:
+    for prefix in args.also:
         tables.append(markdown_table(*wide_table(results, prefix)))
         console.print(tables[-1], highlight=False, soft_wrap=True)
-    console.print(text, highlight=False)
-    names = choose_curves(asked.curve, metric, histories)
-    figure = draw_curves(histories, names)
-    image = asked.runs / f"compare_{asked.name}" / "curves.png"
+    console.print(caption, highlight=False)
+    curves = choose_curves(args.curve, metric, histories)
+    figure = draw_curves(histories, curves)
+    image = args.runs / f"compare_{args.name}" / "curves.png"
     figure.savefig(image)
-    print(f"curves       {shown(image.absolute())}")
-    if asked.write and command:
-        result = {"name": asked.name, "metric": metric, "epoch": asked.epoch, "jobs": asked.jobs, "variants": results}
-        curves = {
-            name: {
-                variant: {seed: each[name] for seed, each in seeds.items() if name in each}
-                for variant, seeds in histories.items()
-            }
-            for name in names
+    print(f"curves       {display_path(image.absolute())}")
+    if args.write and command:
+        folder = args.write.parent
+        content = {
+            "command": command,
+            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+            **{"name": args.name, "metric": metric, "epoch": args.epoch, "jobs": args.jobs, "variants": results},
+            "curves": _curve_values(histories, curves),
         }
-        asked_at = {"command": command, "date": datetime.now(timezone.utc).strftime("%Y-%m-%d")}
-        beside = asked.write.parent
-        write_json(beside / "results" / f"compare_{asked.name}.json", {**asked_at, **result, "curves": curves})
-        drawn = _save_small(figure, beside / "images" / f"compare_{asked.name}.png").relative_to(beside)
-        parts = [*tables, text, f"```bash\n{command}\n```", f"![{', '.join(names)} by epoch]({drawn})"]
-        replace_between(asked.write, f"compare {asked.name}", "\n\n".join(parts))
+        write_json(folder / "results" / f"compare_{args.name}.json", content)
+        drawn = _save_small(figure, folder / "images" / f"compare_{args.name}.png").relative_to(folder)
+        parts = [*tables, caption, f"```bash\n{command}\n```", f"![{', '.join(curves)} by epoch]({drawn})"]
+        replace_between(args.write, f"compare {args.name}", "\n\n".join(parts))
         if len(results) > 1:
             differences = dict(zip(results, (row[3] for row in rows), strict=True))
-            replace_within_lines(asked.write, f"compare {asked.name}", differences)
+            replace_within_lines(args.write, f"compare {args.name}", differences)
 
 
-def caption(asked: argparse.Namespace, metric: str, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Says what the table shows, and on what, how and when it was measured."""
+def _caption(args: argparse.Namespace, metric: str, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns a line with the epoch and seeds of the results, and the hardware, precision and date of the runs."""
     runs = [run for result in results.values() for run in result["runs"]]
-    facts = [", ".join(sorted({str(run[name]) for run in runs})) for name in ("hardware", "precision", "torch")]
-    together = f"{asked.jobs} runs at a time" if asked.jobs > 1 else "one run at a time"
-    compared = "; differences are taken seed by seed, their interval is Student's" if len(results) > 1 else ""
-    measured = ", ".join([facts[0], facts[1], f"torch {facts[2]}", together, max(run["date"] for run in runs)])
-    seeds = ", ".join(map(str, asked.seeds))
-    what = "Last epoch" if metric.startswith("train/") else f"Test set, weights of the {asked.epoch} epoch"
-    return f"{what}, seeds {seeds}{compared}. {measured}."
+    hardware, precision, torch = (
+        ", ".join(sorted({str(run[name]) for run in runs})) for name in ("hardware", "precision", "torch")
+    )
+    jobs = f"{args.jobs} runs at a time" if args.jobs > 1 else "one run at a time"
+    epoch = "Last epoch" if metric.startswith("train/") else f"Test set, weights of the {args.epoch} epoch"
+    seeds = ", ".join(map(str, args.seeds))
+    differences = "; differences are paired by seed, with Student's t intervals" if len(results) > 1 else ""
+    date = max(run["date"] for run in runs)
+    return f"{epoch}, seeds {seeds}{differences}. {hardware}, {precision}, torch {torch}, {jobs}, {date}."
+
+
+def _curve_values(histories: Histories, metrics: Sequence[str]) -> dict[str, Any]:
+    """Returns metric -> variant -> seed -> epoch -> value."""
+    return {
+        metric: {
+            variant: {seed: history[metric] for seed, history in seeds.items() if metric in history}
+            for variant, seeds in histories.items()
+        }
+        for metric in metrics
+    }
 
 
 def _save_small(figure: Figure, path: Path) -> Path:
     drawn = io.BytesIO()
     figure.savefig(drawn)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A quarter of the size; the colours are chosen by their spread, so that a thin line keeps its own.
+    # 128 colours take a quarter of the size; MAXCOVERAGE keeps the colours of thin lines.
     few_colours = Image.open(drawn).convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few_colours.save(path, optimize=True)
     return path
-
-
-def main() -> None:
-    """Compares; a request to end stops the runs as Ctrl-C does."""
-    end_as_ctrl_c()
-    tell_errors(lambda: compare(sys.argv[2:]))

@@ -1,4 +1,4 @@
-"""Draws metrics of all runs of a comparison against the epoch."""
+"""Draws the training curves of a comparison."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -12,80 +12,80 @@ from matplotlib.ticker import MaxNLocator
 
 from litzoo.callbacks.reporting.figures import new_figure
 
-BEGINNING = 0.1
-"""Fraction of a training that may be cut off from the top or the bottom of a panel."""
+FIRST_FRACTION = 0.1
+"""Fraction of the epochs, at the beginning, that the limits of the y axis may ignore."""
 Histories = Mapping[str, Mapping[int, Mapping[str, Mapping[int, float]]]]
 """Variant -> seed -> metric -> epoch (from 1) -> value."""
 
 
-def choose_curves(asked: Sequence[str], metric: str, histories: Histories) -> list[str]:
-    """Returns the metrics to draw: those asked for, else validation's counterpart of the test's or the nearest to it.
+def choose_curves(requested: Sequence[str], metric: str, histories: Histories) -> list[str]:
+    """Returns the metrics to draw: the requested ones, or else the validation metric closest to the compared one.
 
     Raises:
-        ValueError: If no run has logged one that is asked for; the message names those that there are.
+        ValueError: If no run has logged a requested metric; the message lists the logged ones.
     """
     logged = [set(history) for seeds in histories.values() for history in seeds.values()]
-    everywhere, somewhere = set.intersection(*logged), set.union(*logged)
-    if asked:
-        missing = [name for name in asked if name not in somewhere]
-        found = list(asked)
+    in_all, in_any = set.intersection(*logged), set.union(*logged)
+    if requested:
+        missing = [name for name in requested if name not in in_any]
+        chosen = list(requested)
     else:
-        usual = [f"val/{metric.split('/')[1]}", "val/acc", "val/rmse", "val/loss", "train/loss"]
-        found = [name for name in usual if name in everywhere][:1]
-        missing = [] if found else usual
+        candidates = [f"val/{metric.split('/')[1]}", "val/acc", "val/rmse", "val/loss", "train/loss"]
+        chosen = [name for name in candidates if name in in_all][:1]
+        missing = [] if chosen else candidates
     if missing:
-        raise ValueError(f"--curve {missing[0]}: was not logged; there are {', '.join(sorted(somewhere)) or 'none'}")
-    return found
+        raise ValueError(f"--curve {missing[0]}: was not logged; there are {', '.join(sorted(in_any)) or 'none'}")
+    return chosen
 
 
 def draw_curves(histories: Histories, metrics: Sequence[str]) -> Figure:
-    """Draws each variant's mean over its seeds, and the band from its lowest to its highest seed, a panel a metric.
+    """Draws one panel for each metric, with each variant's mean over the seeds and a band from minimum to maximum.
 
-    An epoch that not all of a variant's seeds have reached is left out, and a variant that has no such metric. Where
-    some were trained for many more epochs than others, each is drawn against its fraction of the training. A steep
-    beginning is cut off where it would leave less than half of the panel to the rest.
+    Epochs that not all seeds of a variant have reached, and variants without the metric, are left out. If some
+    variants are trained for more than twice as many epochs as others, the x axis is the percentage of the training. The
+    y axis ignores a steep beginning that would leave less than half of the panel to the rest.
     """
     figure = new_figure(7 if len(metrics) == 1 else 4.2 * len(metrics), 4.4)
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     lengths = [max(map(max, history.values())) for seeds in histories.values() for history in seeds.values() if history]
     relative = max(lengths) > 2 * min(lengths)
-    # Where the colours begin anew, the lines are of another kind.
-    kinds = list(product(("-", "--", ":", "-."), TABLEAU_COLORS))
-    drawn: dict[str, Line2D] = {}
+    styles = list(product(("-", "--", ":", "-."), TABLEAU_COLORS))  # another line style when the colours run out
+    legend: dict[str, Line2D] = {}
     for panel, metric in zip(panels, metrics, strict=True):
-        settled: list[float] = []
-        for (style, colour), (variant, seeds) in zip(cycle(kinds), histories.items(), strict=False):
+        later: list[float] = []
+        for (style, colour), (variant, seeds) in zip(cycle(styles), histories.items(), strict=False):
             curves = [history[metric] for history in seeds.values() if metric in history]
             if not curves:
                 continue
             epochs, means, lows, highs = band(curves)
             times = [100 * epoch / epochs[-1] for epoch in epochs] if relative else epochs
             (line,) = panel.plot(times, means, color=colour, linestyle=style, marker="." if len(epochs) < 40 else "")
-            drawn.setdefault(f"{variant} ({len(seeds)})", line)
-            begun = sum(epoch <= BEGINNING * epochs[-1] for epoch in epochs)
-            settled += lows[begun:] + highs[begun:]
+            legend.setdefault(f"{variant} ({len(seeds)})", line)
+            first = sum(epoch <= FIRST_FRACTION * epochs[-1] for epoch in epochs)
+            later += lows[first:] + highs[first:]
             if len(curves) > 1:
                 panel.fill_between(times, lows, highs, color=colour, alpha=0.2, linewidth=0)
         panel.set(ylabel=metric, xlabel=f"% of {min(lengths)} to {max(lengths)} epochs" if relative else "epoch")
-        _make_room(panel, settled)
+        _limit_y_axis(panel, later)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(alpha=0.3)
     several = any(len(seeds) > 1 for seeds in histories.values())
     figure.suptitle("mean and range over the seeds" if several else "one seed", fontsize="medium")
     columns = 2 if len(metrics) == 1 else 4
-    figure.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=columns, fontsize="small")
+    figure.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=columns, fontsize="small")
     return figure
 
 
-def _make_room(panel: Axes, settled: Sequence[float]) -> None:
-    bottom, top = panel.get_ylim()
-    low, high = min(settled, default=bottom), max(settled, default=top)
-    if 0 < high - low < (top - bottom) / 2:
-        panel.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
-
-
 def band(curves: Sequence[Mapping[int, float]]) -> tuple[list[int], list[float], list[float], list[float]]:
-    """Returns the epochs that all curves have, and in each the mean, the lowest and the highest value."""
+    """Returns the epochs that all curves have, and the mean, minimum and maximum at each of them."""
     epochs = sorted(set.intersection(*map(set, curves)))
     values = [[curve[epoch] for curve in curves] for epoch in epochs]
     return epochs, list(map(statistics.mean, values)), list(map(min, values)), list(map(max, values))
+
+
+def _limit_y_axis(panel: Axes, later: Sequence[float]) -> None:
+    """Fits the y axis to the values after the beginning, if they take less than half of it."""
+    bottom, top = panel.get_ylim()
+    low, high = min(later, default=bottom), max(later, default=top)
+    if 0 < high - low < (top - bottom) / 2:
+        panel.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))

@@ -1,3 +1,5 @@
+"""The command line of `litzoo compare`, and what `litzoo open-set-splits` shares with it."""
+
 import argparse
 import difflib
 import re
@@ -7,9 +9,10 @@ from pathlib import Path
 import torch
 
 from litzoo.scripts.cli.arguments import check_config_files
-from litzoo.scripts.configs import find_config, nearest_configs
+from litzoo.scripts.configs import find_config, nearest_configs, with_shipped_configs
+from litzoo.scripts.tables import has_marks, marks
 
-OURS = (
+RESERVED = (
     "--seed_everything",
     "--experiment",
     "--ckpt_path",
@@ -20,133 +23,157 @@ OURS = (
 
 
 def parse(arguments: list[str], description: str) -> argparse.Namespace:
-    """Reads the command line of `litzoo.scripts.compare.command`, and checks it before anything is trained.
+    """Parses and checks the command line of `litzoo compare`, before anything is trained.
 
     Returns:
-        The options, and `variants`: name -> options of `litzoo fit`, in the order given.
+        The options, and `variants`: name -> options of `litzoo fit`, in the given order.
 
     Raises:
-        ValueError: If a config is not there, a variant or a seed is given twice, a name cannot be one of a folder, or
-            the page to write has no place for the result.
+        ValueError: If a config is missing, a variant or a seed is repeated, a name is not a valid folder name, or the
+            page to write has no marks for the result.
     """
+    args = _make_parser(description).parse_args(join_option_values(arguments))
+    args.variants = _variants(args.configs, args.variant, shlex.split(args.common))
+    args.name = args.name or "_vs_".join(config.stem for config in args.configs)
+    for name in (args.name, *args.variants):
+        if not re.fullmatch(r"\w[\w.,=+-]*", name):
+            raise ValueError(f"name {name!r}: is used as a folder name; use letters, digits and any of _ . , = + -")
+    if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
+        raise ValueError(f"--seeds {' '.join(map(str, args.seeds))}: takes different seeds, none below 0")
+    args.jobs = max(1, torch.cuda.device_count()) if args.jobs is None else args.jobs
+    if args.jobs < 1:
+        raise ValueError(f"--jobs {args.jobs}: takes at least 1")
+    if args.metric and not args.metric.startswith(("test/", "train/")):
+        raise ValueError(
+            f"--metric {args.metric}: takes a test or training metric, such as test/acc; --curve takes val/ metrics too"
+        )
+    if args.write:
+        check_page(args.write, f"compare {args.name}")
+    return args
+
+
+def _make_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "litzoo compare",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("configs", nargs="+", type=Path, help="one variant each; or one, for --variant")
     parser.add_argument(
-        "--variant", action="append", default=[], metavar='"NAME: [CONFIG] OPTIONS"', help="a config with these options"
+        "configs", nargs="+", type=Path, help="YAML files or names of shipped experiments, one variant each"
     )
-    parser.add_argument("--common", default="", metavar='"OPTIONS"', help="of `litzoo fit`, for all variants")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="of the training (default: 0 1 2)")
     parser.add_argument(
-        "--metric", help="of the test or the training (default: test/acc, else test/mask_map_50 or test/rmse)"
+        "--variant",
+        action="append",
+        default=[],
+        metavar='"NAME: [CONFIG] OPTIONS"',
+        help="another variant: a config (default: the only one given, which this then replaces) with these options",
     )
-    parser.add_argument("--also", nargs="+", default=[], metavar="PREFIX", help="metrics that begin so, a table each")
     parser.add_argument(
-        "--curve", nargs="+", default=[], help="metrics that are drawn (default: validation's counterpart of --metric)"
+        "--common", default="", metavar='"OPTIONS"', help="options of `litzoo fit` that all variants get"
     )
-    parser.add_argument("--epoch", choices=("last", "best"), default="last", help="what is tested (default: last)")
-    parser.add_argument("--name", help="of the comparison (default: from the configs)")
-    parser.add_argument("--jobs", type=int, help="trainings at a time (default: one a GPU, without one 1)")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="training seeds (default: 0 1 2)")
+    parser.add_argument(
+        "--metric", help="test or training metric to compare (default: the primary test metric of the module)"
+    )
+    parser.add_argument(
+        "--also", nargs="+", default=[], metavar="PREFIX", help="add a table of all metrics that begin with this prefix"
+    )
+    parser.add_argument(
+        "--curve", nargs="+", default=[], metavar="METRIC", help="metrics to draw (default: --metric on validation)"
+    )
+    parser.add_argument(
+        "--epoch", choices=("last", "best"), default="last", help="checkpoint to evaluate (default: last)"
+    )
+    parser.add_argument("--name", help="name of the comparison (default: made from the configs)")
+    parser.add_argument("--jobs", type=int, help="trainings that run in parallel (default: one per GPU, at least 1)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the table between the marks of a page")
-    asked = parser.parse_args(joined(arguments))
-    asked.variants = _variants(asked.configs, asked.variant, shlex.split(asked.common))
-    asked.name = asked.name or "_vs_".join(config.stem for config in asked.configs)
-    for name in (asked.name, *asked.variants):
-        if not re.fullmatch(r"\w[\w.,=+-]*", name):
-            raise ValueError(f"name {name!r}: becomes a folder's: letters, digits and any of _ . , = + -")
-    if len(set(asked.seeds)) < len(asked.seeds) or min(asked.seeds) < 0:
-        raise ValueError(f"--seeds {' '.join(map(str, asked.seeds))}: each once, and none below 0")
-    asked.jobs = max(1, torch.cuda.device_count()) if asked.jobs is None else asked.jobs
-    if asked.jobs < 1:
-        raise ValueError(f"--jobs {asked.jobs}: at least 1")
-    if asked.metric and not asked.metric.startswith(("test/", "train/")):
-        raise ValueError(
-            f"--metric {asked.metric}: takes one of the test, such as test/acc, or training; --curve takes others"
-        )
-    if asked.write:
-        check_page(asked.write, f"compare {asked.name}")
-    return asked
-
-
-def joined(arguments: list[str]) -> list[str]:
-    """Ties options of `litzoo` to the option that takes them: argparse would read them as its own."""
-    words = iter(arguments)
-    return [f"{word}={next(words, '')}" if word in ("--common", "--variant") else word for word in words]
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="Markdown page to write the results to")
+    return parser
 
 
 def _variants(configs: list[Path], overrides: list[str], common: list[str]) -> dict[str, list[str]]:
     """Returns name -> options of `litzoo fit`.
 
-    A variant that names a config stands beside those given; one that does not is of the one given, in its place.
+    A variant that names a config is added to the configs; variants without one replace the only config.
     """
-    asked = [_override(override) for override in overrides]
-    of_the_one = [name for name, config, _ in asked if config is None]
-    if of_the_one and len(configs) > 1:
+    parsed = [_parse_variant(override) for override in overrides]
+    of_the_only_config = [name for name, config, _ in parsed if config is None]
+    if of_the_only_config and len(configs) > 1:
         raise ValueError(
-            f"--variant {of_the_one[0]}: goes with one config, here are {len(configs)}: {' '.join(map(str, configs))}; "
-            'or name its own, "name: config options"'
+            f"--variant {of_the_only_config[0]}: names no config, and there are {len(configs)}: "
+            f'{" ".join(map(str, configs))}; write "name: config options"'
         )
-    if not of_the_one:
-        asked = [*((config.stem, config, []) for config in configs), *asked]
-    configs = [check_config(config) for config in configs]
-    asked = [(name, config and check_config(config), own) for name, config, own in asked]
-    pairs = [(name, ["--config", str(config or configs[0]), *common, *own]) for name, config, own in asked]
+    if not of_the_only_config:
+        parsed = [*((config.stem, config, []) for config in configs), *parsed]
+    for config in (*configs, *(config for _, config, _ in parsed if config)):
+        check_config(config)
     variants: dict[str, list[str]] = {}
-    for name, options in pairs:
-        require_free(f"variant {name}", options)
-        same = next((other for other in variants if other == name or variants[other] == options), None)
+    seen: dict[str, list[str]] = {}
+    for name, config, own in parsed:
+        options = ["--config", str(config or configs[0]), *common, *own]
+        refuse_reserved_options(f"variant {name}", options)
+        resolved = with_shipped_configs(options)
+        same = next((other for other in variants if other == name or seen[other] == resolved), None)
         if same is not None:
-            raise ValueError(f"variant {name}: is there twice" + ("" if same == name else f", also as {same}"))
-        variants[name] = options
+            raise ValueError(f"variant {name}: is given twice" + ("" if same == name else f", also as {same}"))
+        variants[name], seen[name] = options, resolved
     return variants
 
 
-def require_free(asked: str, options: list[str]) -> None:
-    """Refuses options of `litzoo fit` that are not free.
-
-    Raises:
-        ValueError: If there is one; the message begins with what was asked.
-    """
-    if set_here := [word for word in options if word.split("=", 1)[0] in OURS]:
-        raise ValueError(f"{asked}: {set_here[0]} is set by the comparison; leave it out")
-
-
-def _override(text: str) -> tuple[str, Path | None, list[str]]:
+def _parse_variant(text: str) -> tuple[str, Path | None, list[str]]:
     """Splits `name: [config] options`."""
     name, colon, rest = text.partition(":")
     if not colon:
-        raise ValueError(f'--variant "{text}": takes "name: options", the options may be none')
+        raise ValueError(f'--variant "{text}": takes "name: options"; the options may be empty')
     options = shlex.split(rest)
     config = Path(options.pop(0)) if options and not options[0].startswith("-") else None
     return name.strip(), config, options
 
 
-def check_config(config: Path) -> Path:
-    """Finds a config by its path or the name of a shipped experiment; refuses one that is absent or cannot be read.
+def join_option_values(arguments: list[str]) -> list[str]:
+    """Joins `--common` and `--variant` with their values by `=`: argparse would parse `--...` as an option of ours."""
+    words = iter(arguments)
+    return [f"{word}={next(words, '')}" if word in ("--common", "--variant") else word for word in words]
+
+
+def refuse_reserved_options(source: str, options: list[str]) -> None:
+    """Refuses options of `litzoo fit` that the comparison sets itself.
+
+    Args:
+        source: Where the options come from; the message begins with it.
+        options: Words of a command line.
 
     Raises:
-        ValueError: If so; the message names those with a similar name.
+        ValueError: If there is one.
+    """
+    if reserved := [word for word in options if word.split("=", 1)[0] in RESERVED]:
+        raise ValueError(f"{source}: {reserved[0]} is set by the comparison; leave it out")
+
+
+def check_config(config: Path) -> Path:
+    """Finds a config by its path or by the name of a shipped experiment, and checks that it can be read.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        ValueError: If it does not exist or cannot be read; the message lists configs with similar names.
     """
     found = Path(find_config(str(config)))
     if not found.is_file():
-        near = difflib.get_close_matches(config.name, [path.name for path in config.parent.glob("*.yaml")])
-        near = near or nearest_configs(config.name)
-        raise ValueError(f"{config}: there is no such config" + (f"; nearest: {', '.join(near)}" if near else ""))
+        nearest = difflib.get_close_matches(config.name, [path.name for path in config.parent.glob("*.yaml")])
+        nearest = nearest or nearest_configs(config.name)
+        raise ValueError(f"{config}: there is no such config" + (f"; nearest: {', '.join(nearest)}" if nearest else ""))
     check_config_files(["--config", str(found)])
     return found
 
 
 def check_page(page: Path, name: str) -> None:
-    """Refuses a page without one pair of marks of a name.
+    """Checks that a page has marks for the result of this name.
 
     Raises:
-        ValueError: If it has none or several, or is not there.
+        ValueError: If it has no or several pairs, or does not exist.
     """
-    marks = [f"<!-- {name} -->", f"<!-- /{name} -->"]
-    if not page.is_file() or any(page.read_text(encoding="utf-8").count(mark) != 1 for mark in marks):
-        raise ValueError(f"--write {page}: needs a page with one pair of lines {' and '.join(marks)}")
+    if not page.is_file() or not has_marks(page.read_text(encoding="utf-8"), name):
+        raise ValueError(f"--write {page}: needs a page with one pair of lines {' and '.join(marks(name))}")

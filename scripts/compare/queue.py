@@ -1,4 +1,4 @@
-"""Runs the trainings of a comparison as processes of their own, several at a time."""
+"""Runs the trainings of a comparison as subprocesses, several in parallel."""
 
 import fcntl
 import os
@@ -19,53 +19,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from litzoo.scripts.compare.compared_run import ComparedRun
 
-PATIENCE = 20.0
-"""Seconds that a process has to end once it is told to."""
-
-
-def part_of_machine(place: int, jobs: int) -> dict[str, str]:
-    """Returns the environment of the processes of one place: an equal fraction of cores and GPUs for each of the jobs."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    fraction = {"OMP_NUM_THREADS": str(max(1, (int(given) if given.isdigit() else cores) // jobs))}
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(torch.cuda.device_count())))
-    if jobs > 1 and torch.cuda.is_available():
-        gpus = visible.split(",")
-        fraction["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[place::jobs] or [gpus[place % len(gpus)]])
-    return {**os.environ, **fraction}
-
-
-def end_as_ctrl_c() -> None:
-    """Has a request to end raise KeyboardInterrupt, so that processes that were started are not left behind."""
-
-    def interrupt(number: int, frame: Any) -> NoReturn:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
-            signal.signal(number, interrupt)
-
-
-def stop(processes: Sequence[subprocess.Popen]) -> None:
-    """Ends processes and all that they have started, by force where asking does not help."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for process in processes:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-        for process in processes:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(PATIENCE)
-
-
 LITZOO = [sys.executable, "-m", "litzoo"]
-LAST_LINES = 10
-LOOK_EVERY = 0.5
-"""Seconds."""
+POLL_SECONDS = 0.5
+STOP_SECONDS = 20.0
+"""Time that a process has to exit after SIGTERM, before it is killed."""
+LOG_LINES = 10
+"""Lines of a failed run's log that are printed when it has no error message."""
 
 
 @dataclass
-class Work:
-    """What one process does, and the bar that shows it."""
+class _Job:
+    """A running process, and its progress bar."""
 
     run: ComparedRun
     command: list[str]
@@ -74,126 +38,160 @@ class Work:
 
 
 class Queue:
-    """Brings runs to their end, as many at a time as there are places.
+    """Trains and tests runs, `jobs` of them in parallel.
 
     Args:
-        epoch: `best` or `last`: whose test is wanted.
-        jobs: Number of places. They share the cores, and the GPUs, in equal parts.
-        finished: Is told of each finished run; what it raises ends all.
+        epoch: Checkpoint to test, `best` or `last`.
+        jobs: Number of parallel runs; each gets an equal part of the CPU cores and GPUs.
+        on_finished: Called with each finished run; an exception that it raises stops all runs.
     """
 
-    def __init__(self, epoch: str, jobs: int, finished: Callable[[ComparedRun], object]) -> None:
-        self.epoch, self.finished = epoch, finished
-        self._environments = [part_of_machine(place, jobs) for place in range(jobs)]
+    def __init__(self, epoch: str, jobs: int, on_finished: Callable[[ComparedRun], object]) -> None:
+        self.epoch, self.on_finished = epoch, on_finished
+        self._environments = [slot_environment(slot, jobs) for slot in range(jobs)]
         self._failed: list[ComparedRun] = []
-        self._held: list[int] = []
+        self._inherited_files: list[int] = []
         self._console = Console()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._bars = Progress(*columns, console=self._console)
 
     def train(self, runs: Sequence[ComparedRun], folder: Path) -> list[ComparedRun]:
-        """Trains and tests what is not done yet; whatever ends this ends its processes.
+        """Trains and tests the runs that are not finished; its processes are stopped however it ends.
 
         Args:
-            runs: In their order.
-            folder: That all of them are in, where nobody else trains meanwhile.
+            runs: The runs, in the order in which they start.
+            folder: Folder that all of them are in; it is locked against other processes meanwhile.
 
         Returns:
             The runs that failed.
 
         Raises:
-            ValueError: If somebody does.
+            ValueError: If another process holds the lock.
         """
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ValueError(f"{folder}: another process, or one that it left, trains there") from None
-            self._held = [lock.fileno()]
+                raise ValueError(f"{folder}: another comparison, or a training that it started, still runs") from None
+            self._inherited_files = [lock.fileno()]
             try:
                 return self._train(runs)
             except KeyboardInterrupt:
-                print("Stopped. The same command goes on from here.", file=sys.stderr)
+                print("Stopped. Run the same command again to resume.", file=sys.stderr)
                 raise
 
     def _train(self, runs: Sequence[ComparedRun]) -> list[ComparedRun]:
         waiting = list(runs)
-        works: dict[int, Work] = {}
+        jobs: dict[int, _Job] = {}
         with self._bars:
             total = self._bars.add_task("runs", total=len(runs))
             try:
-                while waiting or works:
-                    for place in range(len(self._environments)):
-                        work = works.get(place)
-                        if work and work.process.poll() is None:
-                            self._show(work)
-                        elif work and (following := self._after(work)):
-                            works[place] = self._start(work.run, following, place, work.bar)
+                while waiting or jobs:
+                    for slot in range(len(self._environments)):
+                        job = jobs.get(slot)
+                        if job and job.process.poll() is None:
+                            self._show_progress(job)
+                        elif job and (command := self._next_command(job)):
+                            jobs[slot] = self._start(job.run, command, slot, job.bar)
                         else:
-                            works.pop(place, None)
-                            self._begin_next(waiting, works, place)
-                    self._bars.update(total, completed=len(runs) - len(waiting) - len(works))
-                    if works:
-                        time.sleep(LOOK_EVERY)
+                            jobs.pop(slot, None)
+                            self._start_next(waiting, jobs, slot)
+                    self._bars.update(total, completed=len(runs) - len(waiting) - len(jobs))
+                    if jobs:
+                        time.sleep(POLL_SECONDS)
             finally:
-                stop([work.process for work in works.values()])
+                _stop([job.process for job in jobs.values()])
         return self._failed
 
-    def _begin_next(self, waiting: list[ComparedRun], works: dict[int, Work], place: int) -> None:
+    def _start_next(self, waiting: list[ComparedRun], jobs: dict[int, _Job], slot: int) -> None:
         if not waiting:
             return
         run = waiting.pop(0)
         if command := run.next_command(self.epoch):
-            works[place] = self._start(run, command, place, self._bars.add_task(str(run), total=None))
+            jobs[slot] = self._start(run, command, slot, self._bars.add_task(str(run), total=None))
         else:
-            self._tell(run, "is there already")
+            self._finish(run, "already finished")
 
-    def _start(self, run: ComparedRun, command: list[str], place: int, bar: TaskID) -> Work:
-        run.place.mkdir(parents=True, exist_ok=True)
-        run.note_start()
-        goes_on = command[0] != "fit" or "--ckpt_path" in command
-        with run.log.open("a" if goes_on else "w", encoding="utf-8") as log:
+    def _start(self, run: ComparedRun, command: list[str], slot: int, bar: TaskID) -> _Job:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        run.record_start()
+        continues = command[0] != "fit" or "--ckpt_path" in command
+        with run.log.open("a" if continues else "w", encoding="utf-8") as log:
             print("$ litzoo", shlex.join(command), file=log, flush=True)
             process = subprocess.Popen(
                 [*LITZOO, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=self._environments[place],
-                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends the others
-                pass_fds=self._held,  # so that a run left behind by a killed comparison holds the lock too
+                env=self._environments[slot],
+                start_new_session=True,  # Ctrl-C reaches only this process, which then stops the others
+                pass_fds=self._inherited_files,  # a run that outlives a killed comparison keeps the lock
             )
-        return Work(run, command, process, bar)
+        return _Job(run, command, process, bar)
 
-    def _after(self, work: Work) -> list[str] | None:
-        """Returns what is to be done after a process has ended; nothing where the run is finished or has failed."""
-        status = work.process.returncode
-        following = None if status else work.run.next_command(self.epoch)
-        if following and following != work.command:
-            return following
-        self._bars.remove_task(work.bar)
-        if status == 0 and following is None:
-            self._tell(work.run, "done")
+    def _next_command(self, job: _Job) -> list[str] | None:
+        """Returns the command that follows an exited process; None if its run has finished or failed."""
+        status = job.process.returncode
+        command = None if status else job.run.next_command(self.epoch)
+        if command and command != job.command:
+            return command
+        self._bars.remove_task(job.bar)
+        if status == 0 and command is None:
+            self._finish(job.run, "done")
             return None
-        self._failed.append(work.run)
-        self._console.print(f"{work.run}: failed (exit status {status}); the end of {work.run.log}:", style="red")
-        self._console.print(*last_lines(work.run), sep="\n", markup=False, highlight=False)
+        self._failed.append(job.run)
+        self._console.print(f"{job.run}: failed (exit status {status}); the end of {job.run.log}:", style="red")
+        self._console.print(*_error_lines(job.run), sep="\n", markup=False, highlight=False)
         return None
 
-    def _tell(self, run: ComparedRun, how: str) -> None:
-        self._console.print(f"{run}: {how}", highlight=False)
-        self.finished(run)
+    def _finish(self, run: ComparedRun, status: str) -> None:
+        self._console.print(f"{run}: {status}", highlight=False)
+        self.on_finished(run)
 
-    def _show(self, work: Work) -> None:
-        done, total = work.run.progress() if work.command[0] == "fit" else (None, None)
-        doing = "epochs" if work.command[0] == "fit" else "test"
-        self._bars.update(work.bar, description=f"{work.run}, {doing}", completed=done, total=total)
+    def _show_progress(self, job: _Job) -> None:
+        done, total = job.run.progress() if job.command[0] == "fit" else (None, None)
+        unit = "epochs" if job.command[0] == "fit" else "test"
+        self._bars.update(job.bar, description=f"{job.run}, {unit}", completed=done, total=total)
 
 
-def last_lines(run: ComparedRun) -> list[str]:
-    """Returns the end of a run's log: from its error on, if it tells one."""
+def slot_environment(slot: int, jobs: int) -> dict[str, str]:
+    """Returns the environment variables of the processes in one of `jobs` slots: its part of the CPU cores and GPUs."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    changed = {"OMP_NUM_THREADS": str(max(1, (int(threads) if threads.isdigit() else cores) // jobs))}
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(torch.cuda.device_count())))
+    if jobs > 1 and torch.cuda.is_available():
+        gpus = visible.split(",")
+        changed["CUDA_VISIBLE_DEVICES"] = ",".join(gpus[slot::jobs] or [gpus[slot % len(gpus)]])
+    return {**os.environ, **changed}
+
+
+def interrupt_on_termination() -> None:
+    """Makes SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does, so that no subprocess is left behind."""
+
+    def interrupt(number: int, frame: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(number, interrupt)
+
+
+def _stop(processes: Sequence[subprocess.Popen]) -> None:
+    """Terminates processes and their children; kills those that do not exit in time."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+        for process in processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+
+
+def _error_lines(run: ComparedRun) -> list[str]:
+    """Returns the error message at the end of a run's log, or else the last lines."""
     lines = [line.rstrip() for line in run.log.read_text(encoding="utf-8", errors="replace").splitlines()]
     lines = [line for line in lines if line]
-    told = [number for number, line in enumerate(lines) if line.startswith("litzoo: error:")]
-    return lines[told[-1] :] if told else lines[-LAST_LINES:]
+    errors = [number for number, line in enumerate(lines) if line.startswith("litzoo: error:")]
+    return lines[errors[-1] :] if errors else lines[-LOG_LINES:]

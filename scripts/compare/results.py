@@ -1,4 +1,4 @@
-"""What a comparison found: numbers over the seeds, paired differences, the table."""
+"""The results of a comparison: metrics over the seeds, paired differences, and the tables that show them."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -6,17 +6,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from litzoo.scripts.compare.compared_run import ComparedRun
-from litzoo.scripts.tables import mean_interval
+from litzoo.scripts.tables import mean_and_std, mean_interval
 
-SHARES = {"acc", "f1", "ece", "balanced_acc", "precision", "recall", "average_precision"}
-SHARES |= {"used", "purity", "barred"}
-SHARES |= {"auroc", "aupr_unknown_positive", "fpr95_known_positive", "oscr", "found", "accepted", "open_set_f1"}
-"""Metrics between 0 and 1, which are shown in percent."""
+SHOWN_IN_PERCENT = {
+    *("acc", "f1", "ece", "balanced_acc", "precision", "recall", "average_precision"),
+    *("coverage", "accuracy", "barred"),
+    *("auroc", "aupr_unknown_positive", "fpr95_known_positive", "oscr", "found", "accepted", "open_set_f1"),
+}
+"""Metrics between 0 and 1."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean of the differences of pairs, with its 95 % confidence interval; `None` for an end it cannot have."""
+    """The mean of paired differences and its 95 % confidence interval; the bounds of a single pair are `None`."""
 
     mean: float
     low: float | None
@@ -24,33 +26,38 @@ class Difference:
     pairs: int
 
 
-def choose_metric(asked: str | None, there: Mapping[str, float]) -> str:
-    """Returns the metric that was asked for; if none was, accuracy, that of masks or the error in the target's units.
+def choose_metric(requested: str | None, metrics: Mapping[str, float], primary: str | None = None) -> str:
+    """Returns the metric to compare: the requested one, or else the primary metric of the module.
+
+    Args:
+        requested: `--metric`.
+        metrics: The metrics of a run.
+        primary: `primary_metric` of the run's `run.json`; the loss by default.
 
     Raises:
-        ValueError: If the test does not report it; the message names those that it does.
+        ValueError: If the run does not have it; the message lists the metrics that it has.
     """
-    wanted = [asked] if asked else ["test/acc", "test/mask_map_50", "test/rmse", "test/loss"]
-    for name in wanted:
-        if name in there:
+    candidates = [requested] if requested else [f"test/{primary or 'loss'}", "test/loss"]
+    for name in candidates:
+        if name in metrics:
             return name
-    classes = [name for name in there if name.startswith("test/") and name.rsplit("/", 1)[0] in there]
-    names = [name for name in there if name not in classes]
-    more = f", and for each class such as {classes[0]}" if classes else ""
-    raise ValueError(f"--metric {wanted[0]}: is not there; there are {', '.join(names)}{more}")
+    per_class = [name for name in metrics if name.startswith("test/") and name.rsplit("/", 1)[0] in metrics]
+    names = [name for name in metrics if name not in per_class]
+    more = f", and for each class such as {per_class[0]}" if per_class else ""
+    raise ValueError(f"--metric {candidates[0]}: was not measured; there are {', '.join(names)}{more}")
 
 
-def paired_difference(values: Mapping[int, float], others: Mapping[int, float]) -> Difference | None:
-    """Compares seed by seed: what the seeds have in common, such as the order of the batches, cancels out.
+def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Difference | None:
+    """Compares two variants seed by seed, so that what a seed has in common (such as the batch order) cancels out.
 
     Args:
         values: Seed -> value.
-        others: What is subtracted.
+        baseline: Seed -> value to subtract.
 
     Returns:
-        The difference; nothing without a common seed. One common seed has no interval.
+        The difference; None without a common seed. A single common seed has no interval.
     """
-    differences = [values[seed] - others[seed] for seed in values if seed in others]
+    differences = [values[seed] - baseline[seed] for seed in values if seed in baseline]
     if not differences:
         return None
     low, high = mean_interval(differences) or (None, None)
@@ -58,41 +65,41 @@ def paired_difference(values: Mapping[int, float], others: Mapping[int, float]) 
 
 
 def collect(runs: Sequence[ComparedRun], metric: str, epoch: str) -> dict[str, dict[str, Any]]:
-    """Collects all numbers of finished runs.
+    """Collects the results of finished runs.
 
     Returns:
-        Variant -> its `options`, its `runs` (seed, metrics, and what `run.json` tells) and its `difference` to the
+        Variant -> its `options`, its `runs` (seed, metrics and the content of `run.json`) and its `difference` to the
         first variant.
     """
-    found: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     values: dict[str, dict[int, float]] = {}
     for run in runs:
         metrics = run.metrics(epoch)
         entry = {"seed": run.seed, "metrics": metrics, **{k: v for k, v in run.record().items() if k != "seed"}}
-        found.setdefault(run.variant, {"options": run.options, "runs": []})["runs"].append(entry)
+        results.setdefault(run.variant, {"options": run.options, "runs": []})["runs"].append(entry)
         values.setdefault(run.variant, {})[run.seed] = metrics[metric]
     first = next(iter(values), None)
-    for variant, result in found.items():
+    for variant, result in results.items():
         difference = paired_difference(values[variant], values[str(first)]) if variant != first else None
         result["difference"] = asdict(difference) if difference else None
-    return found
+    return results
 
 
 def table(results: Mapping[str, Mapping[str, Any]], metric: str) -> tuple[list[str], list[list[str]]]:
-    """Writes header and rows."""
+    """Returns header and rows of the table that compares the variants by one metric."""
     first = next(iter(results), "")
     scale, digits = _scale(metric, [run["metrics"][metric] for result in results.values() for run in result["runs"]])
     unit, in_points = (" %", " in points") if scale == 100 else ("", "")
     rows = []
     for variant, result in results.items():
-        values = [run["metrics"][metric] for run in result["runs"]]
+        values = [scale * run["metrics"][metric] for run in result["runs"]]
         seconds = [run["training_seconds"] for run in result["runs"] if run.get("training_seconds") is not None]
         rows.append(
             [
                 f"`{variant}`",
-                _mean(values, scale, digits) + unit,
+                mean_and_std(values, digits) + unit,
                 str(len(values)),
-                _shown(result["difference"], scale, digits),
+                _format_difference(result["difference"], scale, digits),
                 f"{statistics.mean(seconds):,.0f}" if seconds else "",
             ]
         )
@@ -104,42 +111,38 @@ def table(results: Mapping[str, Mapping[str, Any]], metric: str) -> tuple[list[s
 
 
 def wide_table(results: Mapping[str, Mapping[str, Any]], prefix: str) -> tuple[list[str], list[list[str]]]:
-    """Writes header and rows of all metrics whose names begin alike, a column each; empty where a run lacks one.
+    """Returns header and rows of a table with a column for each metric that begins with a prefix.
+
+    A cell is empty if no run of the variant has the metric.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If no metric begins with the prefix.
     """
-    everything = [run["metrics"] for result in results.values() for run in result["runs"]]
-    names = [name for name in dict.fromkeys(name for each in everything for name in each) if name.startswith(prefix)]
+    metrics = [run["metrics"] for result in results.values() for run in result["runs"]]
+    names = [name for name in dict.fromkeys(name for each in metrics for name in each) if name.startswith(prefix)]
     if not names:
-        raise ValueError(f"--also {prefix}: no metric begins so; there are {', '.join(everything[0])}")
+        raise ValueError(f"--also {prefix}: no metric begins with it; there are {', '.join(metrics[0])}")
     rows = []
     for variant, result in results.items():
         cells = []
         for name in names:
             values = [run["metrics"][name] for run in result["runs"] if name in run["metrics"]]
-            cells.append(_mean(values, *_scale(name, values)))
+            scale, digits = _scale(name, values)
+            cells.append(mean_and_std([scale * value for value in values], digits) if values else "")
         rows.append([f"`{variant}`", *cells])
-    return [f"{prefix}...", *(name.removeprefix(prefix) or "itself" for name in names)], rows
+    return [f"{prefix}...", *(name.removeprefix(prefix) or "overall" for name in names)], rows
 
 
 def _scale(metric: str, values: Sequence[float]) -> tuple[float, int]:
-    """Returns by what a metric is multiplied for the eye, and how many digits it is shown with."""
-    if not SHARES.isdisjoint(metric.split("/")):
+    """Returns the factor and the number of digits that a metric is shown with."""
+    if not SHOWN_IN_PERCENT.isdisjoint(metric.split("/")):
         return 100, 2
     return 1, 2 if max(map(abs, values), default=0) >= 10 else 4
 
 
-def _mean(values: Sequence[float], scale: float, digits: int) -> str:
-    if not values:
-        return ""
-    spread = f" ± {scale * statistics.stdev(values):,.{digits}f}" if len(values) > 1 else ""
-    return f"{scale * statistics.mean(values):,.{digits}f}{spread}"
-
-
-def _shown(difference: Mapping[str, Any] | None, scale: float, digits: int) -> str:
+def _format_difference(difference: Mapping[str, Any] | None, scale: float, digits: int) -> str:
     if difference is None:
         return ""
-    ends = [difference[end] for end in ("low", "high") if difference[end] is not None]
-    interval = " to ".join(f"{scale * end:+,.{digits}f}" for end in ends)
-    return f"{scale * difference['mean']:+,.{digits}f}" + (f" ({interval})" if ends else "")
+    bounds = [difference[bound] for bound in ("low", "high") if difference[bound] is not None]
+    interval = " to ".join(f"{scale * bound:+,.{digits}f}" for bound in bounds)
+    return f"{scale * difference['mean']:+,.{digits}f}" + (f" ({interval})" if bounds else "")

@@ -1,1 +1,1 @@
-"""Draws what is trained on."""
+"""The sub-command `litzoo show-data`."""

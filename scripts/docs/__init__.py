@@ -1,1 +1,1 @@
-"""Writes the tables and figures of the docs; not in the wheel."""
+"""Scripts that write the tables and figures of the docs from results; not in the wheel."""

@@ -1,17 +1,16 @@
-"""Collects finished runs into docs/results/experiments.json and writes the tables of the docs from it.
-
-They are in docs/experiments.md, docs/segmentation.md and, of systems that a source has a figure of, README.md.
+"""Collects finished runs in docs/results/experiments.json, and writes the tables of the docs that show them.
 
 Usage: python -m litzoo.scripts.docs.experiments_table [--runs runs]
 
-Every number comes from a run's `metrics.json` and `run.json`; the linear baselines are fitted here, on the same split.
+The tables are in docs/experiments.md, docs/segmentation.md and README.md. The numbers come from `metrics.json` and
+`run.json` of the runs; the linear baselines are fitted here, on the same splits.
 """
 
 import argparse
 import json
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +21,20 @@ from litzoo.callbacks.files import read_json
 from litzoo.datamodules import TableDataModule
 from litzoo.scripts.cli.options import class_at
 from litzoo.scripts.cli.run_folder import read_record
-from litzoo.scripts.docs.segmentation_table import write_segmentation_table
-from litzoo.scripts.tables import markdown_table, mean_interval, replace_between
+from litzoo.scripts.tables import markdown_table, mean_and_std, mean_interval, replace_between
 
 RESULTS = Path("docs/results/experiments.json")
 DOCUMENT = Path("docs/experiments.md")
+SEGMENTATION = Path("docs/segmentation.md")
 README = Path("README.md")
 
 COMMAND = re.compile(
-    r"(litzoo|__main__\.py|python -m litzoo) fit --config configs/(?P<name>\w+)\.yaml( --trainer\.precision [\w-]+)?"
-    r"( --trainer\.callbacks\.teacher \S+)? --seed_everything \d+"
-    r"( --trainer\.precision [\w-]+)?(?P<place> --experiment compare_\S+ --trainer\.default_root_dir \S+)?"
+    r"(litzoo|__main__\.py|python -m litzoo(\.__main__)?) fit --config (\S*configs/)?(?P<name>\w+)(\.yaml)?"
+    r"( --trainer\.precision [\w-]+)?( --trainer\.callbacks\.teacher \S+)? --seed_everything \d+"
+    r"( --trainer\.precision [\w-]+)?(?P<compared> --experiment compare_\S+ --trainer\.default_root_dir \S+)?"
     r"( --trainer\.enable_progress_bar false)?( --ckpt_path \S+)?"
 )
-"""The printed command, as a user gives it and as `litzoo.scripts.compare.command` does."""
+"""A run of a shipped config without other options, started by a user or by `litzoo compare`."""
 
 SOURCE = {
     "mnist_softmax_mse": "86.88 %",
@@ -51,7 +50,7 @@ SOURCE = {
     "cifar10_4000_fixmatch": "95.7 % (USB, WRN-28-2)",
     "cifar10_4000_freematch": "95.9 % (USB, WRN-28-2)",
 }
-"""Test accuracies that the source articles print for the same system, or a paper that is named."""
+"""Experiment -> test accuracy of the same system in its source, or in the paper that is named."""
 
 NEEDS_GPU = (
     *("cifar10_resnet18", "cifar10_disturb_label", "cifar10_unknown", "cifar10_autoaugment"),
@@ -59,85 +58,109 @@ NEEDS_GPU = (
     *(f"cifar10_4000_{method}" for method in ("supervised", "fixmatch", "freematch")),
     "penn_fudan_maskrcnn",
 )
-"""Experiments that are meant for a GPU; until somebody runs them on one, there is no figure."""
-
-MEASURED = (("test/acc", 100, " %"), ("test/mask_map_50", 100, " % mask AP50"), ("test/rmse", 1, " RMSE"))
-"""What a row of the table shows, the first that there is: the metric, what it is multiplied by, and the unit."""
+"""Experiments that are not measured without a GPU."""
 
 SHORT = ("cifar10_resnet18_short",)
-"""Runs that are no experiment of their own: one that needs a GPU, cut short for a CPU to show that it learns."""
+"""Runs without a config: an experiment for a GPU, shortened for a CPU to show that it learns."""
+
+UNITS = {"acc": (100, " %"), "mask_map_50": (100, " % mask AP50"), "rmse": (1, " RMSE")}
+"""Primary metric -> factor and unit in the table; any other metric is shown unscaled, with its name."""
+
+SEGMENTATION_METRICS = {
+    "test/mask_map_50": "masks, AP50",
+    "test/mask_map": "masks, AP",
+    "test/map_50": "boxes, AP50",
+    "test/map": "boxes, AP",
+}
+"""Metric -> heading of its column in docs/segmentation.md."""
+
+Run = dict[str, Any]
+"""The content of a run's `run.json`, and its test `metrics`."""
 
 
-def collect(runs: Path) -> dict[str, list[dict[str, Any]]]:
-    """Reads the finished runs of the printed command: experiment -> its runs, the newest of each seed.
+def collect(runs: Path) -> dict[str, list[Run]]:
+    """Reads the finished runs of shipped configs: experiment -> the newest run of each seed.
 
-    Those of comparisons count too, unless the experiment was run by itself. A run with other options than the seed and
-    the precision, be it in an earlier part, is another experiment.
+    Runs with options other than seed and precision, in any of their parts, do not count. Runs of comparisons count for
+    experiments that have no other runs.
     """
-    alone: dict[str, dict[int, dict[str, Any]]] = {}
-    compared: dict[str, dict[int, dict[str, Any]]] = {}
+    single: dict[str, dict[int, Run]] = {}
+    compared: dict[str, dict[int, Run]] = {}
     folders = [path.parent for path in runs.glob("**/version_*/run.json") if path.parent.name[8:].isdecimal()]
-    found_in = [(read_record(folder), folder) for folder in folders]
-    for run, folder in sorted(found_in, key=lambda found: (found[0].get("date", ""), int(found[1].name[8:]))):
-        command = _printed_command(run)
+    records = [(read_record(folder), folder) for folder in folders]
+    for run, folder in sorted(records, key=lambda each: (each[0].get("date", ""), int(each[1].name[8:]))):
+        command = _match_command(run)
         name = command["name"] if command else folder.parent.name
         if not (command or name in SHORT):
             continue
         metrics = read_json(folder / "metrics.json")
         tests = {name: value for name, value in metrics.items() if name.startswith("test/") and name.count("/") == 1}
         if tests:
-            found = compared if command and command["place"] else alone
-            found.setdefault(name, {})[run["seed"]] = {**run, "metrics": tests}
-    return {name: [by_seed[seed] for seed in sorted(by_seed)] for name, by_seed in (compared | alone).items()}
+            found = compared if command and command["compared"] else single
+            found.setdefault(name, {})[run["seed"]] = _without_paths(run) | {"metrics": tests}
+    return {name: [by_seed[seed] for seed in sorted(by_seed)] for name, by_seed in (compared | single).items()}
 
 
-def _printed_command(run: dict[str, Any]) -> re.Match[str] | None:
-    """Returns the printed command that a run was trained with, in all its parts."""
+def _match_command(run: Run) -> re.Match[str] | None:
+    """Returns the match of a run's command, if those of all its parts match."""
     parts = [COMMAND.fullmatch(part.get("command") or "") for part in (run, *run.get("earlier", []))]
     return parts[0] if all(parts) else None
 
 
+def _without_paths(run: Run) -> Run:
+    """Names a shipped config by `configs/NAME.yaml`, wherever it is installed."""
+    return run | {"command": re.sub(r"--config \S*configs/", "--config configs/", run["command"])}
+
+
 def linear_rmse(data: dict[str, Any], part: str = "test_set") -> float:
-    """Fits scikit-learn's linear regression on a config's training rows; its error on the rows of a part.
+    """Fits scikit-learn's linear regression on the training rows of a table; returns its RMSE on another part.
 
     Args:
-        data: The `data` section of a config, of a table.
+        data: The `data` section of a config.
         part: `test_set` or `val_set`.
     """
     datamodule = class_at(data["class_path"])(**data["init_args"])
     assert isinstance(datamodule, TableDataModule)
     datamodule.setup("fit")
-    train, held_back = datamodule.train_set, getattr(datamodule, part)
+    train, held_out = datamodule.train_set, getattr(datamodule, part)
     assert train is not None
     model = LinearRegression().fit(train.inputs[train.indices], train.targets[train.indices])
-    errors = model.predict(held_back.inputs[held_back.indices]) - held_back.targets[held_back.indices].numpy()
+    errors = model.predict(held_out.inputs[held_out.indices]) - held_out.targets[held_out.indices].numpy()
     return float((errors**2).mean() ** 0.5)
 
 
-def interval(values: Sequence[float], digits: int) -> str:
-    """Writes the 95 % interval of the mean over the seeds, if there is one."""
-    return " to ".join(f"{end:,.{digits}f}" for end in mean_interval(values) or ())
-
-
-def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[str]:
-    """Writes one experiment's line of the table."""
+def experiment_row(name: str, runs: Sequence[Run], baseline: float | None) -> list[str]:
+    """Returns the row of an experiment in docs/experiments.md."""
     if not runs:
         missing = "not measured (needs a GPU)" if name in NEEDS_GPU else "not measured"
         return [f"`{name}`", SOURCE.get(name, ""), missing, "", "", "", "", "", ""]
-    metric, scale, unit = next(each for each in MEASURED if each[0] in runs[0]["metrics"])
-    values = [scale * run["metrics"][metric] for run in runs]
+    metric = runs[0]["primary_metric"]
+    scale, unit = UNITS.get(metric, (1, f" {metric}"))
+    values = [scale * run["metrics"][f"test/{metric}"] for run in runs]
     digits = 2 if max(values) < 1000 else 0
-    spread = f" ± {statistics.stdev(values):,.{digits}f}" if len(values) > 1 else ""
-    result = f"{statistics.mean(values):,.{digits}f}{spread}{unit}"
-    reference = SOURCE.get(name, "") if baseline is None else f"{baseline:,.{digits}f} RMSE (linear regression)"
+    return [
+        f"`{name}`",
+        SOURCE.get(name, "") if baseline is None else f"{baseline:,.{digits}f} RMSE (linear regression)",
+        f"**{mean_and_std(values, digits)}{unit}**",
+        " to ".join(f"{bound:,.{digits}f}" for bound in mean_interval(values) or ()),
+        f"{len(runs)} ({', '.join(str(run['seed']) for run in runs)})",
+        *_effort(runs),
+    ]
+
+
+def segmentation_row(name: str, runs: Sequence[Run]) -> list[str]:
+    """Returns the row of an experiment in docs/segmentation.md: mean and standard deviation of each metric."""
+    if not runs:
+        return [f"`{name}`", "not measured", *[""] * (len(SEGMENTATION_METRICS) + 4)]
+    first, *cells = (mean_and_std([run["metrics"][metric] for run in runs], 3) for metric in SEGMENTATION_METRICS)
+    return [f"`{name}`", f"**{first}**", *cells, str(len(runs)), *_effort(runs)]
+
+
+def _effort(runs: Sequence[Run]) -> list[str]:
+    """Returns the cells that both tables end with: epochs and training time, precision, hardware, date."""
     seconds = [run["training_seconds"] for run in runs if run["training_seconds"] is not None]
     duration = f", {statistics.mean(seconds):,.0f} s" if seconds else ""
     return [
-        f"`{name}`",
-        reference,
-        f"**{result}**",
-        interval(values, digits),
-        f"{len(runs)} ({', '.join(str(run['seed']) for run in runs)})",
         f"{statistics.median(run['epochs'] for run in runs):.0f}{duration}",
         ", ".join(sorted({run["precision"] for run in runs})),
         ", ".join(sorted({run["hardware"] for run in runs})),
@@ -145,52 +168,54 @@ def row(name: str, runs: list[dict[str, Any]], baseline: float | None) -> list[s
     ]
 
 
-def beside_source(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Writes the shorter lines of README.md: what was measured here of systems that a source prints a figure of.
+def source_rows(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Returns the rows of README.md: the measured experiments that have a result in their source.
 
     Args:
-        rows: Lines of the long table, see `row`.
+        rows: Rows of docs/experiments.md, see `experiment_row`.
     """
     shown = []
     for name, reference, result, _, seeds, effort, _, hardware, _ in rows:
         experiment = name.strip("`")
         if experiment in SOURCE and seeds:
-            linked = f"[{name}](configs/{experiment}.yaml)"
-            shown.append([linked, reference, result, seeds.split()[0], effort, hardware])
+            shown.append([f"[{name}](configs/{experiment}.yaml)", reference, result, seeds.split()[0], effort, hardware])
     return shown
 
 
-def main() -> None:
-    """Collects, keeps and writes."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
-    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"runs": {}, "linear_rmse": {}}
-    known["runs"].update(collect(parser.parse_args().runs))
-    configs = sorted(Path("configs").glob("*.yaml"))
-    for config in configs:
-        if config.stem in ("diabetes_regressor", "california_housing"):
-            known["linear_rmse"][config.stem] = linear_rmse(yaml.safe_load(config.read_text(encoding="utf-8"))["data"])
-    known["runs"] = {name: known["runs"].get(name, []) for name in [*(config.stem for config in configs), *SHORT]}
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    header = [
-        "experiment",
-        "reference",
-        "test result (mean ± std)",
-        "95 % interval of the mean",
-        "n (seeds)",
-        "epochs, training time",
-        "precision",
-        "hardware",
-        "date",
-    ]
-    rows = [row(name, runs, known["linear_rmse"].get(name)) for name, runs in known["runs"].items()]
+def write_tables(runs: Mapping[str, Sequence[Run]], baselines: Mapping[str, float]) -> None:
+    """Writes the tables of all pages.
+
+    Args:
+        runs: Experiment -> its runs.
+        baselines: Experiment -> RMSE of linear regression.
+    """
+    effort = ["epochs, training time", "precision", "hardware", "date"]
+    header = ["experiment", "reference", "test result (mean ± std)", "95 % interval of the mean", "n (seeds)", *effort]
+    rows = [experiment_row(name, found, baselines.get(name)) for name, found in runs.items()]
     replace_between(DOCUMENT, "experiments", markdown_table(header, rows))
-    write_segmentation_table(known["runs"])
-    short = ["experiment", "the source", "litzoo (mean ± std)", "n", "epochs, training time", "hardware"]
-    replace_between(README, "beside the source", markdown_table(short, beside_source(rows)))
-    commands = [run["command"] for name in SHORT for run in known["runs"][name]]
+    commands = [run["command"] for name in SHORT for run in runs[name]]
     replace_between(DOCUMENT, "short", "\n".join(["```bash", *commands, "```"]))
+    header = ["experiment", *SEGMENTATION_METRICS.values(), "n", *effort]
+    segmentation = [segmentation_row(name, found) for name, found in runs.items() if name.endswith("_maskrcnn")]
+    replace_between(SEGMENTATION, "segmentation", markdown_table(header, segmentation))
+    header = ["experiment", "the source", "litzoo (mean ± std)", "n", "epochs, training time", "hardware"]
+    replace_between(README, "beside the source", markdown_table(header, source_rows(rows)))
+
+
+def main() -> None:
+    """Collects the runs and writes the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"runs": {}, "linear_rmse": {}}
+    results["runs"].update(collect(parser.parse_args().runs))
+    configs = {path.stem: path for path in sorted(Path("configs").glob("*.yaml"))}
+    for name in ("california_housing", "diabetes_regressor"):
+        data = yaml.safe_load(configs[name].read_text(encoding="utf-8"))["data"]
+        results["linear_rmse"][name] = linear_rmse(data)
+    results["runs"] = {name: results["runs"].get(name, []) for name in (*configs, *SHORT)}
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_tables(results["runs"], results["linear_rmse"])
 
 
 if __name__ == "__main__":

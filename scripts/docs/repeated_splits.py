@@ -2,9 +2,9 @@
 
 Usage: python -m litzoo.scripts.docs.repeated_splits configs/diabetes_regressor.yaml [--splits 20]
 
-A small test set decides by luck. Here every split holds a fifth of the training rows back as validation rows, both
-models learn from the others, and the last epoch is compared, so that nothing is chosen; the test set is not touched.
-The result goes into docs/results and docs/experiments.md.
+A single small test set has a large variance. Here each split holds out a fifth of the training rows for validation,
+both models are trained on the rest, and the last epoch is compared, so that nothing is selected on the held-out rows;
+the test set is not used. The result is written to docs/results and docs/experiments.md.
 """
 
 import argparse
@@ -25,7 +25,7 @@ DOCUMENT = Path("docs/experiments.md")
 
 
 def regressor_rmse(config: Path, seed: int, folder: str) -> float:
-    """Trains a config on one split; the error of its last epoch on the rows held back."""
+    """Trains a config on one split; returns the validation RMSE of its last epoch."""
     options = ["--data.val_size=0.2", f"--data.seed={seed}", f"--seed_everything={seed}", "--test_after_fit=false"]
     quiet = [f"--trainer.{name}=false" for name in ("logger", "enable_progress_bar", "enable_model_summary")]
     cli = run(["fit", "--config", str(config), *options, *quiet, f"--trainer.default_root_dir={folder}"])
@@ -34,10 +34,10 @@ def regressor_rmse(config: Path, seed: int, folder: str) -> float:
 
 
 def main() -> None:
-    """Compares, prints and writes."""
+    """Trains, prints and writes the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--splits", type=int, default=20, help="how many (default: 20)")
+    parser.add_argument("config", type=Path, help="YAML file of a regressor on a table")
+    parser.add_argument("--splits", type=int, default=20, help="number of splits (default: 20)")
     arguments = parser.parse_args()
     config = arguments.config
     data = yaml.safe_load(config.read_text(encoding="utf-8"))["data"]
@@ -46,23 +46,19 @@ def main() -> None:
         for seed in range(arguments.splits):
             data["init_args"] |= {"val_size": 0.2, "seed": seed}
             pairs.append((regressor_rmse(config, seed, folder), linear_rmse(data, "val_set")))
-    differences = [ours - linear for ours, linear in pairs]
+    ours, linear = ([pair[place] for pair in pairs] for place in (0, 1))
+    differences = [own - other for own, other in pairs]
     error = statistics.stdev(differences) / len(differences) ** 0.5
     text = (
-        f"`{config.stem}`, {arguments.splits} random splits of the training rows: RMSE "
-        f"{statistics.mean(ours for ours, _ in pairs):.2f}, linear regression "
-        f"{statistics.mean(linear for _, linear in pairs):.2f}; paired difference {statistics.mean(differences):.2f} ± "
+        f"`{config.stem}`, {arguments.splits} random splits of the training rows: RMSE {statistics.mean(ours):.2f}, "
+        f"linear regression {statistics.mean(linear):.2f}; paired difference {statistics.mean(differences):.2f} ± "
         f"{error:.2f} (standard error), lower in {sum(each < 0 for each in differences)} of {len(differences)}. "
         f"{datetime.now(timezone.utc):%Y-%m-%d}."
     )
     print(text)
-    result = {
-        "config": config.stem,
-        "rmse": [ours for ours, _ in pairs],
-        "linear_rmse": [linear for _, linear in pairs],
-    }
     path = Path("docs/results") / f"{config.stem}_splits.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    content = {"config": config.stem, "rmse": ours, "linear_rmse": linear}
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     replace_between(DOCUMENT, f"splits {config.stem}", text)
 
 

@@ -1,11 +1,13 @@
+"""Reads back the images that `draw_image_rows` has drawn into a figure."""
+
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
 
-class Drawn(NamedTuple):
-    """An image in a figure of `draw_image_rows`: where it is, what it shows and what is written above it."""
+class DrawnImage(NamedTuple):
+    """An image in a figure: its position in the grid, its pixels and its caption."""
 
     row: int
     column: int
@@ -14,8 +16,8 @@ class Drawn(NamedTuple):
     colour: str
 
 
-def drawn(figure: Figure) -> list[Drawn]:
-    """Returns the images of a figure in the order in which they were drawn, each with the caption just above it."""
+def drawn_images(figure: Figure) -> list[DrawnImage]:
+    """Returns the images of a figure in drawing order, each with the caption just above it."""
     panel = figure.axes[0]
     left, right = panel.get_xlim()
     assert left == 0
@@ -28,10 +30,10 @@ def drawn(figure: Figure) -> list[Drawn]:
         places = {text: text.get_position() for text in panel.texts if text.get_ha() == "center"}
         (above,) = [text for text, (x, y) in places.items() if start < x < end and 0 < top - y < 0.1]
         pixels = np.asarray(image.get_array())
-        found.append(Drawn(int(floor // tall), int(start), pixels, above.get_text(), above.get_color()))
+        found.append(DrawnImage(int(floor // tall), int(start), pixels, above.get_text(), above.get_color()))
     return found
 
 
 def row_names(figure: Figure) -> list[str]:
-    """Returns what is written on the left of the rows."""
+    """Returns the names on the left of the rows."""
     return [text.get_text() for text in figure.axes[0].texts if text.get_ha() == "right"]

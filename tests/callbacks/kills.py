@@ -1,4 +1,4 @@
-"""What `kill -9` leaves of a run: copies of its folder, taken at every moment while it trains."""
+"""What `kill -9` leaves of a run: copies of its folder, made at every hook and file operation of a training."""
 
 import shutil
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from litzoo.callbacks import files
 
 
-class Moments(Callback):
-    """Copies a folder at hooks of every kind, and before and after every file that is moved to its place.
+class Snapshots(Callback):
+    """Copies a folder at many hooks, and before and after every atomic rename of a file.
 
-    Moments at which the same is on the disk share a copy.
+    Snapshots with the same content share a copy.
 
     Args:
-        folder: Of the run.
-        copies: Where the copies go to.
+        folder: The run folder.
+        copies: Folder for the copies.
 
     Attributes:
-        at: The first copy of each moment; its name is the hook's with epoch and batch, or that of the file.
+        at: Name of the snapshot -> its first copy. Names are `<hook> <epoch> <batch>`, or `before <file>`.
     """
 
     def __init__(self, folder: Path, copies: Path) -> None:
@@ -39,13 +39,13 @@ class Moments(Callback):
         self.at.setdefault(name, self._known[content])
 
     @contextmanager
-    def taken(self) -> Iterator[list[Path]]:
-        """Takes moments while files are written, as long as it is open; yields the different copies, then complete."""
-        move, copies = files.os.replace, []
+    def recording(self) -> Iterator[list[Path]]:
+        """Also takes snapshots around file writes; yields a list that holds all distinct copies at the end."""
+        replace, copies = files.os.replace, []
 
         def watched(source: Path, place: Path) -> None:
             self.take(f"before {place.name}")
-            move(source, place)
+            replace(source, place)
             self.take(f"after {place.name}")
 
         with patch.object(files.os, "replace", watched):
@@ -54,7 +54,7 @@ class Moments(Callback):
 
 
 class Interrupts(Callback):
-    """Ends a training in the middle of an epoch, as a crash would."""
+    """Ends a training in the middle of an epoch with an error, as a crash would."""
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
@@ -65,22 +65,22 @@ class Interrupts(Callback):
             raise RuntimeError("killed")
 
 
-def differing(found: Any, expected: Any, place: str = "") -> list[str]:
-    """Names what differs between two nested contents of files: numbers to the bit, keys, lengths."""
+def differences(found: Any, expected: Any, place: str = "") -> list[str]:
+    """Returns the paths of all differences between two nested values; tensors must be equal bit by bit."""
     if isinstance(expected, dict) and isinstance(found, dict):
         here = [f"{place}{key}" for key in found.keys() ^ expected.keys()]
         shared = [key for key in expected if key in found]
-        return here + [each for key in shared for each in differing(found[key], expected[key], f"{place}{key}: ")]
+        return here + [each for key in shared for each in differences(found[key], expected[key], f"{place}{key}: ")]
     if isinstance(expected, list | tuple) and isinstance(found, list | tuple) and len(expected) == len(found):
         pairs = enumerate(zip(found, expected, strict=True))
-        return [each for number, pair in pairs for each in differing(*pair, f"{place}{number}: ")]
+        return [each for number, pair in pairs for each in differences(*pair, f"{place}{number}: ")]
     tensors = isinstance(expected, torch.Tensor) and isinstance(found, torch.Tensor)
     same = torch.equal(found, expected) if tensors else found is expected or bool(found == expected)
     return [] if same else [place.removesuffix(": ")]
 
 
-def _moment(hook: str) -> Any:
-    def take(self: Moments, trainer: Trainer, *arguments: Any) -> None:
+def _snapshot_at(hook: str) -> Any:
+    def take(self: Snapshots, trainer: Trainer, *arguments: Any) -> None:
         if self.folder.exists() and not trainer.sanity_checking:
             batch = [str(each) for each in arguments if isinstance(each, int)]
             self.take(" ".join([hook, str(trainer.current_epoch), *batch]))
@@ -92,4 +92,4 @@ for _hook in (
     *("on_train_start", "on_train_epoch_start", "on_train_batch_end", "on_validation_start", "on_validation_batch_end"),
     *("on_validation_end", "on_train_epoch_end", "on_train_end", "on_fit_end", "on_test_batch_end", "on_test_end"),
 ):
-    setattr(Moments, _hook, _moment(_hook))
+    setattr(Snapshots, _hook, _snapshot_at(_hook))

@@ -1,4 +1,4 @@
-"""Short trainings on digits of which most have no label, and what a model answers for these, by hand."""
+"""Short trainings on digits with an unlabeled pool, and reference computations of the predictions for it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +19,13 @@ LAST = Path("run/checkpoints/last.ckpt")
 
 
 def digits(**options: Any) -> DigitsDataModule:
-    """Serves 60 labeled, 141 unlabeled and 80 validation samples; with a pool of samples of all ten digits."""
+    """Serves 60 labeled, 141 unlabeled and 80 validation samples of all ten digits."""
     sizes = {"train_size": 201, "val_size": 80, "num_labeled": 60, "batch_size": 20, "eval_batch_size": 50}
     return DigitsDataModule(**{**sizes, "unlabeled_batch_size": 47, "augment": "shift", **options})
 
 
 def perceptron(**options: Any) -> MLPClassifier:
-    """Makes a small network with batch norm and dropout, the same one every time."""
+    """Returns a small network with batch norm and dropout, with the same weights every time."""
     torch.manual_seed(0)
     method = AssignedLabels(view="strong")
     given = {"num_classes": 10, "hidden": [16], "batch_norm": True, "dropout": 0.2, "pseudo_labels": method}
@@ -41,16 +41,16 @@ def fit(*callbacks: Callback, model=None, datamodule=None, ckpt_path=None, **opt
     return trainer, model, datamodule
 
 
-def answers(model: MLPClassifier, datamodule: DigitsDataModule) -> tuple[Tensor, Tensor, Tensor]:
-    """Computes label, confidence and position of each pool sample, without any loader."""
+def pool_predictions(model: MLPClassifier, datamodule: DigitsDataModule) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns label, confidence and position of each pool sample, without a DataLoader."""
     index = datamodule.split.unlabeled
-    logits = model.adjusted(evidence_at(model, datamodule, index).logits)
+    logits = model.adjust_logits(evidence_at(model, datamodule, index).logits)
     confidence, label = logits.softmax(dim=1).max(dim=1)
     return label, confidence, index
 
 
 def evidence_at(model: MLPClassifier, datamodule: DigitsDataModule, index: Tensor) -> Evidence:
-    """Computes what the network makes of training samples at positions `[n]`, as they are in the file."""
+    """Returns features and logits of training samples at positions `[n]`, without augmentation."""
     training = model.training
     with torch.no_grad():
         features = model.eval().net.features(datamodule.normalise(datamodule.read(train=True)[0][index]))
@@ -65,23 +65,23 @@ def weights_of(model: MLPClassifier) -> dict[str, Tensor]:
 
 
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    """Compares two such copies, bit by bit."""
+    """Whether two such copies are equal, bit by bit."""
     return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
 
 
 @contextmanager
-def unmoved(module: MLPClassifier) -> Iterator[None]:
-    """Fails where weights, random numbers, or what is in which mode are not left as they were."""
-    before, drawn = weights_of(module), torch.get_rng_state()
+def unchanged(module: MLPClassifier) -> Iterator[None]:
+    """Asserts that weights, random state and training modes stay the same."""
+    before, random_state = weights_of(module), torch.get_rng_state()
     modes = [part.training for part in module.modules()]
     yield
-    assert torch.equal(torch.get_rng_state(), drawn)
+    assert torch.equal(torch.get_rng_state(), random_state)
     assert same(weights_of(module), before)
     assert [part.training for part in module.modules()] == modes
 
 
-class Watches(Callback):
-    """Keeps the weights, and what the method holds, at the start of each epoch."""
+class RecordsEpochs(Callback):
+    """Records the weights, and the extra state of the pseudo-labels, at the start of each epoch."""
 
     def __init__(self) -> None:
         self.kept: list[dict[str, Tensor]] = []

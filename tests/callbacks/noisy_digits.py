@@ -1,4 +1,4 @@
-"""Short trainings on digits of which a fifth carries a wrong label, and what they should find."""
+"""Short trainings on digits with 20 % wrong labels, and their expected results."""
 
 import csv
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.training import cpu_trainer
 
 
 class Records(Callback):
-    """Keeps what every training step returned, by epoch, and the metrics at the end of each."""
+    """Records the outputs of every training step, by epoch, and the metrics at the end of each epoch."""
 
     def __init__(self):
         self.epochs, self.metrics = [], []
@@ -50,7 +50,7 @@ def suspects():
 
 
 def mean_losses(epochs):
-    """Computes each sample's mean loss by hand, and its labels: index -> (mean, given, true)."""
+    """Computes each sample's mean loss in numpy, and its labels: index -> (mean, given, true)."""
     seen = {}
     for epoch in epochs:
         for logits, targets, indices, clean in epoch:

@@ -1,4 +1,4 @@
-"""Short trainings on some of the digits, the others unknown, and what a detector should make of them, by hand."""
+"""Short trainings on the digits 1 to 7, the others being unknown, and reference computations for a detector."""
 
 from math import ceil
 from pathlib import Path
@@ -24,23 +24,23 @@ def digits(**options: Any) -> DigitsDataModule:
 
 
 def perceptron(**options: Any) -> MLPClassifier:
-    """Makes a small network, the same one every time."""
+    """Returns a small network, with the same weights every time."""
     torch.manual_seed(0)
     return MLPClassifier((1, 28, 28), **{"num_classes": 7, "class_names": list("1234567"), "hidden": [16], **options})
 
 
 def fit(detector, *callbacks, datamodule=None, model=None, ckpt_path=None, **options):
-    """Trains for three epochs, of which the first counts as the best; returns trainer, module and datamodule."""
+    """Trains for three epochs (the first one is the best); returns trainer, module and datamodule."""
     datamodule, model = datamodule or digits(), model or perceptron()
-    keepers = [BestCheckpoint(mode="max"), LastCheckpoint()]
-    given = {"max_epochs": 3, "enable_checkpointing": True, "callbacks": [detector, *callbacks, *keepers]}
+    checkpoints = [BestCheckpoint(mode="max"), LastCheckpoint()]
+    given = {"max_epochs": 3, "enable_checkpointing": True, "callbacks": [detector, *callbacks, *checkpoints]}
     trainer = cpu_trainer(**(given | options))
     trainer.fit(model, datamodule, ckpt_path=ckpt_path)
     return trainer, model, datamodule
 
 
 def state_in(path: Path) -> dict[str, Any]:
-    """Returns what a checkpoint holds of the detector."""
+    """Returns the detector's state in a checkpoint."""
     return torch.load(path, weights_only=True)["callbacks"].get("UnknownClassDetector", {})
 
 
@@ -50,7 +50,7 @@ def module_in(path: Path) -> MLPClassifier:
 
 
 def evidence(model: MLPClassifier, datamodule: DigitsDataModule, part: str) -> tuple[Evidence, Tensor]:
-    """Computes what the module makes of a part of the data, and its targets, without any loader."""
+    """Returns the module's features and logits of a part of the data, and its targets, without a DataLoader."""
     stage, dataset = ("test", "test_set") if part == "test" else ("fit", f"{part}_set")
     datamodule.setup(stage)
     chosen = getattr(datamodule, dataset)
@@ -63,7 +63,7 @@ def evidence(model: MLPClassifier, datamodule: DigitsDataModule, part: str) -> t
 
 
 def conformal(scores: Tensor, acceptance: float = 0.95) -> float:
-    """Counts to the ⌈(n + 1) · acceptance⌉-th smallest."""
+    """Returns the ⌈(n + 1) · acceptance⌉-th smallest score."""
     return sorted(scores.tolist())[ceil((len(scores) + 1) * acceptance) - 1]
 
 
@@ -75,7 +75,7 @@ def metrics_of(detector: UnknownClassDetector, datamodule: DigitsDataModule, pat
 
 
 def alike(first: Any, second: Any) -> bool:
-    """Compares two nested contents of checkpoints, number by number."""
+    """Whether two nested values of checkpoints are equal, bit by bit."""
     if isinstance(first, dict):
         return first.keys() == second.keys() and all(alike(each, second[name]) for name, each in first.items())
     if isinstance(first, list | tuple):

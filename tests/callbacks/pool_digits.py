@@ -1,4 +1,4 @@
-"""Short trainings on digits of which most have no label, and what was made of them."""
+"""Short trainings on digits with an unlabeled pool, and records of their pseudo-labels."""
 
 import csv
 from pathlib import Path
@@ -14,7 +14,7 @@ NAMES = ["nought/zero", *"123456789"]
 
 
 class Steps(Callback):
-    """Keeps the pseudo-labels of every training step, by epoch, and the metrics at the end of each."""
+    """Records the pseudo-labels of every training step, by epoch, and the metrics at the end of each epoch."""
 
     def __init__(self):
         self.epochs, self.metrics = [], []
@@ -32,14 +32,14 @@ class Steps(Callback):
 
 
 class HidesTruth(Callback):
-    """Serves a pool as a user would who knows no true label."""
+    """Removes the true labels of the pool, as in users' own data."""
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         del batch["unlabeled"]["clean_target"]
 
 
 class EightAndNineUnknown(Callback):
-    """Serves a pool in which two classes are called unknown."""
+    """Marks two classes of the pool as unknown."""
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         clean = batch["unlabeled"]["clean_target"]
@@ -51,7 +51,7 @@ def pool(kind=DigitsDataModule):
 
 
 def fit(report, *callbacks, method=None, datamodule=None, ckpt_path=None, **options):
-    """Trains three epochs of four steps; of 150 pool samples, ten come twice in each."""
+    """Trains three epochs of four steps; ten of the 150 pool samples are drawn twice in each epoch."""
     torch.manual_seed(0)
     method = OnlinePseudoLabels(weight=0.1, threshold=0.25) if method is None else method
     model = SoftmaxRegression((1, 28, 28), 10, class_names=NAMES, pseudo_labels=method)
@@ -62,7 +62,7 @@ def fit(report, *callbacks, method=None, datamodule=None, ckpt_path=None, **opti
 
 
 def newest(epochs):
-    """Finds the newest row of each sample, one after the other: index -> (label, confidence, used, true)."""
+    """Returns the latest pseudo-label of each sample: index -> (label, confidence, used, true)."""
     rows = {}
     for batch in (batch for epoch in epochs for batch in epoch):
         truth = torch.full_like(batch[0], -2) if batch[-1] is None else batch[-1]

@@ -11,14 +11,14 @@ STEPS_AN_EPOCH = 4
 
 
 class Scripted(LightningModule):
-    """Reads its validation scores and training losses from a script; its one weight counts the steps taken.
+    """Has given validation scores and training losses; its only weight counts the training steps.
 
-    The scores hang on the weight alone, so that a resumed run reads on where its checkpoint stopped.
+    The scores depend on the weight alone, so that a resumed run continues where its checkpoint stopped.
 
     Args:
-        scores: One `val/loss` for each validation.
+        scores: The `val/loss` of each validation.
         validate_every: Steps between two validations.
-        bad_step: The step whose training loss is `bad_loss`.
+        bad_step: The step with the training loss `bad_loss`.
         bad_loss: NaN or infinite.
     """
 

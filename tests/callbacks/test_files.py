@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from litzoo.callbacks.files import remove_partial, shown, write_csv, write_json
+from litzoo.callbacks.files import display_path, remove_partial_files, write_csv, write_json
 
 
-def test_what_was_written_can_be_read():
+def test_written_json_can_be_read():
     path = Path("new/folder/metrics.json")
     write_json(path, {"val/loss": 0.5, "Größe": None})
     assert json.loads(path.read_text(encoding="utf-8")) == {"val/loss": 0.5, "Größe": None}
@@ -45,12 +45,12 @@ def test_a_reader_never_sees_half_a_file():
     assert all(seen)
 
 
-def test_paths_are_shown_from_where_the_user_stands(tmp_path):
-    assert shown(tmp_path / "runs" / "a") == str(Path("runs", "a"))
-    assert shown(tmp_path.parent) == str(tmp_path.parent)
+def test_paths_are_displayed_relative_to_the_current_folder(tmp_path):
+    assert display_path(tmp_path / "runs" / "a") == str(Path("runs", "a"))
+    assert display_path(tmp_path.parent) == str(tmp_path.parent)
 
 
-def test_a_table_that_cannot_be_finished_leaves_the_one_before():
+def test_a_failed_table_write_leaves_the_old_file():
     path = Path("table.csv")
     write_csv(path, {"a": [1, 2]})
     with pytest.raises(ValueError, match="shorter"):
@@ -59,17 +59,17 @@ def test_a_table_that_cannot_be_finished_leaves_the_one_before():
     assert [file.name for file in Path().iterdir()] == ["table.csv"]
 
 
-def test_what_a_killed_process_has_left_is_removed_and_nothing_else():
+def test_only_partial_files_of_killed_processes_are_removed():
     kept = [Path("run/last.ckpt"), Path("run/notes.partial"), Path("run/.hidden")]
     left = [Path("run/.last.ckpt.1.partial"), Path("run/figures/.curves.png.27.partial")]
     for path in (*kept, *left):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    remove_partial(Path("run"))
+    remove_partial_files(Path("run"))
     assert sorted(path for path in Path("run").rglob("*") if path.is_file()) == sorted(kept)
 
 
-def test_names_of_files_that_are_no_text_are_written_all_the_same(tmp_path):
+def test_file_names_that_are_not_utf_8_are_escaped(tmp_path):
     name = os.fsdecode(b"caf\xe9.png")
     write_csv(tmp_path / "a.csv", {"file": [name, "b.png"]})
     assert (tmp_path / "a.csv").read_text(encoding="utf-8").split() == ["file", r"caf\udce9.png", "b.png"]

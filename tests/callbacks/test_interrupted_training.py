@@ -1,4 +1,4 @@
-"""What a training or an evaluation leaves that was interrupted, in a notebook say: nothing that the next one sees."""
+"""An interrupted training or evaluation, in a notebook say, leaves no state that affects the next one."""
 
 import copy
 from functools import partial
@@ -30,7 +30,7 @@ from tests.training import cpu_trainer
 
 
 class Interrupts(Callback):
-    """Fails at a hook."""
+    """Raises an error in a hook."""
 
     def __init__(self, hook, epoch=0, batch=2):
         def fail(trainer, pl_module, *args):
@@ -40,8 +40,8 @@ class Interrupts(Callback):
         setattr(self, hook, fail)
 
 
-class Sees(Callback):
-    """Keeps loss and weight of every step, and how many samples of the pool were used."""
+class RecordsSteps(Callback):
+    """Records loss and pseudo-label weight of every step, and how many pool samples were used."""
 
     def __init__(self):
         self.losses, self.weights, self.used = [], [], []
@@ -73,16 +73,16 @@ def interrupted(model, *callbacks, **options):
         fit(model, *callbacks, **options)
 
 
-def test_means_of_an_epoch_are_of_its_own_steps():
-    model, sees = softmax(), Sees()
+def test_epoch_means_do_not_include_steps_of_an_interrupted_epoch():
+    model, steps = softmax(), RecordsSteps()
     interrupted(model, Interrupts("on_train_batch_end", batch=4))
-    trainer = fit(model, sees, limit_val_batches=0)
-    expected = sum(sees.losses) / len(sees.losses)
+    trainer = fit(model, steps, limit_val_batches=0)
+    expected = sum(steps.losses) / len(steps.losses)
     assert trainer.callback_metrics["train/loss"].item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("stage", ["validate", "test"])
-def test_an_evaluation_scores_its_own_answers(stage):
+def test_an_evaluation_does_not_include_outputs_of_an_interrupted_one(stage):
     model = softmax()
     interrupted(model, Interrupts("on_validation_batch_end"))
     fit(model, max_epochs=5, limit_val_batches=0)
@@ -94,60 +94,60 @@ def test_an_evaluation_scores_its_own_answers(stage):
     assert found == pytest.approx(expected)
 
 
-def test_the_next_training_has_its_own_weight_and_the_whole_pool():
+def test_the_next_training_has_the_configured_weight_and_the_whole_pool():
     pool = {"data": digits(num_labeled=50, unlabeled_batch_size=50), "limit_val_batches": 1}
-    model, sees = softmax(pseudo_labels=FixMatch(weight=2.0, threshold=0.05)), Sees()
+    model, steps = softmax(pseudo_labels=FixMatch(weight=2.0, threshold=0.05)), RecordsSteps()
     schedule = PseudoLabelScheduler(weight=Ramp(final=2.0, start_epoch=1, end_epoch=9))
-    barring = UnknownPoolFilter(MaxLogit(), 0.1, start_epoch=0)
-    interrupted(model, barring, schedule, Interrupts("on_train_batch_end", epoch=1), max_epochs=3, **pool)
-    fit(model, sees, **pool)
-    assert set(sees.weights) == {2.0}
-    assert set(sees.used) == {50}
+    pool_filter = UnknownPoolFilter(MaxLogit(), 0.1, start_epoch=0)
+    interrupted(model, pool_filter, schedule, Interrupts("on_train_batch_end", epoch=1), max_epochs=3, **pool)
+    fit(model, steps, **pool)
+    assert set(steps.weights) == {2.0}
+    assert set(steps.used) == {50}
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-true"])
-def test_a_module_that_was_lent_the_mean_has_its_own_weights_again(precision):
+def test_an_interrupted_validation_of_the_average_restores_the_weights(precision):
     class Copies(Callback):
         def on_validation_start(self, trainer, pl_module):
             self.own = copy.deepcopy(pl_module.state_dict())
 
         def on_validation_batch_start(self, trainer, pl_module, *args):
-            self.lent = copy.deepcopy(pl_module.state_dict())
+            self.averaged = copy.deepcopy(pl_module.state_dict())
 
     model, copies = softmax(), Copies()
-    stops = Interrupts("on_validation_batch_end")
-    interrupted(model, ExponentialMovingAverage(0.9), copies, stops, precision=precision)
-    assert not torch.equal(copies.lent["net.head.weight"], copies.own["net.head.weight"])
+    interrupts = Interrupts("on_validation_batch_end")
+    interrupted(model, ExponentialMovingAverage(0.9), copies, interrupts, precision=precision)
+    assert not torch.equal(copies.averaged["net.head.weight"], copies.own["net.head.weight"])
     assert all(torch.equal(each, copies.own[name]) for name, each in model.state_dict().items())
 
 
-def test_predictions_are_those_of_the_module_that_predicts():
-    writes, stops = PredictionsCSV(), Interrupts("on_predict_batch_end")
+def test_predictions_do_not_include_those_of_an_interrupted_run():
+    predictions, interrupts = PredictionsCSV(), Interrupts("on_predict_batch_end")
     with pytest.raises(RuntimeError, match="interrupted"):
-        cpu_trainer(callbacks=[writes, stops]).predict(softmax(), digits())
+        cpu_trainer(callbacks=[predictions, interrupts]).predict(softmax(), digits())
     model = softmax()
     fit(model, max_epochs=5, limit_val_batches=0)
-    for callback, folder in ((writes, "again"), (PredictionsCSV(), "fresh")):
+    for callback, folder in ((predictions, "again"), (PredictionsCSV(), "fresh")):
         cpu_trainer(callbacks=[callback], default_root_dir=folder).predict(model, digits())
     assert Path("again/predictions.csv").read_text() == Path("fresh/predictions.csv").read_text()
 
 
-def test_a_figure_is_of_the_module_that_is_tested(monkeypatch):
-    drawn = []
-    monkeypatch.setattr(ConfusionMatrixFigure, "draw", lambda self, trainer, names, outputs: drawn.append(outputs))
+def test_a_figure_does_not_include_outputs_of_an_interrupted_test(monkeypatch):
+    figures = []
+    monkeypatch.setattr(ConfusionMatrixFigure, "draw", lambda self, trainer, names, outputs: figures.append(outputs))
     monkeypatch.setattr("litzoo.callbacks.reporting.classification.publish_figure", lambda *args: None)
-    draws, stops = ConfusionMatrixFigure(), Interrupts("on_test_batch_end")
+    figure, interrupts = ConfusionMatrixFigure(), Interrupts("on_test_batch_end")
     with pytest.raises(RuntimeError, match="interrupted"):
-        cpu_trainer(callbacks=[draws, stops]).test(softmax(), digits(), verbose=False)
+        cpu_trainer(callbacks=[figure, interrupts]).test(softmax(), digits(), verbose=False)
     model = softmax()
     fit(model, max_epochs=5, limit_val_batches=0)
-    for callback in (draws, ConfusionMatrixFigure()):
+    for callback in (figure, ConfusionMatrixFigure()):
         cpu_trainer(callbacks=[callback]).test(model, digits(), verbose=False)
-    again, fresh = drawn
+    again, fresh = figures
     assert torch.equal(again["logits"], fresh["logits"])
 
 
-def test_all_of_a_module_is_trained_again():
+def test_an_interrupted_unfreezing_leaves_the_whole_module_trainable():
     torch.manual_seed(0)
     model = CNNClassifier((1, 28, 28), 10, widths=[2, 2])
     interrupted(model, GradualUnfreezing(trained_stages=0), Interrupts("on_train_batch_end"))
@@ -156,20 +156,20 @@ def test_all_of_a_module_is_trained_again():
     assert not any(torch.equal(each, before[name]) for name, each in model.state_dict().items() if "weight" in name)
 
 
-def test_suspects_are_of_the_training_that_was_not_interrupted():
-    finds = NoisyLabelFinder(skip_epochs=0)
-    interrupted(softmax(), finds, Interrupts("on_train_batch_end", epoch=1), max_epochs=2)
-    fit(softmax(), finds)
-    assert finds.losses.seen["count"][finds.losses.seen["count"] > 0].tolist() == [1] * 200
+def test_label_statistics_do_not_include_an_interrupted_training():
+    finder = NoisyLabelFinder(skip_epochs=0)
+    interrupted(softmax(), finder, Interrupts("on_train_batch_end", epoch=1), max_epochs=2)
+    fit(softmax(), finder)
+    assert finder.losses.seen["count"][finder.losses.seen["count"] > 0].tolist() == [1] * 200
 
 
-def test_a_resumed_epoch_does_not_count_what_was_seen_before():
-    finds = NoisyLabelFinder(skip_epochs=0)
-    keeps = SavesFirstEpoch()
-    interrupted(softmax(), finds, keeps, Interrupts("on_train_batch_end", epoch=1), max_epochs=2)
-    trainer = cpu_trainer(callbacks=[finds], num_sanity_val_steps=0, max_epochs=2)
+def test_a_resumed_epoch_does_not_count_samples_twice():
+    finder = NoisyLabelFinder(skip_epochs=0)
+    saves = SavesFirstEpoch()
+    interrupted(softmax(), finder, saves, Interrupts("on_train_batch_end", epoch=1), max_epochs=2)
+    trainer = cpu_trainer(callbacks=[finder], num_sanity_val_steps=0, max_epochs=2)
     trainer.fit(softmax(), digits(), ckpt_path="first.ckpt", weights_only=True)
-    assert finds.losses.seen["count"].max() == 2
+    assert finder.losses.seen["count"].max() == 2
 
 
 def test_scores_of_known_samples_are_those_of_this_validation():
@@ -183,14 +183,14 @@ def test_scores_of_known_samples_are_those_of_this_validation():
 
 
 @pytest.mark.parametrize("stage", ["fit", "validate"])
-def test_a_loss_that_was_not_finite_is_forgotten(stage):
+def test_a_non_finite_loss_of_an_earlier_training_is_reset(stage):
     stops = FiniteLoss()
-    stops._first_bad = torch.tensor(3.0)  # as noted on a GPU, where nobody looks at every step
+    stops._first_bad = torch.tensor(3.0)  # as recorded on a GPU, where not every step is checked
     getattr(cpu_trainer(callbacks=[stops]), stage)(softmax(), datamodule=digits())
     assert stops._first_bad is None
 
 
-def test_best_weights_are_those_of_this_training():
+def test_best_weights_of_an_earlier_training_are_reset():
     stops = BestWeightsEarlyStopping(patience=1)
     fit(softmax(), stops, max_epochs=5)
     assert stops.best_score < 2
@@ -203,7 +203,7 @@ def test_best_weights_are_those_of_this_training():
 
 
 @pytest.mark.parametrize("interrupts", [True, False])
-def test_a_noise_matrix_is_of_the_labels_of_this_training(interrupts):
+def test_a_noise_matrix_is_estimated_from_this_training_alone(interrupts):
     loss, fresh = ForwardCorrection(warm_up=1), ForwardCorrection(warm_up=1)
     noisy = {"data": digits(label_noise=SymmetricNoise(0.5)), "max_epochs": 2}
     if interrupts:
@@ -212,4 +212,4 @@ def test_a_noise_matrix_is_of_the_labels_of_this_training(interrupts):
         fit(softmax(loss=loss), **noisy)
     for each in (loss, fresh):
         fit(softmax(loss=each), max_epochs=1, limit_val_batches=0)
-    assert torch.equal(loss.matrix, fresh.matrix)  # as soon as all is counted
+    assert torch.equal(loss.matrix, fresh.matrix)

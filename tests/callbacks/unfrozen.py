@@ -1,4 +1,4 @@
-"""A small network on digits, trained with GradualUnfreezing, and what can be seen of it."""
+"""A small network on digits, trained with GradualUnfreezing, and records of what is trained."""
 
 from functools import partial
 
@@ -22,8 +22,8 @@ def digits(**options):
     return DigitsDataModule(**{"train_size": 40, "val_size": 20, "batch_size": 20, "eval_batch_size": 20, **options})
 
 
-class Watches(Callback):
-    """Keeps the weights and buffers at the start of every epoch, and what every step finds."""
+class RecordsSteps(Callback):
+    """Records weights and buffers at the start of every epoch, and frozen stages and learning rates at every step."""
 
     def __init__(self):
         self.states, self.frozen, self.rates = [], [], []
@@ -33,10 +33,12 @@ class Watches(Callback):
 
     def on_after_backward(self, trainer, pl_module):
         stages = pl_module.stages()
-        without = [all(weight.grad is None for weight in stage.weights) for stage in stages]
-        asleep = [not any(part.training for module in stage.modules for part in module.modules()) for stage in stages]
-        assert without == asleep == [not stage.weights[0].requires_grad for stage in stages]
-        self.frozen.append(sum(without))
+        no_gradient = [all(weight.grad is None for weight in stage.weights) for stage in stages]
+        evaluating = [
+            not any(part.training for module in stage.modules for part in module.modules()) for stage in stages
+        ]
+        assert no_gradient == evaluating == [not stage.weights[0].requires_grad for stage in stages]
+        self.frozen.append(sum(no_gradient))
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
         groups = trainer.optimizers[0].param_groups
@@ -51,7 +53,7 @@ def fit(*callbacks, model=None, datamodule=None, **options):
 
 
 def changed(before, after, stage):
-    """Says whether anything of a stage is another, running statistics too."""
+    """Whether any parameter or running statistic of a stage has changed."""
     prefixes = tuple(f"{name}." for name in stage)
     names = [name for name in before if name.startswith(prefixes)]
     assert names

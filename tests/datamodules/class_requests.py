@@ -1,4 +1,4 @@
-"""Requests for a split by classes, as hypothesis draws them."""
+"""Hypothesis strategies for requests of a split by class."""
 
 import numpy as np
 import torch
@@ -28,20 +28,20 @@ def ask(
 
 
 def unsorted(counts, seed=0):
-    """Labels 0, 1, ... as often as `counts` says, in no order."""
+    """Shuffled labels with the given counts."""
     return torch.from_numpy(np.random.RandomState(seed).permutation(np.repeat(np.arange(len(counts)), counts)))
 
 
-def split_if_possible(labels, asked) -> Split:
-    """Drops an example that cannot be granted; which ones must not be granted is a test of its own."""
+def split_if_possible(labels, request) -> Split:
+    """Splits, or rejects the example if the request is invalid; separate tests check which requests are."""
     try:
-        return split_classes(labels, asked)
+        return split_classes(labels, request)
     except ValueError:
         reject()
 
 
 def per_class(labels, part, known):
-    """How many samples of each known class a part has, counted one by one."""
+    """Counts the samples of each known class in a part one by one."""
     return [sum(labels[index].item() == label for index in part.tolist()) for label in known]
 
 
@@ -55,7 +55,7 @@ def labels_and_known(draw):
 
 @st.composite
 def requests(draw):
-    """Labels, and everything that can be asked of their split at once; most of it can be granted."""
+    """Labels and a request that combines all options of the split; most of these requests are valid."""
     labels, known = draw(labels_and_known())
     imbalance = draw(
         st.none()
@@ -64,7 +64,7 @@ def requests(draw):
         | st.builds(ClassCounts, st.lists(st.integers(1, 4), min_size=len(known), max_size=len(known)))
     )
     sizes = st.integers(2, 60) | st.floats(0.3, 1) | st.builds(lambda head: {"per_class": head}, st.integers(1, 12))
-    asked = ask(
+    request = ask(
         known,
         val_size=draw(st.integers(0, 10) | st.floats(0, 0.5)),
         train_size=None if isinstance(imbalance, ClassCounts) else draw(st.none() | sizes),
@@ -73,4 +73,4 @@ def requests(draw):
         balance_labeled=draw(st.booleans()),
         seed=draw(SEEDS),
     )
-    return labels, asked
+    return labels, request

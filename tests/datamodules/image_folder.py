@@ -1,4 +1,4 @@
-"""Writes small folders of real images, and makes datamodules that read them."""
+"""Writes small folders of images, and creates datamodules that read them."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarr
 
 
 def save(path: Path | str, image: np.ndarray | Image.Image, **options: Any) -> Path:
-    """Writes an image in the format that the suffix says, and makes the folders above it."""
+    """Writes an image in the format of the suffix, and creates its parent folders."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(path, **options)
@@ -25,7 +25,7 @@ def save(path: Path | str, image: np.ndarray | Image.Image, **options: Any) -> P
 
 
 def write_class(folder: Path | str, count: int, side: int = 6, seed: int = 0) -> list[Path]:
-    """Writes `<folder>/<number>.png`, so many images that all differ."""
+    """Writes `<folder>/<number>.png`, `count` different images."""
     return [save(Path(folder) / f"{i:03}.png", noise(side, side, seed=seed + i)) for i in range(count)]
 
 

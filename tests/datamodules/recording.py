@@ -8,7 +8,7 @@ from litzoo.datamodules import MNISTDataModule
 
 
 class Recorder(LightningModule):
-    """Keeps every batch that Lightning hands over, by stage and epoch."""
+    """Records every batch of a run by stage and epoch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -17,7 +17,7 @@ class Recorder(LightningModule):
 
     def _keep(self, stage: str, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         self.seen.setdefault((stage, self.current_epoch), []).append(dict(batch))
-        torch.rand(3)  # a module that draws must not move the order of the samples
+        torch.rand(3)  # random numbers drawn by a module must not change the order of the samples
         return self.weight.sum()
 
     def training_step(self, batch, batch_idx):
@@ -36,7 +36,7 @@ class Recorder(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
     def column(self, stage: str, name: str, epoch: int = 0, part: str | None = None) -> torch.Tensor:
-        """Returns one entry of all batches of a stage and an epoch (or of a part of them), in the order they came."""
+        """Concatenates a column of all batches of a stage and epoch (or of a part of them), in order."""
         batches: list[Any] = self.seen[stage, epoch]
         return torch.cat([(batch[part] if part else batch)[name] for batch in batches])
 
@@ -68,6 +68,6 @@ def record(
 
 
 def with_pool(root: Path, **options: Any) -> MNISTDataModule:
-    """Makes tiny MNIST with 20 validation, 20 labeled and 60 unlabeled samples, served 4 and 12 a batch."""
+    """Returns tiny MNIST with 20 validation, 20 labeled and 60 unlabeled samples, served 4 and 12 a batch."""
     sizes = {"val_size": 20, "num_labeled": 20, "batch_size": 4, "unlabeled_batch_size": 12}
     return MNISTDataModule(**{"root": str(root), **sizes, **options})

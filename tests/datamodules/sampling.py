@@ -1,4 +1,4 @@
-"""Takes samplers apart: what each process is served, and what all are served together."""
+"""Collects the batches that samplers serve, per process and of all processes together."""
 
 from collections.abc import Callable
 
@@ -23,17 +23,17 @@ def per_process(make: Callable, processes: int, seed: int = 0, epoch: int = 0) -
         batches = list(sampler)
         assert len(sampler) == len(batches)
         served.append(batches)
-    assert len({len(batches) for batches in served}) == 1, "a process would wait for the others' last batch"
+    assert len({len(batches) for batches in served}) == 1, "a process would wait for the last batch of the others"
     return served
 
 
 def in_order(served: list[list[np.ndarray]]) -> np.ndarray:
-    """Returns the positions that all processes are served, step by step and within a step process by process."""
+    """Returns the indices of all processes, ordered by step and within a step by rank."""
     return np.concatenate([batch for step in zip(*served, strict=True) for batch in step])
 
 
 def come_in_rounds(sequence: np.ndarray, members: np.ndarray) -> bool:
-    """Says whether none of the members comes again before all others have come as often."""
+    """Whether the sequence consists of passes, each with every member at most once."""
     rounds = [sequence[start : start + len(members)].tolist() for start in range(0, len(sequence), len(members))]
     once = all(len(set(each)) == len(each) and set(each) <= set(members.tolist()) for each in rounds)
     return once and all(len(each) == len(members) for each in rounds[:-1])

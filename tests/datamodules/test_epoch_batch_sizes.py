@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from litzoo.datamodules.samplers import EpochBatches
+from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
 from tests.datamodules.sampling import (
     BATCH_SIZES,
     EPOCHS,
@@ -55,7 +55,7 @@ def test_as_many_steps_as_asked_are_filled_in_rounds(size, batch_size, processes
     ("options", "numbers"),
     [
         ({"size": 2, "batch_size": 5, "num_replicas": 3}, ["2 training samples", "3 processes", "fewer processes"]),
-        ({"size": 6, "batch_size": 7, "drop_last": True}, ["6 training samples", "batch_size 7", "drop_last false"]),
+        ({"size": 6, "batch_size": 7, "drop_last": True}, ["6 training samples", "batch_size 7", "drop_last to false"]),
         (
             {"size": 9, "batch_size": 5, "num_replicas": 2, "drop_last": True},
             ["9 training samples", "batch_size 5", "2 processes", "lower"],
@@ -64,7 +64,25 @@ def test_as_many_steps_as_asked_are_filled_in_rounds(size, batch_size, processes
     ],
     ids=["more processes than samples", "no whole batch", "no whole batch for two", "nothing"],
 )
-def test_samples_that_make_no_batch_are_refused_with_the_numbers(options, numbers):
+def test_too_few_samples_for_a_batch_raise_with_the_numbers(options, numbers):
     with pytest.raises(ValueError, match="do not make a batch") as error:
         EpochBatches(**options)
     assert [number for number in numbers if number not in str(error.value)] == []
+
+
+@settings(deadline=None)
+@given(st.integers(1, 200), BATCH_SIZES, PROCESSES)
+def test_evaluation_serves_each_sample_once_in_equally_many_batches(size, batch_size, processes):
+    samplers = [EvaluationBatches(size, batch_size, processes, rank) for rank in range(processes)]
+    served = [list(sampler) for sampler in samplers]
+    assert len({len(batches) for batches in served}) == 1
+    counted = [
+        index for sampler, batches in zip(samplers, served, strict=True) if not sampler.repeats for index in batches
+    ]
+    assert sorted(np.concatenate(counted).tolist()) == list(range(size))
+    assert all(len(batch) for batches in served for batch in batches)
+    assert any(sampler.repeats for sampler in samplers) == (size < processes)
+
+
+def test_evaluation_in_one_process_is_in_order():
+    assert [batch.tolist() for batch in EvaluationBatches(5, 2)] == [[0, 1], [2, 3], [4]]

@@ -1,4 +1,4 @@
-"""What callbacks that calibrate or label are served: the samples of a part, as an evaluation sees them."""
+"""`evaluation_batches`: the samples of a part as evaluation serves them, for callbacks."""
 
 from types import SimpleNamespace
 
@@ -49,7 +49,7 @@ def test_training_samples_come_once_in_order_and_are_not_augmented(augment):
     assert len(recorder.column("train", "index")) == 56  # `drop_last` is for training alone
 
 
-def test_not_augmented_in_the_middle_of_a_training_either():
+def test_not_augmented_during_training_either():
     datamodule = digits(augment="strong", num_labeled=20)
     datamodule.setup("fit")
     datamodule.trainer = SimpleNamespace(training=True, world_size=1, global_rank=0)
@@ -59,7 +59,7 @@ def test_not_augmented_in_the_middle_of_a_training_either():
 
 
 @pytest.mark.parametrize("options", [{}, {"label_noise": SymmetricNoise(0.5)}, {"unlabeled_batch_size": 7}])
-def test_the_pool_comes_once_in_order_and_tells_nothing_of_its_labels(options):
+def test_the_unlabeled_pool_is_served_once_in_order_without_labels(options):
     datamodule = digits(num_labeled=20, augment="strong", eval_batch_size=15, **options)
     datamodule.setup("fit")
     found, sizes = served(datamodule, "unlabeled")
@@ -68,7 +68,7 @@ def test_the_pool_comes_once_in_order_and_tells_nothing_of_its_labels(options):
     assert torch.equal(found["index"], datamodule.split.unlabeled)
     expected = (datamodule.read(train=True)[0][found["index"]] / 255 - 0.3061) / 0.3250
     torch.testing.assert_close(found["input"], expected, atol=1e-5, rtol=1e-5)
-    # Diagnostics still find it where training is served.
+    # Training batches still have it, for diagnostics.
     assert {"input", "index", "clean_target"} == datamodule.unlabeled_set[0].keys()
 
 
@@ -105,7 +105,7 @@ def test_nothing_is_drawn_from_the_global_generator():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_part_of_nothing_has_no_batches():
+def test_an_empty_part_has_no_batches():
     datamodule = digits(val_size=0)
     datamodule.setup("fit")
     assert list(datamodule.evaluation_batches("val", CPU)) == []
@@ -121,14 +121,18 @@ def test_a_part_of_nothing_has_no_batches():
     ],
     ids=["no pool asked for", "all labeled", "no part of the split", "table"],
 )
-def test_a_part_that_is_not_there_is_refused(datamodule, part, there):
+def test_an_unavailable_part_raises(datamodule, part, there):
     datamodule.setup("fit"), datamodule.setup("test")
-    with pytest.raises(ValueError, match=rf"'{part}' is none of the parts .*\({there}\).*data\.num_labeled"):
+    with pytest.raises(
+        ValueError, match=rf"'{part}' is not one of the available parts .*\({there}\).*data\.num_labeled"
+    ):
         list(datamodule.evaluation_batches(part, CPU))
 
 
-def test_before_anything_is_read_no_part_is_there():
-    with pytest.raises(ValueError, match=r"'train' is none of the parts .*\(none\); setup\('fit'\) reads them"):
+def test_no_part_is_available_before_setup():
+    with pytest.raises(
+        ValueError, match=r"'train' is not one of the available parts .*\(none\); setup\('fit'\) reads them"
+    ):
         list(digits().evaluation_batches("train", CPU))
 
 

@@ -1,4 +1,4 @@
-"""Images and rows without labels, which are predicted instead of the test set."""
+"""Unlabeled images and rows to predict instead of the test set."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ EVERY = torch.arange(2)
 
 @pytest.fixture
 def new():
-    """A folder of two images of other sizes, and what is none."""
+    """A folder of two images of other sizes and a file that is not an image."""
     Path("new/within").mkdir(parents=True)
     Image.fromarray(np.full((40, 60, 3), (255, 0, 0), np.uint8)).save("new/within/red.jpg", quality=100)
     Image.fromarray(np.full((50, 20), 128, np.uint8)).save("new/grey.png")
@@ -78,7 +78,7 @@ def test_without_them_the_files_are_those_of_the_test_set():
             assert rows.targets[position] == target
 
 
-def test_unknown_images_are_told_from_known_ones_of_the_same_name():
+def test_unknown_images_have_other_names_than_known_ones():
     write_image_folder(Path("mine"), test=10)
     write_image_folder(Path("other"), test=10)
     others = ImageFolderDataModule(folder="other", root=".", size=28, grey=True)
@@ -103,7 +103,7 @@ def test_annotated_images_have_names_too():
 
 @pytest.mark.parametrize(
     ("folder", "message"),
-    [("none", "'none' is no folder"), ("", "'' is no folder"), ("empty", "'empty' holds no image")],
+    [("none", "'none' is not a folder"), ("", "'' is not a folder"), ("empty", "'empty' holds no image")],
 )
 def test_a_folder_without_images_is_refused(folder, message):
     Path("empty").mkdir()
@@ -135,7 +135,7 @@ def table(new=None):
 
 
 def test_new_rows_are_prepared_with_the_statistics_of_training():
-    """In other order, without a target, with a missing number, a word that was never seen and a column to pass over."""
+    """Other column order, no target, a missing number, an unseen category and an additional column."""
     datamodule = table("colour,more,size\nred,?,4\ngreen,?,\nblue,?,38\n")
     inputs = served(datamodule)["input"]
     trained = np.arange(40)[_training_rows(datamodule)]
@@ -153,8 +153,8 @@ def _training_rows(datamodule):
     ("new", "error", "message"),
     [
         (None, FileNotFoundError, r"new\.csv cannot be read .*data\.predict_file"),
-        ("size,y\n1,2\n", ValueError, r"new\.csv: no column 'colour', which the model was trained on"),
-        ("size,colour\nlarge,red\n", ValueError, r"new\.csv: column 'size' has words, but .* trained on numbers"),
+        ("size,y\n1,2\n", ValueError, r"new\.csv: no column 'colour', which was used in training"),
+        ("size,colour\nlarge,red\n", ValueError, r"new\.csv: column 'size' has text, but was numeric in training"),
         ("size,colour\ninf,red\n", ValueError, r"new\.csv: column 'size' has infinite numbers; repair it"),
     ],
 )

@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from litzoo.datamodules import AsymmetricNoise, DigitsDataModule, LongTailed
-from litzoo.datamodules.samplers import WeightedBatches
-from litzoo.datamodules.splits.classes import WEIGHTINGS
+from litzoo.datamodules.samplers import WEIGHTINGS, WeightedBatches
 from tests.datamodules.recording import record
 from tests.datamodules.sampling import (
     BATCH_SIZES,

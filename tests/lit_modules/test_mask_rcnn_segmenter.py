@@ -49,7 +49,7 @@ def test_the_loss_is_the_sum_of_its_parts_and_all_scores_are_logged(trained):
     assert all(0 <= metrics[name] <= 1 for name in scores - {"val/loss"})
 
 
-def test_a_loaded_module_finds_bitwise_the_same(trained, tmp_path):
+def test_a_loaded_module_detects_bitwise_the_same(trained, tmp_path):
     model, _, trainer = trained
     trainer.save_checkpoint(tmp_path / "saved.ckpt")
     torch.load(tmp_path / "saved.ckpt", weights_only=True)
@@ -60,7 +60,7 @@ def test_a_loaded_module_finds_bitwise_the_same(trained, tmp_path):
     assert same(before, found_in(loaded))
 
 
-def test_what_is_found_lies_in_the_image_and_is_of_a_class(trained):
+def test_detections_are_inside_the_image_and_have_a_class(trained):
     for found in found_in(trained[0])["detections"]:
         assert found["boxes"].shape == (len(found["scores"]), 4)
         assert found["masks"].shape == (len(found["scores"]), 48, 48)
@@ -70,7 +70,7 @@ def test_what_is_found_lies_in_the_image_and_is_of_a_class(trained):
         assert (found["scores"].diff() <= 0).all()
 
 
-def test_an_image_is_judged_alike_in_any_batch_and_without_moving_the_generator(trained):
+def test_detections_do_not_depend_on_the_batch_or_advance_the_generator(trained):
     model = trained[0].eval()
     datamodule = shapes()
     datamodule.setup("fit")
@@ -120,7 +120,7 @@ def test_boxes_are_float32_in_mixed_precision_so_that_small_objects_far_from_the
     with torch.autocast("cpu", type_):
         losses = net.train()([image], [target])
         with torch.no_grad():
-            found = net.eval().evaluated(image)[1]["boxes"]
+            found = net.eval().detect_and_score(image)[1]["boxes"]
     assert all(loss.isfinite() for loss in losses.values())
     assert found.dtype == torch.float32
     assert (found != found.to(type_).float()).any()
@@ -147,13 +147,13 @@ def test_nothing_found_makes_a_table_without_rows(tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
-def test_another_type_of_numbers_than_boxes_need_is_refused(precision):
+def test_half_precision_is_refused_since_boxes_need_float32(precision):
     with pytest.raises(ValueError, match=f"trainer.precision: {precision}; boxes need float32"):
         cpu_trainer(precision=precision).fit(segmenter(), shapes())
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"backbone": "vgg"}, "backbone: 'vgg' is none of resnet50_fpn, light"),
         ({"anchor_sizes": [8, 16]}, r"anchor_sizes: \[8, 16\]; light needs one .* each of the 4 levels"),
@@ -163,10 +163,10 @@ def test_another_type_of_numbers_than_boxes_need_is_refused(precision):
         ({"proposals": 0}, "proposals: 0 is too small"),
         ({"trainable_stages": 6}, "trainable_stages: 6; light has 4, give 0 to 4"),
         ({"min_score": 1.0}, r"min_score: 1\.0 is not in \[0, 1\)"),
-        ({"weights": "COCO_V1"}, "weights: COCO_V1 are of backbone resnet50_fpn; for light name a file"),
+        ({"weights": "COCO_V1"}, "weights: COCO_V1 are of backbone resnet50_fpn; for light give a file"),
         ({"class_names": ["a"]}, "class_names: 1 names for 3 classes"),
     ],
 )
-def test_impossible_options_are_refused(options, told):
-    with pytest.raises(ValueError, match=told):
+def test_impossible_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
         MaskRCNNSegmenter(3, **{"proposals": None, **options})

@@ -103,7 +103,7 @@ def test_impossible_alphas_are_refused(mix, alpha):
 
 def test_cutmix_refuses_tables_which_mixup_takes():
     rows = torch.randn(4, 5)
-    with pytest.raises(ValueError, match=r"images \[B, C, H, W\], not inputs \[4, 5\]: use MixUp"):
+    with pytest.raises(ValueError, match=r"images \[B, C, H, W\], not inputs of shape \[4, 5\]: use MixUp"):
         CutMix()(rows)
     assert MixUp()(rows)[0].shape == (4, 5)
 
@@ -112,7 +112,7 @@ def test_cutmix_refuses_tables_which_mixup_takes():
 def test_the_loss_is_that_of_targets_in_the_same_fractions(mix):
     batch, model = digits(), SoftmaxRegression((1, 28, 28), 10, mix=mix())
     torch.manual_seed(4)
-    logits, loss = model.trained(batch)
+    logits, loss = model.training_loss(batch)
     torch.manual_seed(4)
     inputs, partner, fraction = mix()(batch["input"])
     one_hot = torch.eye(10)[batch["target"]]
@@ -124,7 +124,7 @@ def test_the_loss_is_that_of_targets_in_the_same_fractions(mix):
 def test_any_loss_is_taken_for_both_targets():
     batch, model = digits(), SoftmaxRegression((1, 28, 28), 10, mix=MixUp(), loss=GeneralizedCrossEntropy(1.0))
     torch.manual_seed(4)
-    logits, loss = model.trained(batch)
+    logits, loss = model.training_loss(batch)
     torch.manual_seed(4)
     _, partner, fraction = MixUp()(batch["input"])
     p, rows, target = logits.softmax(dim=1), torch.arange(12), batch["target"]

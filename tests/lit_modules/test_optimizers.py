@@ -87,22 +87,22 @@ def test_a_resumed_training_that_is_longer_than_its_schedule_is_refused():
     scheduler = partial(OneCycleLR, max_lr=0.3)
     _, trainer = train(scheduler, epochs=1)
     trainer.save_checkpoint("saved.ckpt")
-    with pytest.raises(ValueError, match="OneCycleLR ends after 5 steps, but the training is to have 10: leave"):
+    with pytest.raises(ValueError, match="OneCycleLR ends after 5 steps, but the training is to have 10: keep"):
         train(scheduler, epochs=2, checkpoint="saved.ckpt")
 
 
-def test_reduction_on_a_plateau_watches_the_validation_loss():
+def test_reduce_on_plateau_monitors_the_validation_loss():
     # The rate is so small that the loss stands still: the first epoch is the best, each later one lowers the rate.
     rates, _ = train(partial(ReduceLROnPlateau, monitor="val/loss", factor=0.5, patience=0), lr=1e-12)
     assert rates == pytest.approx([1e-12] * 2 * STEPS + [0.5e-12] * STEPS)
 
 
-def test_reduction_on_a_plateau_watches_the_metric_it_names():
+def test_reduce_on_plateau_monitors_the_metric_it_names():
     _, trainer = train(partial(ReduceLROnPlateau, monitor="val/acc", mode="max"))
     assert trainer.lr_scheduler_configs[0].monitor == "val/acc"
 
 
-def test_without_a_scheduler_the_rate_stays():
+def test_without_a_scheduler_the_learning_rate_is_constant():
     assert train(None)[0] == [0.1] * STEPS * EPOCHS
 
 

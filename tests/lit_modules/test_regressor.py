@@ -20,7 +20,7 @@ def rows(dataset):
     return dataset.inputs[dataset.indices], dataset.targets[dataset.indices]
 
 
-def test_losses_are_in_standard_units_and_errors_in_own_units():
+def test_losses_are_in_standard_units_and_errors_in_units_of_the_target():
     datamodule, trainer = DiabetesDataModule(eval_batch_size=30), cpu_trainer()
     model = regressor(datamodule, loss=nn.L1Loss(), optimizer=partial(torch.optim.SGD, lr=0.0))
     trainer.fit(model, datamodule)
@@ -96,5 +96,5 @@ def test_targets_that_do_not_vary_are_refused(std):
 @pytest.mark.parametrize("precision", ["bf16-true", "16-true"])
 def test_a_precision_that_would_round_the_targets_is_refused(precision):
     datamodule = DiabetesDataModule()
-    with pytest.raises(ValueError, match=rf"trainer\.precision: {precision} would round the targets; choose 32-true"):
+    with pytest.raises(ValueError, match=rf"trainer\.precision: {precision} would round the targets; use 32-true"):
         cpu_trainer(precision=precision).fit(regressor(datamodule), datamodule)

@@ -53,7 +53,7 @@ class Curious(nn.Module):
         return F.cross_entropy(logits, target)
 
 
-def test_a_loss_is_given_the_index_and_the_epoch_that_it_asks_for():
+def test_a_loss_gets_the_index_and_the_epoch_that_it_requests():
     datamodule, loss = digits(), Curious()
     cpu_trainer(max_epochs=2).fit(SoftmaxRegression((1, 28, 28), 10, loss=loss), datamodule)
     assert [epoch for epoch, _, _ in loss.given] == [0, 0, 0, 1, 1, 1]
@@ -67,7 +67,7 @@ class OnlyEpoch(nn.Module):
         return F.cross_entropy(logits, target) * epoch
 
 
-def test_a_loss_is_given_nothing_that_it_does_not_ask_for():
+def test_a_loss_gets_no_extras_that_it_does_not_request():
     trainer = cpu_trainer()
     trainer.fit(SoftmaxRegression((1, 28, 28), 10, loss=OnlyEpoch()), digits())
     assert trainer.callback_metrics["train/loss"] == 0
@@ -118,7 +118,7 @@ def test_an_epoch_cut_short_by_max_steps_still_logs_its_loss():
     assert trainer.callback_metrics["train/loss"].item() == pytest.approx(mean.item())
 
 
-def test_the_next_epoch_starts_its_mean_anew():
+def test_the_mean_is_reset_for_the_next_epoch():
     losses = Outputs()
     trainer = cpu_trainer(max_epochs=3, callbacks=[losses], limit_val_batches=0)
     trainer.fit(SoftmaxRegression((1, 28, 28), 10), digits(batch_size=30))
@@ -137,7 +137,7 @@ class AsksToStop(Callback):
         self.losses.setdefault(trainer.current_epoch, []).append((outputs["loss"].item(), len(batch["index"])))
 
 
-def test_means_are_of_whole_epochs_where_there_is_a_least_number_of_them():
+def test_means_cover_whole_epochs_with_min_epochs():
     asks, found = AsksToStop(), {}
 
     class Notes(Callback):

@@ -33,7 +33,7 @@ def end_by_signal(number: signal.Signals, main: Callable[[], None], words: list[
     with (
         handlers_put_back(),
         patch("litzoo.scripts.compare.queue.time", SimpleNamespace(sleep=look)),
-        patch.object(sys, "argv", ["script", *words]),
+        patch.object(sys, "argv", ["litzoo", "command", *words]),
         pytest.raises(SystemExit) as ended,
     ):
         main()

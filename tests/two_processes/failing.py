@@ -1,167 +1,161 @@
 """Runs that fail in one of two processes, and how they end. Each has processes of its own."""
 
 import os
+import select
 import signal
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
-from functools import partial
-from multiprocessing.connection import wait
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_only
 
 from litzoo.callbacks import FiniteLoss
 from litzoo.datamodules import DigitsDataModule
 from litzoo.lit_modules import SoftmaxRegression
-from litzoo.scripts.cli.failures import interruptible, leave, tell_errors, watch
+from litzoo.scripts.cli.failures import EndAtOnce, ErrorReport, interruptible, report_errors
 from litzoo.scripts.cli.main import main
 from tests.scripts.helpers import MLP, QUIET
 from tests.training import cpu_trainer
 from tests.two_processes.processes import FORKED, PROCESSES, become, free_port
 
 REASON = "what went wrong"
-PATIENCE = 60.0
-"""Seconds in which all processes have to end."""
+TIMEOUT = 30.0
+"""Seconds in which all processes have to end after one has."""
+ROOT = Path(__file__).parents[2]
 
 
 class Fails(Callback):
-    """Fails in one of the processes, or in all; with `hang` the others are not to be reached by an exception.
+    """Fails in one of the processes, or in all; with `hang` the others cannot be reached by an exception.
 
     Args:
-        how: `refuse` in `setup`; in the third step `raise`, `nan` for a bad batch, or send itself a signal.
-        rank: In which process; all of them when left out.
+        how: `refuse` in `setup`; in the third step of the second epoch `raise`, `nan` for a bad batch, or the name of a
+            signal that it sends to itself.
+        rank: In which process; all of them if left out.
         hang: Whether the others do something else meanwhile, for longer than a test waits.
+        launcher: Whether it sends the signal to the process that has started it.
+        epoch: In which epoch.
     """
 
-    def __init__(self, how: str, rank: int | None = None, hang: bool = False) -> None:
-        self.how, self.rank, self.hang = how, rank, hang
+    def __init__(
+        self, how: str, rank: int | None = None, hang: bool = False, launcher: bool = False, epoch: int = 0
+    ) -> None:
+        self.how, self.rank, self.hang, self.launcher, self.epoch = how, rank, hang, launcher, epoch
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self.how == "refuse" and self.rank in (None, trainer.global_rank):
             raise ValueError(REASON)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if batch_idx != 2:
+        if batch_idx != 2 or trainer.current_epoch != self.epoch:
             return
         if self.rank not in (None, trainer.global_rank):
-            time.sleep(10 * PATIENCE if self.hang else 0)
+            time.sleep(10 * TIMEOUT if self.hang else 0)
         elif self.how == "raise":
             raise ValueError(REASON)
         elif self.how == "nan":
             batch["input"].fill_(float("nan"))
         elif self.how.startswith("SIG"):
-            os.kill(os.getpid(), getattr(signal, self.how))
+            os.kill(os.getppid() if self.launcher else os.getpid(), getattr(signal, self.how))
 
 
-class KillsEarly(Callback):
-    """Kills one of two processes while the second is made ready, before they know each other."""
+class KilledEarly(Callback):
+    """Kills one of two processes in its constructor, before they know each other."""
 
     def __init__(self, rank: int) -> None:
-        if os.environ.get("LOCAL_RANK") == "1":
-            os.kill(os.getpid() if rank else os.getppid(), signal.SIGKILL)
+        if os.environ.get("LOCAL_RANK") == str(rank):
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Ended(NamedTuple):
-    """The exit codes of the processes that were started, and what all wrote to stderr."""
+    """The exit codes of the processes that the test has started, and what all wrote to stderr."""
 
     codes: list[int | None]
-    said: str
+    stderr: str
 
 
 def train(*failure: Any) -> None:
-    """Trains as the command does, until it fails as `Fails` does."""
+    """Trains as the command does in one of two processes, until it fails as `Fails` does."""
 
     def fit() -> None:
         options = {"accelerator": "cpu", "devices": PROCESSES, "strategy": "ddp"}
-        trainer = cpu_trainer(callbacks=[Fails(*failure), FiniteLoss()], **options)
-        watch(trainer)
+        trainer = cpu_trainer(callbacks=[ErrorReport(), EndAtOnce(), Fails(*failure), FiniteLoss()], **options)
         with interruptible([], Path("run")):
             trainer.fit(SoftmaxRegression((1, 28, 28), 10), DigitsDataModule(batch_size=16, train_size=96, val_size=20))
-        leave()
 
-    with patch("litzoo.scripts.cli.lifeline.GRACE", 1.0 if len(failure) > 2 else 10.0):
-        tell_errors(fit)
+    report_errors(fit)
 
 
 def command(*options: str) -> None:
-    """Trains with the command."""
-    with patch("sys.argv", ["litzoo", "fit", *MLP, *QUIET, "--trainer.devices=2", *options]):
+    """Trains with the command, which launches two processes."""
+    os.environ["PYTHONPATH"] = str(ROOT)
+    two = ["--trainer.devices=2", "--trainer.max_epochs=3", "--test_after_fit=false", "--data.train_size=300"]
+    with patch("sys.argv", ["litzoo", "fit", *MLP, *QUIET, *two, *options]):
         main()
 
 
-def end_of(action: Callable[..., None], *args: Any, folder: Path, by: str) -> Ended:
-    """Runs an action that fails in two fresh processes, and waits until all have ended.
+def end_of(action: Callable[..., None], *args: Any, folder: Path, launcher: str | None = None) -> Ended:
+    """Runs an action that fails, and waits until all its processes have ended.
 
     Args:
         action: A function of a module.
         *args: Of the action.
         folder: To run it in.
-        by: What starts both processes, `torchrun` or `slurm` (which here do not end one when the other fails, as the
-            real ones do, but `strict` torchrun does), or a `trainer` in the first one, which starts the second.
+        launcher: `torchrun` or `slurm` for an action of each of two processes; as the real ones do, the other is ended
+            when one ends. `None` for an action that starts processes itself.
 
     Raises:
-        TimeoutError: If one of them lives for more than a minute.
+        TimeoutError: If one of them still runs `TIMEOUT` seconds after the first of the test's own has ended.
     """
-    alive, held = FORKED.Pipe(duplex=False)  # it ends with the last process that holds it
-    ranks, port = ([None] if by == "trainer" else range(PROCESSES)), free_port()
-    processes = [FORKED.Process(target=_process, args=(held, rank, by, port, folder, action, args)) for rank in ranks]
+    stderr, written = FORKED.Pipe(duplex=False)  # it ends with the last process that holds it
+    ranks: Sequence[int | None] = range(PROCESSES) if launcher else [None]
+    arguments = [(written, rank, launcher, free_port(), folder, action, args) for rank in ranks[:1]]
+    arguments += [(written, rank, *arguments[0][2:]) for rank in ranks[1:]]
+    processes = [FORKED.Process(target=_process, args=each) for each in arguments]
     for process in processes:
         process.start()
-    held.close()
-    if by == "strict":
-        wait([process.sentinel for process in processes], PATIENCE)
-        for process in processes:
-            process.terminate()
-    in_time = alive.poll(PATIENCE)
+    written.close()
+    wait([process.sentinel for process in processes], 4 * TIMEOUT)
     for process in processes:
-        if not in_time:
-            os.killpg(process.pid, signal.SIGKILL)
+        process.terminate()
+    lines, in_time = _read(stderr, TIMEOUT)
+    for process in processes:
+        process.kill()
         process.join()
-    said = "".join(path.read_text() for path in sorted(folder.glob("*.stderr")))
     if not in_time:
-        raise TimeoutError(said)
-    return Ended([process.exitcode for process in processes], said)
+        raise TimeoutError(lines)
+    return Ended([process.exitcode for process in processes], lines)
+
+
+def _read(stderr: Connection, seconds: float) -> tuple[str, bool]:
+    """Returns what was written, and whether all that write have ended in time."""
+    lines, end = b"", time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and select.select([stderr], [], [], left)[0]:
+        if not (some := os.read(stderr.fileno(), 1 << 16)):
+            return lines.decode(), True
+        lines += some
+    return lines.decode(), False
 
 
 def _process(
-    held: Any, rank: int | None, by: str, port: int, folder: Path, action: Callable[..., None], args: tuple[Any, ...]
+    stderr: Connection,
+    rank: int | None,
+    launcher: str | None,
+    port: int,
+    folder: Path,
+    action: Callable[..., None],
+    args: tuple[Any, ...],
 ) -> None:
-    os.setpgrp()
-    for number, name in [(1, "stdout"), (2, "stderr")]:
-        os.dup2(os.open(folder / f"{rank}.{name}", os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
+    os.dup2(stderr.fileno(), 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    stderr.close()
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if rank is None:
         os.chdir(folder)
-        torch.set_num_threads(1)
     else:
-        become(rank, port, folder, "slurm" if by == "slurm" else "torchrun")
-    stand_in = SimpleNamespace(Popen=partial(_Fork, partial(action, *args)))
-    with patch("lightning.pytorch.strategies.launchers.subprocess_script.subprocess", stand_in):
-        action(*args)
-
-
-class _Fork(subprocess.Popen):
-    """Stands for a process that a trainer starts: a fork of this one, which is spared the imports."""
-
-    def __init__(self, action: Callable[[], None], command: list[str], env: dict[str, str], cwd: None) -> None:
-        self.args, self.returncode = command, None
-        self.stdin = self.stdout = self.stderr = None
-        self._waitpid_lock, self._child_created = threading.Lock(), True
-        self.pid = os.fork()
-        if self.pid:
-            return
-        os.environ.update(env)
-        rank_zero_only.rank = int(env["LOCAL_RANK"])
-        try:
-            action()
-        except SystemExit as ended:
-            os._exit(int(ended.code or 0))
-        sys.stdout.flush()
-        os._exit(0)
+        become(rank, port, folder, launcher or "torchrun")
+    action(*args)

@@ -4,10 +4,10 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from litzoo.callbacks import AgreedStop
+from litzoo.callbacks import SynchronizedStop
 from litzoo.datamodules import DigitsDataModule
 from litzoo.lit_modules import SoftmaxRegression
-from tests.callbacks.training.test_finite_loss import FiniteLossElsewhere
+from tests.callbacks.training.test_finite_loss import FiniteLossOnDevice
 from tests.training import cpu_trainer
 from tests.two_processes.failing import Fails
 
@@ -28,14 +28,14 @@ class AsksToStop(Callback):
 
 def stop(hook: str, **trainer_options: Any) -> int:
     """Trains until one process asks to stop; returns the number of steps."""
-    trainer = cpu_trainer(max_epochs=4, callbacks=[AsksToStop(hook), AgreedStop()], **trainer_options)
+    trainer = cpu_trainer(max_epochs=4, callbacks=[AsksToStop(hook), SynchronizedStop()], **trainer_options)
     trainer.fit(SoftmaxRegression((1, 28, 28), 10), _data())
     return trainer.global_step
 
 
 def spoil(**trainer_options: Any) -> str:
     """Trains on a batch that is bad in the second process, and returns what this process says to that."""
-    trainer = cpu_trainer(callbacks=[Fails("nan", 1), FiniteLossElsewhere()], **trainer_options)
+    trainer = cpu_trainer(callbacks=[Fails("nan", 1), FiniteLossOnDevice()], **trainer_options)
     try:
         trainer.fit(SoftmaxRegression((1, 28, 28), 10), _data())
     except FloatingPointError as error:

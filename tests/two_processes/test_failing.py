@@ -1,3 +1,4 @@
+import shlex
 import signal
 
 import pytest
@@ -8,65 +9,81 @@ from tests.two_processes.processes import PROCESSES
 
 pytestmark = pytest.mark.slow
 
-LOST = {0: "process 0 of 2 ended without a word", 1: "process 1 of 2 ended without a word"}
-FAILING = "--trainer.callbacks+=tests.two_processes.failing.Fails"
+FAILS = "--trainer.callbacks+=tests.two_processes.failing.Fails"
+RUN = "runs/digits_mlp/version_0"
 
 
 def check(ended, reason):
-    """All processes have ended, with an exit code that says so and one reason."""
+    """All processes have ended, with an exit code that says so and one message."""
     assert 0 not in ended.codes
     assert None not in ended.codes
-    assert ended.said.count(reason) == 1
-    assert ended.said.count("litzoo: ") == 1
-    assert "gloo/" not in ended.said
-    assert "Traceback" not in ended.said
+    assert ended.stderr.count(reason) == 1, ended.stderr
+    assert ended.stderr.count("litzoo: ") == 1, ended.stderr
+    assert "gloo/" not in ended.stderr
+    assert "Traceback" not in ended.stderr
     count("processes tried", PROCESSES)
 
 
 @pytest.mark.parametrize(
-    ("by", "how", "rank", "reason"),
+    ("launcher", "failure", "reason"),
     [
-        ("torchrun", "raise", 0, REASON),
-        ("trainer", "raise", 1, REASON),
-        ("slurm", "raise", 1, REASON),
-        ("torchrun", "nan", 1, "not finite at step 2"),
-        ("trainer", "refuse", 1, REASON),
-        ("torchrun", "refuse", None, REASON),
-        ("torchrun", "SIGKILL", 0, LOST[0]),
-        ("torchrun", "SIGKILL", 1, LOST[1]),
-        ("trainer", "SIGKILL", 0, LOST[0]),
-        ("trainer", "SIGKILL", 1, "process 1 of 2 was ended by SIGKILL"),
-        ("trainer", "SIGTERM", 0, "ended by SIGTERM"),
-        ("torchrun", "SIGTERM", 1, "ended by SIGTERM"),
-        ("trainer", "SIGINT", 0, "ended by Ctrl-C"),
+        ("torchrun", ("raise", 0), f"\nlitzoo: error: {REASON}"),
+        ("slurm", ("raise", 1), f"\n[rank 1] litzoo: error: {REASON}"),
+        ("torchrun", ("nan", 1), "not finite at step 2"),
+        ("torchrun", ("refuse", None), f"\nlitzoo: error: {REASON}"),
+        ("torchrun", ("raise", 0, True), f"\nlitzoo: error: {REASON}"),
+        ("torchrun", ("raise", 1, True), f"\n[rank 1] litzoo: error: {REASON}"),
     ],
 )
-def test_what_ends_one_process_ends_both_and_is_told_once(by, how, rank, reason, tmp_path):
-    ended = end_of(train, how, rank, folder=tmp_path, by=by)
+def test_an_error_is_reported_once_for_all_processes(launcher, failure, reason, tmp_path):
+    check(end_of(train, *failure, folder=tmp_path, launcher=launcher), reason)
+
+
+@pytest.mark.parametrize(
+    ("how", "launcher", "reason", "code"),
+    [
+        ("SIGKILL", False, "error: rank 0 of 2 failed: Signal 9 (SIGKILL) received by PID", 137),
+        ("SIGTERM", True, "ended by SIGTERM", 143),
+        ("SIGINT", True, "ended by Ctrl-C", 130),
+        ("SIGKILL", True, "error: the launcher, process ", -signal.SIGKILL),
+    ],
+    ids=["kill -9 of the first process", "SIGTERM", "Ctrl-C", "kill -9 of the launcher"],
+)
+def test_what_ends_one_process_ends_all_and_says_how_to_resume(how, launcher, reason, code, tmp_path):
+    options = [f"--trainer.callbacks.how={how}", f"--trainer.callbacks.launcher={launcher}"]
+    ended = end_of(
+        command,
+        FAILS,
+        *options,
+        "--trainer.callbacks.rank=0",
+        "--trainer.callbacks.epoch=1",
+        "--trainer.callbacks.hang=true",
+        folder=tmp_path,
+    )
     check(ended, reason)
-    if by == "trainer" and how in ("SIGTERM", "SIGINT"):
-        assert ended.codes == [128 + getattr(signal, how)]
+    assert ended.codes == [code]
+    assert "resume after the last finished epoch with\n" in ended.stderr
+    (resume,) = [line for line in ended.stderr.splitlines() if line.startswith("litzoo fit ")]
+    assert shlex.split(resume)[-2:] == ["--ckpt_path", f"{RUN}/checkpoints/last.ckpt"]
+    assert not (tmp_path / RUN / "metrics.json").exists()
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_process_that_hears_of_no_exception_is_ended_too(rank, tmp_path):
-    check(end_of(train, "raise", rank, True, folder=tmp_path, by="torchrun"), REASON)
+def test_all_end_when_one_is_killed_before_they_know_each_other(rank, tmp_path):
+    killed = ["--trainer.callbacks+=tests.two_processes.failing.KilledEarly", f"--trainer.callbacks.rank={rank}"]
+    ended = end_of(command, *killed, folder=tmp_path)
+    check(ended, f"error: rank {rank} of 2 failed: Signal 9 (SIGKILL) received by PID")
+    assert f"failed (exitcode: -9) local_rank: {rank}" in ended.stderr
+    assert ended.codes == [137]
+    assert not (tmp_path / "runs").exists()
 
 
-def test_the_command_tells_once_and_leaves_no_run_without_an_epoch(tmp_path):
-    failing = [FAILING, "--trainer.callbacks.how=raise", "--trainer.callbacks.rank=1"]
-    check(end_of(command, *failing, folder=tmp_path, by="trainer"), REASON)
-    assert not (tmp_path / "runs" / "digits_mlp").exists()
+def test_an_error_of_the_command_is_reported_once_and_leaves_no_run_without_an_epoch(tmp_path):
+    ended = end_of(command, FAILS, "--trainer.callbacks.how=raise", "--trainer.callbacks.rank=1", folder=tmp_path)
+    check(ended, f"\n[rank 1] litzoo: error: {REASON}")
+    assert ended.codes == [1]
+    assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize(("rank", "reason"), [(0, LOST[0]), (1, "process 1 of 2 was ended by SIGKILL")])
-def test_none_waits_for_one_that_dies_before_they_know_each_other(rank, reason, tmp_path):
-    killed = ["--trainer.callbacks+=tests.two_processes.failing.KillsEarly", f"--trainer.callbacks.rank={rank}"]
-    ended = end_of(command, *killed, folder=tmp_path, by="trainer")
-    check(ended, reason)
-    assert ended.codes == [1 if rank else -signal.SIGKILL]
-    assert (tmp_path / "runs" / "digits_mlp").exists() != bool(rank)
-
-
-def test_what_is_wrong_before_the_processes_know_each_other_is_told_once(tmp_path):
-    check(end_of(command, "--data.batch_size=0", folder=tmp_path, by="strict"), "data.batch_size: 0")
+def test_an_option_that_every_process_refuses_is_reported_once(tmp_path):
+    check(end_of(command, "--data.batch_size=0", folder=tmp_path), "data.batch_size: 0")

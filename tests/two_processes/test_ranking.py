@@ -32,5 +32,5 @@ def test_both_hold_what_one_process_holds(name, found, alone):
 def test_the_file_ranks_the_samples_of_both(name, found, folder, alone):
     expected, rows = suspects(alone["folder"]), suspects(folder / name)
     assert len(rows) == 101
-    for column in ("index", "given", "believed", "true"):
+    for column in ("index", "given", "predicted", "true"):
         assert [row[column] for row in rows] == [row[column] for row in expected]

@@ -58,7 +58,7 @@ FAMILIES: dict[str, Family] = {
     "ELR": (lambda: mlp(10, loss=EarlyLearningRegularization()), DigitsDataModule, NOISY, []),
     "co-teaching": (
         # So slow a ramp that nothing is left out: each process picks among its own samples.
-        partial(CoTeachingClassifier, 0.3, ramp_epochs=100, **CNN),
+        partial(CoTeachingClassifier, forget_rate=0.3, ramp_epochs=100, **CNN),
         DigitsDataModule,
         NOISY,
         [],

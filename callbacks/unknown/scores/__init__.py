@@ -1,4 +1,4 @@
-"""Scores of how unknown a sample is."""
+"""Out-of-distribution (OOD) scores: how likely a sample belongs to an unknown class, higher = more unknown."""
 
 from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore
 from litzoo.callbacks.unknown.scores.energy import Energy

@@ -1,17 +1,20 @@
+"""Base class of all unknown-class (OOD) scores, and the numerical helpers that several scores use."""
+
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple, NoReturn
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 
 class Evidence(NamedTuple):
-    """What a classifier makes of N samples: all that a score may look at.
+    """The outputs of a classifier for N samples, from which scores are computed.
 
     Attributes:
         logits: `[N, K]`, of any precision.
-        features: What the head sees, `[N, D]`, of any precision; only scores with `uses_features` read them.
+        features: Inputs of the classification head, `[N, D]`, of any precision; only scores with `uses_features` read
+            them.
     """
 
     logits: Tensor
@@ -19,15 +22,17 @@ class Evidence(NamedTuple):
 
 
 class UnknownScore(ABC):
-    """How much a sample looks as if it were of no known class, higher = more unknown; base of all such scores.
+    """Scores how likely samples belong to none of the known classes, higher = more unknown; base class of all scores.
 
-    Scores with `fits` first learn from training samples of the known classes, on the CPU and in float64, so that every
-    machine learns the same. A new score needs `__call__`, and where it fits, `learn`.
+    Works on plain tensors, without Lightning: `score.fit(Evidence(logits, features), target)`, then
+    `score(Evidence(logits, features))`. Scores with `fits` have to be fitted on training samples of the known classes
+    first; fitting runs on the CPU in float64, so that the result does not depend on the device. A new score implements
+    `__call__`, and `compute_statistics` if it has to be fitted.
 
     Attributes:
-        fits: Whether it has to be fitted before it can score.
-        uses_features: Whether it looks at the features.
-        statistics: What it has learnt, by name; empty before.
+        fits: Whether the score has to be fitted before it can be called.
+        uses_features: Whether the score reads the features.
+        statistics: What was fitted, by name; empty before.
     """
 
     fits: ClassVar[bool] = False
@@ -38,22 +43,22 @@ class UnknownScore(ABC):
 
     @abstractmethod
     def __call__(self, evidence: Evidence) -> Tensor:
-        """Returns the scores `[N]` of N samples, float64 where the device has it, else float32.
+        """Returns the scores `[N]` of N samples, float64 (float32 on devices without float64).
 
         Raises:
-            RuntimeError: If it has to be fitted and was not.
+            RuntimeError: If the score has to be fitted and was not.
         """
 
     def fit(self, known: Evidence, target: Tensor, head: nn.Linear | None = None) -> None:
-        """Learns from training samples; does nothing where there is nothing to learn.
+        """Fits the score on training samples; does nothing for scores that need no fitting.
 
         Args:
-            known: Of N training samples.
+            known: Logits and features of N training samples.
             target: Their classes, int64 `[N]`.
-            head: The layer that turns features into logits, where it is one linear layer.
+            head: The layer that maps features to logits, if it is a single linear layer.
 
         Raises:
-            ValueError: If shapes, classes or parameters do not fit the samples, or a number is not finite.
+            ValueError: If shapes, classes or parameters do not fit the samples, or a value is not finite.
         """
         if not self.fits:
             return
@@ -67,58 +72,62 @@ class UnknownScore(ABC):
                 f"{type(self).__name__} is fitted on samples of known classes, 0 to {classes - 1}; got classes from "
                 f"{int(target.min())} to {int(target.max())}"
             )
-        self.statistics = self.learn(checked, target, head)
+        self.statistics = self.compute_statistics(checked, target, head)
         self.to(known.logits.device)
 
-    def learn(self, known: Evidence, target: Tensor, head: nn.Linear | None) -> dict[str, Tensor]:
-        """Returns the statistics of training samples.
+    def compute_statistics(self, known: Evidence, target: Tensor, head: nn.Linear | None) -> dict[str, Tensor]:
+        """Returns the statistics of training samples; `fit` calls it with checked arguments.
 
-        What it is given is checked and on the CPU, logits and features in float64 (features only where it uses them).
+        Args:
+            known: Logits, and features if the score uses them, on the CPU in float64.
+            target: Their classes, int64 `[N]`, on the CPU.
+            head: As for `fit`.
         """
         return {}
 
-    def learnt(self, name: str) -> Tensor:
-        """Returns one of the statistics.
+    def statistic(self, name: str) -> Tensor:
+        """Returns one of the fitted statistics.
 
         Raises:
-            RuntimeError: If there are none.
+            RuntimeError: If the score was not fitted.
         """
         if not self.statistics:
             raise RuntimeError(
-                f"{type(self).__name__} has learnt nothing yet: call fit with training samples, or load the state of "
-                "one that was fitted"
+                f"{type(self).__name__} is not fitted: call fit with training samples, or load the state of a fitted "
+                "score"
             )
         return self.statistics[name]
 
     def to(self, device: torch.device | str) -> None:
         """Moves the statistics to a device."""
-        self.statistics = {name: _moved(values, torch.device(device)) for name, values in self.statistics.items()}
+        device = torch.device(device)
+        self.statistics = {
+            # MPS has no float64.
+            name: (values.float() if device.type == "mps" else values).to(device)
+            for name, values in self.statistics.items()
+        }
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Returns the statistics for a checkpoint, each under the name of the score; nothing before they are learnt."""
+        """Returns the statistics for a checkpoint, each as `<score>.<statistic>`; an empty dict before fitting."""
         return {f"{type(self).__name__}.{name}": values for name, values in self.statistics.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Restores them, on the device that they are on.
+        """Restores the statistics, on the device of the tensors in the state.
 
         Raises:
-            ValueError: If they are of another score.
+            ValueError: If the state is that of another score.
         """
         prefix = f"{type(self).__name__}."
         if others := sorted({name.split(".")[0] for name in state if not name.startswith(prefix)}):
             raise ValueError(
-                f"{type(self).__name__} cannot use the state of {', '.join(others)}: choose that score, or fit this "
+                f"{type(self).__name__} cannot load the state of {', '.join(others)}: choose that score, or fit this "
                 "one on training samples"
             )
         self.statistics = {name.removeprefix(prefix): values for name, values in state.items()}
 
-    def refuse(self, parameter: str, why: str) -> NoReturn:
-        """Refuses a parameter.
-
-        Raises:
-            ValueError: Always, with the parameter, its value and why.
-        """
-        raise ValueError(f"{type(self).__name__}.{parameter}: {getattr(self, parameter)} {why}")
+    def _invalid(self, parameter: str, problem: str) -> ValueError:
+        """Returns the error for a parameter, with its name, its value and what is wrong with it."""
+        return ValueError(f"{type(self).__name__}.{parameter}: {getattr(self, parameter)} {problem}")
 
     def _checked(self, name: str, values: Tensor, target: Tensor) -> Tensor:
         if values.ndim != 2 or target.shape != values.shape[:1] or target.dtype != torch.int64 or not len(target):
@@ -134,36 +143,32 @@ class UnknownScore(ABC):
         return values
 
 
-def precise(values: Tensor) -> Tensor:
-    """Returns numbers as float64, or as float32 on MPS, which has no float64."""
+def to_float64(values: Tensor) -> Tensor:
+    """Returns values, detached, as float64, or as float32 on MPS, which has no float64."""
     return values.detach().to(torch.float32 if values.device.type == "mps" else torch.float64)
-
-
-def _moved(values: Tensor, device: torch.device) -> Tensor:
-    return (values.float() if device.type == "mps" else values).to(device)
 
 
 def log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Returns log p and log(1 − p) of the softmax of logits `[N, K]`, both `[N, K]`.
 
-    1 − p of a sure class is added up from the other classes: as a difference it would be 0 for most training samples
-    of a good model, and the surest of them could not be told apart.
+    1 − p of the most likely class is the sum over the other classes: computed as a difference, it would be 0 for most
+    training samples of a good model, and the most confident samples could not be ranked.
     """
-    log_p = precise(logits).log_softmax(dim=1)
-    sure = torch.zeros_like(log_p, dtype=torch.bool).scatter_(1, log_p.argmax(dim=1, keepdim=True), True)
-    others = log_p.masked_fill(sure, -torch.inf).logsumexp(dim=1, keepdim=True)
-    return log_p, torch.where(sure, others, (-log_p.exp()).log1p())
+    log_p = to_float64(logits).log_softmax(dim=1)
+    likeliest = torch.zeros_like(log_p, dtype=torch.bool).scatter_(1, log_p.argmax(dim=1, keepdim=True), True)
+    others = log_p.masked_fill(likeliest, -torch.inf).logsumexp(dim=1, keepdim=True)
+    return log_p, torch.where(likeliest, others, (-log_p.exp()).log1p())
 
 
 def principal_axes(features: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Finds the directions in which features differ from 0.
+    """Returns the principal axes of features about the origin (subtract the mean first for an ordinary PCA).
 
     Args:
-        features: `[N, D]`, float64, from where the directions are seen.
+        features: `[N, D]`, float64.
 
     Returns:
-        The mean square along each axis, from large to small, `[D]`; the axes, columns of `[D, D]`; and how many of them
-        the features span: what is as small as the rounding of float32, in which networks compute, is taken for 0.
+        The mean square along each axis, in descending order, `[D]`; the axes, the columns of `[D, D]`; and the
+        numerical rank, for which what is within the rounding of float32, in which networks compute, counts as 0.
     """
     values, axes = torch.linalg.eigh(features.T @ features / len(features))
     values, axes = values.flip(0), axes.flip(1)

@@ -1,6 +1,6 @@
 from torch import Tensor
 
-from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, precise
+from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, to_float64
 
 
 class Energy(UnknownScore):
@@ -10,15 +10,15 @@ class Energy(UnknownScore):
         temperature: T. Near 0 the score is that of `MaxLogit`.
 
     Raises:
-        ValueError: If the temperature is not a positive number.
+        ValueError: If the temperature is not a positive finite number.
     """
 
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
         self.temperature = temperature
         if not 0 < temperature < float("inf"):
-            self.refuse("temperature", "is no positive number")
+            raise self._invalid("temperature", "is not a positive finite number")
 
     def __call__(self, evidence: Evidence) -> Tensor:
         """Returns scores `[N]`."""
-        return -self.temperature * (precise(evidence.logits) / self.temperature).logsumexp(dim=1)
+        return -self.temperature * (to_float64(evidence.logits) / self.temperature).logsumexp(dim=1)

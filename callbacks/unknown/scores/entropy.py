@@ -4,7 +4,7 @@ from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, log_pro
 
 
 class Entropy(UnknownScore):
-    """−Σ_k p_k log p_k, p the softmax: in nats, at most log K."""
+    """Entropy of the softmax, −Σ_k p_k log p_k, in nats, at most log K."""
 
     def __call__(self, evidence: Evidence) -> Tensor:
         """Returns scores `[N]`."""

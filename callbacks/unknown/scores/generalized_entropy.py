@@ -4,13 +4,13 @@ from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, log_pro
 
 
 class GeneralizedEntropy(UnknownScore):
-    """Σ p^γ (1 − p)^γ over the M likeliest classes, p the softmax (GEN, Liu, Lochman & Zach, CVPR 2023).
+    """Σ p^γ (1 − p)^γ over the M most likely classes, p the softmax (GEN, Liu, Lochman & Zach, CVPR 2023).
 
-    A small γ weighs small doubts of a sure model more than the entropy does.
+    With a small γ, small deviations from a confident prediction weigh more than they do in the entropy.
 
     Args:
         gamma: γ, in (0, 1).
-        top: M; all classes where there are fewer.
+        top: M; all classes if there are fewer.
 
     Raises:
         ValueError: If γ is outside (0, 1) or M below 1.
@@ -20,9 +20,9 @@ class GeneralizedEntropy(UnknownScore):
         super().__init__()
         self.gamma, self.top = gamma, top
         if not 0 < gamma < 1:
-            self.refuse("gamma", "is outside (0, 1)")
+            raise self._invalid("gamma", "is outside (0, 1)")
         if top < 1:
-            self.refuse("top", "classes; give at least 1")
+            raise self._invalid("top", "is too small; give at least 1")
 
     def __call__(self, evidence: Evidence) -> Tensor:
         """Returns scores `[N]`."""

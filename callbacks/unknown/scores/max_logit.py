@@ -1,14 +1,14 @@
 from torch import Tensor
 
-from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, precise
+from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, to_float64
 
 
 class MaxLogit(UnknownScore):
-    """− the largest logit (Hendrycks et al., ICML 2022; Vaze et al., ICLR 2022).
+    """Minus the largest logit (Hendrycks et al., ICML 2022; Vaze et al., ICLR 2022).
 
-    Unlike the softmax it keeps the length of the features, which is shorter for what a network has not seen.
+    Unlike the softmax, the logits depend on the norm of the features, which is smaller for unknown samples.
     """
 
     def __call__(self, evidence: Evidence) -> Tensor:
         """Returns scores `[N]`."""
-        return -precise(evidence.logits).amax(dim=1)
+        return -to_float64(evidence.logits).amax(dim=1)

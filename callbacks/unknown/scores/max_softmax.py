@@ -6,7 +6,7 @@ from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, log_pro
 class MaxSoftmax(UnknownScore):
     """1 − the largest softmax value (Hendrycks & Gimpel, "A baseline for detecting ...", ICLR 2017).
 
-    "Unknown below 0.8" is a threshold of 0.2.
+    A threshold of 0.2 means "unknown if the confidence is below 0.8".
     """
 
     def __call__(self, evidence: Evidence) -> Tensor:

@@ -39,7 +39,7 @@ def test_of_equal_epochs_the_first_is_best():
     assert epoch_of("best.ckpt") == 1
 
 
-def test_last_is_not_touched_when_early_stopping_puts_the_best_weights_back():
+def test_last_is_unchanged_when_early_stopping_restores_the_best_weights():
     fit([2.0, 1.0, 3.0, 4.0, 5.0], callbacks=[BestWeightsEarlyStopping(patience=2)])
     assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (1, 3)
 
@@ -68,7 +68,7 @@ def test_without_validation_best_is_the_last_epoch():
     assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (2, 2)
 
 
-def test_without_a_metric_to_choose_by_best_is_the_last_epoch():
+def test_without_a_monitor_best_is_the_last_epoch():
     checkpoint = fit([5.0, 1.0, 3.0], BestCheckpoint(monitor=None))
     assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (2, 2)
     assert Path(checkpoint.best_model_path).name == "best.ckpt"
@@ -78,12 +78,12 @@ def test_without_validation_a_training_can_be_resumed(recwarn):
     fit([], max_epochs=2, limit_val_batches=0)
     fit([], max_epochs=3, limit_val_batches=0, ckpt_path=FOLDER / "last.ckpt")
     assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (2, 2)
-    assert not [w for w in recwarn if "callbacks" in str(w.message)]  # Lightning's way to say that state was lost
+    assert not [w for w in recwarn if "callbacks" in str(w.message)]  # Lightning's warning that state is not restored
 
 
 @pytest.mark.parametrize("sanity_steps", [0, 1])
-def test_validation_every_second_epoch_counts_and_nobody_is_warned_of_the_others(sanity_steps, recwarn):
-    model_checkpoint.warning_cache.clear()  # warns once a process
+def test_epochs_without_validation_are_skipped_without_a_warning(sanity_steps, recwarn):
+    model_checkpoint.warning_cache.clear()  # it warns once per process
     scores = [9.0, 1.0, 9.0, 2.0, 9.0, 0.5]
     options = {"check_val_every_n_epoch": 2, "num_sanity_val_steps": sanity_steps}
     fit(scores, max_epochs=4, **options)
@@ -93,34 +93,34 @@ def test_validation_every_second_epoch_counts_and_nobody_is_warned_of_the_others
     assert not [w for w in recwarn if "could not find the monitored key" in str(w.message)]
 
 
-def test_a_metric_that_is_not_logged_is_refused_at_the_first_validation_where_no_sanity_check_runs():
+def test_without_a_sanity_check_a_missing_metric_is_refused_at_the_first_validation():
     with pytest.raises(MisconfigurationException, match="could not find the monitored key"):
         fit([1.0, 2.0], BestCheckpoint(monitor="val/los"), num_sanity_val_steps=0)
 
 
-def test_a_metric_that_is_not_logged_is_refused_before_training():
-    with pytest.raises(ValueError, match=r"'val/los' is not logged; there are val/loss"):
+def test_a_missing_metric_is_refused_before_training():
+    with pytest.raises(ValueError, match=r"'val/los' is not logged; choose one of val/loss"):
         fit([1.0], BestCheckpoint(monitor="val/los"))
     assert not FOLDER.exists()
 
 
 @pytest.mark.parametrize("change", [shutil.move, shutil.copytree], ids=["moved", "copied"])
-def test_a_folder_that_was_moved_or_copied_is_resumed_with_its_own_files(change):
+def test_a_moved_or_copied_folder_is_resumed_with_its_own_files(change):
     scores = [5.0, 1.0, 3.0, 2.0]
     fit(scores, max_epochs=2)
     change("run", "elsewhere")
-    there = Path("elsewhere/checkpoints")
+    moved = Path("elsewhere/checkpoints")
     before = (FOLDER / "best.ckpt").exists() and (FOLDER / "best.ckpt").read_bytes()
-    checkpoint = fit(scores, ckpt_path=there / "last.ckpt", default_root_dir="elsewhere")
-    assert Path(checkpoint.best_model_path).resolve() == (there / "best.ckpt").resolve()
+    checkpoint = fit(scores, ckpt_path=moved / "last.ckpt", default_root_dir="elsewhere")
+    assert Path(checkpoint.best_model_path).resolve() == (moved / "best.ckpt").resolve()
     assert checkpoint.best_model_score == 1.0
-    epochs = [torch.load(there / name, weights_only=True)["epoch"] for name in ("best.ckpt", "last.ckpt")]
+    epochs = [torch.load(moved / name, weights_only=True)["epoch"] for name in ("best.ckpt", "last.ckpt")]
     assert epochs == [1, 3]
-    assert sorted(path.name for path in there.iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert sorted(path.name for path in moved.iterdir()) == ["best.ckpt", "last.ckpt"]
     assert not before or (FOLDER / "best.ckpt").read_bytes() == before
 
 
-def test_a_second_training_elsewhere_has_files_of_its_own():
+def test_a_second_training_in_another_folder_has_its_own_files():
     best, last = BestCheckpoint(), LastCheckpoint()
     for folder, scores in {"run": [1.0, 2.0, 3.0], "second": [30.0, 10.0, 20.0]}.items():
         trainer = cpu_trainer(callbacks=[best, last], max_epochs=3, enable_checkpointing=True, default_root_dir=folder)
@@ -132,7 +132,7 @@ def test_a_second_training_elsewhere_has_files_of_its_own():
     assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (1, 2)
 
 
-def test_a_trainer_that_goes_on_remembers_the_best_score():
+def test_a_trainer_that_continues_remembers_the_best_score():
     checkpoint = BestCheckpoint()
     trainer = cpu_trainer(callbacks=[checkpoint, LastCheckpoint()], max_epochs=2, enable_checkpointing=True)
     module = Scripted([1.0, 2.0, 3.0])
@@ -142,7 +142,7 @@ def test_a_trainer_that_goes_on_remembers_the_best_score():
     assert (epoch_of("best.ckpt"), epoch_of("last.ckpt")) == (0, 2)
 
 
-def test_what_chooses_is_not_forgotten_where_nothing_was_validated():
+def test_the_monitor_is_restored_after_a_training_without_validation():
     checkpoint = BestCheckpoint()
     fit([1.0, 2.0], checkpoint, limit_val_batches=0)
     assert epoch_of("best.ckpt") == 1

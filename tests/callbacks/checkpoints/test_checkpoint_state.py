@@ -1,4 +1,4 @@
-"""The detector's state in checkpoints: written in one step, never of other weights, completed by resumed runs."""
+"""The detector's state in checkpoints: written atomically, fitted to their weights, added by resumed runs."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ def detector():
 
 
 def fits_its_weights(path):
-    """Whether the scores in a checkpoint are those that its weights give the validation samples."""
+    """Whether a checkpoint's scores are those of its own weights on the validation samples."""
     values = MaxLogit()(evidence(module_in(path), digits(), "val")[0]).sort().values
     found = state_in(path).get("known_scores")
     return found is not None and torch.allclose(found, values, atol=1e-5)
@@ -30,7 +30,7 @@ def names():
 
 
 class KeepsCopies(UnknownClassDetector):
-    """Keeps the checkpoints as they were before it completed them."""
+    """Copies the checkpoints before it adds its state to them."""
 
     @property
     def state_key(self):
@@ -52,7 +52,7 @@ def test_nothing_else_in_a_checkpoint_changes():
 
 
 class CannotWrite(KeepsCopies):
-    """Finds the disk full when it completes the checkpoints."""
+    """Finds the disk full when it adds its state to the checkpoints."""
 
     def on_fit_end(self, trainer, pl_module):
         with patch.object(files.os, "fsync", side_effect=OSError("disk full")):
@@ -73,14 +73,14 @@ def test_checkpoints_of_an_unfinished_training_have_no_state():
     assert state_in(LAST) == state_in(BEST) == {}
 
 
-def test_a_resumed_training_ends_as_an_unbroken_one():
-    fit(detector(), default_root_dir="whole")
+def test_a_resumed_training_ends_with_the_state_of_an_uninterrupted_one():
+    fit(detector(), default_root_dir="uninterrupted")
     with pytest.raises(RuntimeError, match="killed"):
         fit(detector(), Interrupts(2))
     fit(detector(), ckpt_path=LAST)
     for path in (BEST, LAST):
         assert fits_its_weights(path)
-        assert alike(state_in(path), state_in(Path("whole", *path.parts[1:])))
+        assert alike(state_in(path), state_in(Path("uninterrupted", *path.parts[1:])))
 
 
 def test_a_longer_training_that_is_killed_leaves_no_state_of_other_weights():
@@ -97,14 +97,14 @@ def test_a_longer_training_that_is_killed_leaves_no_state_of_other_weights():
 
 
 def test_a_second_training_that_is_killed_leaves_no_state_of_the_first_one():
-    same = detector()
-    fit(same)
+    callback = detector()
+    fit(callback)
     with pytest.raises(RuntimeError, match="killed"):
-        fit(same, Interrupts(1), default_root_dir="second")
+        fit(callback, Interrupts(1), default_root_dir="second")
     assert state_in(Path("second/checkpoints/last.ckpt")) == {}
 
 
-def test_a_finished_training_gets_a_state_without_being_trained_again():
+def test_resuming_a_finished_training_adds_the_state_without_training():
     trainer, _, _ = fit(Callback())
     before = {path: torch.load(path, weights_only=True)["state_dict"] for path in (BEST, LAST)}
     assert state_in(BEST) == {}
@@ -116,7 +116,7 @@ def test_a_finished_training_gets_a_state_without_being_trained_again():
         assert fits_its_weights(path)
 
 
-def test_a_training_that_early_stopping_has_ended_gets_one_too():
+def test_resuming_a_training_ended_by_early_stopping_adds_the_state():
     def stops():
         return BestWeightsEarlyStopping(patience=1, mode="max")
 
@@ -127,7 +127,7 @@ def test_a_training_that_early_stopping_has_ended_gets_one_too():
     assert fits_its_weights(BEST)
 
 
-def test_a_checkpoint_without_state_makes_a_detector_forget_that_of_another():
+def test_a_checkpoint_without_state_resets_the_detector():
     used = detector()
     fit(Callback(), default_root_dir="without")
     trainer, model, datamodule = fit(used)
@@ -136,7 +136,7 @@ def test_a_checkpoint_without_state_makes_a_detector_forget_that_of_another():
         trainer.test(model, datamodule, ckpt_path=path, verbose=False)
 
 
-def test_without_checkpoints_it_fits_the_weights_that_are_left():
+def test_without_checkpoints_it_fits_the_final_weights():
     used, model, datamodule = detector(), perceptron(), digits()
     trainer, _, _ = fit(used, model=model, datamodule=datamodule, enable_checkpointing=False, callbacks=[used])
     values = MaxLogit()(evidence(model, datamodule, "val")[0]).sort().values
@@ -144,7 +144,7 @@ def test_without_checkpoints_it_fits_the_weights_that_are_left():
     assert trainer.test(model, datamodule, verbose=False)[0]["test/unknown/auroc"] > 0
 
 
-def test_a_rehearsal_fits_nothing():
+def test_fast_dev_run_fits_nothing():
     used = detector()
     fit(used, fast_dev_run=2)
     assert used.detection.missing() == ["the threshold"]
@@ -152,7 +152,7 @@ def test_a_rehearsal_fits_nothing():
     assert not Path("run").exists()
 
 
-def test_every_checkpoint_that_is_kept_is_completed_but_not_one_of_weights_alone():
+def test_every_checkpoint_gets_the_state_except_one_saved_with_save_weights_only():
     several = ModelCheckpoint(filename="{epoch}", save_top_k=2, monitor="val/loss", dirpath="several")
     weights = ModelCheckpoint(filename="weights", save_weights_only=True, dirpath="weights")
     fit(detector(), several, weights)

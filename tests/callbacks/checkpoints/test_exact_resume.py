@@ -1,4 +1,4 @@
-"""A training that is killed at any moment, and resumed, ends as one that was not: with the same numbers, to the bit."""
+"""A training that is killed at any moment and resumed ends with the same results, bit by bit."""
 
 import json
 import random
@@ -26,12 +26,12 @@ from litzoo.callbacks import (
     RunSummary,
     UnknownClassDetector,
 )
-from litzoo.callbacks.checkpoints.atomic_io import write_atomically
-from litzoo.callbacks.files import PARTIAL, remove_partial
+from litzoo.callbacks.checkpoints.atomic_io import use_atomic_checkpoints
+from litzoo.callbacks.files import PARTIAL_SUFFIX, remove_partial_files
 from litzoo.callbacks.reporting import figures
 from litzoo.datamodules import SymmetricNoise
 from litzoo.lit_modules import Bootstrapping, CoTeachingClassifier, DisturbLabel, EarlyLearningRegularization, MixUp
-from tests.callbacks.kills import Moments, differing
+from tests.callbacks.kills import Snapshots, differences
 from tests.callbacks.open_set_digits import BEST, LAST, digits, perceptron
 from tests.counted import count
 from tests.training import cpu_trainer
@@ -45,24 +45,24 @@ def _seeded(monkeypatch):
 
 
 @pytest.fixture
-def undrawn(monkeypatch):
-    """Leaves figures blank, which is most of the time that these runs would take."""
+def blank_figures(monkeypatch):
+    """Leaves figures blank: drawing them would take most of the time of these runs."""
     monkeypatch.setattr(FigureCanvasAgg, "draw", FigureCanvasAgg.get_renderer)
     monkeypatch.setattr(figures, "imsave", lambda path, pixels, format: path.write_bytes(pixels.tobytes()[:9]))
 
 
-def train(*callbacks, model=perceptron, keepers=(BestCheckpoint, LastCheckpoint), **options):
-    """Trains in the run folder, from `last.ckpt` on if it is there; returns all that is left, and the module."""
+def train(*callbacks, model=perceptron, checkpoints=(BestCheckpoint, LastCheckpoint), **options):
+    """Trains in the run folder, from `last.ckpt` if it exists; returns the final state, the trainer and the module."""
     module = model()
-    every = [EpochSeed(), ExactResume(), *callbacks, RunSummary(), *(make() for make in keepers)]
+    every = [EpochSeed(), ExactResume(), *callbacks, RunSummary(), *(make() for make in checkpoints)]
     options = {"max_epochs": 4, "enable_checkpointing": True} | options
     trainer = cpu_trainer(callbacks=every, **options)
-    write_atomically(trainer)
+    use_atomic_checkpoints(trainer)
     trainer.fit(module, digits(label_noise=SymmetricNoise(0.2)), ckpt_path=LAST if LAST.exists() else None)
-    return what_is_left(module), trainer, module
+    return final_state(module), trainer, module
 
 
-def what_is_left(module):
+def final_state(module):
     files = sorted(path for path in RUN.rglob("*") if path.is_file())
     loaded = {".ckpt": partial(torch.load, weights_only=True), ".json": lambda path: json.loads(path.read_text())}
     content = {str(path): loaded.get(path.suffix, Path.read_bytes)(path) for path in files}
@@ -72,12 +72,12 @@ def what_is_left(module):
 def restore(copy):
     shutil.rmtree(RUN)
     shutil.copytree(copy, RUN)
-    remove_partial(RUN)
+    remove_partial_files(RUN)
 
 
 @pytest.mark.slow
-def test_every_moment_of_a_training_and_of_its_test(undrawn, tmp_path):
-    def run(*moments):
+def test_a_run_can_be_killed_at_every_moment_of_training_and_test(blank_figures, tmp_path):
+    def run(*snapshots):
         callbacks = [
             UnknownClassDetector(MaxLogit(), count=1),
             NoisyLabelFinder(count=1),
@@ -86,46 +86,46 @@ def test_every_moment_of_a_training_and_of_its_test(undrawn, tmp_path):
                 filename="{epoch}", save_top_k=2, monitor="val/acc", mode="max", enable_version_counter=False
             ),
         ]
-        _, trainer, module = train(*callbacks, *moments, max_epochs=9)
+        _, trainer, module = train(*callbacks, *snapshots, max_epochs=9)
         trainer.test(module, trainer.datamodule, ckpt_path=BEST, verbose=False)
-        return what_is_left(module)
+        return final_state(module)
 
-    moments = Moments(RUN, tmp_path / "copies")
-    with moments.taken() as copies:
-        expected = run(moments)
+    snapshots = Snapshots(RUN, tmp_path / "copies")
+    with snapshots.recording() as copies:
+        expected = run(snapshots)
     resumable = [copy for copy in copies if (copy / "checkpoints" / "last.ckpt").exists()]
-    assert expected["run/checkpoints/last.ckpt"]["epoch"] == 2  # ended early
+    assert expected["run/checkpoints/last.ckpt"]["epoch"] == 2  # early stopping
     assert len(copies) > len(resumable) > 20
-    assert any(list(copy.rglob(f".*{PARTIAL}")) for copy in resumable)
+    assert any(list(copy.rglob(f".*{PARTIAL_SUFFIX}")) for copy in resumable)
     for copy in resumable:
         restore(copy)
-        assert differing(run(), expected) == [], copy.name
+        assert differences(run(), expected) == [], copy.name
         count("kills survived")
 
 
 def test_last_has_to_be_written_after_best(tmp_path):
-    keepers = [partial(BestCheckpoint, "val/acc", "min"), LastCheckpoint]  # the first epoch is best
+    checkpoints = [partial(BestCheckpoint, "val/acc", "min"), LastCheckpoint]  # the first epoch is best
     ends = {}
-    for order, between in ((keepers, "before last.ckpt"), (keepers[::-1], "before best.ckpt")):
-        moments = Moments(RUN, tmp_path / between)
-        with moments.taken() as copies:
-            expected, *_ = train(moments, keepers=order, max_epochs=3)
+    for order, between in ((checkpoints, "before last.ckpt"), (checkpoints[::-1], "before best.ckpt")):
+        snapshots = Snapshots(RUN, tmp_path / between)
+        with snapshots.recording() as copies:
+            expected, *_ = train(snapshots, checkpoints=order, max_epochs=3)
         there = [copy for copy in copies if (copy / "checkpoints" / "last.ckpt").exists()]
         restore(next(copy for copy in there if copy.name.endswith(between)))
-        found, *_ = train(keepers=order, max_epochs=3)
+        found, *_ = train(checkpoints=order, max_epochs=3)
         ends[between] = found[str(BEST)]["epoch"], expected[str(BEST)]["epoch"]
         shutil.rmtree(RUN)
     assert ends == {"before last.ckpt": (0, 0), "before best.ckpt": (1, 0)}
 
 
-class Shaky(torch.nn.CrossEntropyLoss):
-    """Draws from the generators that torch does not know."""
+class RandomScale(torch.nn.CrossEntropyLoss):
+    """Uses the random generators of numpy and Python."""
 
     def forward(self, logits, target):
         return super().forward(logits, target) * (1 + np.random.rand() + random.random())
 
 
-class NowAndThen(Callback):
+class LogsEverySecondEpoch(Callback):
     """Logs a training metric in every second epoch."""
 
     def on_train_epoch_end(self, trainer, pl_module):
@@ -134,54 +134,54 @@ class NowAndThen(Callback):
 
 
 def plateau(optimizer):
-    return ReduceLROnPlateau(optimizer, patience=0, factor=0.5, threshold=10)  # never good enough
+    return ReduceLROnPlateau(optimizer, patience=0, factor=0.5, threshold=10)  # no epoch improves by that much
 
 
 def co_teaching():
     torch.manual_seed(0)
-    return CoTeachingClassifier(0.2, ramp_epochs=3, input_shape=(1, 28, 28), num_classes=7, widths=[4, 4])
+    return CoTeachingClassifier(forget_rate=0.2, ramp_epochs=3, input_shape=(1, 28, 28), num_classes=7, widths=[4, 4])
 
 
 KINDS = {
-    "epoch's schedule": {"model": partial(perceptron, scheduler=partial(StepLR, step_size=1, gamma=0.5))},
+    "schedule per epoch": {"model": partial(perceptron, scheduler=partial(StepLR, step_size=1, gamma=0.5))},
     "plateau": {"model": partial(perceptron, scheduler=plateau)},
     "dropout and mixing": {"model": partial(perceptron, dropout=0.5, mix=MixUp())},
     "early learning": {"model": lambda: perceptron(loss=EarlyLearningRegularization())},
     "disturbed labels": {"model": lambda: perceptron(loss=DisturbLabel(0.3))},
     "bootstrapping": {"model": lambda: perceptron(loss=Bootstrapping())},
-    "numpy's and Python's numbers": {"model": lambda: perceptron(loss=Shaky())},
+    "random numbers of numpy and Python": {"model": lambda: perceptron(loss=RandomScale())},
     "co-teaching": {"model": co_teaching},
     "moving average": {"callbacks": [partial(ExponentialMovingAverage, 0.9)]},
     "best weights": {"callbacks": [partial(BestWeightsEarlyStopping, "val/acc", "min", patience=2)]},
     "early stopping": {"callbacks": [partial(EarlyStopping, "val/acc", mode="min", patience=2)]},
     "at least four epochs": {"callbacks": [partial(EarlyStopping, "val/acc", mode="min", patience=1)], "min_epochs": 4},
-    "ranked labels": {"callbacks": [NoisyLabelFinder]},
-    "a metric now and then": {"callbacks": [NowAndThen]},
+    "noisy label finder": {"callbacks": [NoisyLabelFinder]},
+    "a metric every second epoch": {"callbacks": [LogsEverySecondEpoch]},
     "detector": {"callbacks": [partial(UnknownClassDetector, MaxLogit())]},
     "no validation": {"limit_val_batches": 0},
     "validation every second epoch": {"check_val_every_n_epoch": 2, "max_epochs": 5},
     "validation twice an epoch": {"val_check_interval": 0.4},
-    "steps counted": {"max_steps": 18, "max_epochs": -1},
-    "schedule and steps": {
+    "max_steps": {"max_steps": 18, "max_epochs": -1},
+    "schedule and max_steps": {
         "model": partial(perceptron, scheduler=partial(StepLR, step_size=2)),
         "max_steps": 15,
         "max_epochs": -1,
     },
-    "gradients added up": {"accumulate_grad_batches": 2},
+    "gradient accumulation": {"accumulate_grad_batches": 2},
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_state(kind, undrawn, tmp_path):
+def test_every_kind_of_state_is_restored(kind, blank_figures, tmp_path):
     options = KINDS[kind]
     kinds = options.get("callbacks", [])
     options = {name: value for name, value in options.items() if name != "callbacks"}
-    moments = Moments(RUN, tmp_path / "copies")
-    with moments.taken():
-        expected, *_ = train(moments, *(make() for make in kinds), **options)
+    snapshots = Snapshots(RUN, tmp_path / "copies")
+    with snapshots.recording():
+        expected, *_ = train(snapshots, *(make() for make in kinds), **options)
     for name in ("on_train_batch_end 1 0", "before metrics.json"):
-        restore(moments.at[name])
-        assert differing(train(*(make() for make in kinds), **options)[0], expected) == [], name
+        restore(snapshots.at[name])
+        assert differences(train(*(make() for make in kinds), **options)[0], expected) == [], name
         count("kills survived")
 
 
@@ -190,7 +190,7 @@ def stops(patience, make=BestWeightsEarlyStopping):
 
 
 @pytest.mark.parametrize(("patience", "more", "epochs"), [(1, 1, 2), (1, 4, 5), (4, 1, 3)])
-def test_more_patience_goes_on_with_a_training_that_was_stopped(patience, more, epochs):
+def test_more_patience_continues_a_stopped_training(patience, more, epochs):
     train(stops(patience), max_epochs=2 if patience == 4 else 9)
     _, trainer, _ = train(stops(more), max_epochs=5)
     assert trainer.current_epoch == epochs

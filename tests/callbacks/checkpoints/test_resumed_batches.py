@@ -1,4 +1,4 @@
-"""A resumed training serves the batches that an unbroken one does, whoever loads them."""
+"""A resumed training has the batches of an uninterrupted one, with and without DataLoader workers."""
 
 import shutil
 
@@ -11,8 +11,8 @@ from tests.callbacks.open_set_digits import LAST, digits, perceptron
 from tests.training import cpu_trainer
 
 
-class Served(Callback):
-    """Notes which samples each step has seen."""
+class RecordsBatches(Callback):
+    """Records the samples of each step."""
 
     def __init__(self):
         self.epochs = {}
@@ -24,20 +24,20 @@ class Served(Callback):
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("pool", [{}, {"num_labeled": 40, "unlabeled_batch_size": 40}], ids=["labels", "pool"])
-def test_a_resumed_training_sees_the_batches_of_its_epochs(workers, pool):
-    def served(epochs, ckpt_path=None):
-        serves, model = Served(), perceptron(pseudo_labels=FixMatch() if pool else None)
+def test_a_resumed_training_has_the_batches_of_its_epochs(workers, pool):
+    def train(epochs, ckpt_path=None):
+        batches, model = RecordsBatches(), perceptron(pseudo_labels=FixMatch() if pool else None)
         trainer = cpu_trainer(
-            callbacks=[EpochSeed(), ExactResume(), serves, LastCheckpoint()],
+            callbacks=[EpochSeed(), ExactResume(), batches, LastCheckpoint()],
             enable_checkpointing=True,
             max_epochs=epochs,
         )
         trainer.fit(model, digits(num_workers=workers, **pool), ckpt_path=ckpt_path)
-        return serves.epochs
+        return batches.epochs
 
-    unbroken = served(4)
+    uninterrupted = train(4)
     shutil.rmtree("run")
-    served(2)
-    resumed = served(4, LAST)
-    assert resumed == {epoch: unbroken[epoch] for epoch in (2, 3)}
-    assert len({str(batches) for batches in unbroken.values()}) == 4
+    train(2)
+    resumed = train(4, LAST)
+    assert resumed == {epoch: uninterrupted[epoch] for epoch in (2, 3)}
+    assert len({str(epoch) for epoch in uninterrupted.values()}) == 4

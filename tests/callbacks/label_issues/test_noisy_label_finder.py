@@ -14,7 +14,7 @@ from tests.callbacks.noisy_digits import digits, fit, mean_losses, suspects
 
 
 @pytest.mark.parametrize(("skip_epochs", "counted"), [(0, [0, 1, 2]), (1, [1, 2]), (2, [2]), (7, [2])])
-def test_scores_are_mean_losses_over_the_epochs_that_count(skip_epochs, counted):
+def test_scores_are_mean_losses_over_the_epochs_not_skipped(skip_epochs, counted):
     records = fit(NoisyLabelFinder(skip_epochs))
     expected = mean_losses([records.epochs[epoch] for epoch in counted])
     rows = suspects()
@@ -25,7 +25,7 @@ def test_scores_are_mean_losses_over_the_epochs_that_count(skip_epochs, counted)
     for row, score in zip(rows, scores, strict=True):
         assert (score, int(row["given"]), int(row["true"])) == pytest.approx(expected[int(row["index"])], rel=1e-3)
     last = {int(i): row.argmax() for batch in records.epochs[-1] for row, i in zip(batch[0], batch[2], strict=True)}
-    assert {int(row["index"]): int(row["believed"]) for row in rows} == last
+    assert {int(row["index"]): int(row["predicted"]) for row in rows} == last
 
 
 def test_every_epoch_logs_precision_recall_and_average_precision():
@@ -51,28 +51,28 @@ def test_wrong_labels_of_real_digits_are_found(capsys):
     hits = np.mean([row["given"] != row["true"] for row in rows[:wrong]])
     printed = capsys.readouterr().out
     assert f"{wrong} are wrong, and of the {wrong} most suspicious {hits:.2%} (precision and recall)" in printed
-    assert "of 1,388 training labels stand out" in printed
+    assert "of 1,388 training labels are flagged" in printed
     assert Path("run/figures/suspects.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_true_labels_there_is_a_ranking_and_no_metric(capsys):
+def test_without_true_labels_there_are_no_metrics(capsys):
     records = fit(NoisyLabelFinder(), datamodule=digits(label_noise=None))
     assert len(suspects()) == 200
     assert "true" not in suspects()[0]
     assert not [name for name in records.metrics[-1] if "suspects" in name]
-    assert f"of 200 training labels stand out: {Path('run/suspects.csv')}" in capsys.readouterr().out
+    assert f"of 200 training labels are flagged: {Path('run/suspects.csv')}" in capsys.readouterr().out
 
 
 def test_scores_do_not_depend_on_the_true_labels():
-    class Lies(Callback):
+    class ChangesTrueLabels(Callback):
         def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
             batch["clean_target"] = (batch["clean_target"] + 1) % 10
 
     fit(NoisyLabelFinder())
-    honest = suspects()
-    fit(NoisyLabelFinder(), Lies())
-    assert [{**row, "true": None} for row in suspects()] == [{**row, "true": None} for row in honest]
-    assert suspects() != honest
+    expected = suspects()
+    fit(NoisyLabelFinder(), ChangesTrueLabels())
+    assert [{**row, "true": None} for row in suspects()] == [{**row, "true": None} for row in expected]
+    assert suspects() != expected
 
 
 def test_labeled_samples_of_semi_supervised_batches_are_ranked():
@@ -88,22 +88,22 @@ def test_labeled_samples_of_semi_supervised_batches_are_ranked():
 
 
 def test_the_images_drawn_are_those_of_the_first_suspects():
-    class Asked(DigitsDataModule):
+    class Recorded(DigitsDataModule):
         def train_images(self, index):
-            self.asked, self.shown = index, super().train_images(index)
-            return self.shown
+            self.index, self.images = index, super().train_images(index)
+            return self.images
 
-    datamodule = Asked(train_size=100, batch_size=20)
+    datamodule = Recorded(train_size=100, batch_size=20)
     fit(NoisyLabelFinder(count=7), datamodule=datamodule)
-    assert datamodule.asked.tolist() == [int(row["index"]) for row in suspects()[:7]]
-    assert torch.equal(datamodule.shown, datamodule.read(train=True)[0][datamodule.asked])
+    assert datamodule.index.tolist() == [int(row["index"]) for row in suspects()[:7]]
+    assert torch.equal(datamodule.images, datamodule.read(train=True)[0][datamodule.index])
     assert Path("run/figures/suspects.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_data_without_images_have_a_ranking_and_no_figure():
-    class Hidden(DigitsDataModule):
+def test_data_without_images_have_no_figure():
+    class WithoutImages(DigitsDataModule):
         train_images = None
 
-    fit(NoisyLabelFinder(), datamodule=Hidden(train_size=100, batch_size=20))
+    fit(NoisyLabelFinder(), datamodule=WithoutImages(train_size=100, batch_size=20))
     assert len(suspects()) == 100
     assert not Path("run/figures").exists()

@@ -1,4 +1,4 @@
-"""What the finder reports of runs that are interrupted and resumed."""
+"""What the finder reports for runs that are interrupted and resumed."""
 
 from pathlib import Path
 
@@ -23,14 +23,14 @@ class Interrupts(Callback):
 
 @pytest.fixture(scope="module")
 def five_epochs(tmp_path_factory):
-    return fit(NoisyLabelFinder(), max_epochs=5, default_root_dir=tmp_path_factory.mktemp("whole")).epochs
+    return fit(NoisyLabelFinder(), max_epochs=5, default_root_dir=tmp_path_factory.mktemp("five")).epochs
 
 
 @pytest.mark.parametrize(
     ("epoch", "counted", "error"),
     [(1, [0], RuntimeError("killed")), (2, [1], KeyboardInterrupt()), (3, [1, 2], RuntimeError("killed"))],
 )
-def test_an_interrupted_run_is_reported_on_as_of_its_last_whole_epoch(epoch, counted, error, five_epochs):
+def test_the_report_of_an_interrupted_run_covers_its_complete_epochs(epoch, counted, error, five_epochs):
     with pytest.raises((SystemExit, RuntimeError)):
         fit(NoisyLabelFinder(), Interrupts(epoch, error), max_epochs=5)
     expected = mean_losses([five_epochs[each] for each in counted])
@@ -46,7 +46,7 @@ def test_a_run_interrupted_in_its_first_epoch_writes_nothing():
     assert not Path("run/suspects.csv").exists()
 
 
-def test_a_resumed_run_reports_the_same():
+def test_a_resumed_run_has_the_same_report():
     fit(NoisyLabelFinder(), LastCheckpoint(), max_epochs=4, enable_checkpointing=True, default_root_dir="whole")
     fit(NoisyLabelFinder(), LastCheckpoint(), max_epochs=2, enable_checkpointing=True)
     finder, checkpoint = NoisyLabelFinder(), "run/checkpoints/last.ckpt"
@@ -57,7 +57,7 @@ def test_a_resumed_run_reports_the_same():
 
 
 @pytest.mark.parametrize("skip_epochs", [0, 5])
-def test_what_is_asked_now_counts_and_not_what_was_saved(skip_epochs):
+def test_skip_epochs_is_not_restored_from_a_checkpoint(skip_epochs):
     saved = NoisyLabelFinder(skip_epochs=2).state_dict()
     finder = NoisyLabelFinder(skip_epochs)
     finder.load_state_dict(saved)

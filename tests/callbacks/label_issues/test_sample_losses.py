@@ -7,12 +7,12 @@ from litzoo.callbacks.label_issues.statistics import ABSENT, SampleLosses
 from litzoo.datamodules import UNKNOWN
 
 
-def alone(values, how):
+def one_process(values, reduction):
     return values
 
 
 def random_batches(count, size=7, samples=40, classes=5, seed=0):
-    """Makes batches in which samples repeat; a sample always has the same label."""
+    """Yields batches with repeated samples; a sample always has the same label."""
     random = np.random.RandomState(seed)
     labels = random.randint(classes, size=samples)
     for _ in range(count):
@@ -25,60 +25,60 @@ def random_batches(count, size=7, samples=40, classes=5, seed=0):
 
 
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 120])
-def test_losses_are_summed_up_sample_by_sample(count):
-    losses, total, often, believed = SampleLosses(), np.zeros(37), np.zeros(37), np.full(37, ABSENT)
+def test_losses_are_summed_by_sample(count):
+    losses, total, times, predicted = SampleLosses(), np.zeros(37), np.zeros(37), np.full(37, ABSENT)
     for logits, target, index in random_batches(count):
         losses.add(logits.float(), target, index)
         for row, label, sample in zip(logits.numpy(), target.tolist(), index.tolist(), strict=True):
             total[sample] -= log_softmax(row)[label]
-            often[sample] += 1
-            believed[sample] = row.argmax()
-    losses.end_epoch(alone, forget=False)
+            times[sample] += 1
+            predicted[sample] = row.argmax()
+    losses.end_epoch(one_process, reset_sums=False)
     size = len(losses.seen["loss"])
-    assert size == 1 + np.flatnonzero(often).max()
+    assert size == 1 + np.flatnonzero(times).max()
     assert losses.seen["loss"].numpy() == pytest.approx(total[:size], rel=1e-4, abs=1e-5)
-    assert losses.seen["count"].tolist() == often[:size].tolist()
-    assert losses.seen["believed"].tolist() == believed[:size].tolist()
+    assert losses.seen["count"].tolist() == times[:size].tolist()
+    assert losses.seen["predicted"].tolist() == predicted[:size].tolist()
 
 
-def test_epochs_add_up_unless_earlier_ones_are_to_be_forgotten():
+def test_epochs_add_up_unless_sums_are_reset():
     losses, sums = SampleLosses(), []
     logits, target = torch.tensor([[1.0, 0.0]]), torch.tensor([0])
-    for forget in (True, True, False, False):
+    for reset_sums in (True, True, False, False):
         losses.add(logits, target, torch.tensor([2]))
-        losses.end_epoch(alone, forget)
+        losses.end_epoch(one_process, reset_sums)
         sums.append(losses.seen["count"].tolist())
     assert sums == [[0, 0, 1], [0, 0, 1], [0, 0, 2], [0, 0, 3]]
 
 
-def test_labels_of_samples_that_an_epoch_does_not_show_are_kept():
+def test_labels_of_samples_not_seen_in_an_epoch_are_kept():
     losses = SampleLosses()
     for index, clean in [([0, 3], [1, 0]), ([5], [1])]:
         target = torch.ones(len(index), dtype=torch.int64)
         losses.add(torch.tensor([[3.0, 0.0]]).repeat(len(index), 1), target, torch.tensor(index))
         losses.add_clean(torch.tensor(clean), torch.tensor(index))
-        losses.end_epoch(alone, forget=True)
+        losses.end_epoch(one_process, reset_sums=True)
     assert losses.seen["given"].tolist() == [1, ABSENT, ABSENT, 1, ABSENT, 1]
     assert losses.seen["clean"].tolist() == [1, ABSENT, ABSENT, 0, ABSENT, 1]
     assert losses.seen["count"].tolist() == [0, 0, 0, 0, 0, 1]
 
 
-def test_samples_of_unknown_classes_do_not_count():
+def test_samples_of_unknown_classes_are_ignored():
     losses = SampleLosses()
     losses.add(torch.zeros(2, 4), torch.tensor([UNKNOWN, 1]), torch.tensor([0, 1]))
-    losses.end_epoch(alone, forget=False)
+    losses.end_epoch(one_process, reset_sums=False)
     assert losses.seen["count"].tolist() == [0, 1]
     assert losses.seen["loss"].tolist() == pytest.approx([0, np.log(4)])
 
 
-def test_half_precision_logits_and_extreme_ones_give_finite_losses():
+def test_extreme_logits_in_half_precision_give_finite_losses():
     losses = SampleLosses()
     losses.add(torch.tensor([[3e4, -3e4]], dtype=torch.bfloat16), torch.tensor([1]), torch.tensor([0]))
-    losses.end_epoch(alone, forget=False)
+    losses.end_epoch(one_process, reset_sums=False)
     assert losses.seen["loss"].item() == pytest.approx(6e4, rel=0.01)
 
 
 def test_an_epoch_without_a_batch_changes_nothing():
     losses = SampleLosses()
-    losses.end_epoch(alone, forget=True)
+    losses.end_epoch(one_process, reset_sums=True)
     assert {name: len(values) for name, values in losses.seen.items()} == dict.fromkeys(losses.seen, 0)

@@ -9,8 +9,8 @@ from tests.training import cpu_trainer
 EPOCHS, STEPS = 3, 4
 
 
-class Seen(Callback):
-    """Notes what the method was set to in each step."""
+class Records(Callback):
+    """Records the values of the method in each step."""
 
     def __init__(self):
         self.values = []
@@ -41,26 +41,26 @@ def expected():
     return [(step, 2 * min(max(step - 3, 0) / 6, 1), [0.5, 0.7, 0.9][step // STEPS]) for step in range(EPOCHS * STEPS)]
 
 
-def test_weight_and_threshold_are_those_of_the_step():
-    seen = Seen()
-    fit(FixMatch(weight=7), ramps(), seen)
-    assert [value for row in seen.values for value in row] == pytest.approx([v for row in expected() for v in row])
+def test_weight_and_threshold_follow_their_ramps():
+    records = Records()
+    fit(FixMatch(weight=7), ramps(), records)
+    assert [value for row in records.values for value in row] == pytest.approx([v for row in expected() for v in row])
 
 
-def test_what_is_not_scheduled_stays():
-    seen = Seen()
-    fit(FixMatch(threshold=0.8), PseudoLabelScheduler(weight=Ramp(final=1, start_step=0, end_step=0)), seen)
-    assert {(weight, threshold) for _, weight, threshold in seen.values} == {(1, 0.8)}
+def test_a_value_without_schedule_is_not_changed():
+    records = Records()
+    fit(FixMatch(threshold=0.8), PseudoLabelScheduler(weight=Ramp(final=1, start_step=0, end_step=0)), records)
+    assert {(weight, threshold) for _, weight, threshold in records.values} == {(1, 0.8)}
 
 
 @pytest.mark.parametrize("stopped", [1, 2])
-def test_a_resumed_run_goes_on_where_it_was(stopped):
+def test_a_resumed_run_continues_the_schedule(stopped):
     trainer, _ = fit(FixMatch(), ramps(), epochs=stopped)
     trainer.save_checkpoint("stopped.ckpt")
-    seen = Seen()
-    fit(FixMatch(), ramps(), seen, ckpt_path="stopped.ckpt", weights_only=True)
+    records = Records()
+    fit(FixMatch(), ramps(), records, ckpt_path="stopped.ckpt", weights_only=True)
     rest = expected()[stopped * STEPS :]
-    assert [value for row in seen.values for value in row] == pytest.approx([v for row in rest for v in row])
+    assert [value for row in records.values for value in row] == pytest.approx([v for row in rest for v in row])
 
 
 def ramp(initial, final):
@@ -70,14 +70,14 @@ def ramp(initial, final):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "neither weight nor threshold"),
-        ({"weight": ramp(-1, 1)}, "weight: from -1 to 1 is not from 0 up"),
+        ({}, "neither weight nor threshold is given"),
+        ({"weight": ramp(-1, 1)}, "weight: from -1 to 1; all values have to be at least 0"),
         ({"weight": ramp(1, -1)}, "weight"),
-        ({"threshold": ramp(0.5, 1.1)}, r"threshold: from 0.5 to 1.1 is not in \[0, 1\]"),
+        ({"threshold": ramp(0.5, 1.1)}, r"threshold: from 0.5 to 1.1; all values have to be in \[0, 1\]"),
         ({"threshold": ramp(-0.1, 1)}, "threshold"),
     ],
 )
-def test_values_out_of_range_are_refused(options, words):
+def test_values_out_of_range_raise(options, words):
     with pytest.raises(ValueError, match=words):
         PseudoLabelScheduler(**options)
 
@@ -85,7 +85,7 @@ def test_values_out_of_range_are_refused(options, words):
 @pytest.mark.parametrize(
     ("method", "words"), [(None, "set model.pseudo_labels"), (FreeMatch(), "FreeMatch sets its threshold itself")]
 )
-def test_a_module_that_cannot_be_scheduled_is_refused(method, words):
+def test_a_module_that_cannot_be_scheduled_raises(method, words):
     model = SoftmaxRegression((1, 28, 28), 10, pseudo_labels=method)
     with pytest.raises(ValueError, match=words):
         cpu_trainer(callbacks=[PseudoLabelScheduler(threshold=ramp(0, 1))]).fit(model, datamodule=digits())

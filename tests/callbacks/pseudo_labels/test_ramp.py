@@ -17,7 +17,7 @@ from litzoo.callbacks import Ramp
         ("constant", [1.0] * 6 + [3.0] * 2),
     ],
 )
-def test_a_value_rises_from_start_to_end_and_stays(unit, shape, values):
+def test_a_value_rises_from_start_to_end_and_is_constant_outside(unit, shape, values):
     ramp = Ramp(final=3, initial=1, shape=shape, **{f"start_{unit}": 2, f"end_{unit}": 6})
     elsewhere = {"epoch": lambda now: (now, 100), "step": lambda now: (100, now)}[unit]
     assert [ramp(*elsewhere(now)) for now in range(8)] == pytest.approx(values)
@@ -33,7 +33,7 @@ def test_a_value_may_fall_and_may_jump():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "both epochs, or both steps"),
+        ({}, "either both epochs or both steps"),
         ({"start_epoch": 1}, "both epochs"),
         ({"end_step": 1}, "both steps"),
         ({"start_epoch": 1, "end_step": 5}, "both epochs"),
@@ -45,6 +45,6 @@ def test_a_value_may_fall_and_may_jump():
         ({"start_step": 1, "end_step": 5, "initial": math.nan}, "finite"),
     ],
 )
-def test_a_ramp_that_makes_no_sense_is_refused(options, words):
+def test_an_invalid_ramp_raises(options, words):
     with pytest.raises(ValueError, match=words):
         Ramp(final=1.0, **options)

@@ -9,8 +9,8 @@ from litzoo.lit_modules import SoftmaxRegression
 from tests.training import cpu_trainer
 
 
-class Kept(ConfusionMatrixFigure):
-    """Keeps its figure."""
+class KeepsFigure(ConfusionMatrixFigure):
+    """Keeps the figure that it draws."""
 
     def draw(self, trainer, class_names, outputs):
         self.figure = super().draw(trainer, class_names, outputs)
@@ -18,7 +18,7 @@ class Kept(ConfusionMatrixFigure):
 
 
 def counts_in(figure, classes):
-    """Reads the numbers back from the texts of the figure; no text is a 0."""
+    """Reads the counts from the texts of the figure; cells without text are 0."""
     counts = np.zeros((classes, classes), dtype=int)
     for text in figure.axes[0].texts:
         column, row = text.get_position()
@@ -32,16 +32,16 @@ def draw(predicted, target, classes):
     return ConfusionMatrixFigure().draw(None, names, {"logits": logits, "target": torch.tensor(target)})
 
 
-def test_counts_of_a_real_test_are_those_of_scikit_learn():
-    kept, datamodule = Kept(), DigitsDataModule(train_size=200, eval_batch_size=100)
+def test_counts_equal_those_of_scikit_learn():
+    callback, datamodule = KeepsFigure(), DigitsDataModule(train_size=200, eval_batch_size=100)
     model = SoftmaxRegression((1, 28, 28), 10)
-    trainer = cpu_trainer(callbacks=[kept], limit_val_batches=0)
+    trainer = cpu_trainer(callbacks=[callback], limit_val_batches=0)
     trainer.fit(model, datamodule)
     trainer.test(model, datamodule, verbose=False)
     predicted = model(datamodule.normalise(datamodule.test_set.inputs)).argmax(dim=1)
     expected = confusion_matrix(datamodule.test_set.targets, predicted)
     assert (expected - np.diag(np.diag(expected))).any()
-    assert np.array_equal(counts_in(kept.figure, 10), expected)
+    assert np.array_equal(counts_in(callback.figure, 10), expected)
 
 
 def test_rows_are_true_and_columns_predicted_classes():

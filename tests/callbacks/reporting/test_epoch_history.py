@@ -9,8 +9,8 @@ from tests.callbacks.scripted import Scripted
 from tests.training import cpu_trainer
 
 
-class Logged(Callback):
-    """Notes what the trainer knows when an epoch is over: after all hooks of its end, before the next one starts."""
+class RecordsMetrics(Callback):
+    """Records `callback_metrics` after all end hooks of an epoch."""
 
     def __init__(self):
         self.epochs = []
@@ -24,14 +24,14 @@ class Logged(Callback):
 
 
 def fit_digits(curves, **options):
-    logged = Logged()
+    logged = RecordsMetrics()
     datamodule = DigitsDataModule(train_size=50, val_size=20, batch_size=10)
     trainer = cpu_trainer(callbacks=[curves, logged], **options)
     trainer.fit(SoftmaxRegression((1, 28, 28), 10), datamodule)
     return logged.epochs
 
 
-def test_history_holds_every_epoch_of_training_and_validation():
+def test_the_history_has_training_and_validation_metrics_of_every_epoch():
     curves = TrainingCurves()
     logged = fit_digits(curves, max_epochs=3)
     assert [entry["epoch"] for entry in curves.history] == [0, 1, 2]
@@ -39,7 +39,7 @@ def test_history_holds_every_epoch_of_training_and_validation():
     assert [{name: entry[name] for name in entry if name != "epoch"} for entry in curves.history] == logged
 
 
-class NowAndThen(Callback):
+class LogsEverySecondEpoch(Callback):
     """Logs a training metric in every second epoch."""
 
     def on_train_epoch_end(self, trainer, pl_module):
@@ -47,9 +47,9 @@ class NowAndThen(Callback):
             pl_module.log("train/now_and_then", 7.0)
 
 
-def test_a_metric_of_an_earlier_epoch_is_not_taken_for_one_of_this():
+def test_a_metric_of_an_earlier_epoch_is_not_repeated():
     curves = TrainingCurves()
-    trainer = cpu_trainer(max_epochs=4, callbacks=[NowAndThen(), curves])
+    trainer = cpu_trainer(max_epochs=4, callbacks=[LogsEverySecondEpoch(), curves])
     trainer.fit(Scripted([9.0, 1.0, 9.0, 2.0]))
     assert [entry.get("train/now_and_then") for entry in curves.history] == [7.0, None, 7.0, None]
 
@@ -61,7 +61,7 @@ def test_an_epoch_cut_short_by_max_steps_has_its_training_loss():
     assert curves.history[1]["train/loss"] != curves.history[0]["train/loss"]
 
 
-def test_epochs_that_were_not_validated_have_no_validation_scores():
+def test_epochs_without_validation_have_no_validation_metrics():
     curves = TrainingCurves()
     trainer = cpu_trainer(max_epochs=5, callbacks=[curves], check_val_every_n_epoch=2)
     trainer.fit(Scripted([9.0, 1.0, 9.0, 2.0, 9.0]))
@@ -69,8 +69,8 @@ def test_epochs_that_were_not_validated_have_no_validation_scores():
 
 
 @pytest.mark.parametrize("interrupted_after", [1, 2])
-def test_a_resumed_run_remembers_the_epochs_before(interrupted_after):
-    scores = [4.0, 3.0, 2.0, 1.0]  # ever better, so that the best checkpoint is the last one
+def test_a_resumed_run_has_the_history_of_earlier_epochs(interrupted_after):
+    scores = [4.0, 3.0, 2.0, 1.0]  # always improving, so that the best checkpoint is the last one
     for epochs, checkpoint in [(interrupted_after, None), (4, "run/checkpoints/best.ckpt")]:
         curves = TrainingCurves()
         trainer = cpu_trainer(max_epochs=epochs, callbacks=[curves, BestCheckpoint()], enable_checkpointing=True)

@@ -8,8 +8,8 @@ from litzoo.lit_modules import SoftmaxRegression
 from tests.training import cpu_trainer
 
 
-class Watch(Callback):
-    """Notes what the bar shows after every step, and the mean loss that it ought to show."""
+class RecordsBar(Callback):
+    """Records what the bar shows after every step, and the expected mean loss."""
 
     def __init__(self, bar):
         self.bar = bar
@@ -27,7 +27,7 @@ class Watch(Callback):
 
 def fit(**options):
     bar = EpochProgressBar()
-    watch = Watch(bar)
+    watch = RecordsBar(bar)
     trainer = cpu_trainer(max_epochs=2, callbacks=[bar, watch], enable_progress_bar=True, **options)
     model = SoftmaxRegression((1, 28, 28), 10)
     trainer.fit(model, DigitsDataModule(train_size=230, val_size=40, batch_size=5))
@@ -49,6 +49,6 @@ def test_after_an_epoch_it_shows_the_last_validation_and_no_version_number():
 
 
 @pytest.mark.parametrize(("batches", "rate"), [(46, 2), (10, 1)])
-def test_it_is_drawn_some_twenty_times_an_epoch(batches, rate):
+def test_it_is_updated_about_twenty_times_per_epoch(batches, rate):
     bar, _, _, _ = fit(limit_train_batches=batches)
     assert bar.refresh_rate == rate

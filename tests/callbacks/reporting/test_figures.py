@@ -15,7 +15,7 @@ FIGURES = {"training_curves", "predictions", "mistakes", "confusion_matrix"}
 
 
 def run(logger):
-    """Trains and tests with every callback that draws."""
+    """Trains and tests with every callback that draws a figure."""
     figures = [
         TrainingCurves(),
         PredictionGrid(count=6),
@@ -33,11 +33,11 @@ def assert_images(folder):
     for path in folder.iterdir():
         pixels = matplotlib.image.imread(path)[..., :3]
         assert min(pixels.shape[:2]) > 100
-        assert 0.01 < (pixels < 0.9).any(axis=2).mean() < 0.9  # something is drawn, on white
+        assert 0.01 < (pixels < 0.9).any(axis=2).mean() < 0.9  # drawn on white
 
 
 @pytest.mark.parametrize("logger", [False, CSVLogger("logs", name="", version="")])
-def test_figures_need_no_tensorboard(logger):
+def test_figures_do_not_need_tensorboard(logger):
     run(logger)
     assert_images(Path("logs" if logger else "run", "figures"))
 
@@ -84,16 +84,16 @@ def test_a_datamodule_without_images_is_refused(command):
         getattr(cpu_trainer(callbacks=[PredictionGrid()]), command)(SoftmaxRegression((10,), 2), DiabetesDataModule())
 
 
-def test_a_figure_that_cannot_be_written_leaves_the_one_before(monkeypatch):
+def test_a_failed_write_leaves_the_previous_figure(monkeypatch):
     trainer, folder = cpu_trainer(), Path("run")
     figures.publish_figure(trainer, "curves", figures.new_figure(1, 1), folder)
     before = (folder / "figures" / "curves.png").read_bytes()
 
-    def breaks_off(path, pixels, **options):
+    def fail_halfway(path, pixels, **options):
         Path(path).write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(figures, "imsave", breaks_off)
+    monkeypatch.setattr(figures, "imsave", fail_halfway)
     with pytest.raises(OSError, match=r"run/figures/curves.png: cannot be written, disk full"):
         figures.publish_figure(trainer, "curves", figures.new_figure(2, 2), folder)
     assert [path.read_bytes() for path in (folder / "figures").iterdir()] == [before]

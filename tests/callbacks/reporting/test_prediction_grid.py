@@ -6,14 +6,14 @@ import torch.nn.functional as F
 from litzoo.callbacks import PredictionGrid
 from litzoo.datamodules import UNKNOWN, DigitsDataModule
 from litzoo.lit_modules import SoftmaxRegression
-from tests.callbacks.drawn import drawn
+from tests.callbacks.drawn import drawn_images
 from tests.training import cpu_trainer
 
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
-class Kept(PredictionGrid):
-    """Keeps its figure."""
+class KeepsFigure(PredictionGrid):
+    """Keeps the figure that it draws."""
 
     def draw(self, trainer, class_names, outputs):
         self.figure = super().draw(trainer, class_names, outputs)
@@ -30,7 +30,7 @@ def trained():
 
 
 def draw(trained, **options):
-    grid, (model, datamodule) = Kept(**options), trained
+    grid, (model, datamodule) = KeepsFigure(**options), trained
     trainer = cpu_trainer(callbacks=[grid])
     trainer.test(model, datamodule, verbose=False)
     logits = model(datamodule.normalise(datamodule.test_set.inputs)).detach()
@@ -38,15 +38,15 @@ def draw(trained, **options):
 
 
 def cells(figure):
-    return [(each.caption, each.colour, each.pixels) for each in drawn(figure)]
+    return [(each.caption, each.colour, each.pixels) for each in drawn_images(figure)]
 
 
-def test_images_carry_their_predicted_names_and_wrong_ones_are_red(trained):
+def test_captions_are_predicted_names_and_wrong_ones_are_red(trained):
     figure, _, logits, targets = draw(trained, count=24)
     predicted = logits.argmax(dim=1)
     shown = cells(figure)
     assert len(shown) == 24
-    assert [(each.row, each.column) for each in drawn(figure)] == [divmod(sample, 6) for sample in range(24)]
+    assert [(each.row, each.column) for each in drawn_images(figure)] == [divmod(sample, 6) for sample in range(24)]
     for cell, (title, colour, pixels) in enumerate(shown):
         sample = cell * 359 // 24
         name, true = NAMES[predicted[sample]], NAMES[targets[sample]]
@@ -57,11 +57,11 @@ def test_images_carry_their_predicted_names_and_wrong_ones_are_red(trained):
     assert figure.get_suptitle() == f"predicted classes; {wrong} of 359 test images wrong"
 
 
-def test_mistakes_are_the_wrong_ones_that_the_model_was_surest_of(trained):
+def test_mistakes_are_the_most_confident_wrong_predictions(trained):
     figure, _, logits, targets = draw(trained, count=7, show="mistakes")
     confidence, predicted = logits.softmax(dim=1).max(dim=1)
-    surest = sorted((-confidence[i].item(), i) for i in range(359) if predicted[i] != targets[i])[:7]
-    expected = [f"{NAMES[predicted[i]]}\ntrue {NAMES[targets[i]]}" for _, i in surest]
+    ordered = sorted((-confidence[i].item(), i) for i in range(359) if predicted[i] != targets[i])[:7]
+    expected = [f"{NAMES[predicted[i]]}\ntrue {NAMES[targets[i]]}" for _, i in ordered]
     assert [title for title, _, _ in cells(figure)] == expected
 
 
@@ -74,7 +74,7 @@ def test_a_perfect_model_has_no_mistakes_to_show(trained, show, images):
     assert figure.get_suptitle() == "predicted classes; 0 of 359 test images wrong"
 
 
-def test_an_image_of_an_unknown_class_is_counted_by_itself_and_has_its_true_name(trained):
+def test_an_image_of_an_unknown_class_has_its_true_name_and_is_counted_separately(trained):
     _, trainer, logits, targets = draw(trained, count=1)
     outputs = {"logits": logits[:2], "target": torch.tensor([UNKNOWN, 3]), "index": torch.tensor([0, 1])}
     figure = PredictionGrid().draw(trainer, NAMES, outputs)
@@ -85,7 +85,7 @@ def test_an_image_of_an_unknown_class_is_counted_by_itself_and_has_its_true_name
 
 
 @pytest.mark.parametrize("option", [{"count": 0}, {"show": "last"}])
-def test_impossible_options_are_refused(option):
+def test_invalid_options_are_refused(option):
     ((name, value),) = option.items()
     with pytest.raises(ValueError, match=rf"PredictionGrid\.{name}: {value!r}"):
         PredictionGrid(**option)

@@ -17,7 +17,7 @@ def predict(model, datamodule, **options):
         return list(csv.DictReader(stream))
 
 
-def test_classes_are_the_argmax_in_order_of_the_index():
+def test_predictions_are_the_argmax_in_the_order_of_the_index():
     names = [f"Größe, {number}" for number in range(10)]  # a comma and letters beyond ASCII
     model, datamodule = SoftmaxRegression((1, 28, 28), 10, class_names=names), DigitsDataModule(eval_batch_size=100)
     rows = predict(model, datamodule)
@@ -30,7 +30,7 @@ def test_classes_are_the_argmax_in_order_of_the_index():
     assert [float(row["confidence"]) for row in rows] == pytest.approx(confidence.tolist(), rel=1e-4)
 
 
-def test_numbers_have_neither_class_name_nor_confidence():
+def test_regression_has_neither_class_names_nor_confidence():
     datamodule = DiabetesDataModule(eval_batch_size=30)
     model = Regressor(datamodule.input_shape, datamodule.target_mean, datamodule.target_std)
     rows = predict(model, datamodule)
@@ -54,6 +54,6 @@ def test_a_second_prediction_does_not_repeat_the_first():
     assert Path("run/predictions.csv").read_text() == before
 
 
-def test_it_says_how_many_and_where(capsys):
+def test_the_number_of_predictions_and_the_file_are_printed(capsys):
     predict(Regressor((10,)), DiabetesDataModule())
     assert f"88 predictions in {Path('run/predictions.csv')}" in capsys.readouterr().out

@@ -35,7 +35,7 @@ def test_metrics_are_those_of_the_best_epoch(mode, epoch):
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
-def test_an_epoch_whose_score_is_no_number_is_not_the_best(mode):
+def test_an_epoch_with_a_nan_score_is_never_the_best(mode):
     fit_scripted([math.nan, 2.0, 2.0, math.nan], BestCheckpoint(mode=mode))
     assert read("metrics.json") == {"epoch": 1, "val/loss": 2.0}
     assert torch.load(CHECKPOINTS / "best.ckpt", weights_only=True)["epoch"] == 1
@@ -56,7 +56,7 @@ def test_a_second_training_with_the_same_callback_has_a_history_of_its_own():
     assert read("metrics.json") == {"epoch": 1, "val/loss": 10.0}
 
 
-def test_a_second_training_in_the_same_folder_forgets_the_first():
+def test_a_second_training_in_the_same_folder_replaces_the_metrics():
     fit_scripted([5.0, 1.0])
     fit_scripted([4.0])
     assert read("metrics.json") == {"epoch": 0, "val/loss": 4.0}
@@ -64,7 +64,7 @@ def test_a_second_training_in_the_same_folder_forgets_the_first():
 
 @pytest.fixture
 def trained():
-    """A module of few epochs that get worse: its best checkpoint is not its last weights."""
+    """A module whose later epochs are worse, so that the best checkpoint does not have the last weights."""
     datamodule = DigitsDataModule(train_size=60, val_size=40, batch_size=10, eval_batch_size=30, seed=3)
     model = MLPClassifier(
         (1, 28, 28), 10, hidden=(16,), optimizer=lambda weights: torch.optim.SGD(weights, lr=0.2, momentum=0.9)
@@ -75,7 +75,7 @@ def trained():
     return trainer, model, datamodule
 
 
-def test_each_command_rewrites_its_own_part_alone(trained):
+def test_each_command_replaces_only_its_own_metrics(trained):
     trainer, model, datamodule = trained
     fitted = read("metrics.json")
     assert {name.split("/")[0] for name in fitted} == {"epoch", "train", "val"}
@@ -106,19 +106,19 @@ def test_validating_the_best_checkpoint_changes_nothing(trained):
     assert read("metrics.json") == pytest.approx(fitted)
 
 
-def test_a_test_of_the_last_checkpoint_is_no_matter_of_the_best(trained):
+def test_a_test_of_the_last_checkpoint_does_not_change_the_metrics_of_the_best(trained):
     trainer, model, datamodule = trained
     fitted = read("metrics.json")
     trainer.test(model, datamodule, ckpt_path=CHECKPOINTS / "last.ckpt", verbose=False)
     assert read("metrics.json") == fitted
 
 
-def test_the_summary_names_the_lowest_class_and_the_places(trained, capsys):
+def test_the_summary_names_the_lowest_class_and_the_folders(trained, capsys):
     trainer, model, datamodule = trained
     trainer.test(model, datamodule, verbose=False)
     printed = capsys.readouterr().out
     metrics = read("metrics.json")
     worst = min((name for name in metrics if name.startswith("test/acc/")), key=lambda name: metrics[name])
     assert f"{worst} (lowest class)" in printed
-    for place in ("run folder   run\n", f"figures      {Path('run/figures')}\n", "--logdir"):
-        assert place in printed
+    for line in ("run folder   run\n", f"figures      {Path('run/figures')}\n", "--logdir"):
+        assert line in printed

@@ -12,7 +12,7 @@ from litzoo.lit_modules import Regressor, SoftmaxRegression
 from tests.callbacks.scripted import Scripted
 from tests.training import cpu_trainer
 
-ASKED = {
+OPTIONS = {
     "known_classes": [3, 5, 8, 9],
     "val_size": 40,
     "train_size": {"per_class": 40},
@@ -38,8 +38,8 @@ def rows(printed):
     return [[cell.strip() for cell in line.strip("┃│ ").replace("┃", "│").split("│")] for line in lines]
 
 
-def test_the_file_holds_what_was_trained_on():
-    datamodule = DigitsDataModule(**ASKED)
+def test_the_file_describes_the_split():
+    datamodule = DigitsDataModule(**OPTIONS)
     fit(datamodule)
     kept, split, labels = json.loads(FILE.read_text()), datamodule.split, datamodule.read(train=True)[1]
     positions = {"train": split.train, "val": split.val, "unlabeled": split.unlabeled}
@@ -56,11 +56,11 @@ def test_the_file_holds_what_was_trained_on():
     assert kept["label_noise"]["train"] == pytest.approx(0.2, abs=0.5 / len(split.train))
 
 
-def test_a_test_adds_its_part_and_changes_nothing_else():
-    trainer, model = fit(DigitsDataModule(**ASKED))
+def test_a_test_adds_only_the_test_set():
+    trainer, model = fit(DigitsDataModule(**OPTIONS))
     before = json.loads(FILE.read_text())
     trainer.save_checkpoint("trained.ckpt")
-    datamodule = DigitsDataModule(**ASKED)
+    datamodule = DigitsDataModule(**OPTIONS)
     fresh = cpu_trainer(callbacks=[SplitSummary()])
     for _ in range(2):
         fresh.test(model, datamodule, ckpt_path="trained.ckpt", weights_only=True, verbose=False)
@@ -74,14 +74,14 @@ def test_a_test_adds_its_part_and_changes_nothing_else():
 
 
 @pytest.mark.parametrize("stage", ["validate", "predict"])
-def test_validation_and_prediction_leave_the_file_as_it_is(stage):
+def test_validation_and_prediction_leave_the_file_unchanged(stage):
     trainer, model = fit(DigitsDataModule())
     before = FILE.read_bytes()
     getattr(trainer, stage)(model, DigitsDataModule())
     assert FILE.read_bytes() == before
 
 
-def test_training_prints_each_class_of_each_part(capsys):
+def test_training_prints_the_samples_per_class_and_part(capsys):
     datamodule = DigitsDataModule(val_size=100, label_noise=SymmetricNoise(0.1))
     fit(datamodule)
     printed = capsys.readouterr().out
@@ -92,19 +92,19 @@ def test_training_prints_each_class_of_each_part(capsys):
     assert rows(printed) == [*expected, ["all", "1,338", "100"]]
 
 
-def test_unknown_samples_of_the_pool_are_printed_and_kept_beside_those_of_the_test_set(capsys):
-    asked = {"known_classes": [3, 5], "val_size": 20, "num_labeled": 30, "unknown_unlabeled": 50}
-    datamodule = DigitsDataModule(**asked)
+def test_unknown_samples_of_pool_and_test_set_are_reported(capsys):
+    options = {"known_classes": [3, 5], "val_size": 20, "num_labeled": 30, "unknown_unlabeled": 50}
+    datamodule = DigitsDataModule(**options)
     trainer, model = fit(datamodule)
     printed = rows(capsys.readouterr().out)
     assert printed[-2] == ["unknown", "", "", "50"]
     assert printed[-1] == ["all", "30", "20", str(len(datamodule.split.unlabeled))]
-    trainer.test(model, DigitsDataModule(**asked), verbose=False)
+    trainer.test(model, DigitsDataModule(**options), verbose=False)
     unknown = sum(label not in (3, 5) for label in datamodule.read(train=False)[1].tolist())
     assert json.loads(FILE.read_text())["unknown"] == {"unlabeled": 50, "test": unknown}
 
 
-def test_of_many_classes_the_smallest_median_and_largest_count_are_printed(capsys):
+def test_many_classes_are_printed_as_smallest_median_and_largest_count(capsys):
     counts = {"train": [1000 + k for k in range(30)][::-1], "val": [7] * 29 + [1]}
     sizes = {name: sum(column) for name, column in counts.items()} | {"test": 12}
     names = [f"class {k}" for k in range(30)]
@@ -121,7 +121,7 @@ def test_of_many_classes_the_smallest_median_and_largest_count_are_printed(capsy
     ]
 
 
-def test_names_of_classes_are_printed_as_they_are(capsys):
+def test_class_names_are_not_parsed_as_markup(capsys):
     names = ["[red]", "dog [old]", "[/b]", "Käse"]
     print_split(
         {"seed": 0, "fingerprint": "a", "sizes": {"train": 4}, "class_names": names, "per_class": {"train": [1] * 4}}
@@ -129,7 +129,7 @@ def test_names_of_classes_are_printed_as_they_are(capsys):
     assert [row[0] for row in rows(capsys.readouterr().out)] == ["class", *names, "all"]
 
 
-def test_a_table_without_classes_has_its_sizes_alone(capsys):
+def test_data_without_classes_have_only_sizes(capsys):
     datamodule = DiabetesDataModule(val_size=50)
     fit(datamodule, Regressor((10,), 150.0, 77.0))
     sizes = {"train": 442 - 50 - 88, "val": 50, "test": 88}
@@ -137,13 +137,13 @@ def test_a_table_without_classes_has_its_sizes_alone(capsys):
     assert rows(capsys.readouterr().out) == [["samples", *sizes], ["all", *map(str, sizes.values())]]
 
 
-class Silent(LightningDataModule):
-    """Cannot tell how it is split."""
+class PlainDataModule(LightningDataModule):
+    """Has no split report."""
 
     def train_dataloader(self):
         return Scripted().train_dataloader()
 
 
-def test_a_datamodule_that_tells_nothing_gets_no_file():
-    cpu_trainer(callbacks=[SplitSummary()]).fit(Scripted(), datamodule=Silent())
+def test_a_datamodule_without_split_report_gets_no_file():
+    cpu_trainer(callbacks=[SplitSummary()]).fit(Scripted(), datamodule=PlainDataModule())
     assert not FILE.exists()

@@ -17,7 +17,7 @@ def every_epoch():
 
 
 def fit(stopping, scores, ckpt_path=None, validate_every=STEPS_AN_EPOCH, **options):
-    """Trains; returns how many epochs were run, and the step whose weights the module has in the end."""
+    """Trains; returns the number of epochs, and the step whose weights the module has at the end."""
     options = {"max_epochs": len(scores), "enable_checkpointing": True} | options
     model = Scripted(scores, validate_every)
     trainer = cpu_trainer(callbacks=[stopping, every_epoch()], **options)
@@ -39,12 +39,12 @@ def fit(stopping, scores, ckpt_path=None, validate_every=STEPS_AN_EPOCH, **optio
         ({"patience": 1}, [3, 2, math.nan, 1], 3, 2),
     ],
 )
-def test_it_stops_when_it_should_with_the_weights_of_the_best_epoch(options, scores, epochs, best):
+def test_it_stops_in_time_with_the_weights_of_the_best_epoch(options, scores, epochs, best):
     assert fit(BestWeightsEarlyStopping(**options), scores) == (epochs, best * STEPS_AN_EPOCH)
 
 
 @pytest.mark.parametrize("ending", [{"max_steps": 3 * STEPS_AN_EPOCH + 1}, {"max_epochs": 3}])
-def test_other_ends_of_training_put_the_best_weights_back_too(ending):
+def test_the_best_weights_are_restored_at_max_steps_and_max_epochs_too(ending):
     assert fit(BestWeightsEarlyStopping(), [3, 1, 2, 2, 2], **ending)[1] == 2 * STEPS_AN_EPOCH
 
 
@@ -52,19 +52,19 @@ SCORES = [5, 3, 4, 2, 2.5, 2.2, 3, 1, 1]  # with a patience of 3 it stops after 
 
 
 @pytest.mark.parametrize("interrupted_after", range(6))
-def test_an_interrupted_run_ends_as_an_unbroken_one(interrupted_after):
-    unbroken = fit(BestWeightsEarlyStopping(patience=3), SCORES)
-    assert unbroken == (7, 4 * STEPS_AN_EPOCH)
+def test_a_resumed_run_ends_as_an_uninterrupted_one(interrupted_after):
+    uninterrupted = fit(BestWeightsEarlyStopping(patience=3), SCORES)
+    assert uninterrupted == (7, 4 * STEPS_AN_EPOCH)
     checkpoint = f"kept/epoch={interrupted_after}.ckpt"
-    assert fit(BestWeightsEarlyStopping(patience=3), SCORES, checkpoint) == unbroken
+    assert fit(BestWeightsEarlyStopping(patience=3), SCORES, checkpoint) == uninterrupted
 
 
-def test_patience_is_what_the_configuration_says_now():
+def test_patience_is_taken_from_the_current_configuration():
     fit(BestWeightsEarlyStopping(patience=3), SCORES, max_epochs=5)
     assert fit(BestWeightsEarlyStopping(patience=2), SCORES, "kept/epoch=4.ckpt") == (6, 4 * STEPS_AN_EPOCH)
 
 
-def test_the_checkpoint_of_the_best_epoch_holds_its_weights_once():
+def test_the_checkpoint_of_the_best_epoch_stores_its_weights_once():
     stopping = BestWeightsEarlyStopping()
     fit(stopping, [3, 1, 2])
     kept = []
@@ -82,7 +82,7 @@ def test_validation_twice_an_epoch_is_resumed_with_the_right_weights():
     assert fit(BestWeightsEarlyStopping(), scores, "kept/epoch=0.ckpt", **options) == (3, 2)
 
 
-def test_the_best_weights_of_a_real_module_are_put_back_bitwise():
+def test_the_best_weights_of_a_real_module_are_restored_bitwise():
     trainer = cpu_trainer(
         max_epochs=30, enable_checkpointing=True, callbacks=[BestWeightsEarlyStopping(patience=2), every_epoch()]
     )
@@ -102,9 +102,9 @@ def test_negative_numbers_are_refused(name):
         BestWeightsEarlyStopping(**{name: -1})
 
 
-def test_a_metric_that_is_not_logged_is_refused_before_training():
+def test_a_missing_metric_is_refused_before_training():
     model = Scripted([1.0])
     trainer = cpu_trainer(callbacks=[BestWeightsEarlyStopping(monitor="val/acc")])
-    with pytest.raises(ValueError, match="'val/acc' is not logged; there are val/loss"):
+    with pytest.raises(ValueError, match="'val/acc' is not logged; choose one of val/loss"):
         trainer.fit(model)
     assert model.weight.item() == 0

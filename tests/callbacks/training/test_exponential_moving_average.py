@@ -13,7 +13,7 @@ DECAY = 0.7
 
 
 class Copies(Callback):
-    """Keeps the weights after each step, and what is validated."""
+    """Records the weights after each step, and those that are validated."""
 
     def __init__(self):
         self.steps, self.validated = [], []
@@ -26,7 +26,7 @@ class Copies(Callback):
 
 
 class SavesFirstEpoch(Callback):
-    """Saves when the zoo's checkpoint callbacks do."""
+    """Saves a checkpoint when litzoo's checkpoint callbacks do."""
 
     def on_train_epoch_end(self, trainer, pl_module):
         if trainer.current_epoch == 0:
@@ -53,11 +53,11 @@ def fit(model, *callbacks, epochs=2, average=True, pool=None, precision="32-true
 
 
 def mean_of(steps):
-    """Returns the running mean of weights by hand."""
+    """Computes the moving average of weights."""
     mean = {name: values.double() for name, values in steps[0].items()}
     for number, state in enumerate(steps[1:], start=1):
-        stays = min(DECAY, (1 + number) / (10 + number))
-        mean = {name: stays * mean[name] + (1 - stays) * values.double() for name, values in state.items()}
+        decay = min(DECAY, (1 + number) / (10 + number))
+        mean = {name: decay * mean[name] + (1 - decay) * values.double() for name, values in state.items()}
     counts = {name: values for name, values in steps[-1].items() if not values.is_floating_point()}
     return mean | counts
 
@@ -68,7 +68,7 @@ def assert_alike(found, expected):
         torch.testing.assert_close(found[name], values.to(found[name].dtype), atol=1e-6, rtol=1e-5)
 
 
-def test_validation_and_the_finished_model_have_the_mean_of_the_weights_so_far():
+def test_validation_and_the_final_model_use_the_average():
     model = cnn()
     _, copies = fit(model)
     assert len(copies.steps) == 16
@@ -81,43 +81,43 @@ def test_validation_and_the_finished_model_have_the_mean_of_the_weights_so_far()
     assert model.class_counts.sum() > 0
 
 
-def test_training_goes_on_with_the_weights_themselves(monkeypatch):
+def test_training_continues_with_the_weights_themselves(monkeypatch):
     monkeypatch.setenv("PL_GLOBAL_SEED", "1")
     runs = [fit(cnn(), average=average)[1].steps for average in (True, False)]
     for with_mean, without in zip(*runs, strict=True):
         assert_alike(with_mean, without)
 
 
-def test_a_resumed_run_ends_with_the_mean_of_an_unbroken_one(monkeypatch):
+def test_a_resumed_run_ends_with_the_average_of_an_uninterrupted_one(monkeypatch):
     monkeypatch.setenv("PL_GLOBAL_SEED", "1")
-    unbroken, resumed = cnn(), cnn()
-    fit(unbroken, SavesFirstEpoch())
+    uninterrupted, resumed = cnn(), cnn()
+    fit(uninterrupted, SavesFirstEpoch())
     fit(resumed, ckpt_path="first.ckpt", weights_only=True)
-    for name, values in unbroken.state_dict().items():
+    for name, values in uninterrupted.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], values), name
 
 
 @pytest.mark.parametrize("method", [FreeMatch, FixMatch])
-def test_what_is_kept_of_a_pool_is_not_averaged_and_resumes(method, monkeypatch):
+def test_the_state_of_pseudo_labels_is_copied_and_restored(method, monkeypatch):
     monkeypatch.setenv("PL_GLOBAL_SEED", "1")
     pool = {"num_labeled": 80, "unlabeled_batch_size": 20}
     options = {"align": True} if method is FixMatch else {}
-    unbroken, resumed = cnn(pseudo_labels=method(**options)), cnn(pseudo_labels=method(**options))
-    fit(unbroken, SavesFirstEpoch(), pool=pool)
+    uninterrupted, resumed = cnn(pseudo_labels=method(**options)), cnn(pseudo_labels=method(**options))
+    fit(uninterrupted, SavesFirstEpoch(), pool=pool)
     fit(resumed, ckpt_path="first.ckpt", weights_only=True, pool=pool)
-    kept, expected = (model.pseudo_labels.get_extra_state() for model in (resumed, unbroken))
+    kept, expected = (model.pseudo_labels.get_extra_state() for model in (resumed, uninterrupted))
     assert expected
     assert_alike(kept, expected)
     assert_alike(
         {name: values for name, values in resumed.state_dict().items() if not name.endswith("_extra_state")},
-        {name: values for name, values in unbroken.state_dict().items() if not name.endswith("_extra_state")},
+        {name: values for name, values in uninterrupted.state_dict().items() if not name.endswith("_extra_state")},
     )
     assert set(torch.load("first.ckpt", weights_only=True)["state_dict"]["pseudo_labels._extra_state"]) == set(kept)
     deployed = CNNClassifier.load_from_checkpoint("first.ckpt", weights_only=True)
     assert deployed.pseudo_labels is None
 
 
-def test_a_checkpoint_has_the_mean_and_is_tested_without_a_word(recwarn):
+def test_a_checkpoint_has_the_average_and_is_tested_without_a_warning(recwarn):
     model = cnn()
     trainer, copies = fit(model)
     trainer.save_checkpoint("end.ckpt")
@@ -142,7 +142,7 @@ def test_one_callback_serves_two_trainings(monkeypatch):
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
-def test_the_mean_is_kept_in_float32_whatever_the_network_is_in(precision):
+def test_the_average_is_kept_in_float32_for_every_precision(precision):
     model = cnn()
     _, copies = fit(model, precision=precision)
     mean = mean_of(copies.steps)
@@ -151,7 +151,7 @@ def test_the_mean_is_kept_in_float32_whatever_the_network_is_in(precision):
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-true", "64-true"])
-def test_a_validation_leaves_mean_and_weights_as_they_are_to_the_bit(precision):
+def test_validation_leaves_average_and_weights_unchanged(precision):
     class Compares(Callback):
         def on_validation_start(self, trainer, pl_module):
             self.before = [copy.deepcopy(each.state_dict()) for each in (averaging._average_model, pl_module)]
@@ -165,7 +165,7 @@ def test_a_validation_leaves_mean_and_weights_as_they_are_to_the_bit(precision):
     assert not torch.equal(copies.validated[-1]["net.head.weight"], copies.steps[-1]["net.head.weight"])
 
 
-def test_a_validation_after_the_training_is_of_the_weights_that_are_given():
+def test_validate_after_training_uses_the_given_weights():
     trainer, _ = fit(cnn(), SavesFirstEpoch(), epochs=3)
     data = DigitsDataModule(val_size=50, seed=3)
     other = CNNClassifier.load_from_checkpoint("first.ckpt", weights_only=True)
@@ -180,6 +180,6 @@ def test_a_decay_out_of_range_is_refused(decay):
         ExponentialMovingAverage(decay)
 
 
-def test_two_callbacks_that_exchange_weights_are_refused():
+def test_best_weights_early_stopping_is_refused():
     with pytest.raises(ValueError, match="EarlyStopping instead"):
         fit(cnn(), BestWeightsEarlyStopping())

@@ -10,12 +10,12 @@ from tests.callbacks.scripted import STEPS_AN_EPOCH, Scripted
 from tests.training import cpu_trainer
 
 
-class FiniteLossElsewhere(FiniteLoss):
-    """Takes every loss for one on another device than the CPU."""
+class FiniteLossOnDevice(FiniteLoss):
+    """Treats every loss as if it were on another device than the CPU."""
 
     def on_before_backward(self, trainer, pl_module, loss):
-        elsewhere = SimpleNamespace(device=SimpleNamespace(type="other"), detach=loss.detach)
-        super().on_before_backward(trainer, pl_module, elsewhere)
+        on_device = SimpleNamespace(device=SimpleNamespace(type="other"), detach=loss.detach)
+        super().on_before_backward(trainer, pl_module, on_device)
 
 
 def fit(bad_step, bad_loss=math.nan, finite_loss=FiniteLoss, **options):
@@ -30,13 +30,13 @@ def fit(bad_step, bad_loss=math.nan, finite_loss=FiniteLoss, **options):
 
 @pytest.mark.parametrize("bad_loss", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("bad_step", [0, 2, 7])
-def test_the_run_stops_at_the_bad_step_with_sound_weights(bad_step, bad_loss):
+def test_the_run_stops_at_the_bad_step_with_the_weights_before_it(bad_step, bad_loss):
     with pytest.raises(FloatingPointError, match=rf"at step {bad_step} \(epoch {bad_step // STEPS_AN_EPOCH}\)"):
         fit(bad_step, bad_loss)
     assert fit.weight == bad_step
 
 
-@pytest.mark.parametrize("finite_loss", [FiniteLoss, FiniteLossElsewhere])
+@pytest.mark.parametrize("finite_loss", [FiniteLoss, FiniteLossOnDevice])
 def test_earlier_checkpoints_stay(finite_loss):
     with pytest.raises(FloatingPointError, match="at step 9"):
         fit(bad_step=2 * STEPS_AN_EPOCH + 1, finite_loss=finite_loss)

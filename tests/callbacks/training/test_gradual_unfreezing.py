@@ -9,33 +9,33 @@ from torch.optim.lr_scheduler import CyclicLR, OneCycleLR, ReduceLROnPlateau, St
 
 from litzoo.callbacks import GradualUnfreezing
 from litzoo.lit_modules import CosineWithWarmup, MLPClassifier
-from tests.callbacks.unfrozen import SHAPE, Watches, changed, cnn, fit
+from tests.callbacks.unfrozen import SHAPE, RecordsSteps, changed, cnn, fit
 
 STAGES = ["trunk.0", "trunk.5", "trunk.11", "head"]  # of the network below
 
 
-def test_what_is_frozen_gets_no_gradients_and_stays_as_it_is_to_the_last_statistic():
-    watching = Watches()
-    _, model = fit(GradualUnfreezing(0, {1: 1, 2: 2, 3: "all"}), watching)
-    assert watching.frozen == [3, 3, 2, 2, 1, 1, 0, 0]
-    states = [*watching.states, model.net.state_dict()]
+def test_frozen_stages_get_no_gradients_and_keep_their_running_statistics():
+    steps = RecordsSteps()
+    _, model = fit(GradualUnfreezing(0, {1: 1, 2: 2, 3: "all"}), steps)
+    assert steps.frozen == [3, 3, 2, 2, 1, 1, 0, 0]
+    states = [*steps.states, model.net.state_dict()]
     parts = [["trunk.0", "trunk.1"], ["trunk.5", "trunk.6"], ["trunk.11"], ["head"]]
     for epoch, trained in enumerate([1, 2, 3, 4]):
         moved = [changed(states[epoch], states[epoch + 1], part) for part in parts]
         assert moved == [number >= 4 - trained for number in range(4)]
 
 
-def test_nothing_is_left_of_it_after_training():
+def test_after_training_the_module_is_unfrozen():
     callback = GradualUnfreezing()
     _, model = fit(callback, max_epochs=1)
     assert all(weight.requires_grad for weight in model.parameters())
     assert model.weight_groups is None
-    watching = Watches()
-    fit(watching, model=model, max_epochs=1, callbacks=[])
+    steps = RecordsSteps()
+    fit(steps, model=model, max_epochs=1, callbacks=[])
     assert changed(model.net.state_dict(), cnn().net.state_dict(), ["trunk.0"])
 
 
-def test_training_the_whole_network_at_one_rate_is_training_without_it():
+def test_training_the_whole_network_at_one_rate_equals_training_without_it():
     with_it, without = (fit(*callbacks)[1] for callbacks in ([GradualUnfreezing("all")], []))
     for name, value in without.net.state_dict().items():
         torch.testing.assert_close(with_it.net.state_dict()[name], value)
@@ -52,11 +52,11 @@ SCHEDULES = {
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_every_schedule_keeps_the_learning_rates_in_proportion(name):
+def test_every_schedule_keeps_the_ratio_of_the_learning_rates(name):
     def rates(*callbacks):
-        watching = Watches()
-        fit(*callbacks, watching, model=cnn(scheduler=SCHEDULES[name]), max_epochs=2)
-        return watching.rates
+        steps = RecordsSteps()
+        fit(*callbacks, steps, model=cnn(scheduler=SCHEDULES[name]), max_epochs=2)
+        return steps.rates
 
     plain = rates(GradualUnfreezing("all"))
     assert [list(each) for each in plain] == [STAGES[::-1]] * 4
@@ -64,7 +64,7 @@ def test_every_schedule_keeps_the_learning_rates_in_proportion(name):
         assert ours == pytest.approx({stage: same[stage] * 0.5**depth for depth, stage in enumerate(STAGES[::-1])})
 
 
-class HasWeights(nn.CrossEntropyLoss):
+class LearnsScale(nn.CrossEntropyLoss):
     def __init__(self):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
@@ -73,12 +73,12 @@ class HasWeights(nn.CrossEntropyLoss):
         return super().forward(logits * self.scale, target)
 
 
-def test_what_a_loss_learns_is_trained_with_the_head():
-    _, model = fit(GradualUnfreezing(), model=cnn(loss=HasWeights()), max_epochs=1)
+def test_parameters_of_the_loss_are_trained_with_the_head():
+    _, model = fit(GradualUnfreezing(), model=cnn(loss=LearnsScale()), max_epochs=1)
     assert model.loss.scale != 1
 
 
-def test_what_is_trainable_is_logged_in_every_epoch():
+def test_the_trained_stages_and_parameters_are_logged_in_every_epoch():
     class Collects(Callback):
         found = []  # noqa: RUF012
 
@@ -92,20 +92,20 @@ def test_what_is_trainable_is_logged_in_every_epoch():
     assert collecting.found == [[0, head], [2, head + hidden + second], [2, head + hidden + second]]
 
 
-def test_an_epoch_that_does_not_come_is_told():
-    with pytest.warns(UserWarning, match="epoch 4 does not come, the training ends after 4 epochs"):
+def test_an_epoch_that_is_never_reached_is_warned_of():
+    with pytest.warns(UserWarning, match="epoch 4 is never reached, training ends after 4 epochs"):
         fit(GradualUnfreezing(0, {4: 1}), limit_train_batches=1)
 
 
-def test_nobody_is_warned_of_what_is_frozen_on_purpose():
-    with warnings.catch_warnings(record=True) as told:
+def test_lightning_does_not_warn_of_frozen_modules():
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         fit(GradualUnfreezing(), max_epochs=1)
-    assert not [each for each in told if "eval mode" in str(each.message)]
+    assert not [each for each in warned if "eval mode" in str(each.message)]
 
 
 def test_an_mlp_has_a_stage_for_each_layer():
     model = MLPClassifier(SHAPE, 10, hidden=[8, 8], optimizer=partial(torch.optim.SGD, lr=0.1))
-    watching = Watches()
-    fit(GradualUnfreezing(1, {1: 2}), watching, model=model, max_epochs=2)
-    assert watching.frozen == [1, 1, 0, 0]
+    steps = RecordsSteps()
+    fit(GradualUnfreezing(1, {1: 2}), steps, model=model, max_epochs=2)
+    assert steps.frozen == [1, 1, 0, 0]

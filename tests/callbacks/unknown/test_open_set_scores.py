@@ -7,16 +7,16 @@ from litzoo.callbacks.unknown.metrics import aupr, auroc, false_positive_rate, o
 from litzoo.datamodules import UNKNOWN
 
 NAMES = ["one", "two", "three"]
-# Two of each known class and four unknown samples, of which three are called unknown.
+# Two samples of each known class, and four unknown samples, of which three are classified as unknown.
 SCORES = torch.tensor([0.1, 0.6, 0.2, 0.5, 0.3, 0.4, 0.9, 0.8, 0.5, 0.7])
 PREDICTION = torch.tensor([0, 0, 1, 2, 2, 2, 0, 1, 2, 0])
 TARGET = torch.tensor([0, 0, 1, 1, 2, 2, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN])
-OTHERS = ["eight", "t/nine", "eight", "t/nine"]
+UNKNOWN_NAMES = ["eight", "t/nine", "eight", "t/nine"]
 
 
 def test_by_hand():
-    scores = open_set_scores(SCORES, PREDICTION, TARGET, 0.5, NAMES, OTHERS)
-    # Class by class: 1 of 2 found; 1 of 2; 2 found and 2 more; 3 of 4 found and 1 more.
+    scores = open_set_scores(SCORES, PREDICTION, TARGET, 0.5, NAMES, UNKNOWN_NAMES)
+    # By class: 1 true positive of 2; 1 of 2; 2 of 2 and 2 false positives; 3 of 4 and 1 false positive.
     f1 = [2 / 3, 2 / 3, 2 * 2 / (2 * 2 + 2), 2 * 3 / (2 * 3 + 1 + 1)]
     assert scores == pytest.approx(
         {
@@ -35,22 +35,22 @@ def test_by_hand():
     assert all(type(value) is float for value in scores.values())
 
 
-def test_without_names_there_are_no_rates_of_unknown_classes():
-    named, unnamed = (open_set_scores(SCORES, PREDICTION, TARGET, 0.5, NAMES, names) for names in (OTHERS, ()))
+def test_without_names_there_are_no_metrics_by_unknown_class():
+    named, unnamed = (open_set_scores(SCORES, PREDICTION, TARGET, 0.5, NAMES, names) for names in (UNKNOWN_NAMES, ()))
     assert named.items() - unnamed.items() == {("unknown/found/eight", 0.5), ("unknown/found/t-nine", 1.0)}
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_random_answers_with_ties(seed):
+def test_random_predictions_with_ties(seed):
     random = np.random.RandomState(seed)
     target = np.where(random.rand(200) < 0.3, UNKNOWN, random.randint(3, size=200))
     prediction, scores = random.randint(3, size=200), random.randint(5, size=200)
-    rates = open_set_scores(*map(torch.from_numpy, (scores, prediction, target)), 2, NAMES)
-    answer, truth = np.where(scores > 2, 3, prediction), np.where(target < 0, 3, target)
-    assert rates["open_set_f1"] == pytest.approx(f1_score(truth, answer, average="macro"))
-    assert rates["unknown/found"] == pytest.approx((answer == 3)[truth == 3].mean())
-    assert rates["known/accepted"] == pytest.approx((answer < 3)[truth < 3].mean())
-    assert rates["known/acc"] == pytest.approx((answer == truth)[truth < 3].mean())
+    metrics = open_set_scores(*map(torch.from_numpy, (scores, prediction, target)), 2, NAMES)
+    decision, truth = np.where(scores > 2, 3, prediction), np.where(target < 0, 3, target)
+    assert metrics["open_set_f1"] == pytest.approx(f1_score(truth, decision, average="macro"))
+    assert metrics["unknown/found"] == pytest.approx((decision == 3)[truth == 3].mean())
+    assert metrics["known/accepted"] == pytest.approx((decision < 3)[truth < 3].mean())
+    assert metrics["known/acc"] == pytest.approx((decision == truth)[truth < 3].mean())
 
 
 @pytest.mark.parametrize(
@@ -58,13 +58,13 @@ def test_random_answers_with_ties(seed):
     [(-float("inf"), 1, 0, 0), (0.9, 0, 1, 5 / 6), (float("inf"), 0, 1, 5 / 6)],
 )
 def test_thresholds_beyond_all_scores(threshold, found, accepted, right):
-    rates = open_set_scores(SCORES, PREDICTION, TARGET, threshold, NAMES)
-    assert (rates["unknown/found"], rates["known/accepted"], rates["known/acc"]) == pytest.approx(
+    metrics = open_set_scores(SCORES, PREDICTION, TARGET, threshold, NAMES)
+    assert (metrics["unknown/found"], metrics["known/accepted"], metrics["known/acc"]) == pytest.approx(
         (found, accepted, right)
     )
 
 
-def test_a_class_that_no_sample_has_or_is_given_is_left_out_of_f1():
+def test_a_class_without_targets_and_predictions_is_left_out_of_f1():
     few = open_set_scores(SCORES, PREDICTION, TARGET, 0.5, NAMES)["open_set_f1"]
     assert open_set_scores(SCORES, PREDICTION, TARGET, 0.5, [*NAMES, "four"])["open_set_f1"] == pytest.approx(few)
 
@@ -80,7 +80,7 @@ def test_a_class_that_no_sample_has_or_is_given_is_left_out_of_f1():
         ({"scores": SCORES[:, None]}, r"scores \[10, 1\]"),
     ],
 )
-def test_what_does_not_fit_is_refused(changed, message):
+def test_invalid_arguments_raise(changed, message):
     given = {"scores": SCORES, "prediction": PREDICTION, "target": TARGET, "threshold": 0.5, "class_names": NAMES}
     with pytest.raises(ValueError, match=message):
         open_set_scores(**{**given, **changed})

@@ -22,30 +22,30 @@ from tests.training import cpu_trainer
 NAMES = [str(label) for label in KNOWN]
 
 
-def scores():
+def detector():
     return UnknownClassDetector(NearestNeighbors(5), report=[MaxLogit(), Mahalanobis(0.1), ViM()], count=1)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The folder of checkpoints with the threshold of the largest logit."""
+    """Returns the folder of the checkpoints of a training with `MaxLogit`."""
     folder = tmp_path_factory.mktemp("trained")
     fit(UnknownClassDetector(MaxLogit()), default_root_dir=folder)
     return folder / "checkpoints"
 
 
 def fitted_by_hand(model, datamodule):
-    """Returns the same scores, fitted without any callback, and the scores that they give validation samples."""
+    """Fits the scores of `detector()` without a callback; returns their detection and its validation scores."""
     known, target = evidence(model, datamodule, "train")
-    by_hand = scores().detection
+    by_hand = detector().detection
     for score in by_hand.scores.values():
         score.fit(known, target, model.net.head)
     return by_hand, by_hand.score(evidence(model, datamodule, "val")[0])
 
 
 @pytest.mark.parametrize("augment", ["none", "strong"])
-def test_each_checkpoint_holds_what_fits_its_own_weights(augment):
-    _, _, datamodule = fit(scores(), datamodule=digits(augment=augment))
+def test_each_checkpoint_has_the_state_of_its_own_weights(augment):
+    _, _, datamodule = fit(detector(), datamodule=digits(augment=augment))
     expected = {}
     for path in (BEST, LAST):
         state, by_hand = state_in(path), fitted_by_hand(module_in(path), datamodule)
@@ -61,15 +61,15 @@ def test_each_checkpoint_holds_what_fits_its_own_weights(augment):
     assert (expected[BEST] - expected[LAST]).abs().max() > 1e-3  # the weights differ, and so do the scores
 
 
-def test_after_the_training_the_detector_fits_the_weights_that_are_left():
-    detector = scores()
-    _, model, datamodule = fit(detector)
-    torch.testing.assert_close(detector.detection.known_scores, fitted_by_hand(model, datamodule)[1].sort().values)
+def test_after_training_the_detector_is_fitted_to_the_final_weights():
+    callback = detector()
+    _, model, datamodule = fit(callback)
+    torch.testing.assert_close(callback.detection.known_scores, fitted_by_hand(model, datamodule)[1].sort().values)
 
 
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
 @pytest.mark.parametrize("acceptance", [0.95, 0.7])
-def test_metrics_are_those_of_the_logits(name, acceptance, trained):
+def test_metrics_are_those_of_the_scores_of_the_logits(name, acceptance, trained):
     datamodule, model = digits(), module_in(trained / name)
     found = metrics_of(UnknownClassDetector(MaxLogit(), acceptance, count=1), datamodule, trained / name)
     assert "test/unknown/auroc/MaxLogit" not in found
@@ -81,7 +81,7 @@ def test_metrics_are_those_of_the_logits(name, acceptance, trained):
     expected = open_set_scores(values, prediction, target, threshold, NAMES, new)
     assert found["test/unknown/threshold"] == pytest.approx(threshold)
     assert {name: found[f"test/{name}"] for name in expected} == pytest.approx(expected)
-    # Without any code of ours between:
+    # Independently of litzoo's metrics:
     unknown, right = ~torch.isin(labels, torch.tensor(KNOWN)), torch.tensor(KNOWN)[prediction] == labels
     assert found["test/unknown/auroc"] == pytest.approx(roc_auc_score(unknown, values))
     rejected = values > threshold
@@ -93,10 +93,10 @@ def test_metrics_are_those_of_the_logits(name, acceptance, trained):
         assert found[f"test/unknown/found/{label}"] == pytest.approx(fraction)
 
 
-def test_other_scores_are_reported_beside():
-    fit(scores())
+def test_further_scores_are_reported():
+    fit(detector())
     datamodule, model = digits(), module_in(BEST)
-    found = metrics_of(scores(), datamodule, BEST)
+    found = metrics_of(detector(), datamodule, BEST)
     by_hand, calibration = fitted_by_hand(model, datamodule)
     known, target = evidence(model, datamodule, "test")
     expected = {name: roc_auc_score(target < 0, score(known)) for name, score in by_hand.scores.items()}
@@ -108,17 +108,17 @@ def test_other_scores_are_reported_beside():
     assert found["test/unknown/threshold"] == pytest.approx(conformal(calibration))
 
 
-def test_a_fixed_threshold_is_that_of_the_source():
+def test_a_fixed_threshold_of_max_softmax_is_one_minus_the_confidence():
     fit(UnknownClassDetector(MaxSoftmax(), threshold=0.2, count=1))
     datamodule, model = digits(), module_in(BEST)
     found = metrics_of(UnknownClassDetector(MaxSoftmax(), threshold=0.2, count=1), datamodule, BEST)
     known, target = evidence(model, datamodule, "test")
-    unsure = known.logits.softmax(dim=1).max(dim=1).values < 0.8
-    assert found["test/unknown/found"] == pytest.approx(unsure[target < 0].double().mean().item())
-    assert found["test/known/accepted"] == pytest.approx((~unsure)[target >= 0].double().mean().item())
+    not_confident = known.logits.softmax(dim=1).max(dim=1).values < 0.8
+    assert found["test/unknown/found"] == pytest.approx(not_confident[target < 0].double().mean().item())
+    assert found["test/known/accepted"] == pytest.approx((~not_confident)[target >= 0].double().mean().item())
 
 
-def test_a_fixed_threshold_needs_no_validation():
+def test_a_fixed_threshold_needs_no_validation_samples():
     fit(UnknownClassDetector(MaxSoftmax(), threshold=0.2, count=1), datamodule=digits(val_size=0))
     assert state_in(LAST) == {}
     found = metrics_of(UnknownClassDetector(MaxSoftmax(), threshold=0.2, count=1), digits(val_size=0), LAST)
@@ -129,19 +129,19 @@ def test_a_fixed_threshold_needs_no_validation():
 
 
 @pytest.mark.parametrize("unknown", [0, 1])
-def test_where_there_is_nothing_to_compare_the_other_metrics_still_come(unknown):
+def test_without_both_kinds_of_samples_only_the_other_metrics_are_logged(unknown):
     first = int(digits().read(train=False)[1][0])
     others = [label for label in range(10) if label != first][:6]
     datamodule = digits(known_classes=others if unknown else [first, *others], eval_batch_size=1)
     model = perceptron(class_names=datamodule.class_names, num_classes=datamodule.num_classes)
     trainer = cpu_trainer(callbacks=[UnknownClassDetector(MaxSoftmax(), threshold=0.2, count=1)], limit_test_batches=1)
-    with pytest.warns(UserWarning, match=rf"{unknown} of 1 test samples are unknown: nothing to compare"):
+    with pytest.warns(UserWarning, match=rf"{unknown} of 1 test samples are of unknown classes"):
         (found,) = trainer.test(model, datamodule, verbose=False)
     assert ({"test/acc", "test/loss"} <= found.keys()) is not bool(unknown)
     assert not [name for name in found if "known" in name]
 
 
-def test_a_second_test_does_not_count_the_first_ones_samples():
+def test_a_second_test_does_not_include_the_samples_of_the_first():
     trainer, model, datamodule = fit(UnknownClassDetector(MaxLogit(), count=1))
     (first,), (second,) = (trainer.test(model, datamodule, verbose=False) for _ in range(2))
     assert first == second

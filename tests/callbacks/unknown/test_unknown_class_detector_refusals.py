@@ -22,45 +22,45 @@ from tests.training import cpu_trainer
 
 
 @pytest.mark.parametrize("acceptance", [0, 1, 1.2, -0.5, 95])
-def test_an_acceptance_outside_its_bounds(acceptance):
+def test_an_acceptance_outside_its_bounds_raises(acceptance):
     with pytest.raises(ValueError, match=rf"UnknownClassDetector\.acceptance: {acceptance} is outside \(0, 1\); 0\.95"):
         UnknownClassDetector(MaxLogit(), acceptance)
 
 
 @pytest.mark.parametrize("count", [0, -1])
-def test_no_images(count):
+def test_a_count_below_1_raises(count):
     with pytest.raises(ValueError, match=rf"UnknownClassDetector\.count: {count} images; give at least 1"):
         UnknownClassDetector(MaxLogit(), count=count)
 
 
-def test_a_score_twice():
+def test_a_score_given_twice_raises():
     with pytest.raises(ValueError, match=r"UnknownClassDetector\.report: .*twice"):
         UnknownClassDetector(MaxLogit(), report=[MaxSoftmax(), MaxLogit()])
 
 
 @pytest.mark.parametrize("stage", ["fit", "test", "validate", "predict"])
-def test_data_without_an_unknown_class(stage):
+def test_data_without_an_unknown_class_raises(stage):
     trainer = cpu_trainer(callbacks=[UnknownClassDetector(MaxLogit())])
     with pytest.raises(ValueError, match=r"every class is known; .*data\.known_classes.*data\.unknowns"):
         getattr(trainer, stage)(SoftmaxRegression((1, 28, 28), 10), datamodule=DigitsDataModule())
 
 
-def test_another_data_set_is_unknown_enough():
+def test_another_data_set_can_be_the_unknown_classes():
     datamodule = DigitsDataModule(train_size=100, unknowns=DigitsDataModule())
     trainer = cpu_trainer(callbacks=[UnknownClassDetector(MaxLogit(), count=1)])
     model = SoftmaxRegression((1, 28, 28), 10)
     trainer.fit(model, datamodule)
     found = trainer.test(model, datamodule, verbose=False)[0]
-    assert found["test/unknown/auroc"] == pytest.approx(0.5)  # they are the same images
+    assert found["test/unknown/auroc"] == pytest.approx(0.5)  # the images are the same
     assert found["test/unknown/found"] == pytest.approx(1 - found["test/known/accepted"])
 
 
-def test_nothing_to_calibrate_on():
-    with pytest.raises(ValueError, match=r"data\.val_size is 0: set it, or give a threshold"):
+def test_no_validation_samples_raise():
+    with pytest.raises(ValueError, match=r"data\.val_size is 0: set it, or give a fixed threshold"):
         fit(UnknownClassDetector(MaxLogit()), datamodule=digits(val_size=0))
 
 
-def test_too_little_to_calibrate_on_is_refused_before_any_training():
+def test_too_few_validation_samples_raise_before_training():
     with pytest.raises(ValueError, match=r"18 calibration samples; it needs 19"):
         fit(UnknownClassDetector(MaxLogit()), datamodule=digits(val_size=18))
     assert not Path("run").exists()
@@ -75,51 +75,53 @@ def test_too_little_to_calibrate_on_is_refused_before_any_training():
     ],
     ids=["regressor", "no classifier", "table"],
 )
-def test_what_does_not_classify(model, datamodule):
-    with pytest.raises(TypeError, match=r"UnknownClassDetector .*(choose a classifier|needs a classifier and data of)"):
+def test_modules_and_data_without_classes_raise(model, datamodule):
+    with pytest.raises(
+        TypeError, match=r"UnknownClassDetector .*(choose a classifier|needs a classifier and a datamodule)"
+    ):
         fit(UnknownClassDetector(MaxLogit()), model=model(), datamodule=datamodule())
 
 
 @pytest.mark.parametrize("stage", ["test", "predict"])
 @pytest.mark.parametrize("saved", [True, False])
-def test_a_checkpoint_without_its_state(stage, saved):
+def test_a_checkpoint_without_the_state_raises(stage, saved):
     model, datamodule = perceptron(), digits()
     if saved:
         fit(UnknownClassDetector(MaxLogit()), model=model, datamodule=datamodule)
-    asked = UnknownClassDetector(NearestNeighbors(5), report=[MaxLogit()])
-    trainer = cpu_trainer(callbacks=[asked])
-    lacking = "the threshold and the statistics of NearestNeighbors"
-    with pytest.raises(ValueError, match=f"the checkpoint lacks {lacking}, .*`litzoo fit --ckpt_path last`"):
+    detector = UnknownClassDetector(NearestNeighbors(5), report=[MaxLogit()])
+    trainer = cpu_trainer(callbacks=[detector])
+    missing = "the threshold and the statistics of NearestNeighbors"
+    with pytest.raises(ValueError, match=f"the checkpoint lacks {missing}, .*`litzoo fit --ckpt_path last`"):
         getattr(trainer, stage)(model, datamodule=datamodule, ckpt_path=BEST if saved else None)
 
 
-def test_a_report_that_the_checkpoint_knows_nothing_of_is_left_out():
+def test_a_reported_score_without_state_in_the_checkpoint_is_left_out():
     fit(UnknownClassDetector(MaxLogit(), count=1))
-    asked = UnknownClassDetector(MaxLogit(), report=[NearestNeighbors(5), ViM(), MaxSoftmax()], count=1)
-    with pytest.warns(UserWarning, match="NearestNeighbors, ViM not reported, since the checkpoint has no statistics"):
-        found = metrics_of(asked, digits(), BEST)
+    detector = UnknownClassDetector(MaxLogit(), report=[NearestNeighbors(5), ViM(), MaxSoftmax()], count=1)
+    with pytest.warns(UserWarning, match="NearestNeighbors, ViM left out, because the checkpoint has no statistics"):
+        found = metrics_of(detector, digits(), BEST)
     reported = {name.rsplit("/", 1)[1] for name in found if name.startswith("test/unknown/auroc/")}
     assert reported == {"MaxLogit", "MaxSoftmax"}
 
 
-def test_a_report_that_cannot_be_fitted_is_left_out_and_the_rest_goes_on():
-    asked = UnknownClassDetector(MaxLogit(), report=[NearestNeighbors(5000), Mahalanobis(0.1)], count=1)
+def test_a_reported_score_that_cannot_be_fitted_is_left_out():
+    detector = UnknownClassDetector(MaxLogit(), report=[NearestNeighbors(5000), Mahalanobis(0.1)], count=1)
     with pytest.warns(
         UserWarning, match=r"report: NearestNeighbors is left out\. NearestNeighbors\.k: 5000 neighbours"
     ):
-        fit(asked)
-    assert list(asked.detection.usable) == ["MaxLogit", "Mahalanobis"]
+        fit(detector)
+    assert list(detector.detection.usable) == ["MaxLogit", "Mahalanobis"]
     assert list(state_in(BEST)["statistics"]) == ["Mahalanobis(shrinkage=0.1)"]
     with pytest.raises(ValueError, match=r"NearestNeighbors\.k: 5000 neighbours"):
         fit(UnknownClassDetector(NearestNeighbors(5000)))
 
 
 @pytest.mark.parametrize("stage", ["test", "predict"])
-def test_logits_adjusted_in_another_way_than_at_the_calibration(stage):
+def test_another_posthoc_tau_than_at_the_calibration_raises(stage):
     fit(UnknownClassDetector(MaxLogit(), count=1))
     model = perceptron(posthoc_tau=1.0)
     trainer = cpu_trainer(callbacks=[UnknownClassDetector(MaxLogit(), count=1)])
-    with pytest.raises(ValueError, match=r"fitted with posthoc_tau 0, but 1 is asked for, .* fits anew"):
+    with pytest.raises(ValueError, match=r"fitted with posthoc_tau 0, but the module has 1, .* fit again"):
         getattr(trainer, stage)(model, datamodule=digits(), ckpt_path=BEST)
     fit(UnknownClassDetector(MaxLogit(), count=1), model=model, ckpt_path=LAST)
     assert getattr(trainer, stage)(model, datamodule=digits(), ckpt_path=BEST)
@@ -135,7 +137,7 @@ def test_logits_adjusted_in_another_way_than_at_the_calibration(stage):
     ],
     ids=["fitted", "fitted report", "fixed", "calibrated"],
 )
-def test_what_rests_on_other_logits_is_refused_and_nothing_else(score, options, refused):
+def test_another_posthoc_tau_raises_only_if_something_was_fitted(score, options, refused):
     fit(UnknownClassDetector(score(), count=1, **options))
     trainer = cpu_trainer(callbacks=[UnknownClassDetector(score(), count=1, **options)])
     outcome = pytest.raises(ValueError, match="fitted with posthoc_tau 0") if refused else nullcontext()
@@ -143,17 +145,17 @@ def test_what_rests_on_other_logits_is_refused_and_nothing_else(score, options, 
         trainer.test(perceptron(posthoc_tau=1.0), digits(), ckpt_path=BEST, verbose=False)
 
 
-def test_a_network_that_tells_no_features():
+def test_a_network_without_features_raises_for_scores_that_read_them():
     class Plain(Classifier):
         def __init__(self):
             super().__init__(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 7)), 7)
 
     fit(UnknownClassDetector(MaxLogit(), count=1), model=Plain(), max_epochs=1)
-    with pytest.raises(TypeError, match=r"a score looks at features, which Sequential does not tell: .* MaxLogit"):
+    with pytest.raises(TypeError, match=r"a score reads features, but Sequential has no features.* MaxLogit"):
         fit(UnknownClassDetector(MaxLogit(), report=[NearestNeighbors(5)]), model=Plain())
 
 
-def test_predictions_that_would_be_written_before_they_are_final():
+def test_predictions_csv_before_the_detector_raises():
     fit(UnknownClassDetector(MaxLogit()))
     trainer = cpu_trainer(callbacks=[PredictionsCSV(), UnknownClassDetector(MaxLogit())])
     with pytest.raises(ValueError, match="list it before PredictionsCSV"):
@@ -161,16 +163,16 @@ def test_predictions_that_would_be_written_before_they_are_final():
 
 
 @pytest.mark.parametrize("threshold", [float("nan"), float("inf")])
-def test_a_threshold_that_is_no_number(threshold):
-    with pytest.raises(ValueError, match=rf"UnknownClassDetector\.threshold: {threshold} is no finite number"):
+def test_a_threshold_that_is_not_finite_raises(threshold):
+    with pytest.raises(ValueError, match=rf"UnknownClassDetector\.threshold: {threshold} is not a finite number"):
         UnknownClassDetector(MaxLogit(), threshold=threshold)
 
 
-def test_a_test_may_go_without_validation_samples():
+def test_a_test_needs_no_validation_samples():
     fit(UnknownClassDetector(MaxLogit(), count=1))
     trainer = cpu_trainer(callbacks=[UnknownClassDetector(MaxLogit(), count=1)])
     without = digits(val_size=0, train_size=None)
     content = torch.load(BEST, weights_only=True)
-    del content["DigitsDataModule"]  # the note of the split
+    del content["DigitsDataModule"]  # the record of the split
     torch.save(content, "mine.ckpt")
     assert "test/unknown/auroc" in trainer.test(perceptron(), without, ckpt_path="mine.ckpt", verbose=False)[0]

@@ -7,56 +7,55 @@ from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from litzoo.callbacks import Energy, MaxLogit, UnknownClassDetector
-from litzoo.callbacks.unknown import _figures as unknown_gallery
-from litzoo.callbacks.unknown._figures import draw_gallery, draw_scores
-from tests.callbacks.drawn import drawn, row_names
+from litzoo.callbacks.unknown._figures import GallerySamples, draw_gallery, draw_scores
+from tests.callbacks.drawn import drawn_images, row_names
 from tests.callbacks.open_set_digits import fit
 
 UNKNOWN = torch.tensor([False, False, False, True, True, True, False, True])
 SCORES = torch.tensor([0.0, 1.0, 7.0, 6.0, 9.0, 2.0, 8.0, 3.0], dtype=torch.float64)
-OTHER = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], dtype=torch.float64)
+OTHER_SCORES = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], dtype=torch.float64)
 NAMES = ["cat", "dog", "cat", "car", "bus", "car", "dog", "bus"]
-ANSWERS = ["cat", "dog", "dog", "cat", "dog", "dog", "dog", "cat"]
+PREDICTED = ["cat", "dog", "dog", "cat", "dog", "dog", "dog", "cat"]
 
 
 def bars(axis, label):
-    """Returns the left edges and the heights of a histogram."""
+    """Returns the left edges and the heights of the histogram with a label."""
     (steps,) = [each for each in axis.patches if each.get_label() == label]
     heights, edges, _ = steps.get_data()
     return edges[:-1].tolist(), heights.tolist()
 
 
 @pytest.mark.parametrize("threshold", [5.0, 0.0, 9.0])
-def test_distributions_of_both_kinds_and_the_threshold(threshold):
-    figure = draw_scores({"MaxLogit": SCORES, "Energy": OTHER}, UNKNOWN, "MaxLogit", threshold)
-    spread = figure.axes[0]
+def test_histograms_of_known_and_unknown_samples_and_the_threshold(threshold):
+    figure = draw_scores({"MaxLogit": SCORES, "Energy": OTHER_SCORES}, UNKNOWN, "MaxLogit", threshold)
+    histogram = figure.axes[0]
     assert figure.get_suptitle() == "4 of 8 test samples are of unknown classes"
-    assert spread.get_xlabel().startswith("MaxLogit, higher = more unknown")
+    assert histogram.get_xlabel().startswith("MaxLogit, higher = more unknown")
     for label, rows in [("known", ~UNKNOWN), ("unknown", UNKNOWN)]:
-        edges, heights = bars(spread, label)
+        edges, heights = bars(histogram, label)
         assert sum(heights) == pytest.approx(1)
         expected = np.histogram(SCORES[rows], 50, range=(0, 9))[0] / 4
         assert heights == pytest.approx(expected.tolist())
         assert edges == pytest.approx(np.linspace(0, 9, 51)[:-1].tolist())
-    (line,) = [each for each in spread.lines if each.get_label() == "threshold"]
+    (line,) = [each for each in histogram.lines if each.get_label() == "threshold"]
     assert list(line.get_xdata()) == [threshold, threshold]
-    assert [text.get_text() for text in spread.get_legend().get_texts()] == ["known", "unknown", "threshold"]
+    assert [text.get_text() for text in histogram.get_legend().get_texts()] == ["known", "unknown", "threshold"]
 
 
-def test_a_curve_for_each_score_with_its_area_and_the_point_at_the_threshold():
-    figure = draw_scores({"MaxLogit": SCORES, "Energy": OTHER}, UNKNOWN, "MaxLogit", 6.5)
+def test_a_roc_curve_for_each_score_and_the_point_at_the_threshold():
+    figure = draw_scores({"MaxLogit": SCORES, "Energy": OTHER_SCORES}, UNKNOWN, "MaxLogit", 6.5)
     first, second, point = figure.axes[1].lines
-    for line, scores, name in [(first, SCORES, "MaxLogit"), (second, OTHER, "Energy")]:
+    for line, scores, name in [(first, SCORES, "MaxLogit"), (second, OTHER_SCORES, "Energy")]:
         area = np.trapezoid(line.get_ydata(), line.get_xdata())
         assert area == pytest.approx(roc_auc_score(UNKNOWN, scores))
         assert line.get_label() == f"{name}, AUROC {area:.3f}"
     assert first.get_linewidth() > second.get_linewidth()
-    # Of the known samples 7 and 8 are above 6.5, of the unknown ones 9.
+    # The scores above 6.5 are 7 and 8 of known samples and 9 of an unknown one.
     assert (list(point.get_xdata()), list(point.get_ydata())) == ([2 / 4], [1 / 4])
 
 
 @pytest.mark.parametrize("threshold", [-3.0, 20.0])
-def test_a_threshold_beyond_all_scores_is_not_drawn_but_counts(threshold):
+def test_a_threshold_beyond_all_scores_is_drawn_only_in_the_roc_curve(threshold):
     figure = draw_scores({"MaxLogit": SCORES}, UNKNOWN, "MaxLogit", threshold)
     assert not figure.axes[0].lines
     assert list(figure.axes[1].lines[-1].get_xdata()) == [float(threshold < 0)]
@@ -80,49 +79,49 @@ def test_equal_and_infinite_scores_are_drawn(scores):
 
 
 def images(rows):
-    """The image of row r is of one shade, 10 r."""
+    """Returns images of rows; all pixels of row r are 10 r."""
     return (10 * rows).to(torch.uint8)[:, None, None, None].expand(-1, 1, 4, 4)
 
 
 def gallery(images=images):
-    return unknown_gallery.TestedImages(SCORES, UNKNOWN, NAMES, ANSWERS, images)
+    return GallerySamples(SCORES, UNKNOWN, NAMES, PREDICTED, images)
 
 
 def shown(figure):
-    """Returns what each row of the gallery shows: shade / 10 and caption, image by image."""
+    """Returns for each row of the gallery its images as (pixel value / 10, caption)."""
     rows = [[], [], []]
-    for each in drawn(figure):
+    for each in drawn_images(figure):
         assert each.column == len(rows[each.row])
         rows[each.row].append((int(each.pixels.max()) // 10, each.caption))
     return rows
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_the_gallery_shows_the_surest_and_the_most_mistaken(count):
+def test_the_gallery_shows_the_highest_scores_and_the_lowest_of_missed_samples(count):
     figure = draw_gallery(gallery(), 5.0, count)
     found = [(4, "bus\nlike dog\n9.00"), (3, "car\nlike cat\n6.00")]
     missed = [(5, "car\nlike dog\n2.00"), (7, "bus\nlike cat\n3.00")]
-    refused = [(6, "dog\nlike dog\n8.00"), (2, "cat\nlike dog\n7.00")]
-    assert shown(figure) == [found[:count], missed[:count], refused[:count]]
-    assert row_names(figure) == ["unknown, found\n2", "unknown, missed\n2", "known, refused\n2"]
+    rejected = [(6, "dog\nlike dog\n8.00"), (2, "cat\nlike dog\n7.00")]
+    assert shown(figure) == [found[:count], missed[:count], rejected[:count]]
+    assert row_names(figure) == ["unknown, found\n2", "unknown, missed\n2", "known, rejected\n2"]
     assert "unknown above 5" in figure.get_suptitle()
 
 
 @pytest.mark.parametrize(("threshold", "rows"), [(-1.0, [4, 0, 4]), (10.0, [0, 4, 0])])
-def test_rows_may_be_empty(threshold, rows):
+def test_rows_of_the_gallery_may_be_empty(threshold, rows):
     figure = draw_gallery(gallery(), threshold, 6)
     assert [len(row) for row in shown(figure)] == rows
 
 
-def test_images_in_colour():
+def test_gallery_of_colour_images():
     def coloured(rows):
         return torch.full((len(rows), 3, 4, 4), 200, dtype=torch.uint8)
 
     figure = draw_gallery(gallery(coloured), 5.0, 2)
-    assert {each.pixels.shape for each in drawn(figure)} == {(4, 4, 3)}
+    assert {each.pixels.shape for each in drawn_images(figure)} == {(4, 4, 3)}
 
 
-def test_a_test_leaves_both_as_files_and_in_tensorboard():
+def test_a_test_writes_both_figures_as_files_and_to_tensorboard():
     logger = TensorBoardLogger("run", name="", version="")
     detector = UnknownClassDetector(MaxLogit(), report=[Energy()], count=3)
     trainer, model, datamodule = fit(detector, logger=logger, max_epochs=1)

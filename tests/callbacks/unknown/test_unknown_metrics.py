@@ -8,7 +8,7 @@ from litzoo.callbacks.unknown.metrics import aupr, auroc, false_positive_rate, o
 from litzoo.datamodules import UNKNOWN
 
 NAN, INF = float("nan"), float("inf")
-# Of how many values random scores are: with few there are many ties.
+# Number of distinct values of random scores: with few values there are many ties.
 values = pytest.mark.parametrize("values", [1, 2, 5, 40, 10**6])
 
 
@@ -18,19 +18,19 @@ def random_case(values, rows=150, classes=4, seed=0):
     target = np.where(random.rand(rows) < 0.4, UNKNOWN, random.randint(classes, size=rows))
     prediction = np.where(random.rand(rows) < 0.7, target.clip(0), random.randint(classes, size=rows))
     scores = random.randint(values, size=rows) / values + 0.3 * (target == UNKNOWN).round()
-    scores = np.round(scores * values) / values  # known and unknown samples fraction values
+    scores = np.round(scores * values) / values  # so that known and unknown samples have values in common
     return torch.from_numpy(scores), torch.from_numpy(prediction), torch.from_numpy(target)
 
 
 def pairs(scores, unknown):
-    """Yields the scores of every pair of a known and an unknown sample."""
+    """Yields the scores of all pairs of a known and an unknown sample."""
     for known in scores[~unknown].tolist():
         for other in scores[unknown].tolist():
             yield known, other
 
 
 def curve(scores, prediction, target):
-    """Returns fractions of unknown samples accepted, and of known ones accepted and recognised, at every threshold."""
+    """Returns by threshold the fractions of unknown samples accepted, and of known ones accepted and correct."""
     unknown, points = target < 0, [(0.0, 0.0)]
     for threshold in scores.unique().tolist():
         accepted = scores <= threshold
@@ -50,22 +50,22 @@ def test_auroc_is_the_fraction_of_pairs_in_order(values):
 
 @values
 @pytest.mark.parametrize("positive", ["unknown", "known"])
-def test_aupr_is_the_mean_precision_by_thresholds(values, positive):
+def test_aupr_is_the_precision_weighted_by_the_increase_in_recall(values, positive):
     scores, _, target = random_case(values)
-    wanted, found = (target < 0, scores) if positive == "unknown" else (target >= 0, -scores)
+    positives, found = (target < 0, scores) if positive == "unknown" else (target >= 0, -scores)
     area, before = 0.0, 0.0
     for threshold in sorted(set(found.tolist()), reverse=True):
         called = found >= threshold
-        recall = ((called & wanted).sum() / wanted.sum()).item()
-        area += (recall - before) * ((called & wanted).sum() / called.sum()).item()
+        recall = ((called & positives).sum() / positives.sum()).item()
+        area += (recall - before) * ((called & positives).sum() / called.sum()).item()
         before = recall
     assert aupr(scores, target < 0, positive) == pytest.approx(area, abs=1e-6)
-    assert aupr(scores, target < 0, positive) == pytest.approx(average_precision_score(wanted, found), abs=1e-12)
+    assert aupr(scores, target < 0, positive) == pytest.approx(average_precision_score(positives, found), abs=1e-12)
 
 
 @values
 @pytest.mark.parametrize("at", [0.05, 0.5, 0.95, 1.0])
-def test_false_positive_rate_by_thresholds(values, at):
+def test_false_positive_rate_is_that_of_counting_and_of_scikit_learn(values, at):
     scores, _, target = random_case(values)
     unknown = target < 0
     enough = [t for t in scores.unique() if (scores[~unknown] <= t).double().mean() >= at - 1e-12]
@@ -76,7 +76,7 @@ def test_false_positive_rate_by_thresholds(values, at):
 
 
 @pytest.mark.parametrize("count", [20, 60, 100, 1000])
-def test_95_percent_of_known_samples_is_not_one_more(count):
+def test_95_percent_is_not_rounded_up_by_floating_point(count):
     scores = torch.cat([torch.arange(count), torch.arange(count) + 0.5])
     unknown = torch.arange(2 * count) >= count
     assert false_positive_rate(scores, unknown) == (count * 95 // 100 - 1) / count
@@ -89,7 +89,7 @@ def test_oscr_is_the_area_under_its_curve(values):
     assert oscr(scores, prediction, target) == pytest.approx(trapezoid(right, rates), abs=1e-6)
 
 
-def test_oscr_of_perfect_scores_is_the_accuracy_and_of_perfect_answers_the_auroc():
+def test_oscr_of_perfect_scores_is_the_accuracy_and_of_perfect_predictions_the_auroc():
     scores, prediction, target = random_case(40)
     known = target >= 0
     perfect = (~known).double()
@@ -109,7 +109,7 @@ def test_by_hand():
     assert oscr(scores, torch.tensor([0, 0, 1, 0, 1]), target) == pytest.approx((2 + 1.5) / 6)
 
 
-def test_only_the_order_counts_and_infinite_scores_are_at_its_ends():
+def test_metrics_depend_on_the_order_only_and_scores_may_be_infinite():
     scores, prediction, target = random_case(40)
     finite = scores.clone()
     scores[scores == scores.max()], scores[scores == scores.min()] = INF, -INF
@@ -123,7 +123,7 @@ def test_only_the_order_counts_and_infinite_scores_are_at_its_ends():
 @pytest.mark.parametrize(
     ("scores", "unknown", "message"),
     [
-        ([0.1, 0.2], [True, True], "0 known and 2 unknown samples: both kinds are needed"),
+        ([0.1, 0.2], [True, True], "0 known and 2 unknown samples: at least one of each"),
         ([0.1, 0.2], [False, False], "2 known and 0 unknown samples"),
         ([], [], "0 known and 0 unknown"),
         ([0.1, NAN, NAN], [True, False, False], "scores: 2 of 3 are NaN"),
@@ -131,12 +131,12 @@ def test_only_the_order_counts_and_infinite_scores_are_at_its_ends():
         ([[0.1], [0.2]], [[True], [False]], r"scores \[2, 1\]"),
     ],
 )
-def test_scores_that_cannot_be_compared_are_refused(metric, scores, unknown, message):
+def test_invalid_scores_raise(metric, scores, unknown, message):
     with pytest.raises(ValueError, match=message):
         metric(torch.tensor(scores), torch.tensor(unknown, dtype=torch.bool))
 
 
-def test_oscr_refuses_the_same():
+def test_oscr_raises_on_invalid_scores():
     zeros = torch.zeros(3, dtype=torch.int64)
     with pytest.raises(ValueError, match="3 known and 0 unknown"):
         oscr(torch.rand(3), zeros, zeros)
@@ -146,12 +146,12 @@ def test_oscr_refuses_the_same():
         oscr(torch.rand(3), zeros[:, None], zeros)
 
 
-def test_other_questions_are_refused():
+def test_invalid_arguments_raise():
     scores, unknown = torch.rand(4), torch.tensor([True, False] * 2)
-    with pytest.raises(ValueError, match="positive: 'in' is neither unknown nor known"):
+    with pytest.raises(ValueError, match="positive: 'in' is not unknown or known"):
         aupr(scores, unknown, "in")
     for at in (0, 1.1, 95, NAN):
         with pytest.raises(ValueError, match=rf"at: {at} is outside \(0, 1\]"):
             false_positive_rate(scores, unknown, at)
-    with pytest.raises(ValueError, match=r"torch.int64: both need one entry a sample, \[N\], the second a bool"):
+    with pytest.raises(ValueError, match=r"torch.int64: both need one entry per sample, \[N\], the second a bool"):
         auroc(scores, unknown.long())

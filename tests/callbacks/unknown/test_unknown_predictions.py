@@ -18,7 +18,7 @@ DETECTORS = {
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """The best checkpoint of each detector's training."""
+    """Returns the best checkpoint of a training with each detector."""
     folder = tmp_path_factory.mktemp("trained")
     for name, detector in DETECTORS.items():
         fit(detector(), default_root_dir=folder / name)
@@ -26,7 +26,7 @@ def trained(tmp_path_factory):
 
 
 def predicted(name, path, **options):
-    """Returns the predictions of a checkpoint, column by column, and the rows of the file."""
+    """Returns the predictions of a checkpoint by column, and the rows of the CSV file."""
     trainer = cpu_trainer(callbacks=[DETECTORS[name](), PredictionsCSV()], **options)
     batches = trainer.predict(module_in(path), digits(), ckpt_path=path)
     with Path("run/predictions.csv").open(newline="", encoding="utf-8") as stream:
@@ -35,12 +35,12 @@ def predicted(name, path, **options):
 
 
 def by_hand(name, path):
-    """Returns the scores of the test samples, the threshold and the likeliest known classes."""
+    """Returns the scores of the test samples, the threshold, and the logits of the test samples."""
     model, datamodule, detection = module_in(path), digits(), DETECTORS[name]().detection
     if detection.fits:
         detection.score.fit(*evidence(model, datamodule, "train"), model.net.head)
     known = evidence(model, datamodule, "test")[0]
-    threshold = detection.fixed or conformal(
+    threshold = detection.fixed_threshold or conformal(
         detection.score(evidence(model, datamodule, "val")[0]), detection.acceptance
     )
     return detection.score(known), threshold, known.logits
@@ -59,7 +59,7 @@ def test_a_score_above_the_threshold_is_predicted_as_unknown(name, trained):
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_the_file_says_unknown_with_the_score(name, trained):
+def test_the_file_has_the_class_unknown_and_the_score(name, trained):
     _, rows = predicted(name, trained[name])
     scores, threshold, logits = by_hand(name, trained[name])
     assert list(rows[0]) == ["index", "prediction", "confidence", "unknown_score", "class_name"]
@@ -72,19 +72,19 @@ def test_the_file_says_unknown_with_the_score(name, trained):
     assert len(set(names)) > 3
 
 
-def test_without_a_detector_the_file_is_as_ever(trained):
+def test_without_a_detector_the_file_has_no_unknown_score(trained):
     trainer = cpu_trainer(callbacks=[PredictionsCSV()])
     trainer.predict(module_in(trained["fixed"]), digits())
     assert Path("run/predictions.csv").read_text().splitlines()[0] == "index,prediction,confidence,class_name"
 
 
-def test_another_acceptance_gives_another_threshold_without_any_fitting(trained):
+def test_another_acceptance_gives_another_threshold_without_fitting(trained):
     fractions = []
     for acceptance in (0.99, 0.8, 0.5):
         detector = UnknownClassDetector(MaxLogit(), acceptance)
         trainer, path = cpu_trainer(callbacks=[detector]), trained["largest logit"]
-        if acceptance == 0.99:  # 80 validation samples cannot promise that
-            with pytest.raises(ValueError, match=r"0\.99 cannot be promised from 80 .* needs 99"):
+        if acceptance == 0.99:  # 80 validation samples are too few
+            with pytest.raises(ValueError, match=r"0\.99 cannot be guaranteed with 80 .* needs 99"):
                 trainer.predict(module_in(path), digits(), ckpt_path=path)
             continue
         batches = trainer.predict(module_in(path), digits(), ckpt_path=path)
@@ -103,8 +103,7 @@ def test_a_second_prediction_is_the_same(trained):
     assert rows == again
 
 
-def test_a_score_far_from_the_threshold_after_a_test_in_the_same_process(trained):
-    """Whatever ran before, `predict` goes by the checkpoint that it is given."""
+def test_the_threshold_is_that_of_the_checkpoint_after_a_test_of_another(trained):
     fit(UnknownClassDetector(MaxLogit()))
     detector = UnknownClassDetector(MaxLogit(), count=1)
     trainer, datamodule = cpu_trainer(callbacks=[detector]), digits()
@@ -115,7 +114,7 @@ def test_a_score_far_from_the_threshold_after_a_test_in_the_same_process(trained
     assert detector.detection.threshold == pytest.approx(expected)
 
 
-def test_a_score_that_is_no_number_is_no_known_class(trained):
+def test_a_sample_with_a_nan_score_is_unknown(trained):
     model = module_in(trained["largest logit"])
     outputs = {"logits": torch.full((2, 7), torch.nan), "prediction": torch.tensor([3, 4])}
     detector = DETECTORS["largest logit"]()

@@ -1,4 +1,4 @@
-"""What a detector does in training: what it logs, and that it leaves everything else as it was."""
+"""What the detector logs during training, and that it has no side effects on the training."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tests.callbacks.open_set_digits import (
 )
 
 
-def test_training_tells_how_the_scores_of_known_samples_develop():
+def test_training_logs_the_scores_of_validation_samples():
     detector = UnknownClassDetector(MaxLogit(), 0.8)
     trainer, model, datamodule = fit(detector)
     values = -evidence(model, datamodule, "val")[0].logits.double().max(dim=1).values
@@ -37,8 +37,13 @@ def test_training_tells_how_the_scores_of_known_samples_develop():
 @pytest.mark.parametrize(
     ("values", "acceptance", "threshold", "fraction"),
     [
-        ([3.0, 1.0, 1.0, 2.0, 2.0, 9.0], 0.75, None, 2 / 3),  # of 3, 1, 2 the third: 3; of 1, 2, 9 two are not above
-        ([3.0, 1.0, 1.0, 2.0, 2.0, 9.0], 0.5, None, 2 / 3),  # the second: 2
+        (
+            [3.0, 1.0, 1.0, 2.0, 2.0, 9.0],
+            0.75,
+            None,
+            2 / 3,
+        ),  # threshold: 3rd smallest of 3, 1, 2; accepts 1, 2 of 1, 2, 9
+        ([3.0, 1.0, 1.0, 2.0, 2.0, 9.0], 0.5, None, 2 / 3),  # threshold: 2nd smallest
         ([3.0, 1.0, 1.0, 2.0, 2.0, 9.0], 0.95, None, None),
         ([3.0, 1.0, 1.0, 2.0, 2.0, 9.0], 0.95, 2.0, 4 / 6),
         ([3.0], 0.5, None, None),
@@ -49,13 +54,13 @@ def test_accepted_fraction_by_hand(values, acceptance, threshold, fraction):
 
 
 @pytest.mark.parametrize("score", [NearestNeighbors(5), OpenMax(2)])
-def test_of_a_score_that_is_fitted_at_the_end_nothing_is_told_before(score):
+def test_a_score_that_is_fitted_at_the_end_is_not_logged_before(score):
     trainer, _, _ = fit(UnknownClassDetector(score, report=[ViM()]))
     assert not [name for name in trainer.callback_metrics if "known" in name]
 
 
 @pytest.mark.parametrize("threshold", [None, 0.5])
-def test_then_the_first_other_score_is_told_of(threshold):
+def test_the_first_score_that_needs_no_fitting_is_logged(threshold):
     detector = UnknownClassDetector(NearestNeighbors(5), 0.8, threshold, report=[ViM(), MaxLogit(), Energy()])
     trainer, model, datamodule = fit(detector)
     values = -evidence(model, datamodule, "val")[0].logits.double().max(dim=1).values
@@ -72,12 +77,12 @@ def weights_of(model):
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def test_weights_modes_and_random_state_are_left_as_they_were():
+def test_weights_training_modes_and_random_state_are_restored():
     model, before = perceptron(batch_norm=True, dropout=0.5), {}
 
-    class Looks(UnknownClassDetector):
+    class Checks(UnknownClassDetector):
         def on_fit_end(self, trainer, pl_module):
-            pl_module.net.head.eval()  # a mode of its own, as of a frozen layer
+            pl_module.net.head.eval()  # another mode than the module, as for a frozen layer
             before.update(weights=weights_of(pl_module), random=torch.get_rng_state())
             before["modes"] = [part.training for part in pl_module.modules()]
             super().on_fit_end(trainer, pl_module)
@@ -88,7 +93,7 @@ def test_weights_modes_and_random_state_are_left_as_they_were():
         def state_key(self):
             return "UnknownClassDetector"
 
-    detector = Looks(MaxLogit(), report=[Mahalanobis(0.1)])
+    detector = Checks(MaxLogit(), report=[Mahalanobis(0.1)])
     _, _, datamodule = fit(detector, model=model, datamodule=digits(augment="strong"))
     assert set(before["modes"]) == {True, False}
     after = weights_of(model)
@@ -99,16 +104,14 @@ def test_weights_modes_and_random_state_are_left_as_they_were():
         torch.testing.assert_close(state_in(path)["known_scores"], expected.sort().values)
 
 
-def test_training_goes_as_without_it():
+def test_training_is_the_same_as_without_the_detector():
     fit(UnknownClassDetector(MaxLogit(), report=[NearestNeighbors(5)]), default_root_dir="with")
-    fit(LooksOn(), default_root_dir="without")
+    fit(DoesNothing(), default_root_dir="without")
     first, second = (torch.load(f"{name}/checkpoints/last.ckpt", weights_only=True) for name in ("with", "without"))
     assert all(torch.equal(values, second["state_dict"][name]) for name, values in first["state_dict"].items())
 
 
-class LooksOn(UnknownClassDetector):
-    """Does nothing."""
-
+class DoesNothing(UnknownClassDetector):
     def __init__(self):
         super().__init__(MaxLogit())
 
@@ -123,21 +126,21 @@ class LooksOn(UnknownClassDetector):
     [
         lambda: CNNClassifier((1, 28, 28), 7, widths=[4], channels_last=True),
         lambda: CNNClassifier((1, 28, 28), 7, widths=[4], posthoc_tau=1.0),
-        lambda: CoTeachingClassifier(0.2, input_shape=(1, 28, 28), num_classes=7, widths=[4, 4]),
+        lambda: CoTeachingClassifier(forget_rate=0.2, input_shape=(1, 28, 28), num_classes=7, widths=[4, 4]),
     ],
     ids=["channels last", "adjusted", "pair"],
 )
-def test_any_classifier_can_be_looked_at(model):
+def test_it_works_with_any_classifier(model):
     detector = UnknownClassDetector(ViM(), report=[MaxLogit(), NearestNeighbors(5)], count=1)
     trainer, module, datamodule = fit(detector, model=model(), max_epochs=1)
     (found,) = trainer.test(module, datamodule, verbose=False)
     with torch.no_grad():
-        logits = module.eval().answer(datamodule.normalise(datamodule.test_set.inputs))[1]
+        logits = module.eval().features_and_logits(datamodule.normalise(datamodule.test_set.inputs))[1]
     unknown = datamodule.test_set.targets < 0
     assert found["test/unknown/auroc/MaxLogit"] == pytest.approx(roc_auc_score(unknown, -logits.max(dim=1).values))
 
 
-def test_a_second_training_with_the_same_detector_is_as_a_first_one():
+def test_a_second_training_with_the_same_detector_is_like_the_first():
     same = detector()
     fit(same, datamodule=digits(seed=1))
     fit(same, default_root_dir="again")

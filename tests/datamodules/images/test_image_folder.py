@@ -116,7 +116,7 @@ def test_a_test_class_may_have_no_image():
 
 
 @pytest.mark.parametrize("options", [{}, LAZY])
-def test_the_troubles_of_labels_go_with_a_folder(options, tiny_data):
+def test_label_options_work_with_an_image_folder(options, tiny_data):
     datamodule = folder_data(
         "cifar10",
         root=str(tiny_data),

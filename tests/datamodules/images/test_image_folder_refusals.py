@@ -42,7 +42,7 @@ def test_a_test_set_without_an_image_is_refused(pets):
 
 def test_a_test_class_that_training_has_not_is_refused(pets):
     write_class(pets / "test" / "emu", 2)
-    with pytest.raises(ValueError, match="pets/test has folders that the training set has not: emu"):
+    with pytest.raises(ValueError, match="pets/test has class folders that the training set does not have: emu"):
         folder_data().setup("test")
 
 
@@ -62,23 +62,23 @@ def test_what_is_wrong_with_the_test_set_is_said_before_training(pets, spoil):
 
 def test_less_than_two_classes_are_refused(pets):
     shutil.rmtree(pets / "train" / "dog")
-    with pytest.raises(ValueError, match=r"1 class folders \(cat\); it needs at least two"):
+    with pytest.raises(ValueError, match=r"1 class folders \(cat\); it needs at least 2"):
         folder_data()
 
 
 def test_too_few_images_to_hold_some_out_are_refused():
     write_class("few/cat", 2), write_class("few/dog", 2)
-    with pytest.raises(ValueError, match=r"4 samples are too few to set a fraction of 0\.2 aside"):
+    with pytest.raises(ValueError, match=r"4 samples are too few to hold out a fraction of 0\.2"):
         folder_data("few").setup("fit")
 
 
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"folder": "none"}, FileNotFoundError, "none is no folder"),
+        ({"folder": "none"}, FileNotFoundError, "none is not a folder"),
         ({"size": 0}, ValueError, "data.size: 0"),
         ({"size": (4, -1)}, ValueError, r"data.size: \(4, -1\)"),
-        ({"corrupt": "ignore"}, ValueError, "data.corrupt: 'ignore' is neither refuse nor skip"),
+        ({"corrupt": "ignore"}, ValueError, "data.corrupt: 'ignore' is not one of refuse, skip"),
         ({"memory_limit": -1}, ValueError, "data.memory_limit: -1"),
         ({"known_classes": ["cat", "cow"]}, ValueError, "no class 'cow'; the classes are cat, dog"),
     ],

@@ -1,4 +1,4 @@
-"""Mean and standard deviation are measured on what is trained on, and stay with the checkpoint."""
+"""Mean and standard deviation are those of the training images, and are stored in checkpoints."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def test_they_are_those_of_the_training_images_alone(options):
 
 def test_of_many_images_they_are_those_of_evenly_spread_ones(monkeypatch):
     write_pets()
-    monkeypatch.setattr(image_folder, "STATISTICS_OF", 10)
+    monkeypatch.setattr(image_folder, "STATISTICS_IMAGES", 10)
     datamodule = folder_data()
     datamodule.setup("fit")
     mean, std = brute_force(datamodule, datamodule.split.train[::4])  # 8 of 32
@@ -108,7 +108,7 @@ def test_a_checkpoint_is_tested_without_reading_a_training_image(tiny_data, monk
     assert "test/acc" in before
 
 
-def test_a_resumed_run_goes_on_with_those_of_its_checkpoint():
+def test_a_resumed_run_uses_those_of_its_checkpoint():
     write_pets()
     first, trainer = folder_data(), quiet_trainer(Path.cwd())
     trainer.fit(Recorder(), datamodule=first)

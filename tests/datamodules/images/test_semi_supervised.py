@@ -32,7 +32,7 @@ def labels_of_file(root, index):
     ],
     ids=["as long", "more labels", "a batch of more than all labels", "less labels", "a batch of more than the pool"],
 )
-def test_an_epoch_sees_the_larger_part_once_and_the_other_in_rounds(
+def test_an_epoch_serves_the_larger_part_once_and_the_other_in_reshuffled_passes(
     pool, batch_size, unlabeled_batch_size, steps, seen_once
 ):
     datamodule = pool(batch_size=batch_size, unlabeled_batch_size=unlabeled_batch_size)
@@ -53,7 +53,7 @@ def test_the_larger_part_is_seen_whole_when_batches_do_not_divide_it(pool):
     assert set(index.tolist()) == set(datamodule.split.unlabeled.tolist())
 
 
-def test_labels_that_come_round_again_are_shuffled_anew(pool):
+def test_repeated_labels_are_reshuffled(pool):
     index = record(pool(batch_size=20)).column("train", "index", part="labeled").reshape(5, 20)
     assert len({tuple(cycle.tolist()) for cycle in index}) == 5
 
@@ -140,7 +140,7 @@ def test_labels_are_sampled_as_asked_beside_the_pool(pool, sampling):
 
 
 def test_an_incomplete_batch_is_dropped_only_where_there_is_one(pool):
-    # The labels come round until their batch is full: there is nothing to leave out.
+    # Labeled samples are repeated until the batch is full, so that there is no incomplete batch to drop.
     recorder = record(pool(batch_size=64, drop_last=True))
     assert {len(batch["labeled"]["index"]) for batch in recorder.seen["train", 0]} == {64}
 
@@ -158,7 +158,7 @@ def test_overfitting_sees_the_same_few_batches_of_both_parts_in_every_epoch(pool
     [
         ({"unlabeled_batch_size": 0}, ["data.unlabeled_batch_size 0", "at least 1"]),
         ({"num_labeled": None}, ["data.unlabeled_batch_size 12", "data.num_labeled None"]),
-        ({"num_labeled": 80}, ["data.unlabeled_batch_size 12", "data.num_labeled 80", "label fewer"]),
+        ({"num_labeled": 80}, ["data.unlabeled_batch_size 12", "data.num_labeled 80", "lower num_labeled"]),
     ],
     ids=["no sample a batch", "all labeled unasked", "all labeled as asked"],
 )

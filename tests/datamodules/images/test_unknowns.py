@@ -1,4 +1,4 @@
-"""Another data set in the test set, as samples of unknown classes; and the names of what is there."""
+"""Another data set in the test set as samples of unknown classes, and the class names of the test set."""
 
 from pathlib import Path
 from unittest.mock import patch

@@ -32,14 +32,14 @@ def test_a_class_may_be_a_link_to_a_folder():
 def test_less_than_two_classes_are_refused(names, words):
     Path("data").mkdir()
     touch(*names)
-    with pytest.raises(ValueError, match=f"data: {words}.*at least two"):
+    with pytest.raises(ValueError, match=f"data: {words}.*at least 2"):
         class_names_in(Path("data"), Path.cwd())
 
 
 @pytest.mark.parametrize("name", ["none", "file"])
 def test_what_is_no_folder_is_refused(name):
     Path("file").touch()
-    with pytest.raises(FileNotFoundError, match=rf"{name} is no folder.*data\.folder.*data\.root.*LITZOO_DATA_DIR"):
+    with pytest.raises(FileNotFoundError, match=rf"{name} is not a folder.*data\.folder.*data\.root.*LITZOO_DATA_DIR"):
         class_names_in(Path(name), Path.cwd())
 
 

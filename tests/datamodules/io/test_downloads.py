@@ -103,7 +103,7 @@ def test_an_interrupted_download_leaves_nothing(tmp_path):
 
 def test_a_root_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(FileNotFoundError, match="set is absent and cannot be made"):
+    with pytest.raises(FileNotFoundError, match="set is absent and cannot be created"):
         download_once(tmp_path / "file" / "set", lambda root: None)
 
 

@@ -81,7 +81,7 @@ def test_sixteen_bits_keep_their_contrast(shape, suffix):
     ids=["too large", "negative", "fractions"],
 )
 def test_numbers_that_8_bits_cannot_hold_are_refused(levels):
-    with pytest.raises(ValueError, match=r"deep\.tif cannot be read as an image: it holds numbers other than whole"):
+    with pytest.raises(ValueError, match=r"deep\.tif cannot be read as an image: it holds values other than integers"):
         read(save("deep.tif", levels.reshape(8, 10)), GREY)
 
 
@@ -147,7 +147,7 @@ def test_a_file_that_went_missing_is_named():
 
 
 def test_images_keep_their_order_where_there_are_more_than_are_read_at_once(monkeypatch):
-    monkeypatch.setattr("litzoo.datamodules.io.images.AT_ONCE", 2)
+    monkeypatch.setattr("litzoo.datamodules.io.images.CHUNK", 2)
     paths = [save(f"{i}.png", noise(8, 10, seed=i)) for i in range(5)]
     images, positions, _ = read_all(paths, ImageReader(RGB, resize=False), keep=True, skip=False)
     assert positions == list(range(5))

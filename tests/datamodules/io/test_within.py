@@ -1,4 +1,4 @@
-"""Images and tables are read from within `data.root` alone, whatever links and options say."""
+"""Images and tables are only read from within `data.root`, whatever links and options say."""
 
 import os
 import shutil
@@ -98,7 +98,7 @@ def test_an_image_that_is_a_link_to_itself_is_a_damaged_one(root, corrupt):
 @pytest.mark.parametrize("target", ["cow", "gone"])
 def test_a_class_that_is_a_link_to_nowhere_is_refused_by_name(root, target):
     link(root / "pets/train/cow", target)
-    with pytest.raises(ValueError, match="root/pets/train/cow is a link that leads nowhere; repair or remove it"):
+    with pytest.raises(ValueError, match="root/pets/train/cow is a broken link; repair or remove it"):
         read()
     count("inputs refused")
 

@@ -25,7 +25,7 @@ def test_objects_are_those_in_the_files(folder):
     datamodule = module(folder, test_size=2, val_size=3)
     datamodule.setup("fit")
     assert (datamodule.num_classes, datamodule.class_names) == (1, ("cell",))
-    names, _, chosen = datamodule._chosen(train=True)
+    names, _, chosen = datamodule._select(train=True)
     for place, position in enumerate(chosen):
         sample, number = datamodule.train_set.samples[place], int(names[position].removesuffix(".png"))
         image = np.asarray(Image.open(folder / "PNGImages" / f"{number:02}.png"))
@@ -43,9 +43,9 @@ def test_parts_are_disjoint_and_the_test_part_moves_with_nothing(folder):
         datamodule.setup("fit")
         assert len(datamodule.train_set) == (7 if train_size is None else 4)
         assert not set(datamodule.split.train.tolist()) & set(datamodule.split.val.tolist())
-        names, _, chosen = datamodule._chosen(train=False)
+        names, _, chosen = datamodule._select(train=False)
         tests.append([names[position] for position in chosen])
-        assert len(set(chosen) | set(datamodule._chosen(train=True)[2])) == 12
+        assert len(set(chosen) | set(datamodule._select(train=True)[2])) == 12
     assert tests[0] == tests[1]
     assert len(tests[0]) == 3
 
@@ -62,7 +62,7 @@ def test_folders_of_the_two_parts_are_taken_as_they_are(tmp_path):
     json.dumps(report)
 
 
-def test_a_fingerprint_tells_which_files_are_trained_on(folder):
+def test_the_fingerprint_depends_on_the_training_files(folder):
     before = module(folder)
     before.setup("fit")
     for name, suffix in [("PNGImages", ""), ("PedMasks", "_mask")]:
@@ -81,7 +81,7 @@ def grey(path, pixels):
 DAMAGE = {
     "another size": (lambda at: grey(at / "PedMasks" / "04_mask.png", np.ones((5, 9))), r"04_mask\.png has 5×9 pixels"),
     "no object": (lambda at: grey(at / "PedMasks" / "04_mask.png", np.zeros((32, 36))), r"04_mask\.png has no object"),
-    "colours": (lambda at: grey(at / "PedMasks" / "04_mask.png", np.ones((32, 36, 3))), r"04_mask\.png is no mask"),
+    "colours": (lambda at: grey(at / "PedMasks" / "04_mask.png", np.ones((32, 36, 3))), r"04_mask\.png is not a mask"),
     "no mask": (lambda at: (at / "PedMasks" / "04_mask.png").unlink(), r"04\.png has no mask PedMasks/04_mask\.png"),
     "no image": (lambda at: (at / "PNGImages" / "04.png").unlink(), r"04_mask\.png has no image in PNGImages"),
     "a lossy mask": (
@@ -94,21 +94,21 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_what_cannot_be_used_is_refused_or_left_out_as_told(name, folder):
-    damage, told = DAMAGE[name]
+def test_unusable_files_raise_or_are_left_out(name, folder):
+    damage, message = DAMAGE[name]
     damage(folder)
-    with pytest.raises(ValueError, match=told + r".*data\.corrupt skip"):
+    with pytest.raises(ValueError, match=message + r".*data\.corrupt to skip"):
         module(folder).setup("fit")
     datamodule = module(folder, corrupt="skip", test_size=2, val_size=2)
-    with pytest.warns(UserWarning, match=r"1 images or masks are left out, 11 are used: .*" + told):
+    with pytest.warns(UserWarning, match=r"1 images or masks are left out, 11 are used: .*" + message):
         datamodule.setup("fit")
     assert [len(each) for each in (datamodule.train_set, datamodule.val_set, datamodule.test_set)] == [7, 2, 2]
     assert len(datamodule.split_report()["left_out"]["all"]) == 1
 
 
-def test_two_images_of_one_name_are_told(folder):
+def test_two_images_with_the_same_name_raise(folder):
     shutil.copy(folder / "PNGImages" / "04.png", folder / "PNGImages" / "04.bmp")
-    with pytest.raises(ValueError, match=r"04\.png has the same name as \S+04\.bmp, whatever .*; keep one"):
+    with pytest.raises(ValueError, match=r"04\.png has the same name as \S+04\.bmp, up to .*; keep one"):
         module(folder).setup("fit")
 
 
@@ -129,24 +129,24 @@ def test_absent_files_are_named_with_the_remedy(folder):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"test_size": 12}, r"data\.test_size 12|no training sample"),
-        ({"test_size": 13}, r"data\.test_size: 13 asked, but only 12"),
+        ({"test_size": 13}, r"data\.test_size: 13 requested, but only 12"),
         ({"test_size": 0}, r"data\.test_size: 0; give a count"),
         ({"corrupt": "ignore"}, r"data\.corrupt: 'ignore'"),
         ({"folder": ""}, r"data\.folder: is empty"),
-        ({"train_size": 50}, r"train_size: 50 asked"),
+        ({"train_size": 50}, r"train_size: 50 requested"),
     ],
 )
-def test_impossible_requests_are_refused(options, told, folder):
-    with pytest.raises(ValueError, match=told):
+def test_impossible_requests_are_refused(options, message, folder):
+    with pytest.raises(ValueError, match=message):
         module(folder, **options).setup("fit")
 
 
 def test_one_part_alone_is_refused(tmp_path):
     write_instances(tmp_path / "cells" / "train", 3)
-    with pytest.raises(ValueError, match="has a folder train: it needs train and test, or neither"):
+    with pytest.raises(ValueError, match="has a folder train: it needs both train and test, or neither"):
         module(tmp_path / "cells").setup("fit")
 
 
@@ -155,7 +155,7 @@ def test_16_bit_masks_are_read(folder):
     mask[:4, :4], mask[8:, 8:] = 700, 65535
     Image.fromarray(mask).save(folder / "PedMasks" / "04_mask.png")
     datamodule = module(folder, test_size=1)
-    names, samples, _ = datamodule._chosen(train=True)
+    names, samples, _ = datamodule._select(train=True)
     sample = samples[names.index("04.png")]
     assert sample.masks.flatten(1).sum(1).tolist() == [16, 24 * 28]
     assert sample.labels.dtype == torch.int64

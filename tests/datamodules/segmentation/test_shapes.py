@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from litzoo.datamodules import ShapesDataModule
-from litzoo.datamodules.segmentation.shapes import LEAST_SEEN, SHAPES, draw_shapes
+from litzoo.datamodules.segmentation.shapes import LEAST_VISIBLE, SHAPES, draw_shapes
 
 SIDE = 64
 
@@ -27,7 +27,7 @@ def test_masks_are_disjoint_whole_and_of_the_shape_that_the_label_says():
         assert 2 <= len(sample.labels) <= 6
         masks = sample.masks
         assert masks.sum(0).max() == 1
-        assert masks.flatten(1).sum(1).min() >= 128**2 * 0.13**2 * LEAST_SEEN  # the smallest triangle has 1.3 r²
+        assert masks.flatten(1).sum(1).min() >= 128**2 * 0.13**2 * LEAST_VISIBLE  # the smallest triangle has 1.3 r²
         # The last one is in front of all others. How much of the smallest circle around its centre of mass it fills:
         rows, columns = np.nonzero(masks[-1].numpy())
         farthest = ((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2).max() + 0.5

@@ -1,6 +1,7 @@
 import torch
 
-from litzoo.datamodules.splits.core import fingerprint, split_train_val
+from litzoo.datamodules.splits.core import split_train_val
+from litzoo.datamodules.splits.record import fingerprint
 
 
 def test_fingerprint_is_the_hash_of_the_sizes_and_indices_in_little_endian():

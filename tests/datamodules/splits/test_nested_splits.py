@@ -1,4 +1,4 @@
-"""A smaller request is contained in a larger one: runs with more data see what runs with less data saw."""
+"""Smaller training sets are subsets of larger ones."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st

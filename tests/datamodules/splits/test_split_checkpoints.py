@@ -1,4 +1,4 @@
-"""A checkpoint goes with the split that it was trained on."""
+"""A checkpoint can only be used with the split that it was trained on."""
 
 import re
 import shutil
@@ -28,7 +28,7 @@ def use(stage, datamodule, epochs=2):
 
 
 @pytest.mark.parametrize("stage", ["fit", "validate", "test", "predict"])
-def test_the_same_split_is_taken(stage):
+def test_the_same_split_is_accepted(stage):
     train(DigitsDataModule(**ASKED))
     again = ASKED | {"label_noise": SymmetricNoise(0.2), "imbalance": LongTailed(3)}
     assert use(stage, DigitsDataModule(**again, batch_size=17, augment="shift")).seen
@@ -95,6 +95,6 @@ def test_testing_reads_no_training_images(tiny_data):
         assert len(use("test", MNISTDataModule(root=str(root))).column("test", "index")) == 40
 
 
-def test_a_checkpoint_without_a_fingerprint_is_taken_as_before():
+def test_a_checkpoint_without_a_fingerprint_is_accepted():
     DigitsDataModule().load_state_dict({})
     assert DigitsDataModule().state_dict() == {}

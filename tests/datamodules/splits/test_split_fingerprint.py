@@ -1,4 +1,4 @@
-"""The fingerprint of a split with every option at once: what tells a stored run that its data are no longer there."""
+"""The fingerprint of a split that combines all options; it detects that a stored run used other data."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What cannot be granted is refused before training, with the numbers that clash."""
+"""Invalid requests raise before training, with the conflicting numbers."""
 
 import pytest
 import torch
@@ -51,7 +51,7 @@ def message_of(make):
         (lambda: ClassCounts({"1": -2}), ["ClassCounts.sizes", "-2"]),
     ],
 )
-def test_a_trouble_that_cannot_be_is_refused_when_it_is_made(make, words):
+def test_invalid_arguments_of_noise_and_imbalance_raise_at_construction(make, words):
     message = message_of(make)
     assert [word for word in words if word not in message] == [], message
 
@@ -63,7 +63,7 @@ def test_a_trouble_that_cannot_be_is_refused_when_it_is_made(make, words):
         ({"known_classes": [3, 10]}, ["data.known_classes", "10"]),
         ({"known_classes": [-1, 3]}, ["data.known_classes", "-1"]),
         ({"known_classes": [3, 5, "3"]}, ["data.known_classes", "[3, 5, '3']", "twice"]),
-        ({"known_classes": [3]}, ["data.known_classes", "[3]", "less than two classes"]),
+        ({"known_classes": [3]}, ["data.known_classes", "[3]", "fewer than two classes"]),
         ({"known_classes": []}, ["data.known_classes", "[]"]),
         ({"noisy_val": True}, ["data.noisy_val", "data.label_noise"]),
         ({"unlabeled_batch_size": 8}, ["data.unlabeled_batch_size 8", "data.num_labeled None"]),
@@ -102,7 +102,7 @@ def test_a_trouble_that_cannot_be_is_refused_when_it_is_made(make, words):
         ({"imbalance": ClassCounts([5] * 9)}, ["imbalance: 9 class counts", "10 classes"]),
         ({"imbalance": ClassCounts([500] * 10)}, ["500 training samples of class '0'", "128", "sizes=[500"]),
         ({"imbalance": ClassCounts({"ten": 5})}, ["imbalance", "'ten'", "0, 1, 2"]),
-        ({"imbalance": ClassCounts([5] * 10), "train_size": 50}, ["train_size", "50", "imbalance", "leave one"]),
+        ({"imbalance": ClassCounts([5] * 10), "train_size": 50}, ["train_size", "50", "imbalance", "leave out one"]),
         ({"imbalance": ClassCounts([5] * 10), "train_size": {"per_class": 5}}, ["train_size", "5 a class"]),
         ({"label_noise": MatrixNoise(SWAP)}, ["MatrixNoise.matrix", "2 rows", "10 classes"]),
         ({"label_noise": AsymmetricNoise(0.2, {"0": "ten"})}, ["AsymmetricNoise.flips", "'ten'", "0, 1, 2"]),
@@ -110,7 +110,7 @@ def test_a_trouble_that_cannot_be_is_refused_when_it_is_made(make, words):
         ({"sampling": "sorted"}, ["data.sampling", "'sorted'", "shuffle, weighted, balanced"]),
     ],
 )
-def test_a_request_that_the_digits_cannot_grant_is_refused_with_the_numbers(options, words):
+def test_a_request_that_the_digits_cannot_satisfy_raises_with_the_numbers(options, words):
     message = message_of(lambda: DigitsDataModule(**options).find_split())
     assert [word for word in words if word not in message] == [], message
 
@@ -143,7 +143,7 @@ def test_a_class_without_any_sample_is_refused_by_name():
 
 
 @pytest.mark.parametrize("balance", [True, False])
-def test_the_remedy_for_too_few_labels_is_one(balance):
+def test_the_suggested_fix_for_too_few_labels_works(balance):
     labels = unsorted([40, 20, 2])
     message = message_of(lambda: split_classes(labels, ask(num_labeled=2, balance_labeled=balance)))
     assert "more" in message

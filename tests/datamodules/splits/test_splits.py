@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from litzoo.datamodules.splits.core import fractions, split_train_val
+from litzoo.datamodules.splits.core import proportional_counts, split_train_val
 
 
 @st.composite
@@ -65,7 +65,7 @@ def test_without_train_size_nothing_is_left_over(request_):
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=10), st.fractions(0, 1))
 def test_fractions_add_up_and_are_within_one_of_the_exact_fraction(counts, fraction):
     size = int(sum(counts) * fraction)
-    given_out = fractions(np.array(counts), size).tolist()
+    given_out = proportional_counts(np.array(counts), size).tolist()
     assert sum(given_out) == size
     for fraction, count in zip(given_out, counts, strict=True):
         assert 0 <= fraction <= count
@@ -82,7 +82,7 @@ def test_fractions_add_up_and_are_within_one_of_the_exact_fraction(counts, fract
     ],
 )
 def test_what_is_left_over_goes_to_the_largest_remainders(counts, size, expected):
-    assert fractions(np.array(counts), size).tolist() == expected
+    assert proportional_counts(np.array(counts), size).tolist() == expected
 
 
 @pytest.mark.parametrize("targets", [torch.arange(50) % 3, torch.arange(50).float()], ids=["classes", "values"])
@@ -124,7 +124,7 @@ def test_fractions_of_training_are_fractions_of_what_validation_leaves(train_siz
         (None, float("nan"), ["val_size", "nan"]),
         (61, 40, ["train_size", "61", "60"]),
         (-3, 0, ["train_size", "-3", "100"]),
-        (50.0, 0, ["train_size", "50.0", "whole number"]),
+        (50.0, 0, ["train_size", "50.0", "integer"]),
         (-0.5, 0, ["train_size", "-0.5"]),
         (0, 10, ["train_size 0", "val_size 10", "100"]),
         (None, 100, ["val_size 100", "no training sample", "100"]),

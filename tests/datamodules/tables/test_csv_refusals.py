@@ -12,7 +12,7 @@ MANY_WORDS = ["size,colour,y", *[f"{row},word {row},{row}" for row in range(101)
     [
         (LINES, {"target": "price"}, ["'price'", "size, colour, y"]),
         (LINES, {"drop_columns": ["sice"]}, ["'sice'", "size, colour, y"]),
-        (changed(3, "2,red,much"), {}, ["'y'", "no number", "'much' in row 4"]),
+        (changed(3, "2,red,much"), {}, ["'y'", "not a number", "'much' in row 4"]),
         (changed(3, "2,red,"), {}, ["'y'", "empty"]),
         (changed(3, "2,red, "), {}, ["'y'", "empty"]),
         (changed(3, "2,red,nan"), {}, ["'y'"]),
@@ -77,7 +77,7 @@ def test_binary_junk_is_refused(content):
 
 def test_a_cell_beyond_all_bounds_is_refused():
     write(["size,y", f'"{"x" * 200_000}",1'])
-    with pytest.raises(ValueError, match=r"table\.csv is no CSV file"):
+    with pytest.raises(ValueError, match=r"table\.csv is not a CSV file"):
         datamodule().setup("fit")
 
 

@@ -158,8 +158,8 @@ def test_a_list_is_done_in_its_order():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ("autoaugment", "augment: 'autoaugment' is none of none, shift, .*, autoaugment_cifar10"),
-        (["crop_flip", "rotate"], "augment: 'rotate' is none of"),
+        ("autoaugment", "augment: 'autoaugment' is not one of none, shift, .*, autoaugment_cifar10"),
+        (["crop_flip", "rotate"], "augment: 'rotate' is not one of"),
         ([], "augment: the list is empty; name at least one of none, shift"),
     ],
 )

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from litzoo.datamodules import ShapesDataModule
-from litzoo.datamodules.transforms.copy_paste import with_pasted
-from litzoo.datamodules.transforms.masks import Outlined
+from litzoo.datamodules.transforms.copy_paste import paste_objects
+from litzoo.datamodules.transforms.masks import ImageWithMasks
 from tests.datamodules.recording import Recorder, quiet_trainer
 
 
@@ -14,14 +14,14 @@ def rectangles(grey, *places, height=8, width=10):
     for number, (_, rows, columns) in enumerate(places):
         masks[number, slice(*rows), slice(*columns)] = True
         image[:, masks[number]] = grey + 10 * (number + 1)
-    return Outlined(image, torch.tensor([place[0] for place in places], dtype=torch.long), masks)
+    return ImageWithMasks(image, torch.tensor([place[0] for place in places], dtype=torch.long), masks)
 
 
 def pasted(onto, source, chosen, monkeypatch):
     """Pastes the objects chosen by number, as if they had been drawn."""
     drawn = torch.tensor([0.2 if number in chosen else 0.8 for number in range(len(source.labels))])
     monkeypatch.setattr(torch, "rand", lambda count, device: drawn[:count])
-    return with_pasted(onto, source)
+    return paste_objects(onto, source)
 
 
 ONTO = rectangles(0, (1, (0, 4), (0, 4)), (2, (5, 8), (5, 10)))
@@ -67,15 +67,15 @@ def test_a_source_of_another_size_is_cut_or_padded(size, kept, monkeypatch):
 
 
 def test_nothing_comes_of_nothing():
-    empty = Outlined(ONTO.image, ONTO.labels[:0], ONTO.masks[:0])
-    assert torch.equal(with_pasted(ONTO, empty).image, ONTO.image)
-    assert len(with_pasted(empty, empty).labels) == 0
+    empty = ImageWithMasks(ONTO.image, ONTO.labels[:0], ONTO.masks[:0])
+    assert torch.equal(paste_objects(ONTO, empty).image, ONTO.image)
+    assert len(paste_objects(empty, empty).labels) == 0
 
 
 def test_half_of_the_objects_are_pasted():
     torch.manual_seed(0)
     source = rectangles(100, (3, (0, 2), (8, 10)))
-    counts = [len(with_pasted(ONTO, source).labels) - 2 for _ in range(400)]
+    counts = [len(paste_objects(ONTO, source).labels) - 2 for _ in range(400)]
     assert sum(counts) / 400 == pytest.approx(0.5, abs=0.08)
 
 
@@ -98,5 +98,7 @@ def test_training_images_alone_get_objects_of_their_batch(tmp_path):
 
 
 def test_a_batch_of_one_image_is_refused():
-    with pytest.raises(ValueError, match=r"data\.copy_paste: in batches of 1 there is no other image; give data\.b"):
+    with pytest.raises(
+        ValueError, match=r"data\.copy_paste: needs two images in a batch, .*data\.batch_size is 1; give at least 2"
+    ):
         ShapesDataModule(copy_paste=True, batch_size=1)

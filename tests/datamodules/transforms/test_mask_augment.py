@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from litzoo.datamodules.segmentation.shapes import ShapesDataModule
-from litzoo.datamodules.transforms.masks import MASK_AUGMENTATIONS, Outlined, augmented, boxes_around
+from litzoo.datamodules.transforms.masks import MASK_AUGMENTATIONS, ImageWithMasks, augmented, boxes_around
 
 
 def marked(height=12, width=20):
@@ -24,7 +24,7 @@ def test_masks_stay_on_their_objects(name):
     image, labels, masks = marked()
     seen = set()
     for _ in range(60):
-        changed, left, moved = augmented(MASK_AUGMENTATIONS[name](), Outlined(image, labels, masks))
+        changed, left, moved = augmented(MASK_AUGMENTATIONS[name](), ImageWithMasks(image, labels, masks))
         assert left.tolist() == [1, 2, 3]
         assert changed.dtype == torch.uint8
         assert moved.dtype == torch.bool
@@ -41,7 +41,7 @@ def test_a_varied_image_keeps_its_masks_on_its_objects_and_drops_those_that_have
     masks[2, :3, :3] = True  # in a corner
     counts = set()
     for _ in range(40):
-        changed, left, moved = augmented(MASK_AUGMENTATIONS["mirror_vary"](), Outlined(image, labels, masks))
+        changed, left, moved = augmented(MASK_AUGMENTATIONS["mirror_vary"](), ImageWithMasks(image, labels, masks))
         assert changed.shape == image.shape
         assert moved.any(dim=(1, 2)).all()
         assert len(left) == len(moved)
@@ -54,10 +54,11 @@ def test_a_varied_image_keeps_its_masks_on_its_objects_and_drops_those_that_have
 def test_none_changes_nothing():
     image, labels, masks = marked()
     assert all(
-        torch.equal(was, now) for was, now in zip(marked(), augmented([], Outlined(image, labels, masks)), strict=True)
+        torch.equal(was, now)
+        for was, now in zip(marked(), augmented([], ImageWithMasks(image, labels, masks)), strict=True)
     )
 
 
 def test_an_unknown_augmentation_is_refused():
-    with pytest.raises(ValueError, match=r"data\.augment: 'shift' is none of none, mirror, mirror_vary, turn"):
+    with pytest.raises(ValueError, match=r"data\.augment: 'shift' is not one of none, mirror, mirror_vary, turn"):
         ShapesDataModule(augment="shift")

@@ -10,7 +10,7 @@ from litzoo.lit_modules import (
     MixUp,
     OneHotSquaredError,
 )
-from litzoo.lit_modules.classifiers.co_teaching import easiest
+from litzoo.lit_modules.classifiers.co_teaching import smallest_losses
 from tests.training import cpu_trainer
 
 
@@ -42,39 +42,39 @@ def batch(size):
     }
 
 
-def sure(*amounts):
+def confident(*amounts):
     """Returns logits for targets of class 0: the larger, the smaller the loss."""
     return torch.tensor([[float(amount), 0.0] for amount in amounts])
 
 
 def learned_from(model, size):
     """Returns for each network the rows that have a gradient."""
-    model.trained(batch(size))[1].backward()
+    model.training_loss(batch(size))[1].backward()
     return [
         net.logits.grad.abs().sum(dim=1).nonzero().flatten().tolist() for net in (model.net.first, model.net.second)
     ]
 
 
-def test_each_network_learns_from_what_the_other_one_finds_easiest():
-    model = module(sure(5, 4, -1, -2, 0), sure(-3, 1, 2, 3, -5), epoch=9, forget_rate=0.6)
+def test_each_network_learns_from_the_smallest_losses_of_the_other():
+    model = module(confident(5, 4, -1, -2, 0), confident(-3, 1, 2, 3, -5), epoch=9, forget_rate=0.6)
     first, second = learned_from(model, 5)
     assert first == [2, 3]  # the second network's
     assert second == [0, 1]
 
 
-def test_the_objective_is_the_sum_of_both_means_over_what_is_picked():
+def test_the_objective_is_the_sum_of_both_means_over_the_selected_samples():
     logits = torch.randn(2, 6, 2)
     model = module(*logits, epoch=9, forget_rate=0.5)
-    mean_logits, loss = model.trained(batch(6))
+    mean_logits, loss = model.training_loss(batch(6))
     each = -logits.log_softmax(dim=2)[..., 0]
     picked = each.argsort(dim=1)[:, :3]
     assert loss.item() == pytest.approx((each[0, picked[1]].mean() + each[1, picked[0]].mean()).item())
     torch.testing.assert_close(mean_logits, logits.mean(dim=0))
 
 
-def test_what_is_plugged_in_is_learned_and_cross_entropy_picks():
+def test_the_given_loss_is_the_objective_and_cross_entropy_selects():
     logits = torch.randn(2, 6, 2)
-    loss = module(*logits, epoch=9, forget_rate=0.5, loss=OneHotSquaredError()).trained(batch(6))[1]
+    loss = module(*logits, epoch=9, forget_rate=0.5, loss=OneHotSquaredError()).training_loss(batch(6))[1]
     picked = (-logits.log_softmax(dim=2)[..., 0]).argsort(dim=1)[:, :3]
     wrong = logits.softmax(dim=2)[..., 1].square()
     assert loss.item() == pytest.approx((wrong[0, picked[1]].mean() + wrong[1, picked[0]].mean()).item())
@@ -98,28 +98,28 @@ def test_the_default_ramp_is_of_five_epochs():
 
 
 @pytest.mark.parametrize("epoch", [0, 9])
-def test_with_nothing_to_forget_two_networks_learn_from_everything(epoch):
+def test_with_a_forget_rate_of_0_both_networks_learn_from_all_samples(epoch):
     logits, target = torch.randn(2, 6, 2), torch.zeros(6, dtype=torch.int64)
-    loss = module(*logits, epoch, forget_rate=0.0).trained(batch(6))[1]
+    loss = module(*logits, epoch, forget_rate=0.0).training_loss(batch(6))[1]
     assert loss.item() == pytest.approx(sum(F.cross_entropy(each, target).item() for each in logits))
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_one_sample_at_least_is_learned_from(size):
+def test_at_least_one_sample_is_used(size):
     rows = learned_from(module(*torch.randn(2, size, 2), epoch=9, forget_rate=0.99), size)
     assert [len(each) for each in rows] == [1, 1]
 
 
-def test_easiest_are_those_with_the_smallest_losses_in_any_precision():
+def test_smallest_losses_are_selected_in_any_precision():
     logits, target = torch.randn(30, 5), torch.randint(5, (30,))
     expected = set(F.cross_entropy(logits, target, reduction="none").argsort()[:7].tolist())
-    assert set(easiest(logits, target, 7).tolist()) == expected
+    assert set(smallest_losses(logits, target, 7).tolist()) == expected
     half = logits.to(torch.bfloat16)
     expected = set(F.cross_entropy(half.double(), target, reduction="none").argsort()[:7].tolist())
-    assert set(easiest(half, target, 7).tolist()) == expected
+    assert set(smallest_losses(half, target, 7).tolist()) == expected
 
 
-def test_the_networks_start_different_and_answer_with_their_mean():
+def test_the_networks_start_different_and_output_their_mean():
     model, x = module(forget_rate=0.2), torch.randn(5, 1, 4, 4)
     first, second = model.net.first(x), model.net.second(x)
     assert not torch.allclose(first, second)
@@ -136,7 +136,7 @@ def test_both_networks_are_compiled():
 @pytest.mark.parametrize(
     "option", [{"loss": EarlyLearningRegularization()}, {"loss": ForwardCorrection()}, {"mix": MixUp()}]
 )
-def test_what_would_mix_up_the_two_networks_or_their_samples_is_refused(option):
+def test_mix_and_losses_that_remember_samples_are_refused(option):
     with pytest.raises(ValueError, match="takes neither mix nor a loss that remembers samples"):
         module(forget_rate=0.2, **option)
 

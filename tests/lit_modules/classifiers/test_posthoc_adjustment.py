@@ -65,39 +65,39 @@ def test_predictions_are_adjusted_also_those_of_a_loaded_module(fitted):
         torch.testing.assert_close(found["confidence"], expected.softmax(dim=1).max(dim=1).values)
 
 
-def test_a_model_that_only_knows_the_class_sizes_finds_all_classes_equally_likely():
+def test_logits_equal_to_the_class_frequencies_are_adjusted_to_uniform():
     datamodule = imbalanced()
     model = SoftmaxRegression((1, 28, 28), 10, posthoc_tau=1.0, **STILL)
     cpu_trainer().fit(model, datamodule)
-    torch.testing.assert_close(model.adjusted(log_fractions(datamodule)[None]), torch.zeros(1, 10))
+    torch.testing.assert_close(model.adjust_logits(log_fractions(datamodule)[None]), torch.zeros(1, 10))
 
 
-def test_without_it_nothing_changes():
+def test_without_adjustment_nothing_changes():
     model, logits = SoftmaxRegression((4,), 3), torch.randn(5, 3)
-    assert torch.equal(model.adjusted(logits), logits)
+    assert torch.equal(model.adjust_logits(logits), logits)
 
 
-def test_it_can_be_given_after_a_training_without_it():
+def test_it_can_be_set_after_training_without_it():
     datamodule, trainer = imbalanced(), cpu_trainer()
     trainer.fit(SoftmaxRegression((1, 28, 28), 10, **STILL), datamodule)
     trainer.save_checkpoint("plain.ckpt")
     adjusting = SoftmaxRegression.load_from_checkpoint("plain.ckpt", posthoc_tau=2.0, weights_only=True)
-    torch.testing.assert_close(adjusting.adjusted(2 * log_fractions(datamodule)[None]), torch.zeros(1, 10))
+    torch.testing.assert_close(adjusting.adjust_logits(2 * log_fractions(datamodule)[None]), torch.zeros(1, 10))
 
 
 @pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float64])
-def test_class_sizes_that_half_precision_cannot_count_stay_as_they_are(precision):
+def test_class_counts_stay_exact_in_half_precision(precision):
     model = SoftmaxRegression((4,), 3, posthoc_tau=1.0)
     model.class_counts.copy_(torch.tensor([70_000, 20_001, 101]))
     model.to(precision)
     assert model.class_counts.tolist() == [70_000, 20_001, 101]
     expected = -(model.class_counts / model.class_counts.sum()).log()
-    torch.testing.assert_close(model.adjusted(torch.zeros(1, 3))[0], expected)
+    torch.testing.assert_close(model.adjust_logits(torch.zeros(1, 3))[0], expected)
 
 
-def test_class_sizes_that_were_never_known_are_refused():
-    with pytest.raises(ValueError, match="posthoc_tau: the class counts of the training are not known"):
-        SoftmaxRegression((4,), 3, posthoc_tau=1.0).adjusted(torch.zeros(1, 3))
+def test_unknown_class_counts_are_refused():
+    with pytest.raises(ValueError, match="posthoc_tau: the class counts of the training set are not known"):
+        SoftmaxRegression((4,), 3, posthoc_tau=1.0).adjust_logits(torch.zeros(1, 3))
 
 
 @pytest.mark.parametrize("tau", [-0.1, float("nan"), float("inf")])
@@ -106,6 +106,6 @@ def test_an_impossible_tau_is_refused(tau):
         SoftmaxRegression((4,), 3, posthoc_tau=tau)
 
 
-def test_a_datamodule_that_does_not_know_the_class_sizes_is_refused_by_the_name_of_the_option():
-    with pytest.raises(ValueError, match=r"posthoc_tau.*class_counts.*Plain does not tell"):
+def test_a_datamodule_without_class_counts_is_refused_with_the_option_named():
+    with pytest.raises(ValueError, match=r"posthoc_tau.*class_counts.*Plain does not provide"):
         cpu_trainer().fit(SoftmaxRegression((1, 28, 28), 10, posthoc_tau=1.0), Plain())

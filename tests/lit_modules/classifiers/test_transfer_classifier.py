@@ -36,7 +36,7 @@ def test_a_backbone_brings_its_features_and_the_head_is_new(kind):
     assert set(torch.load(last, weights_only=True)["hyper_parameters"]) & {"backbone", "weights", "runs"} == set()
 
 
-def test_a_second_training_goes_on_with_what_the_first_one_has_learned():
+def test_a_second_fit_continues_with_the_trained_weights():
     torch.save(torchvision.models.get_model(NET).state_dict(), "mine.pth")
     model = fit(transfer(network=NET, weights="mine.pth", optimizer=partial(torch.optim.SGD, lr=0.01)))
     learned = {name: value.clone() for name, value in model.net.state_dict().items()}
@@ -59,7 +59,7 @@ def test_from_scratch_is_the_same_network_without_the_weights():
     assert not torch.equal(trained.net.trunk.trunk[0].weight, scratch.net.trunk.trunk[0].weight)
 
 
-def test_a_checkpoint_of_the_command_from_before_classes_were_noted_will_do():
+def test_a_checkpoint_of_the_command_without_the_class_name_works():
     save(CNNClassifier(SHAPE, 7, widths=[4]))
     content = torch.load(BACKBONE, weights_only=True)
     del content["module"]
@@ -68,7 +68,7 @@ def test_a_checkpoint_of_the_command_from_before_classes_were_noted_will_do():
     assert transfer(backbone=BACKBONE).net.head.in_features == 4 * 14 * 14
 
 
-def test_the_folders_above_that_of_the_runs_are_looked_in_too():
+def test_parent_folders_of_the_runs_are_searched_too():
     save(CNNClassifier(SHAPE, 7, widths=[4]))
     assert transfer(backbone="digits", runs="runs/compare/variant/seed_0").net.head.in_features == 4 * 14 * 14
 
@@ -78,11 +78,11 @@ def test_cached_features_are_looked_up_by_position():
     datamodule = data()
     datamodule.setup("fit")
     batch = datamodule.as_evaluated(datamodule.train_set[torch.arange(24).numpy()])
-    logits, loss = model.trained(batch)
+    logits, loss = model.training_loss(batch)
     order = batch["index"].argsort()
     model.cache_features(batch["index"][order], model.net.features(batch["input"])[order])
-    found = model.trained(batch | {"input": None})
+    found = model.training_loss(batch | {"input": None})
     torch.testing.assert_close(found, (logits, loss))
     model.cache_features(None)
     with pytest.raises((AttributeError, TypeError)):
-        model.trained(batch | {"input": None})
+        model.training_loss(batch | {"input": None})

@@ -10,7 +10,7 @@ FILES = {
     "another network": (lambda: torchvision.models.get_model("resnet18").state_dict(), "are of another network: "),
     "one entry of another shape": (
         lambda: torchvision.models.get_model(NET).state_dict() | {"features.0.bias": torch.zeros(3)},
-        r"features.0.bias has the shape \[3\] there, \[64\] in the SqueezeNet asked for",
+        r"features.0.bias has the shape \[3\] there, \[64\] in the SqueezeNet; give weights of the same network",
     ),
     "objects": (RunsCode, "no file of plain weights"),
     "a list": (lambda: [torch.zeros(3)], "holds no weights by name"),
@@ -19,7 +19,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_files_that_are_not_weights_of_the_network_are_refused(kind):
+def test_files_without_weights_of_the_network_are_refused(kind):
     content, message = FILES[kind]
     torch.save(content(), "mine.pth")
     with pytest.raises(ValueError, match=message):
@@ -28,14 +28,14 @@ def test_files_that_are_not_weights_of_the_network_are_refused(kind):
 
 
 REFUSED = {
-    "neither": ({}, "network None, backbone None; give the name of one"),
-    "both": ({"network": NET, "backbone": "digits"}, "give the name of one of torchvision's networks, or a"),
+    "neither": ({}, "network None, backbone None; give either the name"),
+    "both": ({"network": NET, "backbone": "digits"}, "give either the name of a torchvision network or a"),
     "unknown network": ({"network": "vgg61"}, "'vgg61' is none of .*vgg16"),
     "unknown weights": (
         {"network": NET, "weights": "IMAGENET"},
         rf"none of {NET}'s \(IMAGENET1K_V1, DEFAULT\), and no",
     ),
-    "weights of a backbone": ({"backbone": "digits", "weights": "DEFAULT"}, "a backbone brings its own"),
+    "weights of a backbone": ({"backbone": "digits", "weights": "DEFAULT"}, "a backbone has its own"),
     "small images": ({"network": "alexnet"}, "no images of 28×28 pixels; 63×63 is .*set model.size to 63"),
     "other size": (
         {"backbone": "digits", "size": 20},
@@ -46,21 +46,22 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_cannot_be_is_refused_before_anything_is_trained(kind):
+def test_invalid_options_are_refused_before_training(kind):
     options, message = REFUSED[kind]
     save(CNNClassifier(SHAPE, 7, widths=[4]))
     with pytest.raises(ValueError, match=message):
         transfer(**options)
 
 
-def test_backbones_that_are_absent_or_no_network_are_refused():
+def test_missing_or_invalid_backbones_are_refused():
     with pytest.raises(
         FileNotFoundError, match=r"model.backbone: 'digits' is neither a file nor an experiment in runs"
     ):
         transfer(backbone="digits")
-    with pytest.raises(FileNotFoundError, match=r"model.weights: mine.pth is absent"):
+    with pytest.raises(FileNotFoundError, match=r"model.weights: mine.pth is missing"):
         fit(transfer(network=NET, weights="mine.pth"))
-    for module in (CoTeachingClassifier(0.2, input_shape=SHAPE, num_classes=10), MLPClassifier((10,), 2, hidden=[4])):
+    pair = CoTeachingClassifier(forget_rate=0.2, input_shape=SHAPE, num_classes=10)
+    for module in (pair, MLPClassifier((10,), 2, hidden=[4])):
         save(module)
         with pytest.raises(ValueError, match="has no single network for images"):
             transfer(backbone="digits")
@@ -68,7 +69,7 @@ def test_backbones_that_are_absent_or_no_network_are_refused():
     content = torch.load(BACKBONE, weights_only=True)
     for name in ("Evil", "os.system", ""):
         torch.save(content | {"module": name}, BACKBONE)
-        with pytest.raises(ValueError, match=r"is none of the zoo's classifiers .*CNNClassifier"):
+        with pytest.raises(ValueError, match=r"is none of litzoo's classifiers .*CNNClassifier"):
             transfer(backbone="digits")
     torch.save(content | {"hyper_parameters": {"init": "evil.run"}}, BACKBONE)
     with pytest.raises(ValueError, match=r"its hyperparameters name 'evil.run'"):

@@ -15,7 +15,7 @@ from tests.training import cpu_trainer
 
 
 @pytest.mark.parametrize("written_by", ["file", "weights of torch.hub"])
-def test_weights_of_torchvisions_are_those_of_its_network(written_by, monkeypatch):
+def test_torchvisions_weights_are_loaded_into_the_trunk(written_by, monkeypatch):
     theirs = torchvision.models.get_model(NET)
     entry = torchvision.models.get_model_weights(NET).DEFAULT
     place = Path("mine.pth")
@@ -49,7 +49,7 @@ def test_weights_of_torchvisions_are_those_of_its_network(written_by, monkeypatc
 @pytest.mark.parametrize(
     "finder", [BatchSizeFinder(steps_per_trial=1, max_trials=1), LearningRateFinder(num_training_steps=2)]
 )
-def test_a_callback_that_tries_something_out_first_leaves_the_weights(finder):
+def test_a_callback_such_as_the_learning_rate_finder_keeps_the_weights(finder):
     theirs = torchvision.models.get_model(NET)
     torch.save(theirs.state_dict(), "mine.pth")
     model = transfer(network=NET, weights="mine.pth")
@@ -58,7 +58,7 @@ def test_a_callback_that_tries_something_out_first_leaves_the_weights(finder):
     assert torch.equal(model.net.trunk.features[0].weight, theirs.features[0].weight)
 
 
-def test_weights_that_cannot_be_downloaded_are_told_with_file_and_folder(monkeypatch):
+def test_the_error_of_a_failed_download_names_file_and_folder(monkeypatch):
     monkeypatch.setenv("TORCH_HOME", "hub")
 
     def unreachable(url, place, checksum):
@@ -69,15 +69,15 @@ def test_weights_that_cannot_be_downloaded_are_told_with_file_and_folder(monkeyp
     entry = torchvision.models.VGG16_Weights.IMAGENET1K_V1
     message = r"https://\S+vgg16-397923af.pth could .*no network.*Put vgg16-397923af.pth into hub/hub/checkpoints,"
     with pytest.raises(FileNotFoundError, match=message):
-        offered.fetch(entry)
+        offered.download(entry)
     place = Path("hub/hub/checkpoints/vgg16-397923af.pth")
     place.touch()
-    offered.fetch(entry)  # is there, whatever is in it
+    offered.download(entry)  # is there, whatever is in it
     with pytest.raises(ValueError, match="is no file of plain weights, or a damaged one"):
         offered.read_weights(place)
 
 
-def test_where_another_process_could_not_download_them_the_place_is_told_too(monkeypatch):
+def test_the_error_names_the_file_in_processes_that_do_not_download_too(monkeypatch):
     monkeypatch.setenv("TORCH_HOME", "hub")
     model = transfer(network=NET, weights="DEFAULT")
     monkeypatch.setattr(model, "prepare_data", lambda: None)  # as in all but the first process of a machine

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from litzoo.lit_modules import losses
 
 K, MANY = 4, 40_000
-# With these logits the loss tells which label it was taken for.
+# With these logits the loss identifies the label it was computed for.
 TELLING = torch.tensor([0.0, 1.0, 2.0, 3.0])
 
 

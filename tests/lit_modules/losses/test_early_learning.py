@@ -42,7 +42,7 @@ def test_several_visits_by_hand_also_of_samples_further_on_than_any_before(weigh
     assert not loss.get_extra_state()[unseen].any()
 
 
-def test_what_was_believed_before_gets_no_gradient():
+def test_running_means_get_no_gradient():
     # d/dz_k of log(1 - <p, t>), t held fixed, is -p_k (t_k - <p, t>) / (1 - <p, t>).
     logits, target, index = torch.randn(4, K, dtype=torch.float64), torch.tensor([0, 1, 2, 0]), torch.arange(4)
     with_memory, without = (logits.clone().requires_grad_() for _ in range(2))
@@ -55,8 +55,8 @@ def test_what_was_believed_before_gets_no_gradient():
     torch.testing.assert_close(with_memory.grad - without.grad, -2 * p * (t - held) / (1 - held), rtol=1e-5, atol=1e-6)
 
 
-def test_it_holds_a_sample_to_what_was_believed_before_against_its_label():
-    # Without it the gradient pulls towards label 1; with it, belief in class 0 keeps a larger fraction.
+def test_it_keeps_early_predictions_against_the_label():
+    # Without it the gradient pulls towards label 1; with it, the probability of class 0 keeps a larger fraction.
     logits, target, index = torch.tensor([[3.0, 0.0, 0.0]]), torch.tensor([1]), torch.tensor([0])
     pulls = []
     for weight in (0.0, 3.0):
@@ -68,7 +68,7 @@ def test_it_holds_a_sample_to_what_was_believed_before_against_its_label():
     assert pulls[1] < 0 < pulls[0]
 
 
-def test_evaluation_changes_no_memory():
+def test_evaluation_updates_no_running_means():
     loss = EarlyLearningRegularization(reduction="none")
     for logits, target, index in visits():
         loss(logits, target, index)
@@ -87,7 +87,7 @@ def test_samples_that_were_never_visited_have_cross_entropy_in_evaluation(seen):
     torch.testing.assert_close(loss.eval()(logits, target, index), expected)
 
 
-def test_memory_starts_afresh_with_another_number_of_classes():
+def test_running_means_are_reset_for_another_number_of_classes():
     loss, index = EarlyLearningRegularization(reduction="none"), torch.arange(2)
     loss(torch.randn(2, K), torch.tensor([0, 1]), index)
     loss(torch.zeros(2, 5), torch.tensor([0, 1]), index)

@@ -5,7 +5,7 @@ from torch.autograd import gradcheck
 from litzoo.lit_modules import losses
 from tests.lit_modules.losses.catalogue import FOUND, ROWS, batch, call, every_loss, trained
 
-# Random labels, and beliefs of earlier visits: these are meant to be there in training only.
+# Random labels, and running means of earlier epochs: these are used in training only.
 DIFFERENT_IN_TRAINING = (losses.DisturbLabel, losses.EarlyLearningRegularization)
 
 
@@ -54,7 +54,7 @@ def test_the_order_of_a_batch_does_not_matter(loss_class, options):
 
 @every_loss
 @pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
-def test_a_batch_of_one_is_as_any(loss_class, options, mode):
+def test_a_single_sample_batch_works(loss_class, options, mode):
     logits, target = batch()
     torch.manual_seed(1)
     alone = call(trained(loss_class, options, "mean").train(mode), logits[:1], target[:1])

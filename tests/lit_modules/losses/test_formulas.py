@@ -115,7 +115,7 @@ def test_by_hand(loss, expected):
 
 @pytest.mark.parametrize("temperature", [0.04, 0.5, 1.0])
 def test_logit_norm_is_that_of_the_paper(temperature):
-    # Of the logits themselves: a softmax does not tell their length.
+    # From the logits: their norm cannot be recovered from a softmax.
     logits, target = 2 * torch.randn(40, 5, dtype=torch.float64), torch.arange(40) % 5
     expected = [
         cross_entropy(one_hot(y), softmax(z / np.sqrt((z**2).sum()) / temperature))

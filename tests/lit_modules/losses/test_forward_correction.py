@@ -38,18 +38,18 @@ def test_estimate_counts_the_labels_in_the_last_epoch_of_the_warm_up(warm_up, si
         assert loss(logits, LABELS[:9], epoch=epoch).tolist() == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("sure", [1.0, 50.0])
-def test_estimate_of_a_right_classifier_is_the_noise_however_sure_it_is(sure):
+@pytest.mark.parametrize("scale", [1.0, 50.0])
+def test_estimate_of_a_correct_classifier_is_the_noise_for_any_confidence(scale):
     truth = torch.arange(3).repeat_interleave(1000)
     labels = torch.cat([torch.tensor(row).multinomial(1000, replacement=True) for row in NOISE])
     loss = ForwardCorrection(warm_up=1)
     for rows in torch.randperm(3000).split(100):
-        loss(sure * torch.eye(3)[truth[rows]], labels[rows], epoch=0)
+        loss(scale * torch.eye(3)[truth[rows]], labels[rows], epoch=0)
     loss(torch.zeros(1, 3), torch.tensor([0]), epoch=1)
     torch.testing.assert_close(loss.matrix, torch.tensor(NOISE), atol=0.05, rtol=0)
 
 
-def test_a_class_that_nothing_is_taken_for_is_believed():
+def test_a_class_that_is_never_predicted_gets_a_row_of_the_identity():
     loss = ForwardCorrection(warm_up=1)
     loss(5 * torch.eye(3)[[0, 0, 0, 1]], torch.tensor([0, 0, 2, 1]), epoch=0)
     loss(torch.zeros(1, 3), torch.tensor([0]), epoch=1)
@@ -85,7 +85,7 @@ def test_without_the_epoch_of_the_estimate_it_is_refused(trained):
 
 
 @pytest.mark.parametrize("killed_after", [0, 1, 2])
-def test_a_run_resumed_in_the_midst_of_its_warm_up_estimates_the_same(killed_after):
+def test_a_run_resumed_during_the_warm_up_estimates_the_same(killed_after):
     batches = [(epoch, torch.randn(8, 3), LABELS[:8]) for epoch in (0, 0, 1, 1, 2, 2)]
     unbroken, resumed = (ForwardCorrection(warm_up=2) for _ in range(2))
     for step, (epoch, logits, target) in enumerate(batches):
@@ -97,7 +97,7 @@ def test_a_run_resumed_in_the_midst_of_its_warm_up_estimates_the_same(killed_aft
             resumed.load_state_dict(torch.load("loss.pt", weights_only=True))
 
 
-def test_a_network_that_is_sure_of_everything_gives_no_infinite_loss():
+def test_a_network_of_confidence_1_has_a_finite_loss():
     # Half precision makes that common. Class 2 is never predicted: nothing seems to be labelled so.
     loss = ForwardCorrection(warm_up=1)
     loss(1e4 * torch.eye(3)[LABELS % 2], LABELS, epoch=0)

@@ -29,7 +29,7 @@ def test_scale_multiplies_logits_and_margins():
 
 @pytest.mark.parametrize("start", [0, 3, None])
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_weights_count_from_the_asked_epoch_on(start, reduction):
+def test_class_weights_are_used_from_the_given_epoch_on(start, reduction):
     logits, target = torch.randn(9, 3), torch.arange(9) % 3
     loss = LDAMLoss(0.0, reweight_from=start, reduction=reduction)
     for epoch in range(6):
@@ -48,7 +48,7 @@ class Watched(LDAMLoss):
         return super().forward(logits, target, class_counts, class_weights, epoch)
 
 
-def test_a_module_hands_over_the_class_sizes_and_the_epoch():
+def test_a_module_passes_the_class_counts_and_the_epoch():
     datamodule, loss = DigitsDataModule(imbalance=LongTailed(10), val_size=50, batch_size=32), Watched(reweight_from=1)
     model = SoftmaxRegression((1, 28, 28), 10, loss=loss)
     cpu_trainer(max_epochs=3, limit_train_batches=2).fit(model, datamodule)

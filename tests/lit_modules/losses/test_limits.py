@@ -80,18 +80,18 @@ def test_smoothing_over_the_others_is_that_over_all_with_a_larger_alpha(alpha):
     assert others.item() != pytest.approx(losses.LabelSmoothing(alpha)(logits, target).item(), rel=1e-3)
 
 
-def test_soft_bootstrapping_of_a_model_that_is_sure_is_hard_bootstrapping():
+def test_soft_bootstrapping_of_a_confident_model_is_hard_bootstrapping():
     target = torch.randint(K, (20,))
-    sure = 1000 * F.one_hot(torch.randint(K, (20,)), K).double()
+    confident = 1000 * F.one_hot(torch.randint(K, (20,)), K).double()
     for beta in (0.0, 0.3, 0.8):
-        soft, hard = (losses.Bootstrapping(beta, each, "none")(sure, target) for each in (False, True))
+        soft, hard = (losses.Bootstrapping(beta, each, "none")(confident, target) for each in (False, True))
         torch.testing.assert_close(soft, hard)
     unsure = batch()[0]
     assert losses.Bootstrapping(0.3, False)(unsure, target) > losses.Bootstrapping(0.3, True)(unsure, target)
 
 
 @pytest.mark.parametrize("size", [1.0, 100.0])
-def test_symmetric_losses_share_out_a_constant_among_the_labels(size):
+def test_symmetric_losses_sum_to_a_constant_over_the_labels(size):
     # That is what makes a loss robust (Ghosh et al. 2017). Reverse cross-entropy has -A of each wrong label's fraction.
     logits = size * batch()[0]
     everywhere = torch.ones(20, dtype=torch.float64)
@@ -117,16 +117,16 @@ def test_generalised_cross_entropies_of_all_labels_stay_within_the_bounds_of_the
     (losses.OneHotSquaredError(), 2 / K),
 ])  # fmt: skip
 def test_bounded_losses_reach_their_bound_at_a_wrong_label_and_0_at_the_right_one(loss, most):
-    sure = torch.tensor([[1e4, 0, 0, 0]])
-    assert loss(sure, torch.tensor([0])).item() == pytest.approx(0, abs=1e-9)
-    # All of them stay within it; the normalised part reaches 1/3, as the wrong classes share its sum.
-    reached = loss(sure, torch.tensor([1])).item()
+    confident = torch.tensor([[1e4, 0, 0, 0]])
+    assert loss(confident, torch.tensor([0])).item() == pytest.approx(0, abs=1e-9)
+    # All of them stay within it; the normalised part reaches 1/3, since the wrong classes are part of its sum.
+    reached = loss(confident, torch.tensor([1])).item()
     assert reached == pytest.approx(4 + 1 / 3 if isinstance(loss, losses.ActivePassiveLoss) else most)
     assert loss(100 * torch.randn(500, K), torch.randint(K, (500,))).item() <= most
 
 
 @pytest.mark.parametrize("size", [1e-3, 0.5, 100.0])
-def test_of_logits_only_the_direction_counts_to_logit_norm(size):
+def test_logit_norm_depends_on_the_direction_of_logits_only(size):
     logits, target = batch()
     loss = losses.LogitNorm(0.1, "none")
     torch.testing.assert_close(loss(size * logits, target), loss(logits, target))

@@ -30,7 +30,7 @@ def test_extreme_logits_have_finite_losses_and_gradients(loss_class, options, mo
 
 
 @every_loss
-def test_sure_and_unsure_logits_have_finite_losses_and_gradients(loss_class, options):
+def test_confident_and_uncertain_logits_have_finite_losses_and_gradients(loss_class, options):
     loss = trained(loss_class, options).eval()
     for size in (0.0, 8.0, 30.0, 88.0, 200.0):
         logits = (size * (2 * torch.eye(K) - 1)).repeat_interleave(K, dim=0).requires_grad_()
@@ -72,7 +72,7 @@ def test_autocast_makes_no_difference_to_given_logits_and_trains(loss_class, opt
 @every_loss
 @both_modes
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
-def test_a_loss_moves_to_another_number_type(loss_class, options, mode, dtype):
+def test_a_loss_converts_to_another_dtype(loss_class, options, mode, dtype):
     logits, target = batch()
     torch.manual_seed(1)
     expected = call(trained(loss_class, options).train(mode), logits, target)

@@ -97,7 +97,7 @@ def test_forward_correction_refuses_them_in_every_epoch_of_its_warm_up(misfit, e
 
 
 @every_loss
-def test_they_are_refused_in_evaluation_and_leave_nothing_behind(loss_class, options):
+def test_they_are_refused_in_evaluation_without_changing_the_state(loss_class, options):
     loss, untouched = trained(loss_class, options).eval(), trained(loss_class, options)
     for logits, target in MISFITS.values():
         with pytest.raises(ValueError, match="target"):
@@ -113,7 +113,7 @@ def test_impossible_parameters_are_refused_by_name_and_value(loss, name, value):
 
 @pytest.mark.parametrize(("loss", "name"), NUMBERS)
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_numbers_that_are_none_are_refused(loss, name, value):
+def test_values_that_are_not_numbers_are_refused(loss, name, value):
     with pytest.raises(ValueError, match=rf"{loss.__name__}\.{name}: {value}"):
         loss(**{name: value})
 

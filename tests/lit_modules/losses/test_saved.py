@@ -11,14 +11,14 @@ def restored(loss, loss_class, options):
 
 
 @every_loss
-def test_what_a_loss_remembers_is_saved_and_loaded(loss_class, options):
+def test_the_state_of_a_loss_is_saved_and_loaded(loss_class, options):
     loss, (logits, target) = trained(loss_class, options), batch(ROWS)
     fresh = restored(loss, loss_class, options)
     assert torch.equal(call(fresh.eval(), logits, target), call(loss.eval(), logits, target))
 
 
 @every_loss
-def test_a_resumed_training_is_as_an_unbroken_one(loss_class, options):
+def test_a_resumed_training_equals_an_uninterrupted_one(loss_class, options):
     unbroken, resumed = (loss_class(**options, reduction="none") for _ in range(2))
     batches = [batch(ROWS // 2) for _ in range(12)]
     for step, (logits, target) in enumerate(batches):

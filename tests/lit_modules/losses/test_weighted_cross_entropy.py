@@ -49,7 +49,7 @@ def test_it_is_that_of_torch_and_the_scale_of_the_weights_does_not_matter(scale)
 
 
 @pytest.mark.parametrize("weighting", ["inverse", "sqrt"])
-def test_losses_are_given_the_statistics_of_the_training_set(weighting):
+def test_losses_get_the_class_statistics_of_the_training_set(weighting):
     datamodule, loss = imbalanced(class_weighting=weighting), Asking()
     fit(loss, datamodule)
     counts = datamodule.targets[datamodule.split.train].bincount(minlength=10)
@@ -61,7 +61,7 @@ def test_losses_are_given_the_statistics_of_the_training_set(weighting):
         assert given_weights.tolist() == pytest.approx((weights / weights.mean()).tolist())
 
 
-def test_statistics_stand_in_one_order_whatever_the_hash_seed_of_a_process():
+def test_class_statistics_are_in_the_same_order_for_any_hash_seed():
     # Several processes match them by their order.
     model = SoftmaxRegression((4,), 3, loss=Asking())
     assert [name for name, _ in model.named_buffers()] == ["class_counts", "class_weights"]
@@ -90,7 +90,7 @@ def test_weights_are_saved_and_loaded():
     assert torch.equal(loaded.class_weights, datamodule.class_weights)
 
 
-def test_weights_of_a_loaded_module_are_those_of_the_data_that_it_trains_on_next():
+def test_a_loaded_module_gets_the_class_weights_of_its_new_training_data():
     _, trainer = fit(WeightedCrossEntropy(), imbalanced(), limit_train_batches=1)
     trainer.save_checkpoint("saved.ckpt")
     loaded = SoftmaxRegression.load_from_checkpoint("saved.ckpt", loss=WeightedCrossEntropy(), weights_only=True)
@@ -119,6 +119,6 @@ class Plain(LightningDataModule):
 @pytest.mark.parametrize(
     ("loss", "words"), [(WeightedCrossEntropy(), "class_weights"), (Asking(), "class_(counts|wei)")]
 )
-def test_a_datamodule_that_does_not_know_them_is_refused(loss, words):
-    with pytest.raises(ValueError, match=rf"{type(loss).__name__} needs {words}.*Plain does not tell"):
+def test_a_datamodule_without_class_statistics_is_refused(loss, words):
+    with pytest.raises(ValueError, match=rf"{type(loss).__name__} needs {words}.*Plain does not provide"):
         fit(loss, Plain())

@@ -2,10 +2,24 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss, recall_score
+from torch import nn
+from torchmetrics import MetricCollection
+from torchmetrics.functional.classification import multiclass_calibration_error
 
-from litzoo.lit_modules.metrics import classification_scores, detailed_classification_scores
+from litzoo.lit_modules import Classifier
+from litzoo.lit_modules.metrics import CalibrationError
 
 NAMES = ["cat", "dog", "emu", "fox"]
+
+
+def computed(logits, target, names, batch=None):
+    """What a classifier logs for a test in batches."""
+    module = Classifier(nn.Identity(), len(names), class_names=names)
+    metrics = MetricCollection(module.metrics("test"), compute_groups=False)
+    for start in range(0, len(target), batch or len(target)):
+        rows = slice(start, start + (batch or len(target)))
+        module.update_metrics(metrics, {"logits": logits[rows], "target": target[rows]})
+    return metrics.compute()
 
 
 def draw(seed=0, count=500, classes=range(4), sharpness=1.5):
@@ -28,11 +42,12 @@ def calibration_error(logits, target, bins=15):
     return error
 
 
+@pytest.mark.parametrize("batch", [None, 77])
 @pytest.mark.parametrize("seed", range(3))
-def test_scores_are_those_of_scikit_learn(seed):
+def test_metrics_are_those_of_scikit_learn(seed, batch):
     logits, target = draw(seed)
     predicted = logits.argmax(dim=1)
-    scores = classification_scores(logits, target) | detailed_classification_scores(logits, target, NAMES)
+    scores = computed(logits, target, NAMES, batch)
     expected = {
         "loss": log_loss(target, logits.double().softmax(dim=1), labels=range(4)),
         "acc": accuracy_score(target, predicted),
@@ -47,17 +62,17 @@ def test_scores_are_those_of_scikit_learn(seed):
     assert {name: value.item() for name, value in scores.items()} == pytest.approx(expected, abs=1e-5)
 
 
-def test_calibration_error_of_a_model_that_is_certain_of_everything():
+def test_calibration_error_with_confidence_1():
     """A confidence of exactly 1, which float32 rounds to above logit differences of 17, belongs to the last bin."""
     logits = torch.tensor([[100.0, 0.0], [3.5, 0.0], [3.0, 0.0], [0.0, 90.0]])
     target = torch.tensor([1, 0, 0, 1])
-    scores = detailed_classification_scores(logits, target, ["no", "yes"])
+    scores = computed(logits, target, ["no", "yes"])
     assert scores["ece"].item() == pytest.approx(calibration_error(logits, target), abs=1e-6)
 
 
 def test_a_class_without_a_sample_has_no_accuracy():
     logits, target = draw(classes=[0, 2, 3])
-    scores = detailed_classification_scores(logits, target, NAMES)
+    scores = computed(logits, target, NAMES)
     predicted = logits.argmax(dim=1)
     assert {name for name in scores if name.startswith("acc/")} == {"acc/cat", "acc/emu", "acc/fox"}
     assert (predicted == 1).any()
@@ -69,4 +84,51 @@ def test_a_class_without_a_sample_has_no_accuracy():
 
 def test_a_slash_in_a_class_name_opens_no_group():
     logits, target = draw()
-    assert "acc/T-shirt-top" in detailed_classification_scores(logits, target, ["T-shirt/top", "b", "c", "d"])
+    assert "acc/T-shirt-top" in computed(logits, target, ["T-shirt/top", "b", "c", "d"])
+
+
+def test_samples_of_unknown_classes_are_left_out():
+    logits, target = draw()
+    expected = computed(logits[target != 1], target[target != 1], NAMES)
+    found = computed(logits, torch.where(target == 1, -1, target), NAMES, batch=100)
+    assert {name: value.item() for name, value in found.items()} == pytest.approx(
+        {name: value.item() for name, value in expected.items()}
+    )
+
+
+@pytest.mark.parametrize("confidence", [0.7, 0.9, 0.95])
+def test_the_calibration_error_of_a_million_calibrated_samples_is_zero(confidence):
+    """Sums in float32, as in torchmetrics, are off by up to 0.001."""
+    count, batch = 1_000_000, 1000
+    logit = np.log(confidence / (1 - confidence))
+    logits = torch.tensor([[logit, 0.0]], dtype=torch.float32).expand(batch, 2)
+    target = (torch.arange(batch) >= round(confidence * batch)).long()
+    metric = CalibrationError()
+    for _ in range(count // batch):
+        metric.update(logits, target)
+    assert metric.counts.sum() == count
+    assert metric.compute().item() < 1e-6
+    single = multiclass_calibration_error(
+        logits.repeat(count // batch, 1).softmax(dim=1), target.repeat(count // batch), 2, n_bins=15, norm="l1"
+    )
+    assert single.item() > 1e-4
+
+
+def test_the_calibration_error_of_many_samples_is_that_of_float64():
+    random = np.random.RandomState(0)
+    logits = torch.tensor(3 * random.randn(200_000, 3), dtype=torch.float32)
+    target = torch.tensor(random.randint(3, size=200_000))
+    calibrated = torch.rand(200_000) < logits.softmax(dim=1).max(dim=1).values
+    target = torch.where(calibrated, logits.argmax(dim=1), target)
+    metric = CalibrationError()
+    for start in range(0, 200_000, 1000):
+        metric.update(logits[start : start + 1000], target[start : start + 1000])
+    assert metric.compute().item() == pytest.approx(calibration_error(logits, target), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_the_calibration_error_stays_in_float64_in_a_module_of_another_type(kind):
+    metric = CalibrationError()
+    nn.ModuleList([metric]).to(kind)
+    metric.update(torch.tensor([[1.0, 0.0]]), torch.tensor([0]))
+    assert metric.compute().dtype == torch.float64

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from litzoo.lit_modules.metrics import DetectionOutputs, decoded, mask_areas, mean_average_precision
+from litzoo.lit_modules.metrics import DetectionMetrics, DetectionOutputs, decoded, mask_areas
 
 SIDE = 60
 
@@ -19,12 +19,17 @@ def objects(*rectangles, scores=None, masks=None):
     return found if scores is None else {**found, "scores": torch.tensor(scores)}
 
 
-def kept(index, found, target):
-    """What is kept of images."""
-    outputs = DetectionOutputs()
-    batch = {"index": torch.tensor(index), "detections": found, "target": target}
-    outputs.update({**batch, "losses": torch.arange(float(len(index)))})
-    return outputs.gather()
+def filled_with(metric, images):
+    """Updates a metric with `(detections, target)` of some images."""
+    found, target = zip(*images, strict=True)
+    batch = {"index": torch.arange(len(images)), "detections": found, "target": target}
+    metric.update({**batch, "losses": torch.arange(float(len(images)))})
+    return metric
+
+
+def scores_of(*images):
+    """Returns the metrics of images."""
+    return filled_with(DetectionMetrics(), images).compute()
 
 
 A, B, C, NOTHING = (0, 0, 20, 20), (30, 30, 50, 50), (10, 10, 30, 30), (40, 0, 50, 10)
@@ -38,11 +43,11 @@ def two_images():
     first = objects(A, NOTHING, scores=[0.9, 0.8], masks=[(0, 0, 20, 11), NOTHING])
     first["masks"][0, 11, :12] = True  # 11 rows of 20 pixels and 12 more: 232 of 400
     second = objects((10, 10, 27, 26), NOTHING, scores=[0.7, 0.6], masks=[C, NOTHING])  # 17 · 16 of 400
-    return kept([0, 1], [first, second], [objects(A, B), objects(C)])
+    return [(first, objects(A, B)), (second, objects(C))]
 
 
 def test_average_precision_is_that_computed_by_hand():
-    scores = mean_average_precision(list(two_images().values()))
+    scores = scores_of(*two_images())
     # Precision at recall 0, 0.01, ... 1: with A and C right it is 1 up to 1/3 (34 points), 2/3 up to 2/3 (33 points).
     both = (34 + 33 * 2 / 3) / 101
     assert scores["map_50"] == pytest.approx(both)
@@ -56,17 +61,21 @@ def test_average_precision_is_that_computed_by_hand():
 def test_average_precision_is_the_mean_over_the_classes():
     found, target = objects(A, B, scores=[0.9, 0.8]), objects(A, B)
     found["labels"], target["labels"] = torch.tensor([1, 1]), torch.tensor([1, 2])
-    scores = mean_average_precision(list(kept([0], [found], [target]).values()))
+    scores = scores_of((found, target))
     assert scores["map_50"] == pytest.approx(0.5)  # class 1 is found, before a box of something else; class 2 is not
 
 
 def test_nothing_found_scores_zero():
-    scores = mean_average_precision(list(kept([0], [objects(scores=[])], [objects(A)]).values()))
-    assert set(scores) == {"map", "map_50", "mask_map", "mask_map_50"}
+    scores = scores_of((objects(scores=[]), objects(A)))
+    assert set(scores) == {"loss", "map", "map_50", "mask_map", "mask_map_50"}
     assert all(value == 0 for value in scores.values())
 
 
-def test_every_image_is_kept_once_in_order_and_then_forgotten():
+def test_the_loss_is_the_mean_over_the_images():
+    assert scores_of(*two_images())["loss"] == 0.5
+
+
+def test_every_image_is_collected_once_in_order_and_gather_resets():
     outputs = DetectionOutputs()
     for index, rectangle in [(4, A), (1, B), (4, A)]:
         outputs.update({"index": torch.tensor([index]), "detections": [objects(rectangle, scores=[0.5])]})
@@ -80,6 +89,6 @@ def test_every_image_is_kept_once_in_order_and_then_forgotten():
 
 
 def test_area_is_the_number_of_pixels():
-    images = two_images()
+    images = filled_with(DetectionOutputs(), two_images()).gather()
     assert mask_areas(images[0]["found"]) == [232, 100]
     assert mask_areas({"masks": []}) == []

@@ -49,7 +49,7 @@ def test_a_reset_starts_a_new_epoch():
     assert means.so_far("acc") == pytest.approx(expected[1], rel=1e-4)
 
 
-def test_a_reset_forgets_batches_that_were_not_summed_up_yet():
+def test_a_reset_drops_pending_batches():
     means = EpochMeans("loss")
     means.add([torch.tensor(9.0)], 1)
     means.reset()
@@ -65,7 +65,7 @@ def test_half_precision_losses_are_summed_in_single_precision():
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
-def test_means_of_many_samples_are_exact_in_a_module_of_another_type(kind):
+def test_means_of_many_samples_are_exact_in_a_module_of_another_dtype(kind):
     means = EpochMeans("loss", "acc").to(kind)
     torch.nn.ModuleList([means]).to(kind)
     for _ in range(700):  # 70,000 samples are more than float16 can count

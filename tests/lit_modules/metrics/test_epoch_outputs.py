@@ -26,11 +26,11 @@ def test_a_repeated_sample_counts_once():
     assert kept_of(batch(5, 6, 5))["logits"].tolist() == [[50, 500], [60, 600]]
 
 
-def test_only_what_was_asked_for_is_kept():
+def test_only_requested_keys_are_collected():
     assert set(kept_of(batch(0, 1))) == {"index", "logits"}
 
 
-def test_a_reset_forgets_everything():
+def test_a_reset_drops_everything():
     kept = EpochOutputs("logits")
     kept.update(batch(0, 1))
     kept.gather()

@@ -16,12 +16,12 @@ def pair_and_inputs(request):
     return Pair(make()).eval(), torch.randn(4, *shape)
 
 
-def test_it_answers_with_the_mean_logits(pair_and_inputs):
+def test_the_output_is_the_mean_logits(pair_and_inputs):
     pair, x = pair_and_inputs
     torch.testing.assert_close(pair(x), torch.stack([pair.first(x), pair.second(x)]).mean(dim=0))
 
 
-def test_the_head_of_its_features_is_its_answer(pair_and_inputs):
+def test_the_output_is_the_head_on_its_features(pair_and_inputs):
     pair, x = pair_and_inputs
     torch.testing.assert_close(pair.head(pair.features(x)), pair(x))
 

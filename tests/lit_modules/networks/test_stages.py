@@ -31,7 +31,7 @@ NAMES = {  # network -> how it is made, the stages before the head
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_stages_are_those_that_the_field_speaks_of_and_every_weight_is_in_one(name):
+def test_stages_are_the_usual_ones_and_contain_every_weight_once(name):
     make, expected = NAMES[name]
     net = make()
     stages = stages_of(net)
@@ -44,7 +44,7 @@ def test_stages_are_those_that_the_field_speaks_of_and_every_weight_is_in_one(na
 
 
 @pytest.mark.parametrize("name", ["resnet", "cnn with linear layers", "mlp"])
-def test_a_stage_works_on_what_the_one_before_it_has_made(name):
+def test_stages_are_in_the_order_of_the_forward_pass(name):
     net = NAMES[name][0]().eval()
     order = []
     for stage in stages_of(net):

@@ -74,9 +74,9 @@ def test_grey_images_are_repeated_and_resized_smoothly():
     torch.testing.assert_close(seen[0], resized.repeat(1, 3, 1, 1))
 
 
-def test_images_are_turned_from_one_normalisation_into_another():
+def test_images_are_converted_from_one_normalisation_to_another():
     net = TorchvisionNetwork("resnet18", (1, 8, 8), num_classes=3)
-    net.rescale(((0.3,), (0.2,)), ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    net.convert_normalisation(((0.3,), (0.2,)), ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
     seen = []
     net.eval().trunk.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     pixels = torch.rand(2, 1, 8, 8)
@@ -100,6 +100,6 @@ def test_images_are_turned_from_one_normalisation_into_another():
         (("resnet18", (3, 32, 32), 5, (3, 4, 5)), "model.size: .* is no height and width"),
     ],
 )
-def test_what_cannot_be_is_refused_with_what_can(arguments, message):
+def test_invalid_options_are_refused_with_the_valid_ones(arguments, message):
     with pytest.raises(ValueError, match=message):
         TorchvisionNetwork(*arguments)

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from litzoo.callbacks.pseudo_labels.pool import TakesLabels
-from litzoo.lit_modules import PseudoLabels, SoftMixUp
+from litzoo.lit_modules import AssignedLabels, PseudoLabels, SoftMixUp
 
 K = 4
 N = 40
@@ -38,7 +37,7 @@ every_method = pytest.mark.parametrize(
 def ready(method, classes=K, samples=N):
     """Returns a method that needs little confidence, with labels for all samples if it takes any."""
     method.threshold = min(method.threshold, 0.5 / classes)
-    if isinstance(method, TakesLabels):
+    if isinstance(method, AssignedLabels):
         drawn = torch.Generator().manual_seed(3)
         label = torch.randint(classes, (samples,), generator=drawn)
         method.assign(label, 0.5 + 0.5 * torch.rand(samples, generator=drawn), 0.6)
@@ -79,8 +78,8 @@ def networks():
 
 
 def batch(labeled=3, unlabeled=6, width=K):
-    """Returns a semi-supervised batch of random rows; the first rows are surer than the last."""
-    sure = torch.linspace(5, 0.5, unlabeled)[:, None]
+    """Returns a semi-supervised batch of random rows; the network is more confident about the first rows."""
+    scale = torch.linspace(5, 0.5, unlabeled)[:, None]
     return {
         "labeled": {
             "input": torch.randn(labeled, width),
@@ -88,7 +87,7 @@ def batch(labeled=3, unlabeled=6, width=K):
             "index": torch.arange(labeled),
         },
         "unlabeled": {
-            "weak": sure * torch.randn(unlabeled, width),
+            "weak": scale * torch.randn(unlabeled, width),
             "strong": torch.randn(unlabeled, width),
             "index": torch.randperm(N)[:unlabeled],
         },

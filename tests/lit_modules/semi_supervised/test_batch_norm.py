@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from litzoo.lit_modules import semi_supervised
-from litzoo.lit_modules.semi_supervised.base import statistics_kept
+from litzoo.lit_modules.semi_supervised.base import frozen_running_statistics
 from tests.lit_modules.semi_supervised.methods import K, N, Network, batch, every_method, networks, ready
 
 
@@ -29,7 +29,7 @@ def test_statistics_are_kept_and_batches_normalised_by_their_own(momentum):
     other, x = nn.Sequential(student, nn.BatchNorm1d(K, track_running_stats=False)), 3 + torch.randn(9, K)
     student(x)
     before = {name: values.clone() for name, values in student.state_dict().items()}
-    with statistics_kept(other):
+    with frozen_running_statistics(other):
         inside = student(2 * x)
     assert all(torch.equal(values, before[name]) for name, values in student.state_dict().items())
     torch.testing.assert_close(inside, plain(2 * x))
@@ -37,7 +37,7 @@ def test_statistics_are_kept_and_batches_normalised_by_their_own(momentum):
     assert not other[1].track_running_stats
 
 
-def test_statistics_are_counted_again_after_an_error():
+def test_running_statistics_are_updated_again_after_an_error():
     student, (data, method) = Network(), (batch(), semi_supervised.FixMatch())
     data["unlabeled"]["strong"] = torch.randn(6, K + 1)
     with pytest.raises(RuntimeError):
@@ -49,7 +49,7 @@ def test_statistics_are_counted_again_after_an_error():
 
 @every_method
 @pytest.mark.parametrize("used", [0, 1, 6])
-def test_a_student_with_batch_norm_learns_however_few_are_used(method_class, options, used):
+def test_a_student_with_batch_norm_trains_with_few_used_samples(method_class, options, used):
     method, data, student = ready(method_class(**options)), batch(), Network()
     table = torch.zeros(N, dtype=torch.bool)
     table[data["unlabeled"]["index"][used:]] = True

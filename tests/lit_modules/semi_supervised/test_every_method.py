@@ -3,8 +3,8 @@ import inspect
 import pytest
 import torch
 
-from litzoo.callbacks.pseudo_labels.pool import LearnsPool
 from litzoo.lit_modules import semi_supervised
+from litzoo.lit_modules.semi_supervised import PseudoLabels
 from tests.lit_modules.semi_supervised.methods import FOUND, Linear, N, batch, every_method, networks, ready
 
 
@@ -17,14 +17,14 @@ def test_the_methods_are_those_that_are_exported():
 
 
 @every_method
-def test_callbacks_know_them(method_class, options):
+def test_callbacks_get_class_statistics(method_class, options):
     method = method_class(**options)
-    assert isinstance(method, LearnsPool)
+    assert isinstance(method, PseudoLabels)
     assert set(method.schedulable) <= {"weight", "threshold"}
 
 
 @every_method
-def test_a_term_says_of_each_sample_what_became_of_it(method_class, options):
+def test_a_term_describes_each_sample(method_class, options):
     term = ready(method_class(**options))(Linear(), batch())
     assert [(each.shape, each.dtype) for each in term] == [
         ((), torch.float32),
@@ -39,16 +39,16 @@ def test_a_term_says_of_each_sample_what_became_of_it(method_class, options):
 @every_method
 def test_labels_carry_no_gradient(method_class, options):
     method, data, (first, second), seen = ready(method_class(**options)), batch(), networks(), []
-    beliefs_of = method.beliefs
+    probabilities_of = method.probabilities
 
-    def gradients(student, beliefs):
-        method.beliefs = beliefs
+    def gradients(student, probabilities):
+        method.probabilities = probabilities
         torch.manual_seed(4)
         method(student, data).loss.backward()
         return [each.grad for each in student.parameters()]
 
     def noted(logits, student):
-        seen.append(beliefs_of(logits, student))
+        seen.append(probabilities_of(logits, student))
         return seen[-1]
 
     as_they_are = gradients(first, noted)
@@ -60,7 +60,7 @@ def test_labels_carry_no_gradient(method_class, options):
 
 @every_method
 @pytest.mark.parametrize("barred", ["none", "some", "all"])
-def test_only_samples_that_are_used_are_learned_from(method_class, options, barred):
+def test_only_used_samples_have_gradients(method_class, options, barred):
     torch.manual_seed(5)
     method, data, student = ready(method_class(**options)), batch(), Linear()
     index = data["unlabeled"]["index"]
@@ -97,14 +97,14 @@ def test_consistency_is_learned_on_the_strong_view_alone(name):
 
 
 @pytest.mark.parametrize("name", ["FixMatch", "OnlinePseudoLabels", "SoftMixUp"])
-def test_only_certainty_passes_the_highest_threshold(name):
+def test_only_a_confidence_of_1_passes_the_highest_threshold(name):
     data = batch(unlabeled=2)
     data["unlabeled"]["weak"] = torch.tensor([[200.0, 0, 0, 0], [7.0, 0, 0, 0]])
     assert getattr(semi_supervised, name)(threshold=1.0)(Linear(), data).used.tolist() == [True, False]
 
 
 @every_method
-def test_what_is_kept_is_saved_and_loaded(method_class, options):
+def test_the_state_is_saved_and_loaded(method_class, options):
     def steps(method, seed):
         torch.manual_seed(seed)  # of the batches and of what is mixed
         terms = [method(Linear(class_counts=(4, 3, 2, 1)), batch()) for _ in range(3)]

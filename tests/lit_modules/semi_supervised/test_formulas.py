@@ -16,7 +16,7 @@ def softmax(logits):
 
 
 def probabilities(inputs):
-    """What a linear student believes, in double precision."""
+    """Predicted probabilities of a linear student, in double precision."""
     return softmax(inputs.double().numpy() @ WEIGHT.double().numpy())
 
 
@@ -37,10 +37,10 @@ def check(term, loss, confidence, label, used):
     ],
     ids=["FixMatch", "FixMatch 0.6", "online", "online 0.7"],
 )
-def test_likeliest_classes_of_the_weak_view_are_learned_where_they_are_sure_enough(method, view, least):
+def test_the_most_probable_classes_of_the_weak_view_are_learned_above_the_threshold(method, view, least):
     data = batch(unlabeled=30)
-    beliefs = probabilities(data["unlabeled"]["weak"])
-    label, confidence = beliefs.argmax(axis=1), beliefs.max(axis=1)
+    predicted = probabilities(data["unlabeled"]["weak"])
+    label, confidence = predicted.argmax(axis=1), predicted.max(axis=1)
     used = confidence >= least
     losses = -np.log(probabilities(data["unlabeled"][view])[np.arange(30), label])
     assert 0 < used.sum() < 30 or least == 0
@@ -63,7 +63,7 @@ def test_assigned_labels_are_looked_up_by_position(view, least):
     check(method(Linear(WEIGHT), data), losses[used].sum() / 8, *expected)
 
 
-def test_labels_assigned_anew_take_the_place_of_the_old_ones_with_their_threshold():
+def test_newly_assigned_labels_replace_the_old_ones_and_their_threshold():
     method, data = AssignedLabels(), batch()
     method.assign(torch.zeros(40, dtype=torch.int64), torch.full((40,), 0.5), 0.9)
     term = method(Linear(), data)
@@ -76,7 +76,7 @@ def test_labels_assigned_anew_take_the_place_of_the_old_ones_with_their_threshol
     assert term.used.all()
 
 
-def test_a_sample_without_an_assigned_label_is_not_learned_from():
+def test_a_sample_without_an_assigned_label_is_not_used():
     method, data = AssignedLabels(), batch()
     label = torch.arange(40) % K
     label[data["unlabeled"]["index"][:4]] = -2
@@ -89,16 +89,16 @@ def test_a_sample_without_an_assigned_label_is_not_learned_from():
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.5, 1.0])
-def test_soft_labels_are_mixed_as_their_images_are(threshold, monkeypatch):
+def test_soft_labels_are_mixed_like_their_images(threshold, monkeypatch):
     method, data = SoftMixUp(threshold=threshold, even=0.7, entropy=0.3), batch(labeled=3, unlabeled=6)
     weak, labeled = (data[part][name].double().numpy() for part, name in [("unlabeled", "weak"), ("labeled", "input")])
-    beliefs = probabilities(data["unlabeled"]["weak"])
-    used = beliefs.max(axis=1) >= threshold
+    predicted = probabilities(data["unlabeled"]["weak"])
+    used = predicted.max(axis=1) >= threshold
     rows = 3 + used.sum()
     partner = torch.arange(rows).roll(2)
     fixed_mix(monkeypatch, method, partner, 0.8)
     term = method(Linear(WEIGHT), data)
-    soft = np.concatenate([np.eye(K)[:3], beliefs[used]])
+    soft = np.concatenate([np.eye(K)[:3], predicted[used]])
     inputs = np.concatenate([labeled, weak[used]])
     mixed, soft = (0.8 * each + 0.2 * each[partner.numpy()] for each in (inputs, soft))
     answer = softmax(mixed[3:] @ WEIGHT.double().numpy())
@@ -109,10 +109,10 @@ def test_soft_labels_are_mixed_as_their_images_are(threshold, monkeypatch):
         loss -= used.mean() * 0.3 * (answer * np.log(answer)).sum(axis=1).mean()
     assert used.sum() == {0.0: 6, 1.0: 0}.get(threshold, used.sum())
     assert 0 < used.sum() < 6 or threshold != 0.5
-    check(term, loss, beliefs.max(axis=1), beliefs.argmax(axis=1), used)
+    check(term, loss, predicted.max(axis=1), predicted.argmax(axis=1), used)
 
 
-def test_beliefs_are_aligned_to_the_labels_by_running_fractions():
+def test_probabilities_are_aligned_to_the_labels_by_running_means():
     counts, memory = np.array([30, 10, 5, 55]), 0.99
     method, student = OnlinePseudoLabels(align=True), Linear(class_counts=tuple(counts.tolist()))
     usual = np.full(K, 1 / K)
@@ -129,10 +129,10 @@ def test_beliefs_are_aligned_to_the_labels_by_running_fractions():
         check(method(student, data), losses.mean(), aligned.max(axis=1), label, [True] * 20)
 
 
-def test_alignment_brings_the_mean_belief_to_the_fractions_of_the_labels():
+def test_alignment_brings_the_mean_probabilities_to_the_class_fractions_of_the_labels():
     method, student = FixMatch(align=True), Linear(class_counts=(10, 20, 30, 40))
     logits = 0.2 * torch.randn(500, K) + torch.tensor([1.0, 0, 0, 0.3])
     assert logits.softmax(dim=1).mean(dim=0)[0] > 0.4
     for _ in range(600):
-        beliefs = method.beliefs(logits, student)
-    assert beliefs.mean(dim=0).tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4], abs=0.01)
+        probabilities = method.probabilities(logits, student)
+    assert probabilities.mean(dim=0).tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4], abs=0.01)

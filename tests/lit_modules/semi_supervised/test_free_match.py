@@ -84,14 +84,14 @@ def test_the_loss_has_the_fairness_term_of_the_paper(fairness):
         assert method(student, data).loss.item() == pytest.approx(losses + fairness * fair, rel=1e-4)
 
 
-def test_the_threshold_starts_between_even_beliefs_and_the_first_batch():
+def test_the_threshold_starts_between_uniform_probabilities_and_the_first_batch():
     method = FreeMatch()
     assert method.current_threshold() == 0
     method(Linear(class_counts=(1,) * C), batch(width=C))
     assert 1 / C < method.current_threshold() < 1 / C + 0.001
 
 
-def test_a_class_that_is_hard_is_used_from_a_lower_confidence():
+def test_a_hard_class_has_a_lower_threshold():
     method, student, data = FreeMatch(memory=0.0), Linear(class_counts=(1, 1, 1)), batch(unlabeled=4, width=3)
     data["unlabeled"]["weak"] = torch.tensor([[0.9, 0.05, 0.05]] * 2 + [[0.65, 0.3, 0.05], [0.3, 0.65, 0.05]]).log()
     used = method(student, data).used
@@ -113,7 +113,7 @@ def test_fairness_pulls_on_the_strong_view_alone():
     assert data["unlabeled"]["weak"].grad is None
 
 
-def test_where_no_sample_is_used_there_is_no_fairness_term():
+def test_without_used_samples_there_is_no_fairness_term():
     method, student, data = FreeMatch(fairness=1.0), Linear(class_counts=(1,) * C), batch(width=C)
     method.bar(torch.ones(40, dtype=torch.bool))
     term = method(student, data)

@@ -86,7 +86,7 @@ def test_true_classes_reach_neither_gradients_nor_weights(method_class, options)
     ],
     ids=["curriculum", "teacher", "filter"],
 )
-def test_callbacks_that_look_at_the_pool_do_not_hand_them_over_either(method, callback, tmp_path):
+def test_callbacks_that_evaluate_the_pool_do_not_pass_clean_targets_either(method, callback, tmp_path):
     teacher = CNNClassifier((1, 28, 28), 10, widths=(4,))
     trainer = cpu_trainer(limit_train_batches=2, limit_val_batches=0)
     trainer.fit(teacher, DigitsDataModule(val_size=20))
@@ -109,7 +109,7 @@ class Peeks(FixMatch):
         return super().forward(student, batch)._replace(loss=loss)
 
 
-def test_a_method_that_looked_at_them_would_be_found_out():
+def test_a_method_that_reads_clean_targets_is_detected():
     first, second = (trained(Peeks(), poison) for poison in (lambda clean: clean, POISONS["others"]))
     assert not torch.equal(first[0][0], second[0][0])
     assert not torch.equal(first[1], second[1])

@@ -37,7 +37,7 @@ def test_numbers_out_of_range_are_refused_by_name_and_value(method, name):
 
 
 @pytest.mark.parametrize(("method", "name"), NUMBERS)
-def test_the_ends_of_the_range_are_taken(method, name):
+def test_the_bounds_of_the_range_are_accepted(method, name):
     ends = {"threshold": [0, 1], "memory": [0, 0.9999], "alpha": [1e-3, 100]}.get(name, [0, 1000])
     made = [getattr(semi_supervised, method)(**{name: value}) for value in ends]
     assert name == "alpha" or [getattr(each, name) for each in made] == ends
@@ -48,8 +48,8 @@ def test_another_view_is_refused():
         AssignedLabels(view="both")
 
 
-def test_labels_that_nobody_has_assigned_are_refused_with_the_remedy():
+def test_labels_that_were_never_assigned_are_refused_with_the_remedy():
     method = AssignedLabels()
     method.bar(torch.zeros(40, dtype=torch.bool))
-    with pytest.raises(RuntimeError, match=r"nobody has assigned labels; add TeacherLabels"):
+    with pytest.raises(RuntimeError, match=r"no labels were assigned; add TeacherLabels"):
         method(Linear(), batch())

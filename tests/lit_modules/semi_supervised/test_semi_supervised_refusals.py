@@ -9,13 +9,13 @@ from tests.lit_modules.pool_training import cnn, digits, fit
 from tests.training import cpu_trainer
 
 
-def test_a_datamodule_that_serves_no_pool_is_refused():
-    with pytest.raises(ValueError, match=r"FixMatch needs a pool.*DigitsDataModule serves none.*unlabeled_batch_size"):
+def test_a_datamodule_without_unlabeled_samples_is_refused():
+    with pytest.raises(ValueError, match=r"FixMatch needs a pool.*DigitsDataModule has none.*unlabeled_batch_size"):
         fit(cnn(FixMatch()), digits(unlabeled_batch_size=None))
 
 
-def test_a_pool_is_refused_by_a_module_that_learns_labeled_samples_alone():
-    with pytest.raises(ValueError, match=r"unlabeled_batch_size 20 .*CNNClassifier trains on labeled ones alone"):
+def test_a_pool_is_refused_by_a_supervised_module():
+    with pytest.raises(ValueError, match=r"unlabeled_batch_size is 20, .*CNNClassifier trains on labeled samples only"):
         fit(cnn())
 
 
@@ -25,14 +25,14 @@ def labeled_rows():
 
 
 def test_a_loader_of_labeled_batches_is_refused():
-    with pytest.raises(
-        ValueError, match=r"FixMatch needs batches of labeled and unlabeled.*given input, target, index"
-    ):
+    with pytest.raises(ValueError, match=r"FixMatch needs batches of labeled and unlabeled.*got input, target, index"):
         cpu_trainer().fit(cnn(FixMatch()), labeled_rows())
 
 
-def test_alignment_is_refused_where_the_labels_are_not_counted():
-    with pytest.raises(ValueError, match=r"pseudo_labels\.align needs class_counts.*a plain loader does not tell"):
+def test_alignment_without_class_counts_is_refused():
+    with pytest.raises(
+        ValueError, match=r"pseudo_labels\.align needs class_counts.*a plain data loader does not provide"
+    ):
         cpu_trainer().fit(cnn(FixMatch(align=True)), labeled_rows())
 
 

@@ -13,7 +13,7 @@ def same(first, second):
 
 
 @every_method
-def test_a_checkpoint_predicts_the_same_and_keeps_what_is_known_of_the_pool(method_class, options):
+def test_a_checkpoint_predicts_the_same_and_restores_the_state_of_the_method(method_class, options):
     datamodule, method = digits(), method_of(method_class, options)
     method.bar(torch.arange(2000) % 5 == 0)
     model = cnn(method)
@@ -31,7 +31,7 @@ def test_a_checkpoint_predicts_the_same_and_keeps_what_is_known_of_the_pool(meth
 
 
 @every_method
-def test_a_resumed_training_ends_as_an_unbroken_one(method_class, options, monkeypatch):
+def test_a_resumed_training_ends_like_an_uninterrupted_one(method_class, options, monkeypatch):
     monkeypatch.setenv("PL_GLOBAL_SEED", "4")
 
     def run(method, **asked):
@@ -61,14 +61,14 @@ def test_bf16_training_is_finite(method_class, options):
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true", "64-true"])
 @pytest.mark.parametrize("method_class", [FixMatch, OnlinePseudoLabels, SoftMixUp])
-def test_beliefs_are_aligned_in_every_precision(method_class, precision):
+def test_probabilities_are_aligned_in_every_precision(method_class, precision):
     steps = Steps()
     fit(cnn(method_class(align=True)), callbacks=[steps], precision=precision)
     assert all(outputs["pseudo_confidence"].dtype == torch.float32 for outputs in steps.outputs)
 
 
 @every_method
-def test_training_goes_on_where_no_sample_passes(method_class, options):
+def test_training_continues_if_no_sample_is_confident(method_class, options):
     method, steps = method_of(method_class, options), Steps()
     method.bar(torch.ones(2000, dtype=torch.bool))
     method.threshold = 1.0

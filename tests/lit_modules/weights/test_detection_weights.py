@@ -7,7 +7,7 @@ from litzoo.datamodules import ShapesDataModule
 from litzoo.lit_modules import MaskRCNNSegmenter
 from litzoo.lit_modules.networks import MaskRCNN
 from litzoo.lit_modules.weights import pretrained as pretrained_weights
-from litzoo.lit_modules.weights.pretrained import ANEW, load_weights, require_weights
+from litzoo.lit_modules.weights.pretrained import CLASS_LAYERS, load_detection_weights, require_detection_weights
 from tests.training import cpu_trainer
 
 
@@ -15,18 +15,18 @@ def light(classes=3):
     return MaskRCNN(classes, "light", proposals=20)
 
 
-def test_torchvisions_weights_fit_and_give_what_they_give_there(tmp_path):
+def test_torchvisions_weights_load_and_give_the_same_detections(tmp_path):
     theirs = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, min_size=64, box_score_thresh=0.0).eval()
     saved = {name: value for name, value in theirs.state_dict().items() if "num_batches_tracked" not in name}
     torch.save(saved, tmp_path / "theirs.pth")  # of frozen batch norm, as the real file
     ours = MaskRCNN(91, "resnet50_fpn", min_size=64, min_score=0.0, frozen_norm=True).eval()
-    load_weights(ours, str(tmp_path / "theirs.pth"))
+    load_detection_weights(ours, str(tmp_path / "theirs.pth"))
     for name, value in ours.state_dict().items():
-        assert name.startswith(ANEW) or "num_batches" in name or torch.equal(value, saved[name])
+        assert name.startswith(CLASS_LAYERS) or "num_batches" in name or torch.equal(value, saved[name])
     ours.load_state_dict(theirs.state_dict())
     image = torch.rand(3, 50, 70)
     with torch.no_grad():
-        (expected,), (_, found) = theirs([image]), ours.evaluated(image)
+        (expected,), (_, found) = theirs([image]), ours.detect_and_score(image)
     assert len(found["scores"]) == 100
     assert all(torch.equal(found[name], expected[name]) for name in ("boxes", "labels", "scores"))
     assert torch.equal(found["masks"], expected["masks"][:, 0] >= 0.5)
@@ -45,7 +45,7 @@ def test_frozen_batch_norm_stays_as_it_is_in_training():
     assert all(weight.requires_grad for weight in free.backbone.parameters())
 
 
-def test_frozen_batch_norm_stays_as_it_is_in_a_training(recwarn):
+def test_frozen_batch_norm_does_not_change_during_fit(recwarn):
     module = MaskRCNNSegmenter(3, backbone="resnet50_fpn", weights="absent.pth", min_size=64, proposals=20)
     module.on_load_checkpoint({})  # it brings the weights
     before = {name: value.clone() for name, value in module.state_dict().items()}
@@ -68,7 +68,7 @@ def test_stages_of_the_light_backbone_are_counted_from_its_own_last_one(stages, 
     assert names == expected
 
 
-def test_a_training_begins_with_the_weights_of_a_checkpoint_but_for_the_classes(tmp_path):
+def test_training_starts_with_the_weights_of_a_checkpoint_except_the_class_layers(tmp_path):
     shapes = {"images": 6, "side": 48, "val_size": 2}
     first, trainer = MaskRCNNSegmenter(5, proposals=20), cpu_trainer()
     trainer.strategy.connect(first)
@@ -78,8 +78,8 @@ def test_a_training_begins_with_the_weights_of_a_checkpoint_but_for_the_classes(
     # Lightning restores the weights that were there before its trial of the learning rate; nothing is trained here.
     cpu_trainer(max_steps=1, limit_train_batches=0).fit(second, ShapesDataModule(**shapes))
     for name, value in second.state_dict().items():
-        anew = name.removeprefix("net.").startswith(ANEW)
-        assert torch.equal(value, old[name] if anew else first.state_dict()[name]), name
+        is_new = name.removeprefix("net.").startswith(CLASS_LAYERS)
+        assert torch.equal(value, old[name] if is_new else first.state_dict()[name]), name
 
     cpu_trainer(limit_train_batches=1, limit_val_batches=0).fit(second, ShapesDataModule(**shapes))
     trainer.strategy.connect(second)
@@ -92,7 +92,7 @@ def test_a_training_begins_with_the_weights_of_a_checkpoint_but_for_the_classes(
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in second.state_dict().items())
 
 
-def test_what_has_been_asked_of_a_trainer_before_does_not_keep_weights_away(tmp_path):
+def test_weights_are_loaded_after_other_trainer_calls(tmp_path):
     shapes, first = ShapesDataModule(images=6, side=48, val_size=2), MaskRCNNSegmenter(3, proposals=20)
     trainer = cpu_trainer(max_steps=1, limit_train_batches=0)
     trainer.strategy.connect(first)
@@ -104,7 +104,7 @@ def test_what_has_been_asked_of_a_trainer_before_does_not_keep_weights_away(tmp_
     assert torch.equal(second.state_dict()[name], first.state_dict()[name])
 
 
-def test_a_callback_that_tries_something_out_first_does_so_with_the_weights_and_leaves_them(tmp_path):
+def test_a_callback_such_as_the_learning_rate_finder_runs_with_the_pretrained_weights_and_keeps_them(tmp_path):
     shapes, first = ShapesDataModule(images=6, side=48, val_size=2), MaskRCNNSegmenter(3, proposals=20)
     trainer = cpu_trainer()
     trainer.strategy.connect(first)
@@ -119,7 +119,7 @@ def test_a_callback_that_tries_something_out_first_does_so_with_the_weights_and_
         cpu_trainer(callbacks=callbacks).fit(absent, shapes)
 
 
-def test_absent_weights_are_asked_for_unless_a_checkpoint_brings_them(tmp_path):
+def test_missing_weights_are_an_error_unless_a_checkpoint_is_loaded(tmp_path):
     shapes, absent = ShapesDataModule(images=6, side=48, val_size=2), str(tmp_path / "absent.pth")
     first, trainer = MaskRCNNSegmenter(3, proposals=20), cpu_trainer(limit_train_batches=1, limit_val_batches=0)
     trainer.fit(first, shapes)
@@ -131,7 +131,7 @@ def test_absent_weights_are_asked_for_unless_a_checkpoint_brings_them(tmp_path):
         cpu_trainer().fit(MaskRCNNSegmenter(3, proposals=20, weights=absent), shapes)
 
 
-def test_absent_weights_are_told_with_the_file_and_its_place(tmp_path, monkeypatch):
+def test_the_error_of_missing_weights_names_the_file_and_its_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
 
     def unreachable(*_, **__):
@@ -141,15 +141,15 @@ def test_absent_weights_are_told_with_the_file_and_its_place(tmp_path, monkeypat
     place = tmp_path / "hub" / "checkpoints" / "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"
     message = rf"download\.pytorch\.org.*{place.name} could .*no route.*Put {place.name} into {place.parent}"
     with pytest.raises(FileNotFoundError, match=message):
-        require_weights("COCO_V1")
+        require_detection_weights("COCO_V1")
     place.touch()
-    require_weights("COCO_V1")
+    require_detection_weights("COCO_V1")
     with pytest.raises(FileNotFoundError, match=r"model\.weights: COCO is neither a file nor one of COCO_V1"):
-        require_weights("COCO")
+        require_detection_weights("COCO")
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (
             {"backbone.body.conv1.weight": torch.zeros(1)},
@@ -159,13 +159,13 @@ def test_absent_weights_are_told_with_the_file_and_its_place(tmp_path, monkeypat
         ([1, 2], "cannot be read as plain weights"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused(content, told, tmp_path):
+def test_weights_that_do_not_fit_are_refused(content, message, tmp_path):
     torch.save(content, tmp_path / "weights.pth")
-    with pytest.raises(ValueError, match=told):
-        load_weights(light(), str(tmp_path / "weights.pth"))
+    with pytest.raises(ValueError, match=message):
+        load_detection_weights(light(), str(tmp_path / "weights.pth"))
 
 
 def test_a_file_that_holds_no_weights_is_refused(tmp_path):
     (tmp_path / "weights.pth").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"model\.weights: .*weights\.pth cannot be read as plain weights"):
-        load_weights(light(), str(tmp_path / "weights.pth"))
+        load_detection_weights(light(), str(tmp_path / "weights.pth"))

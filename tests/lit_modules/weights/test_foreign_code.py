@@ -59,14 +59,14 @@ def test_code_that_a_checkpoint_names_is_not_run(named):
 
 @pytest.mark.usefixtures("evil_module")
 def test_without_the_refusal_it_would_run(monkeypatch):
-    monkeypatch.setattr("litzoo.lit_modules.weights.plain_loading.refuse_foreign_code", lambda *_, **__: None)
+    monkeypatch.setattr("litzoo.lit_modules.base.refuse_foreign_code", lambda *_, **__: None)
     checkpoint(loss={"class_path": "evil.Loss"})
     MLPClassifier.load_from_checkpoint("saved.ckpt")
     assert RAN.exists()
 
 
 @pytest.mark.parametrize("place", ["hparams", "module_arguments"])
-def test_old_places_of_hyperparameters_are_looked_at_too(place):
+def test_old_keys_of_hyperparameters_are_checked_too(place):
     with pytest.raises(ValueError, match=r"mine: its hyperparameters name 'evil\.Loss'"):
         refuse_foreign_code("mine", {place: [("loss", {"class_path": "evil.Loss"})]})
     count("inputs refused")
@@ -82,7 +82,7 @@ def test_old_places_of_hyperparameters_are_looked_at_too(place):
     ],
     ids=["ours", "torch's", "one's own", "none"],
 )
-def test_what_is_imported_already_is_built(named, loss):
+def test_imported_classes_are_built(named, loss):
     checkpoint(loss=named, class_names=["dr.no", "a/b"])
     model = MLPClassifier.load_from_checkpoint("saved.ckpt")
     assert type(model.loss) is (loss or Own)
@@ -94,7 +94,7 @@ class Own(nn.CrossEntropyLoss):
 
 
 @pytest.mark.usefixtures("evil_module")
-def test_what_is_given_anew_or_trusted_may_be_named():
+def test_code_that_is_replaced_or_trusted_may_be_named():
     checkpoint(loss={"class_path": "evil.Loss"})
     assert type(MLPClassifier.load_from_checkpoint("saved.ckpt", loss=FocalLoss()).loss) is FocalLoss
     assert not RAN.exists()

@@ -72,7 +72,7 @@ def test_a_loaded_module_predicts_bitwise_the_same(module):
     assert all_equal(before, predictions(loaded, datamodule))
 
 
-def test_a_module_keeps_its_names_and_units():
+def test_a_checkpoint_keeps_class_names_and_units():
     assert saved_and_loaded(SoftmaxRegression((5,), 2, class_names=("no", "yes"))).class_names == ["no", "yes"]
     loaded = saved_and_loaded(Regressor((5,), target_mean=150.0, target_std=77.0))
     assert (loaded.target_mean, loaded.target_std) == (150, 77)
@@ -92,14 +92,14 @@ def test_numpy_numbers_do_not_keep_a_checkpoint_from_loading(number):
     assert (loaded.target_mean, loaded.target_std) == (150, 77)
 
 
-def test_a_pool_is_learned_by_what_was_trained_without_one():
+def test_a_model_trained_without_a_pool_continues_with_one():
     loaded = saved_and_loaded(model := SoftmaxRegression((5,), 2), pseudo_labels=FixMatch(threshold=0.8))
     assert loaded.pseudo_labels.threshold == 0.8
     assert loaded.pseudo_labels.get_extra_state() == {}
     assert torch.equal(loaded.net.head.weight, model.net.head.weight)
 
 
-def test_a_checkpoint_names_no_loss_among_its_weights():
+def test_a_checkpoint_has_no_loss_in_its_state_dict():
     datamodule, model = tiny(SoftmaxRegression)
     trainer = cpu_trainer()
     trainer.fit(model, datamodule)

@@ -88,7 +88,7 @@ def test_a_resumed_training_says_once_which_options_have_changed(trained, recwar
         "The training is resumed with other options than those in runs/digits_mlp/version_0/config.yaml: "
         "trainer.callbacks.0.patience: 7, was 20; trainer.max_epochs: 3, was 2; trainer.limit_train_batches: 2, was 10"
     )
-    assert said[1:] == ["The training is resumed in other surroundings: seed 4, was 0"]
+    assert said[1:] == ["The training is resumed in a different environment: seed 4, was 0"]
 
 
 def test_a_training_resumed_as_it_was_begun_says_nothing(trained, recwarn):

@@ -4,7 +4,7 @@ import shutil
 import pytest
 import torch
 
-from tests.callbacks.kills import differing
+from tests.callbacks.kills import differences
 from tests.counted import count
 from tests.scripts.helpers import CONFIGS, MLP, TABLE, files_in, litzoo, short_fit
 
@@ -78,7 +78,7 @@ def test_killed_and_resumed_run_ends_where_an_unbroken_one_does(config, options,
     assert resumed.trainer.current_epoch == 4
     assert metrics_of(resumed) == expected
     assert set(unbroken.trainer.callback_metrics) == set(resumed.trainer.callback_metrics)
-    assert differing(weights_in(folder), expected_weights) == []
+    assert differences(weights_in(folder), expected_weights) == []
     count("kills survived")
 
     def plain(files):

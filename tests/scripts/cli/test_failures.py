@@ -1,7 +1,7 @@
 import pytest
 
 from litzoo.scripts.cli import failures
-from litzoo.scripts.cli.failures import tell_errors
+from litzoo.scripts.cli.failures import report_errors
 from tests.callbacks.scripted import Scripted
 from tests.training import cpu_trainer
 from tests.two_processes.failing import Fails
@@ -10,7 +10,7 @@ from tests.two_processes.failing import Fails
 def test_sigterm_ends_a_single_process_with_the_exit_code_of_a_shell(capsys):
     trainer = cpu_trainer(callbacks=[Fails("SIGTERM")])
     with pytest.raises(SystemExit) as ended:
-        tell_errors(lambda: trainer.fit(Scripted()))
+        report_errors(lambda: trainer.fit(Scripted()))
     assert ended.value.code == 143
     assert trainer.global_step == 3  # the step is finished
     assert capsys.readouterr().err.count("litzoo: ended by SIGTERM") == 1

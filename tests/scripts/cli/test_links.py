@@ -3,7 +3,7 @@ import inspect
 import pytest
 
 from litzoo import datamodules, lit_modules
-from litzoo.scripts.cli.options import LINKED, arguments_of, check_links, class_at
+from litzoo.scripts.cli.options import arguments_of, check_links, class_at
 
 IMAGES = ["MNISTDataModule", "FashionMNISTDataModule", "CIFAR10DataModule", "DigitsDataModule"]
 IMAGES += ["ImageFolderDataModule"]
@@ -50,7 +50,9 @@ def test_lists_above_leave_no_class_out():
 
 def test_every_link_is_taken_by_some_module():
     taken = set().union(*(arguments_of(getattr(lit_modules, name)) for name in [*CLASSIFIERS, *REGRESSORS]))
-    assert set(LINKED) <= taken
+    links = {name for data in [*IMAGES, *TABLES, *MASKS] for name in getattr(datamodules, data).links}
+    assert links == {"num_classes", "class_names", "input_shape", "target_mean", "target_std"}
+    assert links <= taken
 
 
 def test_arguments_are_collected_up_to_the_last_class_that_passes_options_on():

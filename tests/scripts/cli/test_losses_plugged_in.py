@@ -118,7 +118,7 @@ def test_post_hoc_adjustment_can_be_chosen_for_a_test():
 
 def test_a_loss_for_each_sample_is_no_objective():
     with pytest.raises(
-        ValueError, match=r"GeneralizedCrossEntropy gives \[\d+\] numbers; .*`reduction: mean` or `sum`"
+        ValueError, match=r"GeneralizedCrossEntropy returns a tensor of shape \[\d+\]; .*`reduction` to mean or sum"
     ):
         short_fit("--model.loss=GeneralizedCrossEntropy", "--model.loss.reduction=none")
 

@@ -37,7 +37,7 @@ def test_its_checkpoint_needs_the_backbone_no_more(tmp_path, recwarn):
         (["--model.network=vgg61"], ["model.network", "'vgg61'", "vgg16"]),
         (["--model.network=alexnet"], ["28×28", "63×63", "model.size to 63"]),
         (["--model.network=resnet18", "--model.weights=IMAGENET"], ["model.weights", "'IMAGENET'", "IMAGENET1K_V1"]),
-        (["--model.network=resnet18", "--model.weights=gone.pth"], ["model.weights", "gone.pth is absent"]),
+        (["--model.network=resnet18", "--model.weights=gone.pth"], ["model.weights", "gone.pth is missing"]),
         (["--model.backbone=gone"], ["model.backbone", "'gone'", "runs", "litzoo fit"]),
         (
             ["--model.network=resnet18", *UNFREEZING[:1], "--trainer.callbacks.trained_stages=9"],

@@ -35,7 +35,9 @@ def _stand_in(monkeypatch):
         torch.save({"state_dict": {}, "pytorch-lightning_version": "2"}, template / "checkpoints" / f"{name}.ckpt")
     (template / "config.yaml").write_text("trainer: {max_epochs: 2}\n")
     facts = {"training_seconds": 30, "epochs": 1, "hardware": "a box", "precision": "32-true", "torch": "2"}
-    (template / "run.json").write_text(json.dumps({"command": "", "seed": 0, "date": "2026-01-02", **facts}))
+    (template / "run.json").write_text(
+        json.dumps({"command": "", "seed": 0, "date": "2026-01-02", "primary_metric": "acc", **facts})
+    )
     with SummaryWriter(str(template)) as board:
         for epoch in range(2):
             board.add_scalar("val/acc", 0.5 + epoch / 4, 10 * epoch)

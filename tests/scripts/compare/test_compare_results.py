@@ -30,16 +30,18 @@ def test_only_common_seeds_are_compared():
 
 
 @pytest.mark.parametrize(
-    ("asked", "there", "chosen"),
+    ("asked", "there", "primary", "chosen"),
     [
-        (None, TESTED, "test/acc"),
-        (None, {"test/loss": 1.0, "test/rmse": 2.0}, "test/rmse"),
-        ("test/loss", TESTED, "test/loss"),
-        ("test/acc/cat", TESTED, "test/acc/cat"),
+        (None, TESTED, "acc", "test/acc"),
+        (None, {"test/loss": 1.0, "test/rmse": 2.0}, "rmse", "test/rmse"),
+        (None, TESTED, None, "test/loss"),
+        (None, TESTED, "f1", "test/loss"),
+        ("test/loss", TESTED, "acc", "test/loss"),
+        ("test/acc/cat", TESTED, "acc", "test/acc/cat"),
     ],
 )
-def test_metric_is_the_one_asked_for_or_the_usual_one(asked, there, chosen):
-    assert choose_metric(asked, there) == chosen
+def test_metric_is_the_one_asked_for_or_the_primary_one_of_the_module(asked, there, primary, chosen):
+    assert choose_metric(asked, there, primary) == chosen
 
 
 def test_unknown_metric_is_refused_with_those_there_are():

@@ -17,19 +17,19 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 COMMAND = re.search(r"```bash\nlitzoo (.*?)```", PAGE, re.DOTALL)[1].replace("\\\n", "")
 
 
-def test_what_is_trained_in_python_is_loaded_and_exported(capsys):
+def test_a_model_is_trained_loaded_and_exported(capsys):
     Path("page.py").write_text("\n".join(BLOCKS[:2]))
     found = runpy.run_path("page.py")
-    assert "training labels stand out" in capsys.readouterr().out
+    assert "training labels are flagged" in capsys.readouterr().out
     images = found["data"].normalise(found["images"])
     exported = torch.export.load("digits.pt2").module()(images)
     torch.testing.assert_close(exported.softmax(dim=1), found["probabilities"])
-    with pytest.raises(TypeError, match="uint8 images have to be brought on the scale"):
+    with pytest.raises(TypeError, match="uint8 images must be normalised first"):
         found["model"](found["images"])
 
 
 @pytest.mark.slow
-def test_code_beside_is_found_by_the_command_that_is_installed():
+def test_the_installed_command_finds_code_in_the_current_folder():
     name, code = re.match(r"# (\w+\.py)\n(.*)", BLOCKS[2], re.DOTALL).groups()
     Path(name).write_text(code)
     litzoo = Path(sys.executable).with_name("litzoo")

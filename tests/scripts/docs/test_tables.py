@@ -45,6 +45,7 @@ def write_run(version, command, seed, accuracy, place="mnist_mlp", **facts):
     folder = Path(f"runs/{place}/version_{version}")
     folder.mkdir(parents=True)
     run = {"command": command, "seed": seed, "epochs": 15, "training_seconds": 9.0, "date": "2026-01-02", **facts}
+    run["primary_metric"] = "acc"
     (folder / "run.json").write_text(json.dumps(run | {"hardware": "a machine", "precision": "32-true"}))
     (folder / "metrics.json").write_text(json.dumps({"val/acc": 0.5, "test/acc": accuracy, "test/acc/7": 0.1}))
 
@@ -120,7 +121,7 @@ def test_every_way_to_give_the_printed_command_counts(program):
 def test_the_table_of_segmentation_has_the_means_over_the_seeds():
     scores = {"test/mask_map_50": 0.9, "test/mask_map": 0.6, "test/map_50": 0.95, "test/map": 0.7}
     run = {"metrics": scores, "training_seconds": 100.4, "epochs": 60, "precision": "32-true"}
-    run |= {"hardware": "a CPU", "date": "2026-01-02", "seed": 0}
+    run |= {"hardware": "a CPU", "date": "2026-01-02", "seed": 0, "primary_metric": "mask_map_50"}
     other = {**run, "metrics": {**scores, "test/mask_map_50": 0.8}, "seed": 1}
     cells = segmentation_row("shapes_maskrcnn", [run, other])
     assert cells[1:5] == ["**0.850 ± 0.071**", "0.600 ± 0.000", "0.950 ± 0.000", "0.700 ± 0.000"]
@@ -133,7 +134,7 @@ def test_the_table_of_segmentation_has_the_means_over_the_seeds():
 
 def test_what_is_measured_of_a_source_s_system_stands_beside_its_figure():
     run = {"seed": 4, "epochs": 15, "training_seconds": 9.0, "date": "2026-01-02", "hardware": "x", "precision": "y"}
-    runs = [run | {"metrics": {"test/acc": 0.5}}]
+    runs = [run | {"metrics": {"test/acc": 0.5}, "primary_metric": "acc"}]
     rows = [row("mnist_cnn", runs, None), row("mnist_mlp", runs, None), row("cifar10_resnet18", [], None)]
     linked = "[`mnist_cnn`](configs/mnist_cnn.yaml)"
     assert beside_source(rows) == [[linked, "98.9 %", "**50.00 %**", "1", "15, 9 s", "x"]]

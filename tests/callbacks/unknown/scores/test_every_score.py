@@ -3,41 +3,41 @@ import torch
 from jsonargparse import ArgumentParser
 
 from litzoo.callbacks.unknown.scores import Evidence, MaxSoftmax, UnknownScore, ViM
-from tests.callbacks.unknown.scores.catalogue import FOUND, D, every_score, fitted, known_samples, some_samples
+from tests.callbacks.unknown.scores.catalogue import SCORES, D, every_score, fitted, known_samples, some_samples
 
 
-def rows_of(evidence, rows):
+def select(evidence, rows):
     return Evidence(*(values[rows] for values in evidence))
 
 
-def test_there_are_scores_and_two_kinds_of_them():
-    assert {MaxSoftmax, ViM} <= set(FOUND)
-    assert len(FOUND) >= 9
-    assert {score.__name__ for score in FOUND if score.fits} == {"NearestNeighbors", "Mahalanobis", "OpenMax", "ViM"}
-    assert {score.__name__ for score in FOUND if score.uses_features} == {"NearestNeighbors", "Mahalanobis", "ViM"}
+def test_all_scores_are_found_with_their_flags():
+    assert {MaxSoftmax, ViM} <= set(SCORES)
+    assert len(SCORES) >= 9
+    assert {score.__name__ for score in SCORES if score.fits} == {"NearestNeighbors", "Mahalanobis", "OpenMax", "ViM"}
+    assert {score.__name__ for score in SCORES if score.uses_features} == {"NearestNeighbors", "Mahalanobis", "ViM"}
 
 
 @every_score
-def test_samples_of_no_class_score_higher_than_known_ones(score_class, options):
+def test_unknown_samples_score_higher_than_known_ones(score_class, options):
     score, _ = fitted(score_class, options)
     known, _, head = known_samples(rows=100, seed=0)
-    nowhere = torch.zeros(100, D)
-    nowhere[:, 7] = 9 + torch.rand(100)
-    scores = score(Evidence(head(nowhere), nowhere))
+    far = torch.zeros(100, D)
+    far[:, 7] = 9 + torch.rand(100)
+    scores = score(Evidence(head(far), far))
     assert (scores[:, None] > score(known)).double().mean() > 0.9
 
 
 @every_score
-def test_one_number_a_sample_whatever_else_is_scored(score_class, options):
+def test_the_score_of_a_sample_does_not_depend_on_the_batch(score_class, options):
     score, samples = fitted(score_class, options)
     scores = score(samples)
     assert scores.shape == (30,)
     assert scores.dtype == torch.float64
     assert len(scores.unique()) > 20
     order = torch.randperm(30)
-    torch.testing.assert_close(score(rows_of(samples, order)), scores[order], rtol=1e-6, atol=1e-9)
-    torch.testing.assert_close(score(rows_of(samples, slice(1))), scores[:1], rtol=1e-6, atol=1e-9)
-    assert score(rows_of(samples, slice(0))).shape == (0,)
+    torch.testing.assert_close(score(select(samples, order)), scores[order], rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(score(select(samples, slice(1))), scores[:1], rtol=1e-6, atol=1e-9)
+    assert score(select(samples, slice(0))).shape == (0,)
 
 
 @every_score
@@ -69,7 +69,7 @@ def test_extreme_logits_and_features_have_finite_scores(score_class, options, dt
 
 @every_score
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_is_only_that_of_the_input(score_class, options, dtype):
+def test_scores_of_half_precision_inputs_are_computed_in_full_precision(score_class, options, dtype):
     score, samples = fitted(score_class, options)
     rounded = Evidence(*(values.to(dtype) for values in samples))
     with torch.autocast("cpu", torch.bfloat16):
@@ -87,7 +87,7 @@ def test_it_can_be_fitted_in_half_precision(score_class, options):
 
 
 @every_score
-def test_nothing_that_is_given_is_changed_and_no_gradient_is_kept(score_class, options):
+def test_inputs_are_not_modified_and_scores_have_no_gradient(score_class, options):
     known, target, head = known_samples()
     head.requires_grad_(True)
     known = Evidence(head(known.features), known.features.clone().requires_grad_())
@@ -102,7 +102,7 @@ def test_nothing_that_is_given_is_changed_and_no_gradient_is_kept(score_class, o
 
 @every_score
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_on_another_device(score_class, options):
+def test_scores_on_a_gpu_are_the_same(score_class, options):
     score, samples = fitted(score_class, options)
     expected = score(samples)
     score.to("cuda")
@@ -115,16 +115,16 @@ def test_on_another_device(score_class, options):
 
 
 @pytest.mark.parametrize("name", ["ViM", "litzoo.ViM", "litzoo.callbacks.unknown.scores.ViM"])
-def test_yaml_names_a_score_and_its_parameters(name):
+def test_a_score_and_its_parameters_are_read_from_yaml(name):
     parser = ArgumentParser()
     parser.add_argument("--score", type=UnknownScore)
-    asked = parser.parse_string(f"score: {{class_path: {name}, init_args: {{dimension: 3}}}}")
-    score = parser.instantiate(asked).score
+    config = parser.parse_string(f"score: {{class_path: {name}, init_args: {{dimension: 3}}}}")
+    score = parser.instantiate(config).score
     assert isinstance(score, ViM)
     assert score.dimension == 3
 
 
-def test_a_score_without_learning_needs_one_method():
+def test_a_score_that_needs_no_fitting_implements_one_method():
     class Length(UnknownScore):
         def __call__(self, evidence):
             return evidence.features.norm(dim=1)

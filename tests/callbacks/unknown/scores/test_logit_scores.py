@@ -1,4 +1,4 @@
-"""Scores of the logits alone against the papers' formulas, in numpy and scipy, and by hand."""
+"""Scores that read only logits, against the formulas of the papers in numpy and scipy, and by hand."""
 
 from math import e, log
 
@@ -28,7 +28,7 @@ FORMULAS = [
     (GeneralizedEntropy(0.5, 2), lambda z: generalized_entropy(z, 0.5, 2)),
     (GeneralizedEntropy(0.3, 1), lambda z: generalized_entropy(z, 0.3, 1)),
 ]
-# The softmax is (1/4, 3/4).
+# The softmax of the logits is (1/4, 3/4).
 BY_HAND = [
     (MaxSoftmax(), 1 / 4),
     (MaxLogit(), -1 - log(3)),
@@ -46,7 +46,7 @@ def scores_of(score, logits):
 @pytest.mark.parametrize("classes", [1, 2, 7])
 def test_scores_are_those_of_the_papers(score, formula, classes):
     logits = np.random.RandomState(0).randn(50, classes) * 3
-    logits[:5] = logits[:5, :1]  # all classes alike
+    logits[:5] = logits[:5, :1]  # all classes equal
     expected = [formula(z) for z in logits]
     assert scores_of(score, logits).numpy() == pytest.approx(np.array(expected), abs=1e-12)
 
@@ -56,14 +56,14 @@ def test_by_hand(score, expected):
     assert scores_of(score, [[1.0, 1 + log(3)]]).item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_energy_comes_nearer_to_the_largest_logit_as_the_temperature_falls():
+def test_energy_at_a_low_temperature_is_max_logit():
     logits = torch.randn(20, 5)
     torch.testing.assert_close(scores_of(Energy(1e-4), logits), scores_of(MaxLogit(), logits), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("score", [MaxSoftmax(), GeneralizedEntropy()])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_sure_samples_are_told_apart_where_a_softmax_is_1(score, dtype):
+def test_confident_samples_have_different_scores_where_the_softmax_is_1(score, dtype):
     margins = torch.arange(20, 700, 10, dtype=dtype)
     logits = torch.stack([margins, torch.zeros_like(margins)], dim=1)
     assert (logits[2:].softmax(dim=1).amax(dim=1) == 1).all()
@@ -73,7 +73,7 @@ def test_sure_samples_are_told_apart_where_a_softmax_is_1(score, dtype):
     torch.testing.assert_close(scores.log(), expected)
 
 
-def test_the_sources_threshold():
+def test_a_threshold_of_0_2_is_a_confidence_of_0_8():
     scores = scores_of(MaxSoftmax(), [[log(0.79), log(0.21)], [log(0.81), log(0.19)]])
     assert (scores > 1 - 0.8).tolist() == [True, False]
     assert scores_of(MaxSoftmax(), [[0.0] * 4]).item() == pytest.approx(3 / 4)

@@ -17,13 +17,13 @@ def evidence(features):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("flaw", [None, "a unit that is dead", "a unit twice"])
+@pytest.mark.parametrize("flaw", [None, "dead unit", "duplicate unit"])
 def test_distances_are_those_of_scikit_learn(dtype, flaw):
     (_, features), target, head = known_samples(dtype=dtype)
     samples = some_samples(head).features
-    if flaw == "a unit that is dead":
+    if flaw == "dead unit":
         features[:, 3], samples[:, 3] = 0, 7
-    elif flaw == "a unit twice":
+    elif flaw == "duplicate unit":
         features[:, 3] = features[:, 4]
     score = Mahalanobis()
     score.fit(evidence(features), target)
@@ -35,7 +35,7 @@ def test_distances_are_those_of_scikit_learn(dtype, flaw):
 
 @pytest.mark.parametrize("shrinkage", [0.01, 0.5, 1.0])
 def test_shrinkage_is_that_of_scikit_learn(shrinkage):
-    (_, features), target, head = known_samples(rows=8, dtype=torch.float64)  # fewer than features
+    (_, features), target, head = known_samples(rows=8, dtype=torch.float64)  # fewer samples than features
     samples = some_samples(head).features
     score = Mahalanobis(shrinkage)
     score.fit(evidence(features), target)
@@ -46,7 +46,7 @@ def test_shrinkage_is_that_of_scikit_learn(shrinkage):
     assert score(evidence(samples)).numpy() == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_class_mean_itself_scores_0_and_scale_does_not_matter():
+def test_class_means_score_0_and_scores_do_not_depend_on_the_scale():
     (_, features), target, head = known_samples(dtype=torch.float64)
     score, scaled, samples = Mahalanobis(), Mahalanobis(), some_samples(head).features
     score.fit(evidence(features), target)

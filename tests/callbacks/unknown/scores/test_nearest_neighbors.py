@@ -29,43 +29,43 @@ def test_distances_are_those_of_scikit_learn(k):
 
 
 @pytest.mark.parametrize("most", [1, 299, 300, 1000, 300 * 40, 10**9])
-def test_in_blocks_of_any_size_and_never_larger(monkeypatch, most):
+def test_blocks_of_any_size_give_the_same_scores_within_the_limit(monkeypatch, most):
     known, features = torch.randn(300, 8), torch.randn(40, 8)
-    whole, compare, sizes = fitted(5, known)(evidence(features)), nearest_neighbors._compare, []
+    whole, compare, sizes = fitted(5, known)(evidence(features)), nearest_neighbors._shifted_squared_distances, []
 
     def recording(*args):
         distances = compare(*args)
         sizes.append(distances.numel())
         return distances
 
-    monkeypatch.setattr(nearest_neighbors, "MOST_NUMBERS", most)
-    monkeypatch.setattr(nearest_neighbors, "_compare", recording)
+    monkeypatch.setattr(nearest_neighbors, "MAX_ELEMENTS", most)
+    monkeypatch.setattr(nearest_neighbors, "_shifted_squared_distances", recording)
     scores = fitted(5, known)(evidence(features))
     torch.testing.assert_close(scores, whole, rtol=0, atol=1e-7)
     assert sum(sizes) == 300 * 40
-    assert max(sizes) <= max(most, 300)  # one sample is compared with all
+    assert max(sizes) <= max(most, 300)  # at least one sample is compared with all
     assert len(sizes) == -(-40 // max(1, min(40, most // 300)))
 
 
 @pytest.mark.parametrize(("samples", "size", "k"), [(60_000, 128, 50), (50_000, 2048, 50), (60, 2048, 30)])
-def test_what_is_held_at_a_time_is_small(monkeypatch, samples, size, k):
+def test_memory_is_limited(monkeypatch, samples, size, k):
     blocks = []
     monkeypatch.setattr(nearest_neighbors, "_kth_distances", lambda *args: blocks.append(args) or torch.zeros(1))
     score = NearestNeighbors(k)
     score.statistics = {"directions": torch.empty(1).expand(samples, size)}
     score(evidence(torch.ones(1, 1).expand(3000, size)))
-    rows, likely = max(len(args[0]) for args in blocks), blocks[0][3]
+    rows, candidates = max(len(args[0]) for args in blocks), blocks[0][3]
     assert sum(len(args[0]) for args in blocks) == 3000
-    assert likely == min(2 * k, samples)
-    assert rows * max(samples, likely * size) * 8 <= 2**27  # 128 MB even in float64
+    assert candidates == min(2 * k, samples)
+    assert rows * max(samples, candidates * size) * 8 <= 2**27  # 128 MB even in float64
 
 
-def test_what_is_kept_is_small():
+def test_the_state_is_float32():
     state = fitted(3, torch.randn(50, 8, dtype=torch.float64)).state_dict()
     assert sum(values.numel() * values.element_size() for values in state.values()) == 50 * 8 * 4
 
 
-def test_ties_and_duplicates_are_counted_as_often_as_they_are_there():
+def test_duplicates_count_as_separate_neighbors():
     known = torch.tensor([[1.0, 0]] * 3 + [[0.0, 1]] * 2)
     features = evidence(torch.tensor([[5.0, 0]]))
     distances = [fitted(k, known)(features).item() for k in range(1, 6)]
@@ -73,7 +73,7 @@ def test_ties_and_duplicates_are_counted_as_often_as_they_are_there():
     assert distances[3:] == pytest.approx([2**0.5] * 2)
 
 
-def test_only_directions_count_and_features_of_0_have_none():
+def test_scores_depend_on_the_direction_only_and_features_may_be_0():
     known, features = torch.randn(60, 8), torch.randn(10, 8)
     known[5], features[3] = 0, 0
     scores = fitted(10, known)(evidence(features))
@@ -83,12 +83,12 @@ def test_only_directions_count_and_features_of_0_have_none():
 
 
 @pytest.mark.parametrize("k", [1, 3, 40])
-def test_neighbours_that_rounding_could_hide_are_found(monkeypatch, k):
+def test_neighbors_that_rounding_could_hide_are_found(monkeypatch, k):
     spread = torch.logspace(-7, 0, 500, dtype=torch.float64)[:, None]
     known, features = 1 + spread * torch.randn(500, 4), 1 + spread[::10] * torch.randn(50, 4)
-    wanted = expected(k, known.float(), features.float())
+    reference = expected(k, known.float(), features.float())
     scores = fitted(k, known.float())(evidence(features.float()))
-    assert scores.numpy() == pytest.approx(wanted, abs=2e-7)
-    monkeypatch.setattr(nearest_neighbors, "precise", torch.Tensor.float)  # float32 alone would not have found them
+    assert scores.numpy() == pytest.approx(reference, abs=2e-7)
+    monkeypatch.setattr(nearest_neighbors, "to_float64", torch.Tensor.float)  # float32 alone would not have found them
     careless = fitted(k, known.float())(evidence(features.float()))
-    assert np.abs(careless.numpy() - wanted).max() > 1e-5
+    assert np.abs(careless.numpy() - reference).max() > 1e-5

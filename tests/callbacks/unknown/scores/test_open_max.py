@@ -12,7 +12,7 @@ def evidence(logits):
 
 
 def models_of(known, target, tail):
-    """Returns mean and distribution of the distances of each class."""
+    """Returns for each class its mean and the distribution of the distances to it."""
     models = []
     for label in range(K):
         right = known[(target == label) & (known.argmax(axis=1) == target)]
@@ -25,13 +25,13 @@ def models_of(known, target, tail):
 
 def by_the_paper(models, logits, alpha):
     """Returns the probabilities of K + 1 classes of one sample's logits."""
-    revised, further = logits.copy(), 0.0
-    for place, label in enumerate(np.argsort(-logits, kind="stable")[:alpha], start=1):
+    revised, unknown = logits.copy(), 0.0
+    for rank, label in enumerate(np.argsort(-logits, kind="stable")[:alpha], start=1):
         mean, model = models[label]
-        weight = (alpha + 1 - place) / alpha
+        weight = (alpha + 1 - rank) / alpha
         revised[label] = logits[label] * (1 - weight * model.cdf(np.sqrt(((logits - mean) ** 2).sum())))
-        further += logits[label] - revised[label]
-    exponentials = np.exp(np.array([*revised, further]) - max(*revised, further))
+        unknown += logits[label] - revised[label]
+    exponentials = np.exp(np.array([*revised, unknown]) - max(*revised, unknown))
     return exponentials / exponentials.sum()
 
 
@@ -47,7 +47,7 @@ def test_probabilities_are_those_of_the_paper(tail, alpha, used):
     assert 0 <= min(expected) < 0.2 < 0.8 < max(expected) <= 1
 
 
-def test_samples_that_are_recognised_wrongly_do_not_count():
+def test_misclassified_training_samples_are_ignored():
     known, target, _ = known_samples()
     wrong = known.logits.clone()
     wrong[::7] = -wrong[::7]
@@ -61,8 +61,8 @@ def test_samples_that_are_recognised_wrongly_do_not_count():
 
 
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
-def test_distances_that_are_all_the_same_make_a_step(size):
-    # Around the mean of class 0, four samples at a distance of `size` each.
+def test_equal_distances_give_a_step_function(size):
+    # Each class has four samples at a distance of `size` from its mean.
     around = size * torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]], dtype=torch.float64)
     center = size * torch.tensor([[9.0, 0]], dtype=torch.float64)
     logits, target = torch.cat([center + around, center.flip(1) + around]), torch.tensor([0] * 4 + [1] * 4)
@@ -76,7 +76,7 @@ def test_distances_that_are_all_the_same_make_a_step(size):
         assert score(evidence(sample)).item() == pytest.approx(revised.softmax(dim=0)[-1].item(), abs=1e-9)
 
 
-def test_training_samples_that_are_all_the_same_do_no_harm():
+def test_identical_training_samples_give_finite_scores():
     logits, target = 5 * torch.eye(K).repeat(6, 1), torch.arange(K).repeat(6)
     score = OpenMax(tail=6)
     score.fit(evidence(logits), target)
@@ -85,7 +85,7 @@ def test_training_samples_that_are_all_the_same_do_no_harm():
     assert scores[0] < scores[1]
 
 
-def test_equal_logits_lose_in_the_order_of_the_classes():
+def test_ties_between_logits_are_in_the_order_of_the_classes():
     known, target, _ = known_samples()
     score = OpenMax(alpha=1)
     score.fit(known, target)

@@ -3,10 +3,10 @@ import torch
 
 from litzoo.callbacks.unknown import scores as unknown_scores
 from litzoo.callbacks.unknown.scores import Evidence, Mahalanobis, NearestNeighbors, OpenMax, ViM
-from tests.callbacks.unknown.scores.catalogue import FOUND, D, K, fitted, known_samples
+from tests.callbacks.unknown.scores.catalogue import SCORES, D, K, fitted, known_samples
 
 NAN, INF = float("nan"), float("inf")
-IMPOSSIBLE = [
+INVALID = [
     *(("Energy", "temperature", value) for value in (0, -1.0, NAN, INF)),
     *(("GeneralizedEntropy", "gamma", value) for value in (0, 1.0, -0.1, NAN)),
     ("GeneralizedEntropy", "top", 0),
@@ -17,11 +17,11 @@ IMPOSSIBLE = [
     ("ViM", "dimension", 0),
 ]
 KNOWN, TARGET, HEAD = known_samples(rows=40)
-fitting = pytest.mark.parametrize("score_class", [score for score in FOUND if score.fits])
+fitting = pytest.mark.parametrize("score_class", [score for score in SCORES if score.fits])
 
 
-@pytest.mark.parametrize(("score", "name", "value"), IMPOSSIBLE)
-def test_impossible_parameters_are_refused_by_name_and_value(score, name, value):
+@pytest.mark.parametrize(("score", "name", "value"), INVALID)
+def test_invalid_parameters_raise_with_name_and_value(score, name, value):
     with pytest.raises(ValueError, match=rf"{score}\.{name}: {value} "):
         getattr(unknown_scores, score)(**{name: value})
 
@@ -39,7 +39,7 @@ def test_impossible_parameters_are_refused_by_name_and_value(score, name, value)
         (KNOWN.logits.log(), TARGET, r"logits of \d+ of 40 training samples are not finite"),
     ],
 )
-def test_training_samples_that_do_not_fit_are_refused(score_class, logits, target, message):
+def test_invalid_training_samples_raise(score_class, logits, target, message):
     with pytest.raises(ValueError, match=f"{score_class.__name__}.*{message}"):
         score_class().fit(Evidence(logits, KNOWN.features[: len(target)]), target, HEAD)
 
@@ -53,12 +53,12 @@ def test_training_samples_that_do_not_fit_are_refused(score_class, logits, targe
         (KNOWN.features.index_fill(0, torch.tensor([3, 5]), INF), "features of 2 of 40 training samples"),
     ],
 )
-def test_training_features_that_do_not_fit_are_refused(score_class, features, message):
+def test_invalid_training_features_raise(score_class, features, message):
     with pytest.raises(ValueError, match=f"{score_class.__name__}.*{message}"):
         score_class().fit(Evidence(KNOWN.logits, features), TARGET, HEAD)
 
 
-def test_features_are_nothing_to_a_score_that_does_not_use_them():
+def test_features_are_ignored_by_a_score_that_does_not_use_them():
     OpenMax(tail=5).fit(Evidence(KNOWN.logits, torch.full((3,), NAN)), TARGET)
 
 
@@ -66,45 +66,43 @@ def test_features_are_nothing_to_a_score_that_does_not_use_them():
     ("score", "message"),
     [
         (NearestNeighbors(k=41), r"NearestNeighbors.k: 41 neighbours of 40 training samples; give at most 40"),
-        (ViM(dimension=D), r"ViM.dimension: 12 is all of the 12 that the training features span"),
+        (ViM(dimension=D), r"ViM.dimension: 12 is not below 12, the rank of the training features"),
         (
             OpenMax(tail=11),
-            r"OpenMax.tail: 11 distances a class, but of target \d .of \d, from 0. only \d+ training samples",
+            r"OpenMax.tail: 11 distances per class, but class \d .of \d, from 0. has only \d+ correctly",
         ),
     ],
 )
-def test_parameters_that_ask_for_more_than_the_training_samples_give_are_refused(score, message):
+def test_parameters_that_need_more_training_samples_raise(score, message):
     with pytest.raises(ValueError, match=message):
         score.fit(KNOWN, TARGET, HEAD)
 
 
-def test_a_loaded_state_with_fewer_samples_than_neighbours_is_refused():
+def test_a_loaded_state_with_fewer_samples_than_neighbors_raises():
     score, samples = fitted(NearestNeighbors, {"k": 30}, rows=40)
-    more = NearestNeighbors(k=45)
-    more.load_state_dict(score.state_dict())
+    larger = NearestNeighbors(k=45)
+    larger.load_state_dict(score.state_dict())
     with pytest.raises(ValueError, match=r"NearestNeighbors.k: 45 neighbours of 40 training samples"):
-        more(samples)
+        larger(samples)
 
 
-def test_openmax_counts_correctly_recognised_samples_only():
+def test_openmax_counts_correctly_classified_samples_only():
     logits = 5 * torch.eye(K)[TARGET]
     logits[TARGET == 2] = torch.tensor([0.0, 9, 0, 0])
-    with pytest.raises(
-        ValueError, match=r"of target 2 .of 4, from 0. only 0 training samples are recognised correctly"
-    ):
+    with pytest.raises(ValueError, match=r"class 2 .of 4, from 0. has only 0 correctly classified training samples"):
         OpenMax(tail=2).fit(Evidence(logits, KNOWN.features), TARGET)
 
 
 def test_mahalanobis_needs_every_class_and_features_that_vary():
-    with pytest.raises(ValueError, match=r"target 3 .of 4, from 0. has no training sample"):
+    with pytest.raises(ValueError, match=r"class 3 .of 4, from 0. has no training sample"):
         Mahalanobis().fit(KNOWN, TARGET.clamp(max=2), HEAD)
-    with pytest.raises(ValueError, match="features of every class are all the same"):
+    with pytest.raises(ValueError, match="features of every class are constant"):
         Mahalanobis().fit(Evidence(KNOWN.logits, torch.eye(K)[TARGET]), TARGET, HEAD)
 
 
-def test_vim_needs_logits_above_0_and_features_that_are_somewhere():
+def test_vim_needs_positive_logits_and_features_away_from_the_origin():
     with pytest.raises(ValueError, match=r"largest logit, but that of the training samples is -\d.* on average"):
         ViM().fit(Evidence(KNOWN.logits - 100, KNOWN.features), TARGET, HEAD)
     unbiased = torch.nn.Linear(D, K, bias=False)
-    with pytest.raises(ValueError, match="all where the head sees 0"):
+    with pytest.raises(ValueError, match="all training features are at the origin"):
         ViM().fit(Evidence(KNOWN.logits, torch.zeros(40, D)), TARGET, unbiased)

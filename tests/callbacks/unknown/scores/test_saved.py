@@ -6,7 +6,7 @@ from tests.callbacks.unknown.scores.catalogue import every_score, fitted, known_
 
 
 @every_score
-def test_saved_and_loaded_it_gives_the_same_scores(score_class, options):
+def test_a_loaded_state_gives_the_same_scores(score_class, options):
     score, samples = fitted(score_class, options)
     torch.save(score.state_dict(), "score.pt")
     fresh = score_class(**options)
@@ -17,7 +17,7 @@ def test_saved_and_loaded_it_gives_the_same_scores(score_class, options):
 
 
 @every_score
-def test_fitted_again_it_forgets_the_first_samples(score_class, options):
+def test_fitting_again_replaces_the_statistics(score_class, options):
     score, samples = fitted(score_class, options, seed=5)
     known, target, head = known_samples()
     score.fit(known, target, head)
@@ -25,18 +25,18 @@ def test_fitted_again_it_forgets_the_first_samples(score_class, options):
 
 
 @pytest.mark.parametrize("score_class", [Mahalanobis, NearestNeighbors, ViM])
-def test_it_does_not_score_before_it_has_learnt(score_class):
+def test_calling_before_fitting_raises(score_class):
     score, samples = score_class(), some_samples(known_samples()[2])
     assert score.state_dict() == {}
     score.load_state_dict({})
-    with pytest.raises(RuntimeError, match=rf"{score_class.__name__} has learnt nothing yet: call fit"):
+    with pytest.raises(RuntimeError, match=rf"{score_class.__name__} is not fitted: call fit"):
         score(samples)
 
 
 @pytest.mark.parametrize("loading", [MaxLogit, Energy, Mahalanobis, NearestNeighbors])
-def test_the_state_of_another_score_is_refused_and_changes_nothing(loading):
+def test_loading_the_state_of_another_score_raises_and_changes_nothing(loading):
     score, samples = fitted(loading, {})
     expected, (other, _) = score(samples), fitted(ViM, {})
-    with pytest.raises(ValueError, match=rf"{loading.__name__} cannot use the state of ViM: choose that score"):
+    with pytest.raises(ValueError, match=rf"{loading.__name__} cannot load the state of ViM: choose that score"):
         score.load_state_dict(other.state_dict())
     assert torch.equal(score(samples), expected)

@@ -10,7 +10,7 @@ from tests.callbacks.unknown.scores.catalogue import D, known_samples, some_samp
 
 
 def by_the_paper(known, weight, bias, samples, dimension):
-    """Returns the virtual logit's softmax value, and its logarithm's odds against the others, of samples."""
+    """Returns the softmax value of the virtual logit, and its log-odds, of samples."""
     origin = -pinv(weight) @ bias
     values, axes = eigh((known.features - origin).T @ (known.features - origin))
     complement = axes[:, np.argsort(-values)[dimension:]]
@@ -46,12 +46,12 @@ def test_dimension_is_that_of_the_authors_code(size, used):
     assert score.state_dict()["ViM.residual"].shape == (size, size - used)
 
 
-def test_dimension_of_features_as_wide_as_a_resnet_50s():
+def test_dimension_for_the_features_of_a_resnet_50():
     assert ViM()._dimension(2048, 2048) == 1000
     assert ViM()._dimension(2047, 2047) == 512
 
 
-def test_a_head_without_a_bias_is_seen_from_0():
+def test_a_head_without_bias_has_its_origin_at_0():
     known, target, _ = known_samples(dtype=torch.float64)
     head = nn.Linear(D, 4, bias=False, dtype=torch.float64).requires_grad_(False)
     samples, score = some_samples(head), ViM()
@@ -60,7 +60,7 @@ def test_a_head_without_a_bias_is_seen_from_0():
     assert score(samples).numpy() == pytest.approx(expected, rel=1e-6)
 
 
-def test_without_a_head_it_is_found_from_the_logits():
+def test_without_a_head_it_is_fitted_to_the_logits():
     known, target, head = known_samples()
     given, found, samples = ViM(), ViM(), some_samples(head)
     given.fit(known, target, head)
@@ -68,28 +68,28 @@ def test_without_a_head_it_is_found_from_the_logits():
     torch.testing.assert_close(found(samples), given(samples), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("spanned", [1, 2, 4])
-def test_features_of_few_directions_leave_a_residual(spanned):
+@pytest.mark.parametrize("rank", [1, 2, 4])
+def test_features_of_low_rank_have_a_residual(rank):
     known, target, head = known_samples(dtype=torch.float64)
     few = torch.zeros_like(known.features)
-    few[:, :spanned] = known.features[:, :spanned]
+    few[:, :rank] = known.features[:, :rank]
     head.bias.zero_()
     score = ViM()
     score.fit(Evidence(known.logits, few), target, head)
     inside, outside = torch.zeros(2, D), torch.zeros(2, D)
-    outside[:, spanned] = torch.tensor([1.0, 2.0])
+    outside[:, rank] = torch.tensor([1.0, 2.0])
     logits = torch.zeros(2, 4)
     energy = Energy()(Evidence(logits, inside))
     torch.testing.assert_close(score(Evidence(logits, inside)), energy)
     virtual = score(Evidence(logits, outside)) - energy
-    assert score.state_dict()["ViM.residual"].shape == (D, D - spanned + 1)
+    assert score.state_dict()["ViM.residual"].shape == (D, D - rank + 1)
     assert virtual[0] > 0
     assert virtual[1].item() == pytest.approx(2 * virtual[0].item())
-    with pytest.raises(ValueError, match=rf"ViM.dimension: {spanned} is all of the {spanned} "):
-        ViM(spanned).fit(Evidence(known.logits, few), target, head)
+    with pytest.raises(ValueError, match=rf"ViM.dimension: {rank} is not below {rank}, "):
+        ViM(rank).fit(Evidence(known.logits, few), target, head)
 
 
-def test_training_samples_have_a_virtual_logit_as_large_as_their_largest():
+def test_mean_virtual_logit_of_training_samples_is_their_mean_largest_logit():
     known, target, head = known_samples()
     score = ViM()
     score.fit(known, target, head)

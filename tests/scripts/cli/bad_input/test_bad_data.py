@@ -28,7 +28,7 @@ CIFAR = ["fit", *QUIET, "--config", str(CONFIGS / "cifar10_resnet18.yaml"), "--d
 FOLDER = ["fit", *QUIET, *SHORT, "--config", str(CONFIGS / "image_folder.yaml"), "--data.root=data"]
 TABLE = ["fit", *QUIET, *SHORT, "--config", str(CONFIGS / "california_housing.yaml"), "--data.root=data"]
 MASKS = ["fit", *QUIET, *SHORT, "--config", str(CONFIGS / "nuclei_maskrcnn.yaml"), "--data.root=data"]
-ANEW = "remove its folder to download it anew"
+REMEDY = "remove its folder to download it again"
 
 # Which of MNIST's files is damaged and how -> what the message must name beside the file and the remedy.
 TABLE_OF_MNIST = {
@@ -48,8 +48,8 @@ TABLE_OF_MNIST = {
     "compressed": (IMAGES, compress, ["compressed", "gunzip"]),
     "a web page": (IMAGES, fill(b"<html>404: Not Found</html>"), ["0x3c68746d", "0x00000803"]),
     "a folder": (IMAGES, make_folder, ["folder"]),
-    "a pipe": (IMAGES, make_pipe, ["no ordinary file"]),
-    "a device": (LABELS, link_to("/dev/zero"), ["no ordinary file"]),
+    "a pipe": (IMAGES, make_pipe, ["not a regular file"]),
+    "a device": (LABELS, link_to("/dev/zero"), ["not a regular file"]),
     "images for labels": (IMAGES, lambda path: swap(path, path.with_name(LABELS)), ["0x00000801", "3 dimensions"]),
     "images of another size": (
         IMAGES,
@@ -69,14 +69,17 @@ TABLE_OF_PLACES = {
         lambda raw: swap(raw / LABELS, raw / TEST_LABELS),
         ["data/MNIST/raw", "100", "40 labels"],
     ),
-    "an empty folder": (lambda raw: (shutil.rmtree(raw), raw.mkdir()), ["data/MNIST/raw/train-images", "absent", ANEW]),
+    "an empty folder": (
+        lambda raw: (shutil.rmtree(raw), raw.mkdir()),
+        ["data/MNIST/raw/train-images", "absent", REMEDY],
+    ),
     "files that are compressed": (
         lambda raw: [path.rename(f"{path}.gz") for path in list(raw.iterdir())],
         ["train-images-idx3-ubyte.gz", "gunzip"],
     ),
     "a file in the folder's place": (
         lambda raw: (shutil.rmtree(raw.parent), raw.parent.write_text("")),
-        ["train-images-idx3-ubyte", "Not a directory", ANEW],
+        ["train-images-idx3-ubyte", "Not a directory", REMEDY],
     ),
     "a file in the root's place": (
         lambda raw: (shutil.rmtree("data"), Path("data").write_text("")),
@@ -102,13 +105,13 @@ TABLE_OF_FOLDERS = {
         lambda pets: fill(png_of(50_000, 50_000))(pets / FIRST),
         [FIRST, "2500000000 pixels", "data.size"],
     ),
-    "pipe": (lambda pets: make_pipe(pets / IMAGE), [IMAGE, "no ordinary file"]),
+    "pipe": (lambda pets: make_pipe(pets / IMAGE), [IMAGE, "not a regular file"]),
     "link to itself": (lambda pets: link_to("05.png")(pets / IMAGE), [IMAGE, "symbolic links"]),
     "empty class": (lambda pets: (pets / "train/emu").mkdir(), ["train", "emu", "fill or remove"]),
     "class of no name": (lambda pets: (pets / "train/e\udcffu").mkdir(), ["train", "udcff", "rename"]),
-    "no class": (lambda pets: (shutil.rmtree(pets), pets.mkdir()), ["data/pets", "0 class folders", "at least two"]),
-    "no folder": (shutil.rmtree, ["data/pets", "no folder", "data.root", "LITZOO_DATA_DIR"]),
-    "file for a folder": (lambda pets: (shutil.rmtree(pets), pets.write_text("")), ["data/pets", "no folder"]),
+    "no class": (lambda pets: (shutil.rmtree(pets), pets.mkdir()), ["data/pets", "0 class folders", "at least 2"]),
+    "no folder": (shutil.rmtree, ["data/pets", "not a folder", "data.root", "LITZOO_DATA_DIR"]),
+    "file for a folder": (lambda pets: (shutil.rmtree(pets), pets.write_text("")), ["data/pets", "not a folder"]),
     "images without a class": (
         lambda pets: (shutil.rmtree(pets / "train"), (pets / "test/cat/00.png").rename(pets / "00.png")),
         ["data/pets", "train and test"],
@@ -118,9 +121,9 @@ TABLE_OF_FOLDERS = {
 # What the file holds -> what the message must name.
 TABLE_OF_CSV = {
     "folder": (lambda path: path.mkdir(), ["folder", "data.root", "LITZOO_DATA_DIR"]),
-    "pipe": (make_pipe, ["no ordinary file"]),
+    "pipe": (make_pipe, ["not a regular file"]),
     "device": (link_to("/dev/zero"), ["/dev/zero", "outside of data.root"]),
-    "no UTF-8": (fill(b"a\xe9,median_house_value\n1,2\n"), ["no CSV file", "0xe9"]),
+    "no UTF-8": (fill(b"a\xe9,median_house_value\n1,2\n"), ["not a CSV file", "0xe9"]),
     "rows of other lengths": (fill(b"a,median_house_value\n1,2\n3\n"), ["row 3", "1 cells", "2"]),
     "semicolons": (fill(b"a;median_house_value\n1;2\n"), ["a;median_house_value", "commas"]),
     "column beyond all bounds": (
@@ -157,7 +160,7 @@ TABLE_OF_MASKS = {
 )
 def test_damaged_mnist_file_is_refused_before_training(file, damage, words, refused):
     write_damaged_mnist(Path("data"), file, damage)
-    refused(MNIST, ["data/MNIST/raw", *([] if "(32, 32)" in words else [file]), "to download it anew", *words])
+    refused(MNIST, ["data/MNIST/raw", *([] if "(32, 32)" in words else [file]), "to download it again", *words])
 
 
 @pytest.mark.parametrize(("damage", "words"), TABLE_OF_PLACES.values(), ids=TABLE_OF_PLACES)
@@ -186,7 +189,7 @@ def test_damaged_masks_are_refused(damage, words, refused):
     for part in ("train", "test"):
         builders.write_instances(Path("data/nuclei") / part, 8)
     damage(Path("data/nuclei"))
-    refused([*MASKS, "--data.val_size=2"], [*words, *([] if "data/nuclei" in words else ["data.corrupt skip"])])
+    refused([*MASKS, "--data.val_size=2"], [*words, *([] if "data/nuclei" in words else ["data.corrupt to skip"])])
 
 
 @pytest.mark.parametrize(("write", "words"), TABLE_OF_CSV.values(), ids=TABLE_OF_CSV)

@@ -65,7 +65,7 @@ def test_folder_of_runs_that_is_none_is_refused(make, words, refused):
 def test_folder_that_cannot_be_written_into_is_refused(folder, refused):
     with read_only(Path(folder)):
         refused(
-            FIT if folder == "runs" else MNIST, RUNS if folder == "runs" else ["data/MNIST", "cannot be made", *ROOT]
+            FIT if folder == "runs" else MNIST, RUNS if folder == "runs" else ["data/MNIST", "cannot be created", *ROOT]
         )
 
 

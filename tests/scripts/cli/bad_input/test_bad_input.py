@@ -95,7 +95,7 @@ TABLE_OF_MISTAKES = {
     "CSV without target": ([*HOUSING, "--data.root=."], ["median_house_value", "no column", "rooms, price"]),
     "CSV with text in the target": (
         [*HOUSING, "--data.root=.", "--data.target=price"],
-        ["california_housing.csv", "'price'", "no number"],
+        ["california_housing.csv", "'price'", "not a number"],
     ),
 }
 

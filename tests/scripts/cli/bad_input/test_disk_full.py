@@ -7,7 +7,7 @@ import pytest
 from lightning.pytorch import Callback
 
 from litzoo.scripts.cli.main import main
-from tests.callbacks.kills import differing
+from tests.callbacks.kills import differences
 from tests.counted import count
 from tests.scripts.helpers import MLP, QUIET, lines_of_error, litzoo
 from tests.test_configs import results_in
@@ -57,11 +57,11 @@ def test_a_full_disk_leaves_checkpoints_to_go_on_with(filled, small_disk, monkey
     expected = numbers_in(litzoo(*FIT).run_folder)
     place = f"disk/digits_mlp/version_0/{'run.json' if filled else 'checkpoints/best.ckpt'}"
     (line, _) = lines_of_error(main, [*FIT, SMALL, *filled], capsys, monkeypatch)
-    assert line.startswith(f"litzoo: error: {place}: cannot be written, No space left on device; what was there before")
+    assert line.startswith(f"litzoo: error: {place}: cannot be written, No space left on device; the previous file")
     assert "Free some space" in line
     assert not list(small_disk.rglob("*.partial"))
     count("inputs refused")
 
     assert mount(small_disk, 20_000_000, "remount")
-    assert differing(numbers_in(litzoo(*FIT, SMALL, "--ckpt_path=last").run_folder), expected) == []
+    assert differences(numbers_in(litzoo(*FIT, SMALL, "--ckpt_path=last").run_folder), expected) == []
     count("kills survived")

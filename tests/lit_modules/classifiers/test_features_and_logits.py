@@ -1,4 +1,4 @@
-"""What evaluation goes by: logits, and the features that a callback may ask for."""
+"""Logits in evaluation, and the features that a callback may request."""
 
 import pytest
 import torch
@@ -42,10 +42,10 @@ def test_every_classifier_has_a_width():
 @pytest.mark.parametrize("posthoc_tau", [0.0, 1.5])
 def test_logits_are_the_same_whether_features_are_kept_or_not(module, posthoc_tau):
     model, x = with_statistics(module, posthoc_tau=posthoc_tau)
-    features, plain = without_gradients(model.answer, x)
+    features, plain = without_gradients(model.features_and_logits, x)
     assert features == {}
     model.keeps_features = True
-    features, logits = without_gradients(model.answer, x)
+    features, logits = without_gradients(model.features_and_logits, x)
     torch.testing.assert_close(logits, plain, atol=1e-6, rtol=1e-5)
     expected = without_gradients(model, x) - posthoc_tau * (torch.arange(1, 11) / 55).log()
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
@@ -57,14 +57,14 @@ def test_logits_are_the_same_whether_features_are_kept_or_not(module, posthoc_ta
 def test_features_are_what_the_head_turns_into_logits(module):
     model, x = with_statistics(module)
     model.keeps_features = True
-    features, logits = without_gradients(model.answer, x)
+    features, logits = without_gradients(model.features_and_logits, x)
     torch.testing.assert_close(without_gradients(model.net.head, features["features"]), logits)
 
 
 def test_features_of_co_teaching_are_those_of_both_networks():
     model, x = with_statistics(lit_modules.CoTeachingClassifier)
     model.keeps_features = True
-    features, logits = without_gradients(model.answer, x)
+    features, logits = without_gradients(model.features_and_logits, x)
     both = [without_gradients(net.features, x) for net in (model.net.first, model.net.second)]
     torch.testing.assert_close(features["features"], torch.cat(both, dim=1))
     torch.testing.assert_close(
@@ -74,7 +74,7 @@ def test_features_of_co_teaching_are_those_of_both_networks():
 
 @every_classifier
 @pytest.mark.parametrize("keeps", [False, True])
-def test_steps_return_features_if_they_are_to_be_kept(module, keeps):
+def test_steps_return_features_if_keeps_features(module, keeps):
     model, x = with_statistics(module)
     cpu_trainer().strategy.connect(model)
     model.trainer = cpu_trainer()
@@ -92,17 +92,17 @@ def test_steps_return_features_if_they_are_to_be_kept(module, keeps):
 
 
 @pytest.mark.parametrize("layout", [False, True])
-def test_features_are_of_images_laid_out_and_typed_as_the_network_wants_them(layout):
+def test_features_use_the_memory_format_and_dtype_of_the_network(layout):
     model = lit_modules.CNNClassifier((1, 28, 28), 3, widths=[8], channels_last=layout).eval()
     model.keeps_features = True
-    features, logits = without_gradients(model.answer, torch.randn(5, 1, 28, 28, dtype=torch.float64))
+    features, logits = without_gradients(model.features_and_logits, torch.randn(5, 1, 28, 28, dtype=torch.float64))
     assert features["features"].dtype == torch.float32
     half = model.to(torch.bfloat16)
-    features, logits = without_gradients(half.answer, torch.randn(5, 1, 28, 28))
+    features, logits = without_gradients(half.features_and_logits, torch.randn(5, 1, 28, 28))
     assert (features["features"].dtype, logits.dtype) == (torch.float32, torch.bfloat16)
 
 
-def test_training_steps_do_without_them():
+def test_training_steps_return_no_features():
     model, x = with_statistics(lit_modules.MLPClassifier)
     model.keeps_features = True
     batch = {"input": x, "target": torch.arange(5), "index": torch.arange(5)}

@@ -24,8 +24,8 @@ KNOWN = st.none() | st.lists(st.integers(0, 9), min_size=2, max_size=10, unique=
 
 
 @st.composite
-def troubles(draw):
-    """What can be asked of the training set of the digits, at once."""
+def training_options(draw):
+    """A random combination of options of the training set."""
     wanted = {
         "train_size": st.sampled_from([130, 0.4, {"per_class": 60}]),
         "imbalance": st.sampled_from([LongTailed(3), StepImbalance(2)]),
@@ -49,8 +49,8 @@ def batch_of(part):
 
 
 @properties
-@given(troubles(), KNOWN, st.sampled_from([0.1, 77]), st.integers(0, 99))
-def test_validation_stands_still_with_right_labels_whatever_is_asked_of_training(asked, known, val_size, seed):
+@given(training_options(), KNOWN, st.sampled_from([0.1, 77]), st.integers(0, 99))
+def test_validation_does_not_depend_on_the_options_of_the_training_set(asked, known, val_size, seed):
     same = {"known_classes": known, "val_size": val_size, "seed": seed}
     plain, troubled = batch_of(ready(**same).val_set), batch_of(ready(**same, **asked).val_set)
     assert plain.keys() == troubled.keys() == {"input", "target", "index"}
@@ -58,7 +58,7 @@ def test_validation_stands_still_with_right_labels_whatever_is_asked_of_training
 
 
 @properties
-@given(troubles(), KNOWN, st.integers(0, 99))
+@given(training_options(), KNOWN, st.integers(0, 99))
 def test_remapping_is_reversible_and_what_is_unknown_is_never_trained_on(asked, known, seed):
     datamodule = ready(known_classes=known, seed=seed, **asked)
     datamodule.setup("test")
@@ -81,7 +81,7 @@ def test_remapping_is_reversible_and_what_is_unknown_is_never_trained_on(asked, 
 
 
 @properties
-@given(troubles(), KNOWN, st.booleans(), st.integers(0, 99))
+@given(training_options(), KNOWN, st.booleans(), st.integers(0, 99))
 def test_the_report_counts_what_is_served(asked, known, noisy_val, seed):
     noise = {"label_noise": SymmetricNoise(0.25), "noisy_val": noisy_val}
     datamodule = ready(known_classes=known, seed=seed, **(asked | noise))
@@ -102,7 +102,7 @@ def test_the_report_counts_what_is_served(asked, known, noisy_val, seed):
         assert wrong == pytest.approx(len(batches[part]["index"]) / 4, abs=0.5)
 
 
-def test_the_report_tells_how_the_split_came_about():
+def test_the_report_describes_the_split():
     datamodule = ready(known_classes=[7, 1, 5], seed=4, val_size=0)
     report = datamodule.split_report()
     assert (report["seed"], report["fingerprint"]) == (4, datamodule.fingerprint())

@@ -7,11 +7,11 @@ import pytest
 
 from litzoo.callbacks.reporting.run_record import git_revision
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 
 def git(*arguments):
-    identity = {f"GIT_{who}_{what}": "nobody" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    identity = {f"GIT_{role}_{field}": "nobody" for role in ("AUTHOR", "COMMITTER") for field in ("NAME", "EMAIL")}
     environment = {**os.environ, **identity, "GIT_CONFIG_GLOBAL": os.devnull}
     done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True, env=environment)
     return done.stdout.strip()
@@ -34,7 +34,7 @@ def test_the_revision_is_that_of_the_last_commit(code, monkeypatch):
     assert git_revision(code) == expected
 
 
-def test_changed_files_are_told(code):
+def test_changed_files_are_marked_dirty(code):
     (code / "module.py").write_text("one = 2\n")
     assert git_revision(code) == git("-C", "code", "rev-parse", "--short", "HEAD") + "-dirty"
 
@@ -45,7 +45,7 @@ def test_a_folder_in_the_work_tree_of_another_project_has_none(code):
 
 
 @pytest.mark.parametrize("spoil", [".git/HEAD", "no commit", "no git"])
-def test_what_git_cannot_tell_is_no_error(code, monkeypatch, spoil):
+def test_a_failing_git_is_no_error(code, monkeypatch, spoil):
     if spoil == "no commit":
         git("init", "new")
         code = code.with_name("new")

@@ -1,7 +1,7 @@
 import pytest
 from lightning.pytorch import Callback
 
-from litzoo.callbacks import AgreedStop
+from litzoo.callbacks import SynchronizedStop
 from tests.callbacks.scripted import STEPS_AN_EPOCH, Scripted
 from tests.training import cpu_trainer
 
@@ -15,7 +15,7 @@ class StopsAt(Callback):
 
 
 @pytest.mark.parametrize("step", [1, STEPS_AN_EPOCH, STEPS_AN_EPOCH + 2])
-def test_a_single_process_stops_at_once(step):
-    trainer = cpu_trainer(max_epochs=3, callbacks=[StopsAt(step), AgreedStop()])
+def test_a_single_process_stops_at_the_same_step(step):
+    trainer = cpu_trainer(max_epochs=3, callbacks=[StopsAt(step), SynchronizedStop()])
     trainer.fit(Scripted([3.0, 2.0, 1.0]))
     assert trainer.global_step == step

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from litzoo.datamodules import AsymmetricNoise, ClassCounts, DigitsDataModule, SymmetricNoise
-from litzoo.datamodules.splits.classes import class_weights
+from litzoo.datamodules.samplers import class_weights
 from tests.datamodules.class_requests import unsorted
 
 COUNTS = st.lists(st.integers(1, 10**5), min_size=2, max_size=12)
@@ -65,7 +65,7 @@ def test_a_beta_that_is_no_fraction_is_refused(beta):
 
 
 def test_an_unknown_weighting_is_refused_with_the_choices():
-    with pytest.raises(ValueError, match="'log' is none of inverse, sqrt, effective, complement"):
+    with pytest.raises(ValueError, match="'log' is not one of inverse, sqrt, effective, complement"):
         DigitsDataModule(class_weighting="log")
 
 
