@@ -42,8 +42,8 @@ class ImageDataModule(ClassLabels, BaseDataModule):
             `alternating_flip_shift` (horizontal flip in every second epoch, and shift by up to 2 pixels of 32 with
             reflected borders), `affine` (rotation by up to 10 degrees, shift, scaling), `strong` (a larger affine
             change, brightness, contrast, an erased square), `strong_flip` (the same with horizontal flip), and the
-            policies `autoaugment_imagenet`, `autoaugment_cifar10`, `autoaugment_svhn`, `randaugment`, `trivialaugment` and `augmix`. A list is applied
-            in its order: `[crop_flip, autoaugment_cifar10]`.
+            policies `autoaugment_imagenet`, `autoaugment_cifar10`, `autoaugment_svhn`, `randaugment`, `trivialaugment`
+            and `augmix`. A list is applied in its order: `[crop_flip, autoaugment_cifar10]`.
         strong_augment: Augmentation of the strong view of unlabeled images; `augment` makes the weak view.
         unknowns: Another data set with images of the same shape; all of its test images join the test set as samples
             of unknown classes.
