@@ -3,7 +3,8 @@
 usage: litzoo configs [PART]              those whose name contains PART, or all, with what each is
        litzoo configs copy NAME [FILE]    writes one to FILE, or to NAME.yaml
 
-`--config NAME` of the other commands finds a shipped experiment from any folder; a file of that name here comes first.
+Other commands find a shipped experiment by NAME from any folder; a file of that name in the working folder takes
+precedence.
 """
 
 import difflib

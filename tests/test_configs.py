@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from litzoo.scripts.cli.main import run
-from tests.callbacks.kills import differences
+from tests.callbacks.kills import differences as differences_of_results
 from tests.counted import count
 from tests.scripts.helpers import CONFIGS, litzoo
 
@@ -157,7 +157,7 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
     shutil.rmtree(folder)
     shutil.move("killed", folder)
     assert litzoo("fit", *options, *two_epochs, "--ckpt_path=last").run_folder == folder
-    assert differences(results_in(folder), unbroken) == []
+    assert differences_of_results(results_in(folder), unbroken) == []
     count("kills survived")
 
     for subcommand in ("test", "validate", "predict"):

@@ -94,7 +94,9 @@ class RunRecord(Callback):
 def command_line() -> str:
     """Returns the command line of this process, quoted for a shell."""
     started_as = getattr(sys.modules["__main__"], "__spec__", None)
-    program = [Path(sys.argv[0]).name] if started_as is None else ["python", "-m", started_as.name]
+    program = [Path(sys.argv[0]).name]
+    if started_as is not None:
+        program = ["python", "-m", started_as.name.removesuffix(".__main__")]
     return shlex.join([*program, *sys.argv[1:]])
 
 

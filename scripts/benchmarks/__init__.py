@@ -1,1 +1,1 @@
-"""Speed and memory; not in the wheel."""
+"""Benchmarks of speed, memory and resuming, which write the tables of docs/performance.md; not in the wheel."""

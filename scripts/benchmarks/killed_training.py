@@ -1,4 +1,4 @@
-"""Trainings that are killed at given moments."""
+"""A training that is killed at given moments and resumed."""
 
 import json
 import random
@@ -14,30 +14,50 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from litzoo.lit_modules.weights.checkpoint_files import read_checkpoint
 
+LITZOO = [sys.executable, "-m", "litzoo"]
+POLL_SECONDS = 0.02
 
-class Place(NamedTuple):
-    """Where a training is.
+
+class Position(NamedTuple):
+    """How far a training is.
 
     Attributes:
-        time: When it came there, in seconds of `time.time`.
-        epoch: From 0.
-        what: The fraction of its batches that are done, in percent, `validation`, `checkpoints`, `end`, `test` or
-            `tested`.
+        time: When it got there, in seconds of `time.time`.
+        epoch: The epoch, from 0.
+        stage: The percentage of the epoch's batches that are done, or `validation`, `checkpoints`, `end` (of the
+            training), `test` or `tested`.
     """
 
     time: float
     epoch: int
-    what: str
+    stage: str
 
     def __str__(self) -> str:
-        return f"epoch {self.epoch}, {self.what}" if self.what not in ("end", "test", "tested") else self.what
+        return f"epoch {self.epoch}, {self.stage}" if self.stage not in ("end", "test", "tested") else self.stage
 
 
-class PlaceNotes(Callback):
-    """Notes in a file where the training is, so that it can be told where a kill has hit it.
+class Moment(NamedTuple):
+    """A number of seconds after a training has reached a position."""
+
+    position: Position
+    seconds: float
+
+    def reached(self, positions: Sequence[Position]) -> float | None:
+        """Returns when a training has first reached the position or a later epoch; None if it has not."""
+        wanted = self.position
+        times = [
+            position.time
+            for position in positions
+            if position.epoch > wanted.epoch or (position.epoch, position.stage) == (wanted.epoch, wanted.stage)
+        ]
+        return times[0] if times else None
+
+
+class PositionLogger(Callback):
+    """Appends each position of the training to a file, so that the position of a kill is known.
 
     Args:
-        path: Of the file; a line for each place is added.
+        path: The file; it gets one line for each position.
     """
 
     def __init__(self, path: str) -> None:
@@ -45,119 +65,80 @@ class PlaceNotes(Callback):
         self._stream: TextIO | None = None
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes that no batch is done."""
-        self._note(trainer, "0 %")
+        """Logs the start of an epoch."""
+        self._log(trainer, "0 %")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Notes how many are."""
-        self._note(trainer, f"{100 * (batch_idx + 1) / trainer.num_training_batches:.0f} %")
+        """Logs the percentage of finished batches."""
+        self._log(trainer, f"{100 * (batch_idx + 1) / trainer.num_training_batches:.0f} %")
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes that validation begins."""
-        self._note(trainer, "validation")
+        """Logs the start of validation."""
+        self._log(trainer, "validation")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes that the checkpoints are next: the callbacks that keep them are called last."""
-        self._note(trainer, "checkpoints")
+        """Logs that checkpoints are written next: Lightning calls checkpoint callbacks last."""
+        self._log(trainer, "checkpoints")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes that training is over."""
-        self._note(trainer, "end")
+        """Logs the end of the training."""
+        self._log(trainer, "end")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes that the best checkpoint is tested."""
-        self._note(trainer, "test")
+        """Logs the start of the test."""
+        self._log(trainer, "test")
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes that it has been."""
-        self._note(trainer, "tested")
+        """Logs the end of the test."""
+        self._log(trainer, "tested")
 
-    def _note(self, trainer: Trainer, what: str) -> None:
+    def _log(self, trainer: Trainer, stage: str) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         if self._stream is None:
-            self._stream = self.path.open("a", encoding="utf-8", buffering=1)  # what is written stays, killed or not
-        print(time.time(), trainer.current_epoch, what, file=self._stream)
-
-
-def read_places(path: Path, start: int = 0) -> list[Place]:
-    """Reads what `PlaceNotes` has noted so far, from a byte of the file on."""
-    if not path.exists():
-        return []
-    with path.open("rb") as stream:
-        stream.seek(start)
-        lines = stream.read().decode().splitlines(keepends=True)
-    whole = [line.strip().split(" ", 2) for line in lines if line.endswith("\n")]
-    return [Place(float(noted), int(epoch), what) for noted, epoch, what in whole]
-
-
-LITZOO = [sys.executable, "-m", "litzoo"]
-LOOK_EVERY = 0.02
-"""Seconds."""
-
-
-class Moment(NamedTuple):
-    """So many seconds after a training has come to a place."""
-
-    place: Place
-    seconds: float
-
-    def since(self, places: Sequence[Place]) -> float | None:
-        """Returns when a training was first there, or beyond; nothing if it was not yet."""
-        wanted = self.place
-        there = [
-            place.time
-            for place in places
-            if place.epoch > wanted.epoch or (place.epoch, place.what) == (wanted.epoch, wanted.what)
-        ]
-        return there[0] if there else None
+            self._stream = self.path.open("a", encoding="utf-8", buffering=1)  # line-buffered: a kill loses no line
+        print(time.time(), trainer.current_epoch, stage, file=self._stream)
 
 
 class KilledTraining:
-    """One training in a folder of its own, in as many processes as it takes.
+    """One training in its own folder, in as many processes as it takes.
 
     Args:
-        folder: Of its runs, and of the notes where it is.
-        options: Of `litzoo fit`.
+        folder: Folder of the run and of the logged positions.
+        options: Options of `litzoo fit`.
     """
 
     def __init__(self, folder: Path, options: Sequence[str]) -> None:
-        self.folder, self.notes, self.log = folder, folder / "notes.txt", folder / "log.txt"
-        notes = (
-            f"{{class_path: litzoo.scripts.benchmarks.killed_training.PlaceNotes, init_args: {{path: {self.notes}}}}}"
-        )
+        self.folder, self.positions, self.log = folder, folder / "positions.txt", folder / "log.txt"
+        self.run_folder = folder / "run" / "version_0"
+        logger = {"class_path": f"{__name__}.{PositionLogger.__name__}", "init_args": {"path": str(self.positions)}}
         self.command = [*LITZOO, "fit", *options, "--experiment", "run", "--trainer.default_root_dir", str(folder)]
-        self.command += ["--trainer.enable_progress_bar", "false", "--trainer.callbacks+", notes]
+        self.command += ["--trainer.enable_progress_bar", "false", "--trainer.callbacks+", json.dumps(logger)]
 
-    @property
-    def run_folder(self) -> Path:
-        """Of the only run."""
-        return self.folder / "run" / "version_0"
-
-    def live(self, until: Moment | None = None) -> Place | None:
-        """Starts the training, or goes on with it; kills it at a moment, or waits for its end.
+    def run(self, until: Moment | None = None) -> Position | None:
+        """Starts or resumes the training, and kills it at a moment or waits for its end.
 
         Returns:
-            Where it was killed, or nothing if it came to its end before.
+            The position where it was killed; None if it has finished before.
 
         Raises:
-            RuntimeError: If it failed.
+            RuntimeError: If the training fails.
         """
         resumed = (self.run_folder / "checkpoints" / "last.ckpt").exists()
-        before = self.notes.stat().st_size if resumed else 0
+        before = self.positions.stat().st_size if resumed else 0
         with self.log.open("a", encoding="utf-8") as log:
             process = subprocess.Popen(
                 [*self.command, *(["--ckpt_path", "last"] if resumed else [])], stdout=log, stderr=subprocess.STDOUT
             )
         try:
-            since = None
-            while until is not None and since is None and process.poll() is None:
-                time.sleep(LOOK_EVERY)
-                since = until.since(read_places(self.notes, before))
+            reached = None
+            while until is not None and reached is None and process.poll() is None:
+                time.sleep(POLL_SECONDS)
+                reached = until.reached(read_positions(self.positions, before))
             with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, since + until.seconds - time.time()) if until and since else None)
+                process.wait(max(0.0, reached + until.seconds - time.time()) if until and reached else None)
         finally:
             killed = process.poll() is None
             process.kill()
@@ -165,11 +146,11 @@ class KilledTraining:
         if status == 0:
             return None
         if status > 0 or not killed:
-            raise RuntimeError(f"the training has failed (exit status {status}):\n{self.log.read_text()[-2000:]}")
-        return read_places(self.notes)[-1]
+            raise RuntimeError(f"the training failed (exit status {status}):\n{self.log.read_text()[-2000:]}")
+        return read_positions(self.positions)[-1]
 
     def results(self) -> dict[str, Any]:
-        """Returns the metrics, and the weights in both checkpoints."""
+        """Returns the metrics, and the weights of both checkpoints."""
         weights = {
             name: read_checkpoint("", self.run_folder / "checkpoints" / name)["state_dict"]
             for name in ("best.ckpt", "last.ckpt")
@@ -177,16 +158,27 @@ class KilledTraining:
         return {"metrics": json.loads((self.run_folder / "metrics.json").read_text(encoding="utf-8")), **weights}
 
 
-def moments(places: Sequence[Place], count: int, seed: int) -> list[Moment]:
-    """Draws moments of a run, evenly from its first checkpoint to its end, in their order.
+def read_positions(path: Path, start: int = 0) -> list[Position]:
+    """Reads the complete lines of `PositionLogger` from a byte offset of its file on."""
+    if not path.exists():
+        return []
+    with path.open("rb") as stream:
+        stream.seek(start)
+        lines = stream.read().decode().splitlines(keepends=True)
+    fields = [line.strip().split(" ", 2) for line in lines if line.endswith("\n")]
+    return [Position(float(seconds), int(epoch), stage) for seconds, epoch, stage in fields]
+
+
+def draw_moments(positions: Sequence[Position], count: int, seed: int) -> list[Moment]:
+    """Draws moments uniformly from the time between the first checkpoint of a run and its end, in ascending order.
 
     Args:
-        places: Where the run was, to the end.
-        count: How many.
-        seed: Of the draw.
+        positions: Positions of the whole run.
+        count: Number of moments.
+        seed: Seed of the draw.
     """
-    first = next(place.time for place in places if place.epoch == 1)
-    drawn = random.Random(seed)
-    times = sorted(drawn.uniform(first, places[-1].time) for _ in range(count))
-    passed = [max(place for place in places if place.time <= moment) for moment in times]
-    return [Moment(place, moment - place.time) for place, moment in zip(passed, times, strict=True)]
+    first = next(position.time for position in positions if position.epoch == 1)
+    generator = random.Random(seed)
+    times = sorted(generator.uniform(first, positions[-1].time) for _ in range(count))
+    last = [max(position for position in positions if position.time <= time) for time in times]
+    return [Moment(position, time - position.time) for position, time in zip(last, times, strict=True)]

@@ -2,11 +2,15 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+import litzoo
+
+OLD_PATH = re.compile(r"(callbacks|datamodules|lit_modules)\.(?:\w+\.)*(\w+)")
 OF_CLASS = ("class_path", "init_args", "dict_kwargs", "<<")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -23,7 +27,24 @@ def check_yaml(text: str) -> None:
         _check_node(node, set())
 
 
+def refuse_old_path(text: str) -> None:
+    """Refuses a class path of litzoo 0.1, such as `callbacks.RunSummary`, unless the user has a package of that name.
+
+    Raises:
+        ValueError: The message gives the new name.
+    """
+    match = OLD_PATH.fullmatch(text)
+    if match is None or match[2] not in dir(litzoo):
+        return
+    package = find_spec(match[1])
+    ours = find_spec(f"litzoo.{match[1]}")
+    if package is None or (ours is not None and package.origin == ours.origin):
+        raise ValueError(f"{text} is a class path of litzoo 0.1; write {match[2]}")
+
+
 def _check_node(node: yaml.Node, seen: set[int]) -> None:
+    if isinstance(node, yaml.ScalarNode):
+        refuse_old_path(node.value)
     if not isinstance(node, yaml.CollectionNode) or id(node) in seen:
         return
     seen.add(id(node))  # an alias is the node that it stands for
@@ -124,7 +145,7 @@ def check_config_files(words: Sequence[str]) -> None:
         words: The command line.
 
     Raises:
-        ValueError: If a file is absent, too large, broken, empty, or holds something else than options.
+        ValueError: If a file is absent, broken, empty, or holds something else than options.
     """
     for option, value in options_in(words):
         if option in ("--config", "-c") and value is not None and not _is_inline(value):

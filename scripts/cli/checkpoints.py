@@ -10,7 +10,8 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from litzoo.lit_modules.weights.checkpoint_files import first_misfit, newest_checkpoint, read_checkpoint
-from litzoo.lit_modules.weights.plain_loading import refuse_foreign_code, texts
+from litzoo.lit_modules.weights.plain_loading import HYPERPARAMETERS, refuse_foreign_code, texts
+from litzoo.scripts.cli.arguments import refuse_old_path
 from litzoo.scripts.cli.options import changes, listed
 
 TRAINING = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states")
@@ -98,6 +99,12 @@ def check_code(path: str, content: Mapping[str, Any], asked: Namespace) -> None:
     Raises:
         ValueError: The message names it.
     """
+    for place in HYPERPARAMETERS:
+        for text in texts(content.get(place)):
+            try:
+                refuse_old_path(text)
+            except ValueError as error:
+                raise ValueError(f"--ckpt_path {path}: its hyperparameters cannot be read: {error}") from None
     refuse_foreign_code(f"--ckpt_path {path}", content, trusted=set(texts(asked.as_dict())))
 
 

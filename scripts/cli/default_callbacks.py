@@ -1,10 +1,8 @@
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor, ProgressBar
-from lightning.pytorch.profilers import PassThroughProfiler
 
 from litzoo import callbacks as zoo
 from litzoo.scripts.cli.options import class_at
@@ -35,15 +33,15 @@ def with_defaults(
 ) -> list[Callback]:
     """Returns the user's callbacks between the defaults that the user has neither replaced nor switched off.
 
-    Checkpoint callbacks are called last of all, in their order here: `best`, the user's, `last`. As `last` holds what
-    the others have kept so far, it has to follow them: a kill between two leaves the `last` of the epoch before, and
-    the resumed run trains the epoch again and keeps the same again. The other way round, an epoch would count as done
-    whose best weights nobody has kept.
+    Lightning calls checkpoint callbacks last, in their order here: `best`, the user's, `last`. `last.ckpt` holds the
+    state of the others, so it is written after them: a process killed in between leaves the `last.ckpt` of the epoch
+    before, and the resumed run trains that epoch again. The other way round, an epoch could count as trained whose best
+    weights were not saved.
 
     Args:
-        given: The user's.
-        best: Keeps the best checkpoint.
-        defaults: The others that follow the user's.
+        given: The user's callbacks.
+        best: The callback that saves the best checkpoint.
+        defaults: The other defaults, which follow the user's.
         trainer: Options of the trainer, which switch some off.
     """
     unwanted: list[type] = []
@@ -60,36 +58,3 @@ def with_defaults(
 
     # The seed comes before whatever may draw.
     return [*kept(zoo.EpochSeed(), zoo.ExactResume(), best), *given, *kept(*defaults, zoo.LastCheckpoint())]
-
-
-EVERY_STEP = (
-    "on_train_batch_start",
-    "on_before_zero_grad",
-    "on_before_backward",
-    "on_after_backward",
-    "on_before_optimizer_step",
-    "on_train_batch_end",
-)
-
-
-def skip_empty_hooks(callbacks: Iterable[Callback]) -> None:
-    """Spares the hooks of every step that a callback does not implement.
-
-    Lightning calls each of them on each callback, empty or not, which a small model feels; it passes over those that
-    are not callable.
-    """
-    for callback in callbacks:
-        for hook in EVERY_STEP:
-            if getattr(type(callback), hook) is getattr(Callback, hook):
-                setattr(callback, hook, None)
-
-
-_NOTHING = nullcontext()
-
-
-class NoProfiler(PassThroughProfiler):
-    """Measures nothing, for less: Lightning's own makes some sixty generators at every training step."""
-
-    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
-        """Returns one and the same empty context."""
-        return _NOTHING

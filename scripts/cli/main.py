@@ -29,7 +29,7 @@ from litzoo.scripts.cli.checkpoints import (
     find_checkpoint,
     settle_overridden,
 )
-from litzoo.scripts.cli.default_callbacks import NoProfiler, default_callbacks, skip_empty_hooks, with_defaults
+from litzoo.scripts.cli.default_callbacks import default_callbacks, with_defaults
 from litzoo.scripts.cli.errors import keep_out_useless_messages
 from litzoo.scripts.cli.failures import EndAtOnce, ErrorReport, interruptible, report_errors
 from litzoo.scripts.cli.launch import check_processes, end_with_launcher, launch, trainer_to_launch
@@ -57,7 +57,8 @@ class LitzooCLI(LightningCLI):
 
     def __init__(self, args: ArgsType = None) -> None:
         self._is_command = args is None
-        self._arguments = sys.argv[1:] if args is None else args if isinstance(args, list) else []
+        args = sys.argv[1:] if args is None else args
+        self._arguments = args if isinstance(args, list) else []
         super().__init__(
             LightningModule,
             LightningDataModule,
@@ -72,7 +73,8 @@ class LitzooCLI(LightningCLI):
                 "description": DESCRIPTION,
                 **{name: {"exit_on_error": False} for name in self.subcommands()},
             },
-            args=args,
+            # The record of the run has the names of configs as they were typed.
+            args=with_shipped_configs(args) if isinstance(args, list) else args,
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
@@ -143,8 +145,6 @@ class LitzooCLI(LightningCLI):
             # The first logger's folder is where Lightning puts all files of a run.
             board = TensorBoardLogger(self.run_folder, name="", version="", default_hp_metric=False)
             kwargs["logger"] = [board, *_as_list(built.trainer.logger)]
-        if built.trainer.profiler is None:
-            kwargs["profiler"] = NoProfiler()
         if resumed or self.config.subcommand != "fit":
             self.save_config_callback = None  # the config that the run was started with stays
         if resumed and self.config.subcommand == "fit":
@@ -154,7 +154,6 @@ class LitzooCLI(LightningCLI):
         trainer = super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
         if self._is_command:
             trainer.callbacks[:0] = [ErrorReport(), EndAtOnce()]  # type: ignore[attr-defined]
-        skip_empty_hooks(trainer.callbacks)  # type: ignore[attr-defined]
         use_atomic_checkpoints(trainer)
         check_processes(trainer)
         return trainer
@@ -205,14 +204,10 @@ class LitzooCLI(LightningCLI):
 
 def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCLI:
     """Runs the command in this process and lets errors through; `args` as on the command line, for use in Python."""
-    if args is None:  # in place, since the launcher of further processes repeats them
-        sys.argv[1:] = with_shipped_configs(sys.argv[1:])
-    elif isinstance(args, list):
-        args = with_shipped_configs(args)
     words = sys.argv[1:] if args is None else args
     if isinstance(words, list):
         check_words(words)
-        check_config_files(words)
+        check_config_files(with_shipped_configs(words))
     # A checkpoint may come from anywhere: nothing in it may run.
     os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
     keep_out_useless_messages()

@@ -106,8 +106,8 @@ def _variants(configs: list[Path], overrides: list[str], common: list[str]) -> d
         )
     if not of_the_only_config:
         parsed = [*((config.stem, config, []) for config in configs), *parsed]
-    for config in (*configs, *(config for _, config, _ in parsed if config)):
-        check_config(config)
+    for each in (*configs, *(config for _, config, _ in parsed if config)):
+        check_config(each)
     variants: dict[str, list[str]] = {}
     seen: dict[str, list[str]] = {}
     for name, config, own in parsed:

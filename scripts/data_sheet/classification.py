@@ -59,7 +59,9 @@ def draw_histogram(figure: SubFigure, datamodule: ImageDataModule) -> None:
         assert train is not None
         positions = torch.from_numpy(np.concatenate(list(datamodule.train_batches())))
         targets = train.targets[train.indices[positions]]
-        counts[f"one epoch ({datamodule.sampling})"] = torch.bincount(targets, minlength=datamodule.num_classes).tolist()
+        counts[f"one epoch ({datamodule.sampling})"] = torch.bincount(
+            targets, minlength=datamodule.num_classes
+        ).tolist()
     panel = figure.subplots()
     places, width = np.arange(datamodule.num_classes), 0.85 / len(counts)
     for number, (part, values) in enumerate(counts.items()):
@@ -125,7 +127,7 @@ def show_image(panel: Axes, image: Tensor) -> None:
 
 
 def sheet_title(report: dict[str, Any]) -> str:
-    """Returns the title: a line of sizes, a line of samples of unknown classes if any, and fingerprint and label noise."""
+    """Returns the title: sizes, samples of unknown classes if there are any, and fingerprint and label noise."""
     lines = [", ".join(f"{size:,} {part}" for part, size in report["sizes"].items())]
     if "unknown" in report:
         lines.append("unknown classes: " + ", ".join(f"{size:,} {part}" for part, size in report["unknown"].items()))

@@ -108,8 +108,9 @@ def _match_command(run: Run) -> re.Match[str] | None:
 
 
 def _without_paths(run: Run) -> Run:
-    """Names a shipped config by `configs/NAME.yaml`, wherever it is installed."""
-    return run | {"command": re.sub(r"--config \S*configs/", "--config configs/", run["command"])}
+    """Replaces the path of each shipped config in commands by `configs/NAME.yaml`, wherever it is installed."""
+    text = re.sub(r"--config [^\s\"]*configs/", "--config configs/", json.dumps(run))
+    return json.loads(text)
 
 
 def linear_rmse(data: dict[str, Any], part: str = "test_set") -> float:
@@ -178,7 +179,9 @@ def source_rows(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     for name, reference, result, _, seeds, effort, _, hardware, _ in rows:
         experiment = name.strip("`")
         if experiment in SOURCE and seeds:
-            shown.append([f"[{name}](configs/{experiment}.yaml)", reference, result, seeds.split()[0], effort, hardware])
+            shown.append(
+                [f"[{name}](configs/{experiment}.yaml)", reference, result, seeds.split()[0], effort, hardware]
+            )
     return shown
 
 

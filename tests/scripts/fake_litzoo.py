@@ -1,8 +1,7 @@
-"""Stands in for the command `litzoo` where a test is about who calls it and when: no training, no torch, milliseconds.
+"""A stand-in for `litzoo` in tests of the commands that start it: no training, no torch, milliseconds.
 
-It copies the folder `template` into a new run folder, and takes what the test finds from `scores.json`: variant ->
-seed -> accuracy, or all metrics, of the best and of the last epoch. `orders.json` may tell it to fail, to hang or to
-leave early.
+It copies the folder `template` into a new run folder, and reads the test results from `scores.json`: variant -> seed ->
+accuracy, or all metrics, of the best and of the last epoch. `orders.json` can make it fail, hang or exit early.
 """
 
 import json
@@ -17,13 +16,13 @@ def value_of(option):
     return sys.argv[sys.argv.index(option) + 1] if option in sys.argv else None
 
 
-def tell(**facts):
+def log_call(**facts):
     with Path("calls.jsonl").open("a") as calls:
         calls.write(json.dumps({"arguments": sys.argv[1:], "pid": os.getpid(), **facts}) + "\n")
 
 
 def write_json(path, content):
-    """In one step, as the command itself does."""
+    """Writes a file atomically, as `litzoo` does."""
     path.with_suffix(".part").write_text(json.dumps(content))
     path.with_suffix(".part").replace(path)
 
@@ -36,7 +35,7 @@ def tested(folder, epoch):
 
 
 def main():
-    tell(threads=os.environ["OMP_NUM_THREADS"])
+    log_call(threads=os.environ["OMP_NUM_THREADS"])
     checkpoint = value_of("--ckpt_path")
     if checkpoint:
         folder = Path(checkpoint).parents[1]

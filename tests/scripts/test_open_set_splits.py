@@ -16,7 +16,7 @@ from tests.scripts.helpers import CONFIGS, SHORT, litzoo
 
 DIGITS = [str(digit) for digit in range(10)]
 AUROC = {"MaxLogit": [0.95, 0.93, 0.97], "MaxSoftmax": [0.90, 0.91, 0.95], "ViM": [0.99, 0.95, 0.96]}
-ROWS = ["ViM", "MaxLogit", "MaxSoftmax"]  # the best first
+ROWS = ["ViM", "MaxLogit", "MaxSoftmax"]  # best first
 COMMAND = ["digits.yaml", "--splits", "3"]
 PAGE = "before\n<!-- splits digits_6_of_10 -->\n<!-- /splits digits_6_of_10 -->\nafter\n"
 
@@ -36,9 +36,9 @@ def found(split, **more):
 
 @pytest.fixture
 def stand_in(monkeypatch):
-    """A config, and a stand-in for the command that trains nothing."""
+    """A config, and a stand-in for `litzoo` that trains nothing."""
     monkeypatch.setattr(compare_queue, "LITZOO", [sys.executable, str(Path(__file__).with_name("fake_litzoo.py"))])
-    monkeypatch.setattr(compare_queue, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(compare_queue, "POLL_SECONDS", 0.02)
     Path("digits.yaml").write_text(config_of("DigitsDataModule"))
     Path("scores.json").write_text(json.dumps({f"split_{split}": {"seed_0": [found(split)]} for split in range(3)}))
     checkpoints = Path("template/checkpoints")
@@ -51,7 +51,7 @@ def stand_in(monkeypatch):
 
 
 def calls():
-    """The arguments of each training since the last call of this, by split."""
+    """Returns the arguments of each training since the last call of this, by split."""
     path = Path("calls.jsonl")
     lines = [json.loads(line)["arguments"] for line in path.read_text().splitlines()] if path.exists() else []
     path.unlink(missing_ok=True)
@@ -59,7 +59,7 @@ def calls():
 
 
 def printed(capsys):
-    """The cells of the table, row by row."""
+    """Returns the cells of the table, row by row."""
     lines = [line for line in capsys.readouterr().out.splitlines() if "│" in line]
     return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
 
@@ -75,13 +75,13 @@ def printed(capsys):
         (0, 9, "012346789"),
     ],
 )
-def test_the_classes_of_a_split_are_the_same_everywhere_and_always(split, count, expected):
+def test_the_classes_of_a_split_do_not_depend_on_the_random_state(split, count, expected):
     assert known_classes(DIGITS, count, split) == list(expected)
     torch.rand(3)
     assert known_classes(DIGITS, count, split) == list(expected)
 
 
-def test_classes_go_by_their_names_in_the_order_of_the_data_set():
+def test_class_names_keep_the_order_of_the_data_set():
     names = class_at("CIFAR10DataModule").class_names
     assert known_classes(names, 6, 0) == ["automobile", "bird", "deer", "frog", "ship", "truck"]
 
@@ -92,7 +92,7 @@ def test_too_few_or_too_many_known_classes_are_refused(count):
         known_classes(DIGITS, count, 0)
 
 
-def test_the_table_by_hand():
+def test_the_table_equals_that_computed_by_hand():
     header, rows = table({split: found(split) for split in range(3)})
     assert header == ["score", "AUROC, mean ± std of 3 splits", "split 0", "split 1", "split 2"]
     assert [row[0] for row in rows] == [f"`{name}`" for name in ROWS]
@@ -106,7 +106,7 @@ def test_without_several_scores_there_is_no_table():
         table({split: {"test/unknown/auroc": 0.9, "test/acc": 0.9} for split in range(2)})
 
 
-def test_a_score_that_a_split_lacks_has_an_empty_cell_there():
+def test_a_score_without_a_result_on_a_split_has_an_empty_cell():
     metrics = {split: found(split) for split in range(3)}
     del metrics[0]["test/unknown/auroc/ViM"], metrics[1]["test/unknown/auroc/MaxSoftmax"]
     del metrics[2]["test/unknown/auroc/MaxSoftmax"]
@@ -124,7 +124,7 @@ def test_a_score_that_a_split_lacks_has_an_empty_cell_there():
         "trainer: {callbacks: [RunSummary, {class_path: UnknownClassDetector, init_args: {report: [ViM]}}]}",
     ],
 )
-def test_a_config_may_name_classes_in_short(config):
+def test_a_config_may_use_short_class_names(config):
     Path("short.yaml").write_text(f"data: DigitsDataModule\n{config}\n")
     assert list(class_names_of(Path("short.yaml"))) == DIGITS
 
@@ -165,7 +165,7 @@ def test_table_and_numbers_are_written(stand_in):
     assert result["metrics"]["2"]["test/unknown/auroc/ViM"] == 0.96
 
 
-def test_a_failure_does_not_end_the_others_and_writes_nothing(stand_in, capsys):
+def test_a_failure_does_not_stop_the_others_and_nothing_is_written(stand_in, capsys):
     Path("orders.json").write_text(json.dumps({"split_1/seed_0": "fail"}))
     page = Path("page.md")
     page.write_text(PAGE)
@@ -188,16 +188,16 @@ def test_a_failure_does_not_end_the_others_and_writes_nothing(stand_in, capsys):
     [
         (["none.yaml"], "none.yaml: there is no such config"),
         (["digits.yaml", "--known", "10"], "--known 10: of 10 classes"),
-        (["digits.yaml", "--splits", "1"], "--splits 1 --jobs 1: at least 2 splits"),
+        (["digits.yaml", "--splits", "1"], "--splits 1 --jobs 1: takes at least 2 splits"),
         (["digits.yaml", "--jobs", "0"], "--splits 5 --jobs 0: .* 1 job"),
         (["digits.yaml", "--common=--seed_everything 3"], "--common: --seed_everything is set by the comparison"),
         (["digits.yaml", "--write", "digits.yaml"], "--write digits.yaml: needs a page with one pair of lines"),
-        (["one_score.yaml"], "one_score.yaml: has no UnknownClassDetector that reports several scores"),
+        (["one_score.yaml"], "one_score.yaml: has no UnknownClassDetector whose `report` lists further scores"),
         (["no_detector.yaml"], "no_detector.yaml: has no UnknownClassDetector"),
-        (["folder.yaml"], "folder.yaml: ImageFolderDataModule does not tell its classes"),
+        (["folder.yaml"], "folder.yaml: the classes of ImageFolderDataModule are unknown before its data are read"),
     ],
 )
-def test_what_cannot_be_is_refused_before_any_training(options, message, stand_in):
+def test_invalid_options_are_refused_before_any_training(options, message, stand_in):
     Path("one_score.yaml").write_text(config_of("DigitsDataModule", "[]"))
     Path("no_detector.yaml").write_text("data: {class_path: DigitsDataModule}\n")
     Path("folder.yaml").write_text(config_of("ImageFolderDataModule"))
@@ -206,19 +206,27 @@ def test_what_cannot_be_is_refused_before_any_training(options, message, stand_i
     assert calls() == {}
 
 
-def test_who_ends_it_ends_its_trainings(stand_in, capsys):
+def test_a_signal_stops_all_trainings(stand_in, capsys):
     Path("orders.json").write_text(json.dumps({f"split_{split}/seed_0": "hang" for split in range(2)}))
     assert end_by_signal(signal.SIGTERM, main, [*COMMAND, "--jobs", "2"], trainings=2) == 130
-    assert "same command goes on" in capsys.readouterr().err
+    assert "same command again to resume" in capsys.readouterr().err
 
 
-def test_options_may_begin_the_text_of_common(stand_in):
+def test_the_value_of_common_may_begin_with_an_option(stand_in):
     open_set_splits([*COMMAND, "--common", "--trainer.max_epochs=1"])
     assert all("--trainer.max_epochs=1" in words for words in calls().values())
 
 
-def test_the_options_of_a_split_are_understood_by_the_command():
+def test_the_options_of_a_split_are_valid_for_the_command():
     known = known_classes(DigitsDataModule.class_names, 6, 0)
     config = ["--config", str(CONFIGS / "digits_unknown.yaml"), "--trainer.callbacks=null", "--model.widths=[4]"]
     cli = litzoo("fit", *config, *SHORT, f"--data.known_classes={json.dumps(known)}")
     assert cli.datamodule.class_names == tuple(known) == tuple(cli.model.class_names)
+
+
+def test_a_shipped_experiment_goes_by_its_short_name(stand_in):
+    open_set_splits(["mnist_unknown_cnn", "--splits", "3", "--runs", "here"])
+    assert all(words[:3] == ["fit", "--config", "mnist_unknown_cnn"] for words in calls().values())
+    assert {path.name for path in Path("here/splits_mnist_unknown_cnn_6_of_10").glob("split_*")} == {
+        *("split_0", "split_1", "split_2")
+    }

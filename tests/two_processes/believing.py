@@ -10,7 +10,7 @@ SAMPLES, CLASSES = 24, 4
 
 
 def believe() -> dict[str, Tensor]:
-    """Labels batches with two methods, all samples or the fraction of this process; returns what the methods know then."""
+    """Labels all samples, or those of this process, with two methods; returns the state of the methods."""
     shared = torch.distributed.is_initialized()
     rank, processes = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if shared else (0, 1)
     aligned, free, student = FixMatch(align=True), FreeMatch(memory=0.9), nn.Identity()

@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from litzoo.scripts.compare import queue as compare_queue
 from litzoo.scripts.compare.command import compare, main
-from litzoo.scripts.compare.queue import end_as_ctrl_c
+from litzoo.scripts.compare.queue import interrupt_on_termination
 from tests.scripts.ended import end_by_signal, handlers_put_back
 
 SCORES = {
@@ -23,9 +23,9 @@ OPTIONS = ["ce.yaml", "gce.yaml", "--seeds", "0", "1", "--name", "noise"]
 
 @pytest.fixture(autouse=True)
 def _stand_in(monkeypatch):
-    """Two configs, and a stand-in for the command that trains nothing."""
+    """Two configs, and a stand-in for `litzoo` that trains nothing."""
     monkeypatch.setattr(compare_queue, "LITZOO", [sys.executable, str(Path(__file__).parents[1] / "fake_litzoo.py")])
-    monkeypatch.setattr(compare_queue, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(compare_queue, "POLL_SECONDS", 0.02)
     for name in ("ce", "gce"):
         Path(f"{name}.yaml").write_text(f"model: {{loss: {name}}}\n")
     Path("scores.json").write_text(json.dumps(SCORES))
@@ -46,29 +46,32 @@ def _stand_in(monkeypatch):
             board.add_scalar("epoch", epoch, 10 * epoch)
 
 
-def order(**orders):
-    Path("orders.json").write_text(json.dumps({name.replace("_seed", "/seed"): what for name, what in orders.items()}))
+def set_orders(**orders):
+    """Tells the stand-in what to do in which run."""
+    Path("orders.json").write_text(
+        json.dumps({name.replace("_seed", "/seed"): order for name, order in orders.items()})
+    )
 
 
 def calls():
-    """What was done since the last call of this, a word and the checkpoint each, by variant and seed."""
+    """Returns the commands since the last call of this, as sub-command and checkpoint: variant/seed -> commands."""
     path = Path("calls.jsonl")
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     path.unlink(missing_ok=True)
-    done: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for line in lines:
         words = line["arguments"]
         place = next(word for word in words if "compare_noise/" in word).split("compare_noise/")[1]
         checkpoint = [Path(words[words.index("--ckpt_path") + 1]).stem] if "--ckpt_path" in words else []
-        done.setdefault("/".join(place.split("/")[:2]), []).append(" ".join([words[0], *checkpoint]))
-    return done
+        found.setdefault("/".join(place.split("/")[:2]), []).append(" ".join([words[0], *checkpoint]))
+    return found
 
 
 EVERY = [f"{variant}/{seed}" for variant in SCORES for seed in SCORES[variant]]
 
 
 @pytest.mark.parametrize(("epoch", "steps"), [("best", ["fit"]), ("last", ["fit", "test last"])])
-def test_each_variant_is_trained_with_each_seed_and_only_once(epoch, steps, capsys):
+def test_each_variant_is_trained_once_with_each_seed(epoch, steps, capsys):
     compare([*OPTIONS, "--epoch", epoch, "--jobs", "2"])
     assert calls() == {run: list(steps) for run in EVERY}
     first = capsys.readouterr().out
@@ -76,7 +79,7 @@ def test_each_variant_is_trained_with_each_seed_and_only_once(epoch, steps, caps
     assert calls() == {}
     again = capsys.readouterr().out
     assert first[first.index("┏") :].replace("2 runs", "one run") == again[again.index("┏") :]
-    assert again.count("is there already") == 4
+    assert again.count("already finished") == 4
 
 
 def test_another_epoch_needs_a_test_but_no_training():
@@ -90,13 +93,13 @@ def test_another_epoch_needs_a_test_but_no_training():
     ("text", "options", "trained"),
     [
         ("model: {loss: other}\n", [], ["ce/seed_0", "ce/seed_1"]),
-        ("# a remark\nmodel:\n  loss: ce\n", [], []),
+        ("# a comment\nmodel:\n  loss: ce\n", [], []),
         ("model: {loss: ce}\n", ["--common", "--data.train_size=10"], EVERY),
         ("model: {loss: ce}\n", ["--seeds", "0", "1", "2"], ["ce/seed_2", "gce/seed_2"]),
     ],
-    ids=["config", "remark", "option", "seed"],
+    ids=["config", "comment", "option", "seed"],
 )
-def test_what_has_changed_is_trained_anew(text, options, trained):
+def test_changed_variants_are_trained_again(text, options, trained):
     Path("scores.json").write_text(json.dumps({name: {**seeds, "seed_2": [0, 0]} for name, seeds in SCORES.items()}))
     compare([*OPTIONS, "--epoch", "best"])
     calls()
@@ -116,12 +119,12 @@ def test_what_has_changed_is_trained_anew(text, options, trained):
         ("fail", ["fit last", "test last"]),
     ],
 )
-def test_an_unfinished_run_goes_on_where_it_ended(left, steps):
-    order(ce_seed_1="interrupted" if left == "broken" else left)
+def test_an_unfinished_run_is_resumed(left, steps):
+    set_orders(ce_seed_1="interrupted" if left == "broken" else left)
     with pytest.raises(SystemExit):
         compare(OPTIONS)
     calls()
-    order()
+    set_orders()
     folder = Path("runs/compare_noise/ce/seed_1")
     if left == "broken":
         (folder / "version_0/checkpoints/last.ckpt").write_bytes(b"half")
@@ -130,24 +133,24 @@ def test_an_unfinished_run_goes_on_where_it_ended(left, steps):
     assert (folder / f"version_{int(left == 'broken')}" / "metrics_last.json").is_file()
 
 
-def test_a_failure_is_told_and_does_not_end_the_others(capsys):
+def test_a_failure_is_reported_and_does_not_stop_the_others(capsys):
     page = Path("page.md")
     page.write_text("<!-- compare noise -->\n<!-- /compare noise -->\n")
-    order(gce_seed_0="fail")
+    set_orders(gce_seed_0="fail")
     with pytest.raises(SystemExit) as ended:
         compare([*OPTIONS, "--write", "page.md"])
     assert ended.value.code == 1
     captured = capsys.readouterr()
     assert "train/loss is nan\nchoose a smaller learning rate" in captured.out
     assert "trained a little" not in captured.out
-    assert "1 of 4 runs failed; page.md is left as it was: gce, seed 0" in captured.err
+    assert "1 of 4 runs failed; page.md is unchanged: gce, seed 0" in captured.err
     assert page.read_text() == "<!-- compare noise -->\n<!-- /compare noise -->\n"
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in captured.out.splitlines() if "│" in line]
     assert rows[0][:3] == ["`ce`", "82.00 ± 2.83 %", "2"]
     assert rows[1][:4] == ["`gce`", "95.00 %", "1", "+11.00"]
 
 
-def test_table_numbers_and_curves_are_written_beside_the_page(monkeypatch):
+def test_table_numbers_and_curves_are_written(monkeypatch):
     monkeypatch.setattr("litzoo.callbacks.reporting.figures.DPI", 120)
     page = Path("docs/page.md")
     page.parent.mkdir()
@@ -173,14 +176,14 @@ def test_table_numbers_and_curves_are_written_beside_the_page(monkeypatch):
     assert result["curves"]["val/acc"]["ce"]["1"] == {"1": 0.5, "2": 0.75}
 
 
-def test_each_run_gets_its_own_seed_in_its_options():
+def test_seed_in_options_is_replaced_by_the_seed_of_the_run():
     compare([*OPTIONS[1:], "--variant", "ce: --model.teacher ce/seed_{seed}", "--epoch", "best"])
     words = [json.loads(line)["arguments"] for line in Path("calls.jsonl").read_text().splitlines()]
     assert [each[each.index("--model.teacher") + 1] for each in words] == ["ce/seed_0", "ce/seed_1"]
     assert [each[each.index("--seed_everything") + 1] for each in words] == ["0", "1"]
 
 
-def test_a_metric_of_the_training_is_that_of_its_last_epoch(capsys):
+def test_training_metrics_are_those_of_the_last_epoch(capsys):
     compare([*OPTIONS, "--metric", "train/suspects/precision", "--curve", "train/suspects/precision"])
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.count("25.00 ± 0.00 %") == 2
@@ -188,9 +191,9 @@ def test_a_metric_of_the_training_is_that_of_its_last_epoch(capsys):
     assert "Test set" not in shown
 
 
-def test_a_metric_that_the_last_epoch_lacks_is_not_shown(capsys):
+def test_a_metric_that_is_not_logged_in_the_last_epoch_is_not_shown(capsys):
     with SummaryWriter("template") as board:
-        board.add_scalar("train/pseudo/accuracy/3", 0.125, 0)  # in the second epoch no such label was used
+        board.add_scalar("train/pseudo/accuracy/3", 0.125, 0)  # not logged in the second epoch
         board.add_scalar("train/pseudo/accuracy/4", 0.375, 10)
     compare([*OPTIONS, "--also", "train/pseudo/accuracy"])
     shown = capsys.readouterr().out
@@ -198,46 +201,46 @@ def test_a_metric_that_the_last_epoch_lacks_is_not_shown(capsys):
     assert "12.50" not in shown
 
 
-def test_an_unknown_metric_ends_all_at_the_first_finished_run():
-    order(gce_seed_0="hang")
+def test_an_unknown_metric_stops_all_runs_once_the_first_is_finished():
+    set_orders(gce_seed_0="hang")
     with pytest.raises(ValueError, match=r"test/accuracy.* test/acc, test/balanced_acc.* test/acc/0"):
         compare([*OPTIONS, "--metric", "test/accuracy", "--jobs", "2"])
     assert {run for run in calls() if run.endswith("seed_1")} == set()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_who_ends_it_ends_its_processes_and_is_told_how_to_go_on(number, capsys):
-    order(ce_seed_0="hang", gce_seed_0="hang")
+def test_a_signal_stops_all_processes_and_the_message_says_how_to_resume(number, capsys):
+    set_orders(ce_seed_0="hang", gce_seed_0="hang")
     assert end_by_signal(number, main, [*OPTIONS, "--jobs", "2"], trainings=2) == 130
-    assert "same command goes on" in capsys.readouterr().err
+    assert "same command again to resume" in capsys.readouterr().err
 
 
-def test_a_terminal_that_is_closed_does_not_end_what_nohup_has_started():
+def test_sighup_is_ignored_under_nohup():
     with handlers_put_back():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        end_as_ctrl_c()
+        interrupt_on_termination()
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         assert callable(signal.getsignal(signal.SIGTERM))
 
 
-def test_marks_of_differences_stay_empty_where_there_is_nothing_to_differ_from():
+def test_marks_within_lines_are_unchanged_without_a_second_variant():
     marked = "<!-- compare noise ce -->old<!-- / -->"
     Path("page.md").write_text(f"{marked}\n<!-- compare noise -->\n<!-- /compare noise -->\n")
     compare(["ce.yaml", "--seeds", "0", "1", "--name", "noise", "--write", "page.md"])
     assert Path("page.md").read_text().startswith(f"{marked}\n")
 
 
-def test_the_same_comparison_is_not_made_twice_at_once(monkeypatch):
-    def begin_another(_):
+def test_a_comparison_is_refused_while_another_process_runs_it(monkeypatch):
+    def start_another(_):
         compare(OPTIONS)
 
-    order(ce_seed_0="hang")
-    monkeypatch.setattr(compare_queue, "time", SimpleNamespace(sleep=begin_another))
-    with pytest.raises(ValueError, match="runs/compare_noise: another process"):
+    set_orders(ce_seed_0="hang")
+    monkeypatch.setattr(compare_queue, "time", SimpleNamespace(sleep=start_another))
+    with pytest.raises(ValueError, match="runs/compare_noise: another comparison"):
         compare(OPTIONS)
 
 
-def test_processes_share_the_cores(monkeypatch):
+def test_parallel_processes_divide_the_cores(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "6")
     compare([*OPTIONS, "--epoch", "best", "--jobs", "3"])
     threads = {json.loads(line)["threads"] for line in Path("calls.jsonl").read_text().splitlines()}

@@ -7,16 +7,16 @@ import torch
 from litzoo.callbacks import RunSummary
 from litzoo.datamodules import DigitsDataModule
 from litzoo.scripts.compare.command import compare
-from litzoo.scripts.compare.queue import part_of_machine
+from litzoo.scripts.compare.queue import slot_environment
 from tests.callbacks.scripted import Scripted
 from tests.scripts.helpers import CONFIGS, MLP, litzoo
 from tests.training import cpu_trainer
 
 
-def test_a_test_of_the_last_checkpoint_has_a_file_of_its_own(trained):
+def test_a_test_of_the_last_checkpoint_writes_metrics_last_json(trained):
     path = trained / "checkpoints" / "last.ckpt"
     last = torch.load(path, weights_only=True)
-    last["state_dict"]["net.head.bias"][3] = 1e6  # everything is a three
+    last["state_dict"]["net.head.bias"][3] = 1e6  # always predicts a three
     torch.save(last, path)
     litzoo("test", *MLP, "--ckpt_path=last")
     data = DigitsDataModule()
@@ -27,7 +27,7 @@ def test_a_test_of_the_last_checkpoint_has_a_file_of_its_own(trained):
     assert all(name.startswith("test/") for name in found)
 
 
-def test_another_training_in_the_folder_forgets_what_was_found_for_the_last_checkpoint():
+def test_another_training_in_the_folder_deletes_metrics_last_json():
     Path("run").mkdir()
     Path("run/metrics_last.json").write_text('{"test/acc": 1}')
     cpu_trainer(callbacks=[RunSummary()]).fit(Scripted([1.0]))
@@ -35,7 +35,7 @@ def test_another_training_in_the_folder_forgets_what_was_found_for_the_last_chec
 
 
 @pytest.mark.slow
-def test_the_command_itself_is_trained_and_tested(capsys):
+def test_runs_are_trained_and_tested_by_the_real_command(capsys):
     options = "--trainer.max_epochs=2 --trainer.accelerator=cpu --data.train_size=200 --model.hidden=[16]"
     compare(
         [str(CONFIGS / "digits_mlp.yaml"), "--seeds", "7", "--name", "it", "--epoch", "best", f"--common={options}"]
@@ -48,7 +48,7 @@ def test_the_command_itself_is_trained_and_tested(capsys):
 
 
 @pytest.mark.parametrize(
-    ("place", "jobs", "visible", "fraction"),
+    ("slot", "jobs", "visible", "expected"),
     [
         (0, 1, None, None),
         (1, 2, None, "1,3"),
@@ -57,16 +57,16 @@ def test_the_command_itself_is_trained_and_tested(capsys):
         (1, 2, "MIG-a,MIG-b", "MIG-b"),
     ],
 )
-def test_processes_share_the_gpus(place, jobs, visible, fraction, monkeypatch):
+def test_parallel_processes_divide_the_gpus(slot, jobs, visible, expected, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert part_of_machine(place, jobs).get("CUDA_VISIBLE_DEVICES") == fraction
+    assert slot_environment(slot, jobs).get("CUDA_VISIBLE_DEVICES") == expected
 
 
 @pytest.mark.parametrize(("jobs", "threads"), [(1, "6"), (2, "3"), (4, "1"), (9, "1")])
-def test_processes_share_the_cores(jobs, threads, monkeypatch):
+def test_parallel_processes_divide_the_cores(jobs, threads, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "6")
-    assert part_of_machine(0, jobs)["OMP_NUM_THREADS"] == threads
+    assert slot_environment(0, jobs)["OMP_NUM_THREADS"] == threads

@@ -8,7 +8,7 @@ from tests.scripts.helpers import litzoo, short_fit
 BOTH = {"val/acc": {1: 0.5, 2: 0.6}, "val/loss": {1: 2.0, 2: 1.0}}
 
 
-def test_history_is_what_the_run_remembers_itself_even_when_resumed():
+def test_history_equals_that_of_run_summary_also_after_resuming():
     options = ["--trainer.check_val_every_n_epoch=2", "--data.val_size=50"]
     cli = short_fit(*options, "--trainer.max_epochs=2", "--test_after_fit=true")
     cli = short_fit(*options, "--trainer.max_epochs=4", "--ckpt_path=last", "--test_after_fit=true")
@@ -25,13 +25,13 @@ def test_history_is_what_the_run_remembers_itself_even_when_resumed():
         assert found[name] == pytest.approx(values)
 
 
-def test_band_holds_the_epochs_that_all_have():
+def test_band_has_the_epochs_of_all_curves():
     curves = [{1: 1.0, 2: 4.0, 3: 9.0}, {1: 3.0, 2: 5.0}]
     assert band(curves) == ([1, 2], [2.0, 4.5], [1.0, 4.0], [3.0, 5.0])
 
 
 @pytest.mark.parametrize(
-    ("asked", "metric", "chosen"),
+    ("requested", "metric", "chosen"),
     [
         ([], "test/loss", ["val/loss"]),
         ([], "test/acc/cat", ["val/acc"]),
@@ -40,11 +40,11 @@ def test_band_holds_the_epochs_that_all_have():
         (["val/loss", "val/acc"], "test/acc", ["val/loss", "val/acc"]),
     ],
 )
-def test_curve_is_the_nearest_that_validation_knows(asked, metric, chosen):
-    assert choose_curves(asked, metric, {"a": {0: BOTH}}) == chosen
+def test_curve_is_the_requested_or_the_closest_validation_metric(requested, metric, chosen):
+    assert choose_curves(requested, metric, {"a": {0: BOTH}}) == chosen
 
 
-def test_what_not_every_run_has_is_drawn_only_when_asked_for():
+def test_metrics_that_some_runs_lack_are_drawn_only_on_request():
     histories = {"a": {0: BOTH}, "b": {0: {"val/loss": {1: 1.0}}}}
     assert choose_curves([], "test/acc", histories) == ["val/loss"]
     assert choose_curves(["val/acc"], "test/acc", histories) == ["val/acc"]
@@ -53,12 +53,12 @@ def test_what_not_every_run_has_is_drawn_only_when_asked_for():
 
 
 @pytest.mark.parametrize(("seeds", "title"), [((0,), "one seed"), ((0, 1), "mean and range over the seeds")])
-def test_the_title_says_whether_there_is_a_range(seeds, title):
+def test_the_title_says_whether_the_range_over_seeds_is_shown(seeds, title):
     figure = draw_curves({"a": dict.fromkeys(seeds, BOTH), "b": {0: BOTH}}, ["val/acc"])
     assert figure.get_suptitle() == title
 
 
-def test_each_metric_has_a_panel_and_those_who_lack_it_no_line():
+def test_each_metric_has_a_panel_without_lines_of_variants_that_lack_it():
     histories = {"a": {0: BOTH}, "b": {0: {"val/loss": {1: 1.0, 2: 0.5}}}}
     figure = draw_curves(histories, ["val/loss", "val/acc"])
     assert [(panel.get_ylabel(), len(panel.lines)) for panel in figure.axes] == [("val/loss", 2), ("val/acc", 1)]
@@ -66,7 +66,7 @@ def test_each_metric_has_a_panel_and_those_who_lack_it_no_line():
     assert [text.get_text() for text in legend.get_texts()] == ["a (1)", "b (1)"]
 
 
-def test_short_and_long_trainings_are_drawn_by_their_fraction():
+def test_short_and_long_trainings_are_drawn_by_percentage():
     long = {"val/acc": {epoch: epoch / 10 for epoch in range(1, 9)}}
     (panel,) = draw_curves({"short": {0: BOTH}, "long": {0: long}}, ["val/acc"]).axes
     short, long = (list(line.get_xdata()) for line in panel.lines)
@@ -76,7 +76,7 @@ def test_short_and_long_trainings_are_drawn_by_their_fraction():
 
 
 @pytest.mark.parametrize(("first", "cut"), [(0.1, True), (0.75, False)])
-def test_a_steep_beginning_leaves_room_for_the_rest(first, cut):
+def test_the_y_axis_ignores_a_steep_beginning(first, cut):
     rest = {epoch: 0.8 + epoch / 100 for epoch in range(2, 12)}
     (panel,) = draw_curves({"a": {0: {"val/acc": {1: first, **rest}}}}, ["val/acc"]).axes
     bottom, top = panel.get_ylim()
@@ -98,6 +98,6 @@ def test_each_variant_has_a_line_and_with_several_seeds_a_band():
     assert [text.get_text() for text in legend.get_texts()] == ["many (2)", "single (1)"]
 
 
-def test_no_two_of_many_lines_look_alike():
+def test_many_lines_differ_in_color_or_style():
     (panel,) = draw_curves({f"variant {number}": {0: BOTH} for number in range(25)}, ["val/acc"]).axes
     assert len({(line.get_color(), line.get_linestyle()) for line in panel.lines}) == 25

@@ -15,25 +15,25 @@ def _configs():
 
 
 def test_each_config_is_a_variant():
-    asked = parse(["ce.yaml", "gce.yaml", "--common", "--data.train_size 10 --config other/ce.yaml"], "")
+    args = parse(["ce.yaml", "gce.yaml", "--common", "--data.train_size 10 --config other/ce.yaml"], "")
     common = ["--data.train_size", "10", "--config", "other/ce.yaml"]
-    assert asked.variants == {"ce": ["--config", "ce.yaml", *common], "gce": ["--config", "gce.yaml", *common]}
-    assert asked.name == "ce_vs_gce"
-    assert asked.seeds == [0, 1, 2]
+    assert args.variants == {"ce": ["--config", "ce.yaml", *common], "gce": ["--config", "gce.yaml", *common]}
+    assert args.name == "ce_vs_gce"
+    assert args.seeds == [0, 1, 2]
 
 
 @pytest.mark.parametrize("tie", ["=", " "])
-def test_each_override_of_one_config_is_a_variant_and_has_the_last_word(tie):
+def test_each_override_of_one_config_is_a_variant_and_comes_after_common(tie):
     variants = ["--variant=plain:", f"--variant{tie}wide: --model.hidden=[9]".replace(" wide", "\nwide")]
     words = [word for variant in variants for word in variant.split("\n")]
-    asked = parse(["ce.yaml", *words, *f"--common{tie}--model.dropout=0.1".split(" ")], "")
-    assert asked.variants == {
+    args = parse(["ce.yaml", *words, *f"--common{tie}--model.dropout=0.1".split(" ")], "")
+    assert args.variants == {
         "plain": ["--config", "ce.yaml", "--model.dropout=0.1"],
         "wide": ["--config", "ce.yaml", "--model.dropout=0.1", "--model.hidden=[9]"],
     }
 
 
-def test_a_variant_with_a_config_of_its_own_stands_beside_the_others():
+def test_a_variant_with_its_own_config_is_added_to_the_others():
     words = ["--common=--model.dropout=0.1", "--variant=mild: gce.yaml --model.loss.q=0.3"]
     of_gce = ["--config", "gce.yaml", "--model.dropout=0.1", "--model.loss.q=0.3"]
     assert parse(["ce.yaml", *words], "").variants == {
@@ -46,32 +46,45 @@ def test_a_variant_with_a_config_of_its_own_stands_beside_the_others():
     }
 
 
+def test_shipped_experiments_and_files_go_by_their_short_names():
+    names = ["ce", "mnist_noisy_ce", "--variant=mild: mnist_noisy_gce --model.loss.q=0.3"]
+    args = parse(names, "")
+    assert args.variants == {
+        "ce": ["--config", "ce"],
+        "mnist_noisy_ce": ["--config", "mnist_noisy_ce"],
+        "mild": ["--config", "mnist_noisy_gce", "--model.loss.q=0.3"],
+    }
+    assert args.name == "ce_vs_mnist_noisy_ce"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["cee.yaml"], "cee.yaml: there is no such config; nearest: .*ce.yaml"),
         (["broken.yaml"], "broken.yaml: is no YAML"),
-        (["ce.yaml", "ce.yaml"], "ce: is there twice"),
-        (["ce.yaml", "other/ce.yaml"], "ce: is there twice"),
-        (["ce.yaml", "--variant=a: --x 1", "--variant=b: --x 1"], "b: is there twice, also as a"),
-        (["ce.yaml", "gce.yaml", "--variant=a:"], "--variant a: goes with one config, here are 2"),
+        (["ce.yaml", "ce.yaml"], "ce: is given twice"),
+        (["ce.yaml", "other/ce.yaml"], "ce: is given twice"),
+        (["ce.yaml", "--variant=a: --x 1", "--variant=b: --x 1"], "b: is given twice, also as a"),
+        (["ce.yaml", "gce.yaml", "--variant=a:"], "--variant a: names no config, and there are 2"),
         (["ce.yaml", "--variant=a: gcce.yaml"], "gcce.yaml: there is no such config; nearest: gce.yaml"),
-        (["ce.yaml", "--variant=ce: gce.yaml"], "ce: is there twice"),
-        (["ce.yaml", "--variant=a: ce.yaml"], "a: is there twice, also as ce"),
+        (["ce.yaml", "--variant=ce: gce.yaml"], "ce: is given twice"),
+        (["ce.yaml", "--variant=a: ce.yaml"], "a: is given twice, also as ce"),
+        (["ce.yaml", "--variant=a: ce"], "a: is given twice, also as ce"),
+        (["mnist_noisy_cee"], "mnist_noisy_cee: there is no such config; nearest: mnist_noisy_ce"),
         (["ce.yaml", "--variant=--x 1"], 'takes "name: options"'),
-        (["ce.yaml", "--variant=a b: --x 1"], "'a b': becomes a folder's"),
-        (["ce.yaml", "--name=../a"], "'../a': becomes a folder's"),
-        (["ce.yaml", "--seeds", "1", "1"], "--seeds 1 1: each once"),
+        (["ce.yaml", "--variant=a b: --x 1"], "'a b': is used as a folder name"),
+        (["ce.yaml", "--name=../a"], "'../a': is used as a folder name"),
+        (["ce.yaml", "--seeds", "1", "1"], "--seeds 1 1: takes different seeds"),
         (["ce.yaml", "--seeds", "-1"], "--seeds -1: .*none below 0"),
-        (["ce.yaml", "--jobs", "0"], "--jobs 0: at least 1"),
-        (["ce.yaml", "--metric", "val/acc"], "--metric val/acc: takes one of the test"),
+        (["ce.yaml", "--jobs", "0"], "--jobs 0: takes at least 1"),
+        (["ce.yaml", "--metric", "val/acc"], "--metric val/acc: takes a test or training metric"),
         (["ce.yaml", "--common=--seed_everything=1"], "--seed_everything=1 is set by the comparison"),
         (["ce.yaml", "--variant=a: --ckpt_path x"], "--ckpt_path is set by the comparison"),
         (["ce.yaml", "--write", "none.md"], "--write none.md: needs a page"),
         (["ce.yaml", "--write", "page.md"], "one pair of lines <!-- compare ce --> and <!-- /compare ce -->"),
     ],
 )
-def test_mistakes_are_refused_before_anything_is_trained(words, message):
+def test_invalid_options_are_refused(words, message):
     with pytest.raises(ValueError, match=message):
         parse(words, "")
     assert not Path("runs").exists()
@@ -85,7 +98,7 @@ def test_mistakes_are_refused_before_anything_is_trained(words, message):
         (["ce.yaml", "--epoch", "first"], "'first'"),
     ],
 )
-def test_what_argparse_refuses_is_named(words, message, capsys):
+def test_errors_of_argparse_name_the_option(words, message, capsys):
     with pytest.raises(SystemExit):
         parse(words, "")
     assert message in capsys.readouterr().err

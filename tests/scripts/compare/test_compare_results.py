@@ -30,7 +30,7 @@ def test_only_common_seeds_are_compared():
 
 
 @pytest.mark.parametrize(
-    ("asked", "there", "primary", "chosen"),
+    ("requested", "metrics", "primary", "chosen"),
     [
         (None, TESTED, "acc", "test/acc"),
         (None, {"test/loss": 1.0, "test/rmse": 2.0}, "rmse", "test/rmse"),
@@ -40,23 +40,23 @@ def test_only_common_seeds_are_compared():
         ("test/acc/cat", TESTED, "acc", "test/acc/cat"),
     ],
 )
-def test_metric_is_the_one_asked_for_or_the_primary_one_of_the_module(asked, there, primary, chosen):
-    assert choose_metric(asked, there, primary) == chosen
+def test_metric_is_the_requested_or_the_primary_one_of_the_module(requested, metrics, primary, chosen):
+    assert choose_metric(requested, metrics, primary) == chosen
 
 
-def test_unknown_metric_is_refused_with_those_there_are():
+def test_the_message_about_an_unknown_metric_lists_the_measured_ones():
     with pytest.raises(ValueError, match=r"test/f1: .* test/loss, test/acc, test/known/acc, .* such as test/acc/cat"):
         choose_metric("test/f1", {**TESTED, "test/known/acc": 0.7})
 
 
-def of(metric, values, seconds=10, difference=None):
+def result(metric, values, seconds=10, difference=None):
     runs = [{"metrics": {metric: value}, "training_seconds": seconds} for value in values]
     return {"runs": runs, "difference": difference}
 
 
 def test_errors_in_units_are_not_shown_in_percent():
     lower = {"mean": -1500.0, "low": -2000.5, "high": -999.5, "pairs": 3}
-    results = {"a": of("test/rmse", [50_000, 52_000]), "b": of("test/rmse", [49_500], difference=lower)}
+    results = {"a": result("test/rmse", [50_000, 52_000]), "b": result("test/rmse", [49_500], difference=lower)}
     header, rows = table(results, "test/rmse")
     assert header[1:4] == ["test/rmse (mean ± std)", "n", "difference to `a` (95 % interval)"]
     assert rows == [
@@ -65,23 +65,23 @@ def test_errors_in_units_are_not_shown_in_percent():
     ]
 
 
-def test_a_time_that_is_not_known_is_not_shown():
-    results = {"a": of("test/loss", [0.01234], seconds=None)}
+def test_an_unknown_training_time_is_not_shown():
+    results = {"a": result("test/loss", [0.01234], seconds=None)}
     assert table(results, "test/loss") == (
         ["variant", "test/loss (mean ± std)", "n", "training seconds"],
         [["`a`", "0.0123", "1", ""]],
     )
 
 
-def test_metrics_that_begin_alike_stand_beside_one_another():
+def test_wide_table_has_a_column_for_each_metric_with_the_prefix():
     first = {"test/unknown/auroc": 0.9, "test/unknown/auroc/Energy": 0.5, "test/unknown/auroc/ViM": 0.25}
     second = {"test/unknown/auroc": 0.7, "test/unknown/auroc/Energy": 0.7}
     results = {"a": {"runs": [{"metrics": first}, {"metrics": second}]}, "b": {"runs": [{"metrics": second}]}}
     header, rows = wide_table(results, "test/unknown/auroc/")
     assert header == ["test/unknown/auroc/...", "Energy", "ViM"]
     assert rows == [["`a`", "60.00 ± 14.14", "25.00"], ["`b`", "70.00", ""]]
-    assert wide_table(results, "test/unknown/auroc")[0][1:] == ["itself", "/Energy", "/ViM"]
+    assert wide_table(results, "test/unknown/auroc")[0][1:] == ["overall", "/Energy", "/ViM"]
     units = {"a": {"runs": [{"metrics": {"test/unknown/threshold": -7.25}}]}}
     assert wide_table(units, "test/unknown/thr")[1] == [["`a`", "-7.2500"]]
-    with pytest.raises(ValueError, match="--also test/none: no metric begins so; there are test/unknown/auroc, "):
+    with pytest.raises(ValueError, match="--also test/none: no metric begins with it; there are test/unknown/auroc, "):
         wide_table(results, "test/none")

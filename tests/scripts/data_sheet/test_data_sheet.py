@@ -8,7 +8,7 @@ from matplotlib.colors import same_color
 from litzoo.callbacks.reporting.figures import new_figure
 from litzoo.datamodules import DigitsDataModule, LongTailed, SymmetricNoise
 from litzoo.scripts.data_sheet.classification import (
-    MOST_CLASSES,
+    MAX_CLASSES,
     SAMPLES,
     VIEWS,
     draw_histogram,
@@ -20,7 +20,7 @@ from litzoo.scripts.data_sheet.classification import (
 )
 from tests.datamodules.image_folder import folder_data, write_class
 
-LOPSIDED = {"imbalance": LongTailed(20), "label_noise": SymmetricNoise(0.4), "val_size": 100}
+IMBALANCED = {"imbalance": LongTailed(20), "label_noise": SymmetricNoise(0.4), "val_size": 100}
 FEW = {"num_labeled": 60, "unlabeled_batch_size": 20, "val_size": 100}
 OTHERS = {**FEW, "known_classes": [7, 1, 4], "unknown_unlabeled": 40}
 
@@ -49,9 +49,9 @@ def shown(panel):
 
 
 @pytest.mark.parametrize(
-    "options", [{"val_size": 100}, LOPSIDED, FEW, {"known_classes": [7, 1, 4]}, OTHERS], ids=", ".join
+    "options", [{"val_size": 100}, IMBALANCED, FEW, {"known_classes": [7, 1, 4]}, OTHERS], ids=", ".join
 )
-def test_the_bars_are_as_high_as_there_are_samples(options):
+def test_the_bars_show_the_samples_per_class(options):
     datamodule = digits(**options)
     panel, classes = axes_of(draw_histogram, datamodule)[0], range(datamodule.num_classes)
     parts = datamodule.split._asdict() if "num_labeled" in options else datamodule.split._asdict() | {"unlabeled": None}
@@ -66,7 +66,7 @@ def test_the_bars_are_as_high_as_there_are_samples(options):
     assert panel.get_title() == sheet_title(datamodule.split_report())
 
 
-def test_bars_of_a_class_stand_side_by_side_around_its_name():
+def test_the_bars_of_a_class_are_centered_on_its_name():
     patches = [bar.patches for bar in axes_of(draw_histogram, digits())[0].containers]
     for label in range(10):
         edges = [(each[label].get_x(), each[label].get_x() + each[label].get_width()) for each in patches]
@@ -82,15 +82,17 @@ def test_a_class_of_one_sample_has_a_bar_that_can_be_seen():
 
 
 def test_what_an_epoch_serves_is_drawn_where_it_is_not_each_sample_once():
-    plain, weighted = (axes_of(draw_histogram, digits(**LOPSIDED, sampling=s))[0] for s in ("shuffle", "weighted"))
+    plain, weighted = (axes_of(draw_histogram, digits(**IMBALANCED, sampling=s))[0] for s in ("shuffle", "weighted"))
     assert set(bars(plain)) == {"train", "val", "test"}
-    served = bars(weighted)["an epoch (weighted)"]
+    served = bars(weighted)["one epoch (weighted)"]
     assert sum(served) == sum(bars(weighted)["train"])
     assert max(served) - min(served) <= 1  # the weighting is `inverse`
 
 
-@pytest.mark.parametrize("options", [{}, LOPSIDED, {"label_noise": SymmetricNoise(1.0)}], ids=["right", "some", "all"])
-def test_samples_are_those_of_their_row_and_true_labels_are_red_where_they_differ(options):
+@pytest.mark.parametrize(
+    "options", [{}, IMBALANCED, {"label_noise": SymmetricNoise(1.0)}], ids=["right", "some", "all"]
+)
+def test_samples_are_those_of_their_row_and_true_classes_of_wrong_labels_are_red(options):
     datamodule = digits(**options)
     train, panels = datamodule.train_set, axes_of(draw_samples, datamodule, list(range(10)))
     assert len(panels) == 10 * SAMPLES
@@ -110,20 +112,20 @@ def test_samples_are_those_of_their_row_and_true_labels_are_red_where_they_diffe
     assert (red > 0) == ("label_noise" in options)
 
 
-def test_of_many_classes_a_spread_of_them_is_drawn_from_the_first_to_the_last():
+def test_of_many_classes_some_are_drawn_evenly_from_first_to_last():
     for number in range(30):
         write_class(f"many/{number:02}", 8, side=4, seed=100 * number)
     datamodule = folder_data("many", val_size=0)
     datamodule.setup("fit")
     figure = draw_sheet(datamodule)
     names = [panel.texts[0].get_text() for panel in figure.axes if panel.texts and panel.texts[0].get_text().isdigit()]
-    assert len(names) == len(set(names)) == MOST_CLASSES
+    assert len(names) == len(set(names)) == MAX_CLASSES
     assert names == sorted(names)
     assert (names[0], names[-1]) == ("00", "29")
 
 
 @pytest.mark.parametrize("augment", ["none", "shift"])
-def test_views_stand_beside_the_image_that_they_are_of(augment):
+def test_views_are_beside_their_original_image(augment):
     datamodule = digits(augment=augment)
     panels = axes_of(draw_views, datamodule)
     assert len(panels) == 4 * VIEWS
@@ -143,7 +145,7 @@ def test_unlabeled_images_have_weak_and_strong_views():
         assert all(torch.equal(view, first) for view in views) == (row % 2 == 0)
 
 
-def test_one_image_is_seen_nine_times_by_what_training_is_asked_for():
+def test_nine_views_use_the_augmentations_of_the_training():
     panels = draw_nine_views(digits(augment=["none", "shift"])).axes
     views = {shown(panel).numpy().tobytes() for panel in panels}
     assert len(panels) == 9
@@ -164,12 +166,12 @@ def test_images_of_few_classes_are_large_enough_to_be_seen(known, options):
     assert min(widths) > 0.25  # inches
 
 
-def test_the_title_says_which_samples_have_no_bar():
+def test_the_title_has_the_samples_of_unknown_classes():
     report = {"sizes": {"train": 9, "unlabeled": 8000}, "fingerprint": "abc", "unknown": {"unlabeled": 1234, "test": 5}}
-    lines = ["9 train, 8,000 unlabeled", "of unknown classes: 1,234 unlabeled, 5 test", "fingerprint abc"]
+    lines = ["9 train, 8,000 unlabeled", "unknown classes: 1,234 unlabeled, 5 test", "fingerprint abc"]
     assert sheet_title(report).splitlines() == lines
 
 
-def test_the_title_says_sizes_fingerprint_and_noise():
+def test_the_title_has_sizes_fingerprint_and_label_noise():
     report = {"sizes": {"train": 12345, "val": 10}, "fingerprint": "abc", "label_noise": {"train": 0.1234}}
     assert sheet_title(report) == "12,345 train, 10 val\nfingerprint abc, 12.3% of train labels wrong"

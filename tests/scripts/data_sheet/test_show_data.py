@@ -14,15 +14,15 @@ from tests.test_configs import EVERY_CONFIG, covering, fitting
 WITH_IMAGES = [path for path in EVERY_CONFIG if "Regressor" not in path.read_text(encoding="utf-8")]
 
 
-def what_is_drawn(path):
-    """Returns what a config asks of its data, without what is overridden here or not to be seen on a sheet."""
+def drawn_options(path):
+    """Returns the data options of a config, without those that are overridden here or not visible on a sheet."""
     data = yaml.safe_load(path.read_text(encoding="utf-8"))["data"]
     unseen = {"val_size", "batch_size", "eval_batch_size", "scale"}
     options = {(name, str(value)) for name, value in data.get("init_args", {}).items() if name not in unseen}
     return options | {("class_path", data["class_path"])}
 
 
-EVERY_OPTION = covering({path: what_is_drawn(path) for path in WITH_IMAGES})
+EVERY_OPTION = covering({path: drawn_options(path) for path in WITH_IMAGES})
 
 
 def test_there_are_configs_with_images():
@@ -32,14 +32,12 @@ def test_there_are_configs_with_images():
 
 
 @pytest.mark.parametrize("config", EVERY_OPTION, ids=lambda path: path.stem)
-def test_the_data_that_configs_ask_for_are_drawn_and_nothing_is_trained(
-    config, tiny_data, any_checksum, monkeypatch, capsys
-):
+def test_the_data_of_configs_are_drawn_and_nothing_is_trained(config, tiny_data, any_checksum, monkeypatch, capsys):
     monkeypatch.setenv("LITZOO_DATA_DIR", str(tiny_data))
     data = [each for each in fitting(config) if each.startswith("--data.")]
     paths = show_data(["--config", str(config), "--data.val_size=20", *data])
     folder = Path("runs") / config.stem / "data"
-    masks = "maskrcnn" in config.stem  # whose sheet has the views
+    masks = "maskrcnn" in config.stem  # whose data sheet has the views
     assert paths == [folder / f"{name}.png" for name in ("data_sheet", *(() if masks else ("nine_views",)))]
     files = files_in(Path.cwd())
     assert len(files) == len(paths) + 1
@@ -56,7 +54,7 @@ def test_the_data_that_configs_ask_for_are_drawn_and_nothing_is_trained(
     assert "fingerprint" in capsys.readouterr().out
 
 
-def test_stacked_configs_and_options_are_respected_and_the_module_is_not_made(capsys, monkeypatch):
+def test_several_configs_and_options_apply_and_the_module_is_not_instantiated(capsys, monkeypatch):
     Path("few.yaml").write_text("data:\n  init_args:\n    train_size: 50\n    seed: 3\n")
     noisy = ["--data.label_noise=SymmetricNoise", "--data.label_noise.rate=0.5", "--data.seed=4"]
     too_large = "--model.hidden=[100000000000]"  # for any memory
@@ -76,7 +74,7 @@ def test_stacked_configs_and_options_are_respected_and_the_module_is_not_made(ca
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
-def test_help_says_how_it_is_called(option, capsys, monkeypatch):
+def test_help_shows_the_usage(option, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["litzoo", "show-data", option])
     main()
     assert "litzoo show-data --config" in capsys.readouterr().out
@@ -102,7 +100,7 @@ def test_help_says_how_it_is_called(option, capsys, monkeypatch):
     ],
     ids=["table", "option", "class", "rate", "size", "choice", "trainer", "config", "folder", "nothing"],
 )
-def test_mistakes_are_refused_in_a_few_lines(arguments, words, capsys, monkeypatch):
+def test_invalid_input_is_refused_in_a_few_lines(arguments, words, capsys, monkeypatch):
     lines = lines_of_error(main, ["show-data", *arguments], capsys, monkeypatch)
     message = "\n".join(lines)
     assert len(lines) <= 10, message

@@ -3,8 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from litzoo.scripts.docs.experiments_table import beside_source, collect, row
-from litzoo.scripts.docs.segmentation_table import segmentation_row
+from litzoo.scripts.docs.experiments_table import collect, experiment_row, segmentation_row, source_rows
 from litzoo.scripts.tables import markdown_table, replace_between, replace_within_lines
 
 
@@ -12,7 +11,7 @@ def test_a_table_has_a_line_for_each_row():
     assert markdown_table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | ---: |\n| 1 | 2 |"
 
 
-def test_only_what_stands_between_the_marks_is_replaced():
+def test_only_the_text_between_the_marks_is_replaced():
     path = Path("page.md")
     path.write_text("before\n<!-- x -->\nold\n<!-- /x -->\nafter\n")
     for text in ("new", "newer"):
@@ -27,7 +26,7 @@ def test_a_page_without_one_pair_of_marks_is_refused(content):
         replace_between(Path("page.md"), "x", "new")
 
 
-def test_values_are_put_within_lines_wherever_they_are_asked_for():
+def test_values_are_written_between_all_marks_within_lines():
     path = Path("page.md")
     path.write_text(
         "| a | <!-- x p -->old<!-- / --> | <!-- x q --><!-- / --> |\n<!-- x p --><!-- / --><!-- y p -->z<!-- / -->\n"
@@ -50,7 +49,7 @@ def write_run(version, command, seed, accuracy, place="mnist_mlp", **facts):
     (folder / "metrics.json").write_text(json.dumps({"val/acc": 0.5, "test/acc": accuracy, "test/acc/7": 0.1}))
 
 
-def test_runs_with_other_options_do_not_count_and_the_newest_of_a_seed_does():
+def test_only_the_newest_run_of_each_seed_without_other_options_counts():
     printed = "litzoo fit --config configs/mnist_mlp.yaml --seed_everything"
     write_run(0, f"{printed} 0", 0, 0.1)
     write_run(2, f"{printed} 0", 0, 0.98)
@@ -59,12 +58,12 @@ def test_runs_with_other_options_do_not_count_and_the_newest_of_a_seed_does():
     write_run(12, "litzoo fit --config configs/mnist_mlp.yaml", 0, 0.3)
     runs = collect(Path("runs"))["mnist_mlp"]
     assert [(run["seed"], run["metrics"]) for run in runs] == [(0, {"test/acc": 0.98}), (1, {"test/acc": 0.96})]
-    cells = row("mnist_mlp", runs, None)
+    cells = experiment_row("mnist_mlp", runs, None)
     # The sample standard deviation of 98 and 96; t(0.975, 1) = 12.706 times √2 / √2.
     assert cells[2:5] == ["**97.00 ± 1.41 %**", "84.29 to 109.71", "2 (0, 1)"]
 
 
-def test_the_newest_of_several_folders_goes_by_the_date():
+def test_the_newest_run_of_several_folders_is_that_with_the_latest_date():
     printed = "litzoo fit --config configs/mnist_mlp.yaml --seed_everything 0"
     write_run(1, printed, 0, 0.1, place="old/mnist_mlp", date="2026-01-01")
     write_run(0, printed, 0, 0.9, place="new/mnist_mlp", date="2026-11-01")
@@ -72,7 +71,7 @@ def test_the_newest_of_several_folders_goes_by_the_date():
     assert [run["metrics"] for run in collect(Path("runs"))["mnist_mlp"]] == [{"test/acc": 0.9}]
 
 
-def test_a_run_begun_with_other_options_does_not_count():
+def test_a_run_whose_first_part_had_other_options_does_not_count():
     printed = "litzoo fit --config configs/mnist_mlp.yaml --seed_everything"
     for seed, options in enumerate(["", " --model.dropout 0.9"]):
         earlier = [{"command": f"{printed} {seed}"}, {"command": f"{printed} {seed}{options}"}]
@@ -91,7 +90,7 @@ def test_copies_and_damaged_runs_do_not_count():
     assert [run["metrics"] for run in collect(Path("runs"))["mnist_mlp"]] == [{"test/acc": 0.5}]
 
 
-def test_runs_of_a_comparison_count_where_there_are_no_others():
+def test_runs_of_a_comparison_count_if_there_are_no_others():
     fit = "__main__.py fit --config configs/{}.yaml --trainer.precision bf16-mixed{} --seed_everything {}"
     ours = " --experiment compare_a/x --trainer.default_root_dir runs --trainer.enable_progress_bar false"
     for name in ("mnist_mlp", "mnist_cnn"):
@@ -108,14 +107,18 @@ def test_runs_of_a_comparison_count_where_there_are_no_others():
     }
     resumed = found["mnist_cnn"][1]
     assert resumed["metrics"] == {"test/acc": 0.7}
-    assert row("mnist_cnn", found["mnist_cnn"], None)[5] == "15, 9 s"
-    assert row("mnist_cnn", [resumed], None)[5] == "15"
+    assert experiment_row("mnist_cnn", found["mnist_cnn"], None)[5] == "15, 9 s"
+    assert experiment_row("mnist_cnn", [resumed], None)[5] == "15"
 
 
-@pytest.mark.parametrize("program", ["litzoo", "__main__.py"])
-def test_every_way_to_give_the_printed_command_counts(program):
-    write_run(0, f"{program} fit --config configs/mnist_mlp.yaml --seed_everything 0 --ckpt_path last", 0, 0.5)
-    assert list(collect(Path("runs"))) == ["mnist_mlp"]
+@pytest.mark.parametrize("program", ["litzoo", "__main__.py", "python -m litzoo.__main__"])
+@pytest.mark.parametrize("config", ["configs/mnist_mlp.yaml", "mnist_mlp", "/usr/lib/litzoo/configs/mnist_mlp.yaml"])
+def test_every_form_of_the_command_counts(program, config):
+    earlier = [{"command": f"{program} fit --config {config} --seed_everything 0"}]
+    write_run(0, f"{earlier[0]['command']} --ckpt_path last", 0, 0.5, earlier=earlier)
+    found = collect(Path("runs"))
+    assert list(found) == ["mnist_mlp"]
+    assert "/usr/lib" not in str(found)
 
 
 def test_the_table_of_segmentation_has_the_means_over_the_seeds():
@@ -129,12 +132,16 @@ def test_the_table_of_segmentation_has_the_means_over_the_seeds():
     missing = segmentation_row("nuclei_maskrcnn", [])
     assert len(missing) == len(cells)
     assert missing[1] == "not measured"
-    assert row("shapes_maskrcnn", [run], None)[2] == "**90.00 % mask AP50**"
+    assert experiment_row("shapes_maskrcnn", [run], None)[2] == "**90.00 % mask AP50**"
 
 
-def test_what_is_measured_of_a_source_s_system_stands_beside_its_figure():
+def test_results_are_shown_beside_those_of_the_source():
     run = {"seed": 4, "epochs": 15, "training_seconds": 9.0, "date": "2026-01-02", "hardware": "x", "precision": "y"}
     runs = [run | {"metrics": {"test/acc": 0.5}, "primary_metric": "acc"}]
-    rows = [row("mnist_cnn", runs, None), row("mnist_mlp", runs, None), row("cifar10_resnet18", [], None)]
+    rows = [
+        experiment_row("mnist_cnn", runs, None),
+        experiment_row("mnist_mlp", runs, None),
+        experiment_row("cifar10_resnet18", [], None),
+    ]
     linked = "[`mnist_cnn`](configs/mnist_cnn.yaml)"
-    assert beside_source(rows) == [[linked, "98.9 %", "**50.00 %**", "1", "15, 9 s", "x"]]
+    assert source_rows(rows) == [[linked, "98.9 %", "**50.00 %**", "1", "15, 9 s", "x"]]

@@ -41,7 +41,7 @@ TABLE_OF_WORDS = {
     "learning rate that is a word": ([*FIT, "--model.optimizer.lr=nan"], ["--model.optimizer.lr", "nan", "float"]),
     "learning rate below 0": (
         [*FIT, "--model.optimizer.lr=-1"],
-        ["model.optimizer", "learning rate", "-1", "give one"],
+        ["model.optimizer", "learning rate", "-1", "change that option"],
     ),
     "learning rate without end": (
         [*FIT, "--model.optimizer.lr=1e400"],
