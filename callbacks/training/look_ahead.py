@@ -59,10 +59,18 @@ class LookAhead(Callback):
             return
         self._updated_at = step
         keep = self.decay**self.every * min(1.0, step / total) ** 3
-        values = [value.data for _, value in _averaged(pl_module)]
-        slow = list(self._slow.values())
-        torch._foreach_lerp_(slow, values, 1 - keep)
-        torch._foreach_copy_(values, slow)
+        self.update(pl_module, keep)
+
+    @torch.no_grad()
+    def update(self, module: LightningModule, keep: float) -> None:
+        """Updates slow weights and weights.
+
+        Args:
+            module: Module with the weights.
+            keep: Fraction of the slow weights that stays.
+        """
+        for name, value in _averaged(module):
+            value.copy_(self._slow[name].lerp_(value, 1 - keep))
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the slow weights, by name, and the step of the last update."""

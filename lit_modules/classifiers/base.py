@@ -104,7 +104,7 @@ class Classifier(LitModule):
         if stage == "train":
             logits, loss = self.training_loss(labeled)
         else:
-            features, logits = self.features_and_logits(labeled["input"])
+            features, logits = self.features_and_logits(labeled["input"], test_time=stage == "test")
         outputs = {"logits": logits.detach().float(), "target": target, "index": labeled["index"]}
         if stage == "train":
             outputs["loss"] = loss
@@ -127,14 +127,10 @@ class Classifier(LitModule):
         own, other = self.objective(logits, batch, target), self.objective(logits, batch, target[partner])
         return logits, fraction * own + (1 - fraction) * other
 
-    def features_and_logits(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def features_and_logits(self, x: Tensor, test_time: bool = False) -> tuple[dict[str, Tensor], Tensor]:
         """Returns `{"features": [B, D]}` if `keeps_features`, else `{}`, and the adjusted logits `[B, K]`."""
-        trainer = self._trainer
-        fitting = trainer is not None and (trainer.training or trainer.validating or trainer.sanity_checking)
-        predict = self._features_and_logits
-        return predict(x) if self.tta == "none" or fitting else mean_over_flips(predict, x)
-
-    def _features_and_logits(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        if test_time and self.tta == "flip":
+            return mean_over_flips(self.features_and_logits, x)
         if not self.keeps_features:
             return {}, self.adjust_logits(self(x))
         net: Any = self.net
@@ -159,7 +155,7 @@ class Classifier(LitModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Returns `index`, `logits`, the `prediction` (a class) and its `confidence` (its softmax value)."""
-        features, logits = self.features_and_logits(batch["input"])
+        features, logits = self.features_and_logits(batch["input"], test_time=True)
         confidence, prediction = logits.float().softmax(dim=1).max(dim=1)
         outputs = {
             "index": batch["index"],
