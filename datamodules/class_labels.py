@@ -12,6 +12,7 @@ from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.samplers import BalancedBatches, EpochBatches, WeightedBatches, class_weights
 from litzoo.datamodules.splits.classes import ClassRequest, split_classes
 from litzoo.datamodules.splits.core import positions_of
+from litzoo.datamodules.splits.human_noise import HumanNoise
 from litzoo.datamodules.splits.imbalance import Imbalance
 from litzoo.datamodules.splits.label_noise import LabelNoise, corrupt
 from litzoo.datamodules.splits.record import describe
@@ -49,7 +50,8 @@ class ClassLabels(_Base):
             class sizes.
         unknown_unlabeled: Number of samples of unknown classes in the unlabeled pool: a count, or a fraction of those
             in the training set. Their targets are `UNKNOWN`.
-        label_noise: Wrong labels in the training set: `SymmetricNoise`, `AsymmetricNoise` or `MatrixNoise`.
+        label_noise: Wrong labels in the training set: `SymmetricNoise`, `AsymmetricNoise` or `MatrixNoise`,
+            or labels that people gave, `HumanNoise`.
         noisy_val: Whether the validation set has the same noise; else its labels are clean.
         unlabeled_batch_size: Unlabeled samples in a training batch. If `null`, only labeled samples are served; else
             each batch is a `SemiSupervisedBatch`, and an epoch ends when the larger part has been served once.
@@ -98,7 +100,7 @@ class ClassLabels(_Base):
         num_labeled: int | float | None = None,
         balance_labeled: bool = True,
         unknown_unlabeled: int | float = 0,
-        label_noise: LabelNoise | None = None,
+        label_noise: LabelNoise | HumanNoise | None = None,
         noisy_val: bool = False,
         **options: Any,
     ) -> None:
@@ -282,7 +284,11 @@ class ClassLabels(_Base):
         split = split_classes(labels, request)
         clean = self.target_of(labels)
         targets = clean.clone()
-        if self.label_noise is not None:
+        if isinstance(self.label_noise, HumanNoise):
+            given = self._human_targets(self.label_noise, labels, split.train)
+            for part in (split.train, split.val) if self.noisy_val else (split.train,):
+                targets[part] = given[part]
+        elif self.label_noise is not None:
             transitions = self.label_noise.transitions(self.class_names, self.lookalikes)
             targets[split.train] = corrupt(clean[split.train], transitions, self.seed, part=3)
             if self.noisy_val:
@@ -298,6 +304,15 @@ class ClassLabels(_Base):
                 f"labels all {len(split.train)} training samples: lower num_labeled"
             )
         self.split, self.targets, self.clean_targets = split, targets, clean
+
+    def _human_targets(self, noise: HumanNoise, labels: Tensor, train: Tensor) -> Tensor:
+        given = self.target_of(noise.given_labels(self.root, labels))
+        if unknown := int((given[train] == UNKNOWN).sum()):
+            raise ValueError(
+                f"data.label_noise HumanNoise labels {unknown} training samples with a class that is not in "
+                "data.known_classes: leave that option out"
+            )
+        return given
 
     def _count(self, targets: Tensor) -> list[int]:
         return torch.bincount(targets[targets != UNKNOWN], minlength=self.num_classes).tolist()

@@ -42,6 +42,46 @@ class CosineWithWarmup(LambdaLR):
         super().__init__(optimizer, factor)
 
 
+class Triangular(LambdaLR):
+    """Raises the learning rate linearly to its peak, then lowers it linearly (Page 2018).
+
+    Args:
+        optimizer: Optimizer whose learning rates are the peak.
+        total_steps: Steps of the whole training; litzoo's modules fill it in.
+        start: Learning rate of the first step, as a fraction of the peak.
+        peak: Fraction of the steps before the peak.
+        end: Learning rate at the end, as a fraction of the peak.
+
+    Raises:
+        ValueError: If `peak` is not in [0, 1), `start` or `end` not in [0, 1], or `total_steps` is missing.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_steps: int | None = None,
+        start: float = 0.2,
+        peak: float = 0.23,
+        end: float = 0.07,
+    ) -> None:
+        if not 0 <= peak < 1:
+            raise ValueError(f"peak: {peak} is not in [0, 1)")
+        for name, value in (("start", start), ("end", end)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name}: {value} is not in [0, 1]")
+        if total_steps is None:
+            raise ValueError("total_steps: the number of steps of the whole training is needed")
+        self.total_steps = total_steps
+
+        def factor(step: int) -> float:
+            done = min(1.0, step / total_steps)
+            if done < peak:
+                return start + (1 - start) * done / peak
+            return 1 + (end - 1) * (done - peak) / (1 - peak)
+
+        super().__init__(optimizer, factor)
+
+
 def optimizer_config(
     make_optimizer: OptimizerCallable | None,
     make_scheduler: LRSchedulerCallable | None,

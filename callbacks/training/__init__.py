@@ -4,6 +4,7 @@ from litzoo.callbacks.training.early_stopping import BestWeightsEarlyStopping
 from litzoo.callbacks.training.exponential_moving_average import ExponentialMovingAverage
 from litzoo.callbacks.training.finite_loss import FiniteLoss
 from litzoo.callbacks.training.gradual_unfreezing import GradualUnfreezing
+from litzoo.callbacks.training.look_ahead import LookAhead
 from litzoo.callbacks.training.synchronized_stop import SynchronizedStop
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "ExponentialMovingAverage",
     "FiniteLoss",
     "GradualUnfreezing",
+    "LookAhead",
     "SynchronizedStop",
 ]

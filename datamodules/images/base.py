@@ -11,12 +11,14 @@ from litzoo.datamodules.class_labels import ClassLabels
 from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.io.class_folders import images_to_predict
 from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk
+from litzoo.datamodules.transforms.alternating import augmented
 from litzoo.datamodules.transforms.policies import augmentation_of
 
 Augment = Literal[
     "none",
     "shift",
     "crop_flip",
+    "alternating_flip_shift",
     "affine",
     "strong",
     "strong_flip",
@@ -36,11 +38,12 @@ class ImageDataModule(ClassLabels, BaseDataModule):
 
     Args:
         augment: Random augmentation of training images, drawn for each image: `shift` (by up to 2 pixels of 28),
-            `crop_flip` (shift by up to 4 pixels of 32, and horizontal flip with probability 0.5), `affine` (rotation by
-            up to 10 degrees, shift, scaling), `strong` (a larger affine change, brightness, contrast, an erased
-            square), `strong_flip` (the same with horizontal flip), and the policies `autoaugment_imagenet`,
-            `autoaugment_cifar10`, `autoaugment_svhn`, `randaugment`, `trivialaugment` and `augmix`. A list is applied
-            in its order: `[crop_flip, autoaugment_cifar10]`.
+            `crop_flip` (shift by up to 4 pixels of 32, and horizontal flip with probability 0.5),
+            `alternating_flip_shift` (horizontal flip in every second epoch, and shift by up to 2 pixels of 32 with
+            reflected borders), `affine` (rotation by up to 10 degrees, shift, scaling), `strong` (a larger affine
+            change, brightness, contrast, an erased square), `strong_flip` (the same with horizontal flip), and the
+            policies `autoaugment_imagenet`, `autoaugment_cifar10`, `autoaugment_svhn`, `randaugment`, `trivialaugment`
+            and `augmix`. A list is applied in its order: `[crop_flip, autoaugment_cifar10]`.
         strong_augment: Augmentation of the strong view of unlabeled images; `augment` makes the weak view.
         unknowns: Another data set with images of the same shape; all of its test images join the test set as samples
             of unknown classes.
@@ -98,12 +101,15 @@ class ImageDataModule(ClassLabels, BaseDataModule):
         """Augments (in training) and normalises the images of a batch, on its device."""
         labeled = batch.get("labeled", batch)
         images = labeled["input"]
-        training = self.trainer is not None and self.trainer.training
-        labeled["input"] = self.normalise(self.augmentation(images) if training else images)
+        epoch = 0 if self.trainer is None else self.trainer.current_epoch
+        if self.trainer is not None and self.trainer.training:
+            images = augmented(self.augmentation, images, labeled["index"], epoch)
+        labeled["input"] = self.normalise(images)
         if "unlabeled" in batch:
             images = batch["unlabeled"].pop("input")
             for view, augmentation in [("weak", self.augmentation), ("strong", self.strong_augmentation)]:
-                batch["unlabeled"][view] = self.normalise(augmentation(images))
+                changed = augmented(augmentation, images, batch["unlabeled"]["index"], epoch)
+                batch["unlabeled"][view] = self.normalise(changed)
         return batch
 
     def setup(self, stage: str) -> None:

@@ -1,18 +1,27 @@
 import pickle
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torchvision
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torchvision.datasets.utils import check_integrity
 
 from litzoo.datamodules.images.base import ImageDataModule
+from litzoo.datamodules.io.class_folders import images_in
 from litzoo.datamodules.io.downloads import download_once
+from litzoo.datamodules.io.images import ImageReader, read_all
+
+CLASS_FOLDERS = "cifar10"
 
 
 class CIFAR10DataModule(ImageDataModule):
     """CIFAR-10: 50,000 + 10,000 images of animals and vehicles, 3×32×32 (Krizhevsky 2009), downloaded if absent.
+
+    Read from torchvision's files, `cifar-10-batches-py`, if their checksums are those of the original; else from class
+    folders `cifar10/{train,test}/<class>/`, class by class in CIFAR-10's order and sorted by name, if there are any.
+    Which of them was read is logged, and noted in `splits.json`.
 
     Args:
         **options: See `ImageDataModule`, `ClassLabels` and `BaseDataModule`.
@@ -30,24 +39,32 @@ class CIFAR10DataModule(ImageDataModule):
     }  # Patrini et al. 2017
     mean = (0.4914, 0.4822, 0.4465)
     std = (0.2470, 0.2435, 0.2616)
+    source: str | None = None  # name of the folder that was read
 
     def prepare_data(self) -> None:
         """Downloads the files if they are absent."""
         super().prepare_data()
-        download_once(self.root / self.dataset.base_folder, lambda root: self.dataset(root, download=True))
+        if not self._has_class_folders:
+            download_once(self.root / self.dataset.base_folder, lambda root: self.dataset(root, download=True))
 
     def read(self, train: bool) -> tuple[Tensor, Tensor]:
         """Returns all images of the training or test set and their classes.
 
         Raises:
-            FileNotFoundError: If their folder is absent.
-            ValueError: If a file is missing or not the official one.
+            FileNotFoundError: If neither the official files nor class folders are there.
+            ValueError: If a file is missing or not the official one, and there are no class folders.
         """
         folder = self.root / self.dataset.base_folder
         files = self.dataset.train_list if train else self.dataset.test_list
+        altered = self._altered_file(folder)
+        if altered is not None and self._has_class_folders:
+            return self._read_class_folders(train)
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is absent")
         try:
+            if altered is not None:
+                raise ValueError(f"{altered} is absent or has another checksum")
+            self._log_source(folder)
             return self._read_files([folder / name for name, _ in files])
         except Exception as error:
             raise ValueError(
@@ -55,12 +72,58 @@ class CIFAR10DataModule(ImageDataModule):
                 f"({str(error) or type(error).__name__}); remove the folder to download it again"
             ) from error
 
+    def read_labels(self) -> Tensor:
+        """Returns the labels of the training set; of class folders without opening the images."""
+        if self._has_class_folders and self._altered_file(self.root / self.dataset.base_folder) is not None:
+            return self._list_class_folders(train=True)[1]
+        return super().read_labels()
+
+    def split_report(self) -> dict[str, Any]:
+        """Adds what the images were read from."""
+        return super().split_report() | ({"source": self.source} if self.source else {})
+
+    @property
+    def _has_class_folders(self) -> bool:
+        return (self.root / CLASS_FOLDERS / "train").is_dir()
+
+    def _altered_file(self, folder: Path) -> str | None:
+        """Returns the name of the first file that is absent or not the original one."""
+        meta = (self.dataset.meta["filename"], self.dataset.meta["md5"])
+        files = [*self.dataset.train_list, *self.dataset.test_list, meta]
+        return next((name for name, checksum in files if not check_integrity(folder / name, checksum)), None)
+
+    def _log_source(self, folder: Path) -> None:
+        if self.source != folder.name:
+            self.source = folder.name
+            rank_zero_info(f"CIFAR-10 is read from {folder}")
+
+    def _read_class_folders(self, train: bool) -> tuple[Tensor, Tensor]:
+        folder = self.root / CLASS_FOLDERS
+        self._log_source(folder)
+        paths, labels = self._list_class_folders(train)
+        try:
+            images, _, _ = read_all(paths, ImageReader(self.input_shape, resize=False), keep=True, skip=False)
+        except ValueError as error:
+            problem = str(error).split(": set data.size")[0]  # there is no such option here
+            raise ValueError(f"{problem}; unpack CIFAR-10's class folders into {folder} again") from error
+        assert images is not None
+        self.files["train" if train else "test"] = [path.relative_to(folder).as_posix() for path in paths]
+        return images, labels
+
+    def _list_class_folders(self, train: bool) -> tuple[list[Path], Tensor]:
+        folder = self.root / CLASS_FOLDERS / ("train" if train else "test")
+        of_class = [images_in(folder / name, self.root) for name in self.file_class_names]
+        if empty := [name for name, paths in zip(self.file_class_names, of_class, strict=True) if not paths]:
+            raise ValueError(
+                f"{folder}: no image in the class folder {', '.join(empty)}; unpack CIFAR-10's class folders into "
+                f"{folder.parent} again"
+            )
+        counts = torch.tensor([len(paths) for paths in of_class])
+        labels = torch.arange(len(of_class)).repeat_interleave(counts)
+        return [path for paths in of_class for path in paths], labels
+
     def _read_files(self, paths: list[Path]) -> tuple[Tensor, Tensor]:
         """Copies the files one by one into one tensor; torchvision's own reader needs three times the memory."""
-        meta = (self.dataset.meta["filename"], self.dataset.meta["md5"])
-        for name, checksum in [*self.dataset.train_list, *self.dataset.test_list, meta]:
-            if not check_integrity(paths[0].with_name(name), checksum):
-                raise ValueError(f"{name} is absent or has another checksum")
         images: Tensor | None = None
         labels: list[int] = []
         for number, path in enumerate(paths):

@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import AugMix, AutoAugment, AutoAugmentPolicy, Compose, RandAugment, TrivialAugmentWide
 
+from litzoo.datamodules.transforms.alternating import AlternatingFlip, AugmentationChain, ReflectedShift
 from litzoo.datamodules.transforms.appearance import RandomErase, RandomTone
 from litzoo.datamodules.transforms.geometry import RandomAffine, RandomFlip, RandomShift
 
@@ -120,6 +121,7 @@ AUGMENTATIONS: dict[str, Callable[[int], Augmentation]] = {
     "none": lambda side: _unchanged,
     "shift": lambda side: RandomShift(max(1, side // 14)),
     "crop_flip": lambda side: Compose([RandomShift(max(1, side // 8)), RandomFlip()]),
+    "alternating_flip_shift": lambda side: AugmentationChain([AlternatingFlip(), ReflectedShift(max(1, side // 16))]),
     "affine": lambda side: RandomAffine(degrees=10, shift=2 / 28, scale=0.1),
     "strong": lambda side: Compose(_strong()),
     "strong_flip": lambda side: Compose([RandomFlip(), *_strong()]),
@@ -133,8 +135,9 @@ AUGMENTATIONS: dict[str, Callable[[int], Augmentation]] = {
 """The choices of `augment`: name -> function of the image's side in pixels -> augmentation.
 
 `shift` shifts 28-pixel digits by up to 2 pixels; `crop_flip` is the usual recipe for CIFAR, 4 pixels at a side of 32;
-`strong` is for the strong view of unlabeled images, `strong_flip` if a flipped image has the same class. The policies
-are torchvision's, with its defaults: AutoAugment's three (Cubuk et al. 2019), RandAugment (Cubuk et al. 2020),
+`alternating_flip_shift` is that of its speed records, 2 pixels at a side of 32 (Jordan 2024); `strong` is for the
+strong view of unlabeled images, `strong_flip` if a flipped image has the same class. The policies are torchvision's,
+with its defaults: AutoAugment's three (Cubuk et al. 2019), RandAugment (Cubuk et al. 2020),
 TrivialAugment (Müller & Hutter 2021) and AugMix (Hendrycks et al. 2020, without its consistency loss).
 """
 
@@ -157,4 +160,4 @@ def augmentation_of(option: str, choice: str | Sequence[str], side: int) -> Augm
     if not names:
         raise ValueError(f"{option}: the list is empty; name at least one of {', '.join(AUGMENTATIONS)}")
     augmentations = [AUGMENTATIONS[name](side) for name in names]
-    return augmentations[0] if len(names) == 1 else Compose(augmentations)
+    return augmentations[0] if len(augmentations) == 1 else AugmentationChain(augmentations)

@@ -4,6 +4,7 @@ from litzoo.lit_modules.classifiers.base import Classifier
 from litzoo.lit_modules.classifiers.co_teaching import CoTeachingClassifier
 from litzoo.lit_modules.classifiers.standard import CNNClassifier, MLPClassifier, ResNetClassifier, SoftmaxRegression
 from litzoo.lit_modules.classifiers.transfer import TransferClassifier
+from litzoo.lit_modules.classifiers.whitened_cnn import WhitenedCNNClassifier
 
 __all__ = [
     "CNNClassifier",
@@ -13,4 +14,5 @@ __all__ = [
     "ResNetClassifier",
     "SoftmaxRegression",
     "TransferClassifier",
+    "WhitenedCNNClassifier",
 ]

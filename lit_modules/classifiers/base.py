@@ -15,6 +15,7 @@ from litzoo.lit_modules.metrics import BalancedAccuracy, CalibrationError, Class
 from litzoo.lit_modules.mixing import BatchMix
 from litzoo.lit_modules.semi_supervised import PseudoLabels
 from litzoo.lit_modules.semi_supervised.base import add_unlabeled_loss, require_pool
+from litzoo.lit_modules.test_time import TTA, mean_over_flips, require_tta
 
 CLASS_STATISTICS = ("class_counts", "class_weights")
 
@@ -35,6 +36,8 @@ class Classifier(LitModule):
         posthoc_tau: τ of post-hoc logit adjustment (Menon et al. 2021): outside training, τ · log(class fractions of
             the training set) is subtracted from the logits, which favours rare classes. It also works for a model
             trained without it, since every checkpoint contains the class counts.
+        tta: Test-time augmentation: `flip` averages the logits of each image and its mirror image in tests and
+            predictions, which doubles their time. Training and validation do without.
         **options: See `LitModule`.
 
     Raises:
@@ -59,6 +62,7 @@ class Classifier(LitModule):
         mix: BatchMix | None = None,
         pseudo_labels: PseudoLabels | None = None,
         posthoc_tau: float = 0.0,
+        tta: TTA = "none",
         **options: Any,
     ) -> None:
         super().__init__(net, nn.CrossEntropyLoss() if loss is None else loss, **options)
@@ -69,7 +73,8 @@ class Classifier(LitModule):
                 f"mix: {type(mix).__name__} trains every image with two labels, but {type(self.loss).__name__} "
                 "remembers predictions for single samples: use one of the two"
             )
-        self.mix, self.posthoc_tau = mix, posthoc_tau
+        require_tta(tta)
+        self.mix, self.posthoc_tau, self.tta = mix, posthoc_tau, tta
         self.pseudo_labels, self.semi_supervised = pseudo_labels, pseudo_labels is not None
         if self.semi_supervised:
             self.train_metrics = (*self.train_metrics, "labeled_loss", "unlabeled_loss")
@@ -99,7 +104,7 @@ class Classifier(LitModule):
         if stage == "train":
             logits, loss = self.training_loss(labeled)
         else:
-            features, logits = self.features_and_logits(labeled["input"])
+            features, logits = self.features_and_logits(labeled["input"], test_time=stage == "test")
         outputs = {"logits": logits.detach().float(), "target": target, "index": labeled["index"]}
         if stage == "train":
             outputs["loss"] = loss
@@ -122,8 +127,10 @@ class Classifier(LitModule):
         own, other = self.objective(logits, batch, target), self.objective(logits, batch, target[partner])
         return logits, fraction * own + (1 - fraction) * other
 
-    def features_and_logits(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def features_and_logits(self, x: Tensor, test_time: bool = False) -> tuple[dict[str, Tensor], Tensor]:
         """Returns `{"features": [B, D]}` if `keeps_features`, else `{}`, and the adjusted logits `[B, K]`."""
+        if test_time and self.tta == "flip":
+            return mean_over_flips(self.features_and_logits, x)
         if not self.keeps_features:
             return {}, self.adjust_logits(self(x))
         net: Any = self.net
@@ -148,7 +155,7 @@ class Classifier(LitModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Returns `index`, `logits`, the `prediction` (a class) and its `confidence` (its softmax value)."""
-        features, logits = self.features_and_logits(batch["input"])
+        features, logits = self.features_and_logits(batch["input"], test_time=True)
         confidence, prediction = logits.float().softmax(dim=1).max(dim=1)
         outputs = {
             "index": batch["index"],

@@ -7,6 +7,7 @@ from litzoo.lit_modules.networks.pair import Pair
 from litzoo.lit_modules.networks.resnet import ResNet
 from litzoo.lit_modules.networks.stages import Stage, stages_of
 from litzoo.lit_modules.networks.transfer import TorchvisionNetwork, TransferNetwork
+from litzoo.lit_modules.networks.whitened_cnn import WhitenedCNN
 
 __all__ = [
     "CNN",
@@ -17,5 +18,6 @@ __all__ = [
     "Stage",
     "TorchvisionNetwork",
     "TransferNetwork",
+    "WhitenedCNN",
     "stages_of",
 ]

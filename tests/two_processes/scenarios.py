@@ -22,6 +22,7 @@ from tests.two_processes.stopping import HOOKS, spoil, stop
 from tests.two_processes.teaching import teach
 from tests.two_processes.training import FAMILIES, train
 from tests.two_processes.unfreezing import HOW, unfreeze
+from tests.two_processes.whitening import whiten
 
 TRAININGS: dict[str, dict[str, Any]] = {
     "shuffle": {"train_size": 101, "batch_size": 16},
@@ -102,6 +103,7 @@ def scenarios() -> dict[Any, Any]:
     found["spoiled"] = spoil(**two_processes())
     for how in HOW:
         found["unfrozen", how] = unfreeze(how, PROCESSES, **two_processes())
+    found["whitened"] = whiten(PROCESSES, **two_processes())
     for name in FAMILIES:
         found["trained", name] = train(name, f"trained {name}", PROCESSES, **two_processes())
     run(["fit", *COMMAND, "--trainer.devices=2", "--trainer.strategy=ddp"])

@@ -16,6 +16,7 @@ WIDTHS = {  # of the features
     "ResNetClassifier": 512,
     "SoftmaxRegression": 784,
     "TransferClassifier": 512,  # of SqueezeNet
+    "WhitenedCNNClassifier": 256,
 }
 every_classifier = pytest.mark.parametrize("module", CLASSIFIERS)
 
