@@ -74,6 +74,7 @@ REPLACEMENTS = [
     (r"^Given value:", "Got value:"),
     (r"Got value:\s*$", "Got nothing"),
     (r"(?<=\w)\. Got value: Namespace\(class_path=.*$", ""),
+    (r"a dot import path string: (\w[\w.]*).*", r"a class, by its path or name; got \1"),
     (r"a dot import path string:.*", "a class, by its path or name"),
 ]
 OPTIMIZER = re.compile(r"(- )?Type typing\.Callable\[.*\] expects a function or a callable class: ")
@@ -165,7 +166,8 @@ def _condense(text: str) -> list[str]:
         line = line.removeprefix("- ")
         for pattern, replacement in REPLACEMENTS:
             line = re.sub(pattern, replacement, line)
-        if line and line not in problems:
+        is_known = any(each == line or each.endswith(line.replace("Got value:", "got")) for each in problems)
+        if line and not is_known:
             problems.append(line)
     prefix = f"--{'.'.join(keys)}: " if keys else ""
     return [prefix + (problems[0] if problems else "is not valid"), *problems[1:]]
@@ -176,17 +178,17 @@ def _nearest_names(text: str) -> list[str]:
     if re.match(r'Parser key "trainer\.(?!callbacks)', text):
         return []  # litzoo has no loggers, profilers or plugins
     owners = re.findall(r"class_path[ =]'([\w.]+)'", text)
+    if match := re.search(r"but (\w+)\.(\w+) is abstract", text):
+        owner = class_at(f"{match[1]}.{match[2]}")
+        return [name for name, each in _classes().items() if issubclass(each, owner) and each is not owner][
+            :MAX_SUBCLASSES
+        ]
     if match := re.search(r"Option '(\w+)[.\w]*' is not accepted(?:.*?class_path='([\w.]+)')?", text):
         owner = match[2] or next(reversed(re.findall(r"given class_path '([\w.]+)'", text)), None)
         known = arguments_of(class_at(owner)) if owner else set()
         if "optimizer" in known and match[1] in OPTIMIZER_ARGUMENTS:
             return [f"optimizer.{match[1]}"]
         return _close(match[1], known)
-    if match := re.search(r"but (\w+)\.(\w+) is abstract", text):
-        owner = class_at(f"{match[1]}.{match[2]}")
-        return [name for name, each in _classes().items() if issubclass(each, owner) and each is not owner][
-            :MAX_SUBCLASSES
-        ]
     if match := re.search(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)", text):
         return [f"--{name}" for name in _close(match[1], OPTIONS)]
     classes = _classes()

@@ -24,7 +24,7 @@ from litzoo.scripts.cli.run_folder import discard_if_empty, is_first_process, is
 DEBUG = "LITZOO_DEBUG"
 """Environment variable that is set after `--debug`, for the processes of the run."""
 INTERRUPTIONS = (KeyboardInterrupt, SIGTERMException)
-SECONDS_TO_WAIT = 3.0
+SECONDS_TO_WAIT = 8.0
 """How long an error waits that another process most likely reports."""
 
 

@@ -32,11 +32,18 @@ def check(ended, reason):
         ("torchrun", ("nan", 1), "not finite at step 2"),
         ("torchrun", ("refuse", None), f"\nlitzoo: error: {REASON}"),
         ("torchrun", ("raise", 0, True), f"\nlitzoo: error: {REASON}"),
-        ("torchrun", ("raise", 1, True), f"\n[rank 1] litzoo: error: {REASON}"),
     ],
 )
 def test_an_error_is_reported_once_for_all_processes(launcher, failure, reason, tmp_path):
     check(end_of(train, *failure, folder=tmp_path, launcher=launcher), reason)
+
+
+def test_the_first_process_says_how_to_resume_when_torchrun_ends_it_after_another(tmp_path):
+    ended = end_of(train, "raise", 1, True, folder=tmp_path, launcher="torchrun")
+    assert ended.codes == [143, 1]
+    error, end = [line for line in ended.stderr.splitlines() if "litzoo: " in line]
+    assert error == f"[rank 1] litzoo: error: {REASON}"
+    assert end == "litzoo: ended by SIGTERM; no epoch was finished, so there is no checkpoint to resume from"
 
 
 @pytest.mark.parametrize(
