@@ -1,3 +1,5 @@
+"""Checks the words of the command line and the YAML of configs before jsonargparse parses them."""
+
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -16,11 +18,11 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def check_yaml(text: str) -> None:
-    """Refuses options beside their class, and a key that is there twice: YAML's readers take the last one silently.
+    """Refuses options beside `class_path`, and duplicate keys, of which YAML readers silently take the last.
 
     Raises:
-        ValueError: The message names the line and the remedy.
-        yaml.YAMLError: If it is no YAML.
+        ValueError: The message names the line and the fix.
+        yaml.YAMLError: If it is not YAML.
     """
     node = yaml.compose(text, Loader=LOADER)
     if node is not None:
@@ -78,7 +80,7 @@ def _check_class(keys: dict[str, int]) -> None:
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Refuses words that no parser could name: an option without its value, or YAML with a key twice.
+    """Refuses an option without a value, text that is not UTF-8, and YAML that `check_yaml` refuses.
 
     Args:
         words: The command line.
@@ -87,11 +89,11 @@ def check_words(words: Sequence[str]) -> None:
         ValueError: The message names the option.
     """
     for option, value in options_in(words):
-        name = abridged(option) if is_text(option) else ascii(abridged(option))
+        name = shorten(option) if is_text(option) else ascii(shorten(option))
         if not option:
-            name = f"the word {abridged(value or '')!a}"
+            name = f"the word {shorten(value or '')!a}"
         if not is_text(option + (value or "")):
-            raise ValueError(f"{name}: {abridged(ascii(value))} is no text in UTF-8; write or rename it in UTF-8")
+            raise ValueError(f"{name}: {shorten(ascii(value))} is no text in UTF-8; write or rename it in UTF-8")
         if value is None:
             if "." in option and not option.endswith(".help"):
                 raise ValueError(f"{name}: has no value; give one, such as `{name} <value>`")
@@ -99,13 +101,13 @@ def check_words(words: Sequence[str]) -> None:
         try:
             check_yaml(value)
         except yaml.YAMLError:
-            pass  # a plain word, most likely; the parser knows what the option takes
+            pass  # most likely a plain word; the parser checks it
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
 
 
 def options_in(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Yields each option with its value, `None` where it has none; words that belong to no option come with ''."""
+    """Yields each option with its value, or `None`; a word without an option comes with the option ''."""
     position = 0
     while position < len(words):
         word, following = words[position], words[position + 1 : position + 2]
@@ -121,13 +123,13 @@ def options_in(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
             yield word, None
 
 
-def abridged(text: str, most: int = 60) -> str:
-    """Returns a text, or its beginning where it is long."""
+def shorten(text: str, most: int = 60) -> str:
+    """Returns a text, cut off if it is long."""
     return text if len(text) <= most else f"{text[:most]}..."
 
 
 def is_text(text: str) -> bool:
-    """Whether something can be written into files and names of files."""
+    """Whether a text is valid in UTF-8 files and in file names."""
     with suppress(UnicodeEncodeError):
         return b"\0" not in text.encode()
     return False
@@ -139,7 +141,7 @@ OPTION = re.compile(r"[A-Za-z_][\w.]*\+?")
 
 
 def check_config_files(words: Sequence[str]) -> None:
-    """Refuses a config that is no YAML mapping, by its name: the parser would speak of its content alone.
+    """Refuses a config that is not a YAML mapping; unlike the parser, the message names the file.
 
     Args:
         words: The command line.
@@ -149,13 +151,13 @@ def check_config_files(words: Sequence[str]) -> None:
     """
     for option, value in options_in(words):
         if option in ("--config", "-c") and value is not None and not _is_inline(value):
-            _check_options(f"--config {abridged(value) or repr(value)}", Path(value).expanduser())
+            _check_options(f"--config {shorten(value) or repr(value)}", Path(value).expanduser())
         elif value is not None and value.endswith(YAML_FILES) and Path(value).is_file():
-            _read(f"{option} {abridged(value)}", Path(value))
+            _read(f"{option} {shorten(value)}", Path(value))
 
 
 def _is_inline(value: str) -> bool:
-    """Whether it is no path, but the options themselves."""
+    """Whether the value is not a path, but the options themselves."""
     return value.lstrip().startswith("{") or "\n" in value
 
 
@@ -166,7 +168,7 @@ def _check_options(name: str, path: Path) -> None:
         raise ValueError(f"{name}: holds {held}; it takes options, such as `trainer: {{max_epochs: 5}}`")
     for key in content:
         if not isinstance(key, str) or not OPTION.fullmatch(key):
-            raise ValueError(f"{name}: {abridged(repr(key))} is no option; one is `trainer: {{max_epochs: 5}}`")
+            raise ValueError(f"{name}: {shorten(repr(key))} is no option; one is `trainer: {{max_epochs: 5}}`")
     for key in SECTIONS:
         if not isinstance(content.get(key), (dict, str, type(None))):
             raise ValueError(f"{name}: {key} holds a {type(content[key]).__name__}, no options")

@@ -1,3 +1,5 @@
+"""Finds the checkpoint that a command takes, and checks it before anything is built."""
+
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,12 +14,12 @@ from torch import Tensor, nn
 from litzoo.lit_modules.weights.checkpoint_files import first_misfit, newest_checkpoint, read_checkpoint
 from litzoo.lit_modules.weights.plain_loading import HYPERPARAMETERS, refuse_foreign_code, texts
 from litzoo.scripts.cli.arguments import refuse_old_path
-from litzoo.scripts.cli.options import changes, listed
+from litzoo.scripts.cli.options import changes, join_first
 
 TRAINING = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states")
-"""What a training goes on from, beside the weights."""
+"""What a resumed training needs beside the weights."""
 EVALUATION_ONLY = ("min_score", "posthoc_tau")
-"""Options of a module that change nothing of what was trained."""
+"""Options of a module that only affect evaluation."""
 
 
 def config_of_run(files: Sequence[Any]) -> Path | None:
@@ -26,78 +28,78 @@ def config_of_run(files: Sequence[Any]) -> Path | None:
     return first if first.name == "config.yaml" and first.with_name("run.json").is_file() else None
 
 
-def asked_beside(config: Path, asked: str | None) -> str | None:
-    """Returns a checkpoint that is asked for, but for what a run was begun from, which is not what it has become."""
-    begun_from = yaml.safe_load(config.read_text(encoding="utf-8")).get("ckpt_path")
-    return None if asked == begun_from else asked
+def checkpoint_beside_config(config: Path, given: str | None) -> str | None:
+    """Returns the checkpoint option, or `None` if it is only the one that the run of a config was started from."""
+    started_from = yaml.safe_load(config.read_text(encoding="utf-8")).get("ckpt_path")
+    return None if given == started_from else given
 
 
-def find_checkpoint(asked: str | None, base: Path, experiment: str, config: Path | None = None) -> Path:
-    """Turns `best`, `last` or nothing (which is `best`) into a file.
+def find_checkpoint(given: str | None, base: Path, experiment: str, config: Path | None = None) -> Path:
+    """Returns the file for `best`, `last`, nothing (which means `best`) or a path.
 
-    It is that of the run whose own config is given, else that of the experiment's newest run that has one.
+    It is that of the run whose `config.yaml` is given, else that of the experiment's newest run that has one.
 
     Raises:
         FileNotFoundError: If the run or the experiment has no such checkpoint, or the path given does not exist.
     """
-    if asked not in (None, "best", "last"):
-        if not os.path.isfile(asked):
-            raise FileNotFoundError(f"--ckpt_path {asked}: this is no file")
-        return Path(asked)
-    name = f"{asked or 'best'}.ckpt"
+    if given not in (None, "best", "last"):
+        if not os.path.isfile(given):
+            raise FileNotFoundError(f"--ckpt_path {given}: there is no such file")
+        return Path(given)
+    name = f"{given or 'best'}.ckpt"
     if config is not None:
         if not (own := config.parent / "checkpoints" / name).exists():
             raise FileNotFoundError(
-                f"--ckpt_path {asked or 'best'}: {config} is of a run that has no checkpoints/{name}; give the path of "
+                f"--ckpt_path {given or 'best'}: {config} is of a run that has no checkpoints/{name}; give the path of "
                 "a checkpoint, or the config of another run"
             )
         return own
     if (found := newest_checkpoint(base, experiment, name)) is None:
         raise FileNotFoundError(
-            f"--ckpt_path {asked or 'best'}: no run in {base / experiment} has a checkpoints/{name}; train one with "
+            f"--ckpt_path {given or 'best'}: no run in {base / experiment} has a checkpoints/{name}; train one with "
             "`litzoo fit` first, or give the path of a checkpoint"
         )
     run, versions = found.parents[1], (path.parent for path in (base / experiment).glob("version_*/config.yaml"))
     if newer := [path.name for path in versions if path.name[8:].isdigit() and int(path.name[8:]) > int(run.name[8:])]:
         rank_zero_warn(
-            f"--ckpt_path {asked or 'best'}: taken from {run}; {', '.join(sorted(newer))} began later, but has no "
-            f"checkpoints/{name}: the training was ended in its first epoch, or is still in it"
+            f"--ckpt_path {given or 'best'}: taken from {run}; {', '.join(sorted(newer))} is newer, but has no "
+            f"checkpoints/{name}: its training has not finished an epoch"
         )
     return found
 
 
 def check_checkpoint(path: str, resumed: bool = False) -> dict[str, Any]:
-    """Reads a checkpoint, and refuses a file that is no checkpoint of Lightning's, before anything is built.
+    """Reads a checkpoint, and refuses a file that is not one of Lightning's.
 
-    Weights that are not finite are told; a training could not go on from them.
+    Weights that are not finite are refused for a resumed training, and otherwise warned of.
 
     Args:
         path: Of the file.
-        resumed: Whether a training is to go on from it.
+        resumed: Whether a training is resumed from it.
 
     Raises:
-        ValueError: If it cannot be loaded as plain weights, holds no module, or not what a training goes on from.
+        ValueError: If it cannot be loaded as plain weights, holds no module, or lacks what a resumed training needs.
     """
     content = read_checkpoint(f"--ckpt_path {path}", path)
     if resumed and (missing := [name for name in TRAINING if name not in content]):
         raise ValueError(
-            f"--ckpt_path {path}: holds weights, but no {', '.join(missing)}: a training cannot go on from it, as it "
-            "can from last.ckpt and best.ckpt of a run; `litzoo test` takes it"
+            f"--ckpt_path {path}: has weights, but no {', '.join(missing)}: a training cannot be resumed from it; "
+            "give the last.ckpt or best.ckpt of a run (`litzoo test` accepts it)"
         )
     weights = {name: value for name, value in content["state_dict"].items() if isinstance(value, Tensor)}
     if bad := [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]:
-        told = f"--ckpt_path {path}: {bad[0]} has values that are not finite"
+        message = f"--ckpt_path {path}: {bad[0]} has values that are not finite"
         if resumed:
-            raise ValueError(f"{told}: a training cannot go on from it; name an earlier checkpoint")
-        rank_zero_warn(f"{told}, so that nothing can be made of what the module answers")
+            raise ValueError(f"{message}: a training cannot be resumed from it; give an earlier checkpoint")
+        rank_zero_warn(f"{message}: the predictions are meaningless")
     return content
 
 
-def check_code(path: str, content: Mapping[str, Any], asked: Namespace) -> None:
-    """Refuses a checkpoint that names code which the model options do not name, before any of it is imported.
+def check_code(path: str, content: Mapping[str, Any], given: Namespace) -> None:
+    """Refuses a checkpoint with class paths that the model options do not contain, before any of them is imported.
 
     Raises:
-        ValueError: The message names it.
+        ValueError: The message names the class.
     """
     for place in HYPERPARAMETERS:
         for text in texts(content.get(place)):
@@ -105,11 +107,11 @@ def check_code(path: str, content: Mapping[str, Any], asked: Namespace) -> None:
                 refuse_old_path(text)
             except ValueError as error:
                 raise ValueError(f"--ckpt_path {path}: its hyperparameters cannot be read: {error}") from None
-    refuse_foreign_code(f"--ckpt_path {path}", content, trusted=set(texts(asked.as_dict())))
+    refuse_foreign_code(f"--ckpt_path {path}", content, trusted=set(texts(given.as_dict())))
 
 
 def check_fits(path: str, content: Mapping[str, Any], module: nn.Module) -> None:
-    """Refuses a checkpoint whose weights have other names or shapes than the module's, before anything is run.
+    """Refuses a checkpoint whose weights have other names or shapes than those of the module.
 
     Raises:
         ValueError: The message names the first that differs.
@@ -122,7 +124,7 @@ def check_fits(path: str, content: Mapping[str, Any], module: nn.Module) -> None
 
 
 def check_data(path: str, content: Mapping[str, Any], datamodule: LightningDataModule) -> None:
-    """Refuses a checkpoint that was trained on another kind of data; Lightning passes over its note of the split.
+    """Refuses a checkpoint that was trained with another datamodule class; Lightning ignores that.
 
     Raises:
         ValueError: The message names both datamodules.
@@ -135,22 +137,25 @@ def check_data(path: str, content: Mapping[str, Any], datamodule: LightningDataM
         )
 
 
-def settle_overridden(asked: Namespace, used: Namespace, path: str | None) -> None:
-    """Warns which model options of the command line give way to those that the checkpoint was trained with.
+def settle_model_options(given: Namespace, used: Namespace, path: str | None) -> None:
+    """Warns of model options that the checkpoint overrides, and restores those that only affect evaluation.
 
-    Options that only an evaluation looks at do not give way: they are put back.
+    Args:
+        given: Model options of the command line and the configs.
+        used: Those with which the model will be created: of the checkpoint, if there is one.
+        path: Of the checkpoint.
 
     Raises:
-        ValueError: If the checkpoint is of another class altogether.
+        ValueError: If the checkpoint is of another class.
     """
-    if asked.class_path != used.class_path:
+    if given.class_path != used.class_path:
         raise ValueError(
-            f"--ckpt_path {path}: holds a {used.class_path}, but --model asks for a {asked.class_path}; "
+            f"--ckpt_path {path}: holds a {used.class_path}, but --model asks for a {given.class_path}; "
             "use the config.yaml beside the checkpoint"
         )
     for name in EVALUATION_ONLY:
-        if name in asked.get("init_args", {}) and name in used.get("init_args", {}):
-            used.init_args[name] = asked.init_args[name]
-    told = [f"{name}: {own}, not {given}" for name, own, given in changes(used.as_dict(), asked.as_dict(), "model")]
-    if told:
-        rank_zero_warn(f"The checkpoint's own model options are used instead of those given: {listed(told)}")
+        if name in given.get("init_args", {}) and name in used.get("init_args", {}):
+            used.init_args[name] = given.init_args[name]
+    overridden = changes(used.as_dict(), given.as_dict(), "model")
+    if differences := [f"{name}: {own}, not {other}" for name, own, other in overridden]:
+        rank_zero_warn(f"The checkpoint's own model options are used instead of those given: {join_first(differences)}")

@@ -179,10 +179,9 @@ def _nearest_names(text: str) -> list[str]:
         return []  # litzoo has no loggers, profilers or plugins
     owners = re.findall(r"class_path[ =]'([\w.]+)'", text)
     if match := re.search(r"but (\w+)\.(\w+) is abstract", text):
-        owner = class_at(f"{match[1]}.{match[2]}")
-        return [name for name, each in _classes().items() if issubclass(each, owner) and each is not owner][
-            :MAX_SUBCLASSES
-        ]
+        base = class_at(f"{match[1]}.{match[2]}")
+        subclasses = [name for name, each in _classes().items() if issubclass(each, base) and each is not base]
+        return subclasses[:MAX_SUBCLASSES]
     if match := re.search(r"Option '(\w+)[.\w]*' is not accepted(?:.*?class_path='([\w.]+)')?", text):
         owner = match[2] or next(reversed(re.findall(r"given class_path '([\w.]+)'", text)), None)
         known = arguments_of(class_at(owner)) if owner else set()

@@ -1,4 +1,4 @@
-"""The command `litzoo`: Lightning's command line, with the zoo's run folder, callbacks and error messages."""
+"""The command `litzoo`: Lightning's command line, with a run folder, callbacks and error messages."""
 
 import os
 import sys
@@ -12,22 +12,22 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from litzoo import callbacks as zoo
 from litzoo import (
+    callbacks,
     datamodules,  # noqa: F401 (so that class names can be given without their package)
     lit_modules,  # noqa: F401
 )
 from litzoo.callbacks.checkpoints.atomic_io import use_atomic_checkpoints
 from litzoo.scripts.cli.arguments import check_config_files, check_words
 from litzoo.scripts.cli.checkpoints import (
-    asked_beside,
     check_checkpoint,
     check_code,
     check_data,
     check_fits,
+    checkpoint_beside_config,
     config_of_run,
     find_checkpoint,
-    settle_overridden,
+    settle_model_options,
 )
 from litzoo.scripts.cli.default_callbacks import default_callbacks, with_defaults
 from litzoo.scripts.cli.errors import filter_messages
@@ -48,8 +48,8 @@ DESCRIPTION = """Trains, validates, tests and predicts with what a YAML file nam
 For example: litzoo fit --config configs/digits_cnn.yaml --trainer.max_epochs 5
 """
 
-DOES_NOTHING = {"verbose", "weights_only", "return_predictions"}
-"""Lightning's options: the zoo prints its own table, loads plain weights only, and leaves predictions to callbacks."""
+WITHOUT_EFFECT = {"verbose", "weights_only", "return_predictions"}
+"""Lightning's options: litzoo prints its own table, loads plain weights only, and leaves predictions to callbacks."""
 
 
 class LitzooCLI(LightningCLI):
@@ -78,28 +78,28 @@ class LitzooCLI(LightningCLI):
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        """Takes away options that would do nothing here.
+        """Removes options that have no effect here.
 
-        Where one is asked for, the parsers of the others are not made: that takes longer than parsing.
+        Only the parser of the given sub-command is created, since creating one takes longer than parsing.
         """
-        every = {name: skip | DOES_NOTHING for name, skip in LightningCLI.subcommands().items()}
-        asked = self._arguments[0] if self._arguments else None
-        return {asked: every[asked]} if asked in every else every
+        every = {name: skip | WITHOUT_EFFECT for name, skip in LightningCLI.subcommands().items()}
+        given = self._arguments[0] if self._arguments else None
+        return {given: every[given]} if given in every else every
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds the zoo's own options, and the links from the datamodule to the module."""
+        """Adds litzoo's own options, and the links from the datamodule to the module."""
         parser.add_argument(
             "--experiment", type=str | None, help="Name of the run's folder; the name of the config file if left out."
         )
         parser.add_argument(
             "--test_after_fit", type=bool, default=True, help="Whether `fit` tests the best checkpoint."
         )
-        parser.add_class_arguments(zoo.BestCheckpoint, "checkpoint")
+        parser.add_class_arguments(callbacks.BestCheckpoint, "checkpoint")
         parser.set_defaults({"trainer.default_root_dir": "runs"})
         add_links(parser, self._arguments)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parses, names the experiment and finds the checkpoint, before anything is built."""
+        """Parses, names the experiment, finds the checkpoint and launches processes, before anything is built."""
         super().parse_arguments(parser, args)
         self.options = options = self.config[self.config.subcommand]
         files = options.get("config") or []
@@ -113,20 +113,20 @@ class LitzooCLI(LightningCLI):
             runs = Path(options.trainer.default_root_dir)
             own = config_of_run(files)
             if own and self.config.subcommand != "fit":
-                options.ckpt_path = asked_beside(own, options.ckpt_path)
+                options.ckpt_path = checkpoint_beside_config(own, options.ckpt_path)
             options.ckpt_path = str(find_checkpoint(options.ckpt_path, runs, options.experiment, own))
             self._checkpoint = check_checkpoint(options.ckpt_path, resumed=self.config.subcommand == "fit")
             check_code(options.ckpt_path, self._checkpoint, options.model)
         if launched:
             self._launch(launched)
-        self._asked_model = options.model.clone()
+        self._given_model = options.model.clone()
 
     def before_instantiate_classes(self) -> None:
         """Checks that the datamodule and the module fit, and that the checkpoint is of this module."""
         options = self.options = self.config[self.config.subcommand]
         if options.get("data") is None:
             raise ValueError("no datamodule: name one with --data, or give an experiment with --config")
-        settle_overridden(self._asked_model, options.model, options.ckpt_path)
+        settle_model_options(self._given_model, options.model, options.ckpt_path)
         check_links(class_at(options.data.class_path), class_at(options.model.class_path))
 
     def after_instantiate_classes(self) -> None:
@@ -137,7 +137,7 @@ class LitzooCLI(LightningCLI):
             del self._checkpoint  # as large as the model
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Makes the trainer, with the run folder, TensorBoard in it, and the zoo's callbacks beside the user's."""
+        """Creates the trainer, with the run folder, TensorBoard in it, and litzoo's callbacks beside the user's."""
         built = self.config_init[self.config.subcommand]
         resumed = self._resumed_folder()
         self.run_folder = resumed or self._new_folder()
@@ -198,7 +198,7 @@ class LitzooCLI(LightningCLI):
         self.trainer.test(verbose=False, **arguments)
 
     def predict(self, **arguments: Any) -> None:
-        """Predicts without keeping what callbacks write: masks of all images would fill the memory."""
+        """Predicts without returning predictions, which callbacks write: masks of all images would fill the memory."""
         self.trainer.predict(return_predictions=False, **arguments)
 
 
@@ -208,7 +208,7 @@ def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCL
     if isinstance(words, list):
         check_words(words)
         check_config_files(with_shipped_configs(words))
-    # A checkpoint may come from anywhere: nothing in it may run.
+    # A checkpoint may be untrusted: no code in it may run.
     os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
     filter_messages()
     reset_run_folder()

@@ -1,4 +1,4 @@
-"""How the options of a run differ from others, in words."""
+"""Checks options before anything is built, links the datamodule to the module, and describes changed options."""
 
 import inspect
 import json
@@ -16,7 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_warn
 
 from litzoo.callbacks.files import display_path
-from litzoo.scripts.cli.arguments import abridged, is_text, options_in
+from litzoo.scripts.cli.arguments import is_text, options_in, shorten
 
 
 def linked_names() -> list[str]:
@@ -62,7 +62,7 @@ def add_links(parser: LightningArgumentParser, words: Sequence[str]) -> None:
 
 
 def check_links(data_class: type, model_class: type) -> None:
-    """Refuses a pair that a link would leave unconnected: jsonargparse itself says nothing and links to nothing.
+    """Refuses a datamodule and a module that a link cannot connect; jsonargparse ignores such a link silently.
 
     Raises:
         ValueError: If one has what the other lacks; the message names both.
@@ -75,9 +75,9 @@ def check_links(data_class: type, model_class: type) -> None:
         raise ValueError(
             f"data {data_class.__name__} and model {model_class.__name__} do not go together: {name!r} is "
             + (
-                "told by the first, but no argument of the second's constructor"
+                "an attribute of the first, but not an argument of the second"
                 if has
-                else "needed by the second, the first has none"
+                else "an argument of the second, but not an attribute of the first"
             )
             + ". Images go with classifiers, tables with the Regressor, images with masks with the "
             "MaskRCNNSegmenter; a class of your own has to declare it, as docs/python.md shows"
@@ -85,7 +85,7 @@ def check_links(data_class: type, model_class: type) -> None:
 
 
 def arguments_of(owner_class: type) -> set[str]:
-    """Names the arguments of a constructor and of those that its `**options` go to."""
+    """Returns the names of the arguments of a constructor and of the base constructors that its `**options` go to."""
     names: set[str] = set()
     for owner in owner_class.__mro__:
         if "__init__" not in vars(owner):
@@ -99,12 +99,12 @@ def arguments_of(owner_class: type) -> set[str]:
 
 
 def class_at(path: str) -> type:
-    """Returns the class at a dotted path, or the one of litzoo's of a name without dots."""
+    """Returns the class at a dotted path, or the class of litzoo if the name has no dots."""
     module, _, name = path.rpartition(".")
     return getattr(import_module(module or "litzoo"), name)
 
 
-LEAST = {
+MINIMUM = {
     "accumulate_grad_batches": 1,
     "check_val_every_n_epoch": 1,
     "fast_dev_run": 0,
@@ -124,14 +124,14 @@ LEAST = {
     "reload_dataloaders_every_n_epochs": 0,
     "val_check_interval": 0,
 }
-"""The smallest value of each number that the trainer takes; where -1 is one, it stands for no limit."""
+"""The smallest value of each numeric option of the trainer; -1 means no limit."""
 SEEDS = 2**32
 LONGEST = 200
 """Bytes in a folder's name; file systems take 255."""
 
 
 def check_options(options: Namespace) -> None:
-    """Refuses a seed, a name, a folder or a number for the trainer that cannot be, before anything is built.
+    """Refuses an invalid seed, experiment name, folder or number for the trainer.
 
     Args:
         options: Those of a sub-command, parsed.
@@ -141,21 +141,23 @@ def check_options(options: Namespace) -> None:
     """
     seed = options.get("seed_everything")
     if isinstance(seed, int) and not 0 <= seed < SEEDS:
-        raise ValueError(f"--seed_everything: {seed} is no seed; give a whole number from 0 to {SEEDS - 1}")
+        raise ValueError(f"--seed_everything: {seed} is not a seed; give an integer from 0 to {SEEDS - 1}")
     check_experiment(options.experiment)
     root = options.trainer.default_root_dir
     if not root or not is_text(str(root)):
-        raise ValueError(f"--trainer.default_root_dir: {root!r} is no folder; name that of all runs, such as runs")
-    for name, least in LEAST.items():
+        raise ValueError(
+            f"--trainer.default_root_dir: {root!r} is not a folder; give the folder of all runs, such as runs"
+        )
+    for name, least in MINIMUM.items():
         value = options.trainer.get(name)
         # Written so that NaN is refused too.
         if isinstance(value, (int, float)) and not value >= least:
             no_limit = ", which is no limit" if least == -1 else ""
-            raise ValueError(f"--trainer.{name}: {value} cannot be; give a number of at least {least}{no_limit}")
+            raise ValueError(f"--trainer.{name}: {value} is out of range; give a number of at least {least}{no_limit}")
 
 
 def check_experiment(name: str) -> None:
-    """Refuses a name that leads out of the folder of runs, or into a run.
+    """Refuses an experiment name that leads out of the folder of runs, or into a run.
 
     Raises:
         ValueError: The message names the option, its value, and what it takes.
@@ -170,21 +172,21 @@ def check_experiment(name: str) -> None:
             or len(part.encode()) > LONGEST
         ):
             raise ValueError(
-                f"--experiment: {abridged(name)!a} is no name for a folder of runs; give one such as mnist_cnn or "
-                f"compare/mnist_cnn, each part of at most {LONGEST} bytes, none of them .. or version_<number>"
+                f"--experiment: {shorten(name)!a} is not a valid name for a folder of runs; give one such as mnist_cnn "
+                f"or compare/mnist_cnn, each part of at most {LONGEST} bytes, none of them .. or version_<number>"
             )
 
 
-MOST = 8
+MAX_ITEMS = 8
 LONGEST_VALUE = 60  # characters
-OF_NO_MATTER = {"config", "ckpt_path", "experiment", "test_after_fit", "trainer.default_root_dir"}
-OF_NO_MATTER |= {"trainer.enable_progress_bar", "trainer.enable_model_summary"}
-OF_NO_MATTER |= {"seed_everything", "trainer.precision"}  # of what became of these `RunRecord` tells
-OF_NO_MATTER |= {"model.runs", "model.described"}
+IGNORED = {"config", "ckpt_path", "experiment", "test_after_fit", "trainer.default_root_dir"}
+IGNORED |= {"trainer.enable_progress_bar", "trainer.enable_model_summary"}
+IGNORED |= {"seed_everything", "trainer.precision"}  # `RunRecord` warns of these
+IGNORED |= {"model.runs", "model.described"}
 
 
 class Change(NamedTuple):
-    """An option that differs, by its name on the command line, and both values in words."""
+    """An option that differs: its name on the command line, and both values as text."""
 
     name: str
     now: str
@@ -192,7 +194,7 @@ class Change(NamedTuple):
 
 
 def changes(now: Any, before: Any, name: str = "") -> Iterator[Change]:
-    """Yields what differs between options, however deep they are; one that is absent is `null`.
+    """Yields the differences between options at any depth; an absent option counts as `null`.
 
     Args:
         now: Options as in YAML: an object is a dictionary with `class_path`.
@@ -206,46 +208,52 @@ def changes(now: Any, before: Any, name: str = "") -> Iterator[Change]:
                 yield from changes(now.get(key, {}), before.get(key, {}), name)
             else:
                 yield from changes(now.get(key), before.get(key), f"{name}.{key}".removeprefix("."))
-    elif isinstance(now, list) and isinstance(before, list) and len(now) == len(before) and _holds_objects(now):
+    elif isinstance(now, list) and isinstance(before, list) and len(now) == len(before) and _has_objects(now):
         for position, (one, other) in enumerate(zip(now, before, strict=True)):
             yield from changes(one, other, f"{name}.{position}")
-    elif now != before and name not in OF_NO_MATTER and name.removeprefix("model.") not in linked_names():
-        yield Change(name, _words(now), _words(before))
+    elif (
+        now != before
+        and not (now != now and before != before)
+        and name not in IGNORED
+        and name.removeprefix("model.") not in linked_names()
+    ):
+        yield Change(name, _as_text(now), _as_text(before))
 
 
-def listed(told: Sequence[str]) -> str:
-    """Joins the first few sentences, and says how many more there are."""
-    more = f"; and {len(told) - MOST} more" if len(told) > MOST else ""
-    return "; ".join(told[:MOST]) + more
+def join_first(items: Sequence[str]) -> str:
+    """Joins the first few items, and says how many more there are."""
+    more = f"; and {len(items) - MAX_ITEMS} more" if len(items) > MAX_ITEMS else ""
+    return "; ".join(items[:MAX_ITEMS]) + more
 
 
 def warn_of_changed_options(now: dict[str, Any], config: Path) -> None:
-    """Warns, in one process, of a training that is resumed with other options than it began with.
+    """Warns, in one process, if a training is resumed with other options than it was started with.
 
     Args:
         now: All options.
-        config: File with those that it began with; one that cannot be read is passed over.
+        config: File with the options it was started with; ignored if it cannot be read.
     """
     try:
         before = yaml.safe_load(config.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return
-    told = [f"{name}: {value}, was {was}" for name, value, was in changes(now, before)]
-    if told and isinstance(before, dict):
+    differences = [f"{name}: {value}, was {was}" for name, value, was in changes(now, before)]
+    if differences and isinstance(before, dict):
         rank_zero_warn(
-            f"The training is resumed with other options than those in {display_path(config)}: {listed(told)}"
+            f"The training is resumed with other options than those in {display_path(config)}: "
+            f"{join_first(differences)}"
         )
 
 
-def _holds_objects(values: list[Any]) -> bool:
+def _has_objects(values: list[Any]) -> bool:
     return any(isinstance(value, dict) for value in values)
 
 
-def _words(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if isinstance(value, dict) and "class_path" in value:
         return str(value["class_path"]).rsplit(".", 1)[-1]
     if isinstance(value, list):
-        words = f"[{', '.join(map(_words, value))}]"
+        words = f"[{', '.join(map(_as_text, value))}]"
     else:
         words = value if isinstance(value, str) else json.dumps(value, default=str)
     return words if len(words) <= LONGEST_VALUE else f"{words[:LONGEST_VALUE]}..."

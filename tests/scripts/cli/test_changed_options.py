@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from litzoo.scripts.cli.options import Change, changes, listed, warn_of_changed_options
+from litzoo.scripts.cli.options import Change, changes, join_first, warn_of_changed_options
 from tests.scripts.helpers import MLP, litzoo
 
 SGD = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}}
@@ -69,7 +69,7 @@ def test_a_long_value_is_cut():
     ("number", "end"), [(1, "0 is new"), (8, "7 is new"), (9, "7 is new; and 1 more"), (30, "and 22 more")]
 )
 def test_a_few_are_named_and_the_others_counted(number, end):
-    assert listed([f"{each} is new" for each in range(number)]).endswith(end)
+    assert join_first([f"{each} is new" for each in range(number)]).endswith(end)
 
 
 @pytest.mark.parametrize("content", [b"", b"- a list", b"a: [", b"\xff\xfe", None])

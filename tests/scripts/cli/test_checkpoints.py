@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
 
 from litzoo.datamodules import DigitsDataModule
-from litzoo.scripts.cli.checkpoints import config_of_run, find_checkpoint, settle_overridden
+from litzoo.scripts.cli.checkpoints import config_of_run, find_checkpoint, settle_model_options
 from tests.scripts.helpers import MLP, litzoo, short_fit
 
 
@@ -58,7 +58,7 @@ def test_a_training_that_began_later_and_has_no_checkpoint_is_named(tmp_path):
         path = tmp_path / "name" / f"version_{file}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    with pytest.warns(UserWarning, match="version_2; version_10 began later, but has no checkpoints"):
+    with pytest.warns(UserWarning, match="version_2; version_10 is newer, but has no checkpoints"):
         assert find_checkpoint("last", tmp_path, "name").parents[1].name == "version_2"
 
 
@@ -219,6 +219,6 @@ def test_resumed_training_keeps_what_the_checkpoint_was_trained_with(trained, me
 @pytest.mark.parametrize("name", ["min_score", "posthoc_tau"])
 def test_options_that_only_an_evaluation_looks_at_do_not_give_way(name, recwarn):
     asked, used = (Namespace(class_path="a.B", init_args=Namespace(**{name: value})) for value in (0.5, 0.05))
-    settle_overridden(asked, used, "best.ckpt")
+    settle_model_options(asked, used, "best.ckpt")
     assert used.init_args[name] == 0.5
     assert not list(recwarn)
