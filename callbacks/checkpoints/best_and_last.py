@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
 
 
 def starts_new_training(trainer: Trainer, stage: str) -> bool:
@@ -88,6 +88,8 @@ class LastCheckpoint(MovableCheckpoint):
 class BestCheckpoint(MovableCheckpoint):
     """Saves `checkpoints/best.ckpt`, chosen by a validation metric; without a metric, the newest epoch.
 
+    Its weights are always those that were validated, also by a validation within an epoch.
+
     Args:
         monitor: Name of the metric. `None` keeps the last epoch, the better choice where validation samples are few
             and the learning rate ends at 0.
@@ -101,7 +103,8 @@ class BestCheckpoint(MovableCheckpoint):
             mode=mode,
             auto_insert_metric_name=False,  # metric names have slashes
             enable_version_counter=False,
-            # By then the epoch's training metrics are known too, and a resumed run starts with a new epoch.
+            # After a validation at the end of an epoch: by then the epoch's training metrics are known too, and a
+            # resumed run starts with a new epoch. After a validation within an epoch: at once (`on_validation_end`).
             save_on_train_epoch_end=True,
         )
         self._configured_monitor, self._validated = monitor, False
@@ -112,7 +115,17 @@ class BestCheckpoint(MovableCheckpoint):
         return "BestCheckpoint"
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Switches monitoring off if there is no validation."""
+        """Switches monitoring off if there is no validation.
+
+        Raises:
+            ValueError: If the trainer has a `StochasticWeightAveraging`, whose average is never validated.
+        """
+        if any(isinstance(each, StochasticWeightAveraging) for each in trainer.callbacks):  # type: ignore[attr-defined]
+            raise ValueError(
+                "StochasticWeightAveraging: its average replaces the weights after the last validation, so that no "
+                "checkpoint holds it and no test sees it; use ExponentialMovingAverage, whose average is validated, "
+                "saved and tested"
+            )
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
             validates = getattr(trainer.datamodule, "validates", True)  # type: ignore[attr-defined]
@@ -121,18 +134,26 @@ class BestCheckpoint(MovableCheckpoint):
             )
             self.monitor = None if unavailable else self._configured_monitor
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Resets whether this epoch was validated: `callback_metrics` still holds the values of an earlier epoch."""
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Records that the weights are no longer those that `callback_metrics` has the validation metrics of."""
         self._validated = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Records that this epoch was validated."""
-        super().on_validation_end(trainer, pl_module)
+        """Saves the checkpoint after a validation within an epoch if it is the best so far."""
         self._validated = not trainer.sanity_checking
+        if self._chosen_by_validation and not trainer.is_last_batch:
+            # With gradient accumulation, batch norm differs between two validations with the same number of steps.
+            self._last_global_step_saved = -1
+            self._save_on_train_epoch_end = False
+        try:
+            super().on_validation_end(trainer, pl_module)
+        finally:
+            self._save_on_train_epoch_end = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Saves the checkpoint if the epoch is the best so far; epochs without validation are skipped."""
-        if self._validated or not str(self.monitor).startswith("val/"):
+        """Saves the checkpoint if the epoch is the best so far, and its last weights were validated."""
+        if self._validated or not self._chosen_by_validation:
+            self._last_global_step_saved = -1
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -146,3 +167,7 @@ class BestCheckpoint(MovableCheckpoint):
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Checks before training that the monitored metric is logged."""
         require_metric(trainer, "checkpoint", self.monitor)
+
+    @property
+    def _chosen_by_validation(self) -> bool:
+        return str(self.monitor).startswith("val/")
