@@ -1,5 +1,6 @@
 """The checkpoints `best.ckpt` and `last.ckpt`."""
 
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -73,11 +74,65 @@ class MovableCheckpoint(ModelCheckpoint):
 class LastCheckpoint(MovableCheckpoint):
     """Saves `checkpoints/last.ckpt` at the end of every epoch; an interrupted run is resumed from it.
 
-    (`save_last` of Lightning's `ModelCheckpoint` saves it only in epochs that also improve the best one.)
+    (`save_last` of Lightning's `ModelCheckpoint` saves it only in epochs that also improve the best one.) With long
+    epochs, it also saves within them; the resumed run goes on with the next batch. After a batch that ends an epoch or
+    is followed by a validation it saves after that.
+
+    Args:
+        every_n_steps: Optimizer steps between two checkpoints within an epoch.
+        every_n_minutes: Minutes between two checkpoints within an epoch.
+
+    Raises:
+        ValueError: If one of them is not positive.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, every_n_steps: int | None = None, every_n_minutes: float | None = None) -> None:
+        for name, value in {"every_n_steps": every_n_steps, "every_n_minutes": every_n_minutes}.items():
+            if value is not None and value <= 0:
+                raise ValueError(f"LastCheckpoint.{name}: {value} is not positive; leave it out to save every epoch")
         super().__init__(filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+        self.every_n_steps, self.every_n_minutes = every_n_steps, every_n_minutes
+        self._saved_step, self._saved_time, self._due = 0, time.monotonic(), False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock."""
+        super().on_train_start(trainer, pl_module)
+        self._saved_step, self._saved_time, self._due = trainer.global_step, time.monotonic(), False
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves if it is time, and no gradients are accumulated that the checkpoint would lack."""
+        loop = trainer.fit_loop.epoch_loop
+        if (self.every_n_steps or self.every_n_minutes) and not loop._should_accumulate() and self._is_time(trainer):
+            self._due = True
+            # Lightning would leave out the validation if it resumed between this batch and its validation.
+            if not trainer.is_last_batch and not loop._should_check_val_fx(trainer.fit_loop._data_fetcher):
+                self._save_within_epoch(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves after a validation within an epoch if it is time."""
+        if self._due and trainer.state.fn == "fit" and not trainer.is_last_batch:
+            self._save_within_epoch(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves the checkpoint of the epoch."""
+        self._saved_step, self._saved_time, self._due = trainer.global_step, time.monotonic(), False
+        self._last_global_step_saved = -1
+        super().on_train_epoch_end(trainer, pl_module)
+
+    def _is_time(self, trainer: Trainer) -> bool:
+        if self.every_n_steps and trainer.global_step - self._saved_step >= self.every_n_steps:
+            return True
+        if not self.every_n_minutes:
+            return False
+        passed = time.monotonic() - self._saved_time >= 60 * self.every_n_minutes
+        return bool(trainer.strategy.broadcast(passed)) if trainer.world_size > 1 else passed
+
+    def _save_within_epoch(self, trainer: Trainer) -> None:
+        self._saved_step, self._saved_time, self._due = trainer.global_step, time.monotonic(), False
+        self._last_global_step_saved = -1
+        self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
 
     @property
     def state_key(self) -> str:
