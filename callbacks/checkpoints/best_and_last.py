@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -107,7 +107,7 @@ class LastCheckpoint(MovableCheckpoint):
         if (self.every_n_steps or self.every_n_minutes) and not loop._should_accumulate() and self._is_time(trainer):
             self._due = True
             # Lightning would leave out the validation if it resumed between this batch and its validation.
-            if not trainer.is_last_batch and not loop._should_check_val_fx(trainer.fit_loop._data_fetcher):
+            if not trainer.is_last_batch and not loop._should_check_val_fx(cast(Any, trainer.fit_loop._data_fetcher)):
                 self._save_within_epoch(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

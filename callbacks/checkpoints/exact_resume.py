@@ -13,6 +13,7 @@ from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
+from litzoo.callbacks.samples import SampleColumns
 from litzoo.datamodules.samplers import EpochBatches
 from litzoo.lit_modules.metrics import EpochMeans
 
@@ -51,7 +52,9 @@ class ExactResume(Callback):
             # Other metrics would stay stale if the training is resumed without the callback that logs them.
             "metrics": {name: value.cpu() for name, value in trainer.callback_metrics.items() if name in monitored},
             "stopped": trainer.should_stop and _early_stopping_has_stopped(trainer),
-            "within_epoch": _gathered(trainer, _state_within_epoch(pl_module)) if _is_within_epoch(trainer) else None,
+            "within_epoch": _gathered(trainer, _state_within_epoch(trainer, pl_module))
+            if _is_within_epoch(trainer)
+            else None,
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -104,13 +107,13 @@ class _ResumedFitLoop(_FitLoop):
             states = [each for each in self.trainer.callbacks if isinstance(each, ExactResume)]  # type: ignore[attr-defined]
             within_epoch = states[0].within_epoch if states else None
             if self.restarted_mid_epoch and within_epoch and self._combined_loader is not None:
-                progress = self.epoch_loop.batch_progress.current
+                progress: Any = self.epoch_loop.batch_progress.current  # its type lacks `processed`
                 for loader in self._combined_loader.flattened:
                     if isinstance(sampler := getattr(loader, "sampler", None), EpochBatches):
                         sampler.start_at(progress.processed % max(len(sampler), 1))
             iter(self._data_fetcher)
             if self.restarted_mid_epoch and within_epoch:
-                _restore_within_epoch(within_epoch, self.trainer.lightning_module)
+                _restore_within_epoch(within_epoch, self.trainer)
 
     def _iteration_based_training(self) -> bool:
         # True would make Lightning end the checkpoint's epoch a second time.
@@ -118,25 +121,30 @@ class _ResumedFitLoop(_FitLoop):
 
 
 def _is_within_epoch(trainer: Trainer) -> bool:
-    progress = trainer.fit_loop.epoch_progress.current
+    progress: Any = trainer.fit_loop.epoch_progress.current
     return trainer.state.fn == "fit" and progress.started > progress.processed
 
 
-def _state_within_epoch(module: LightningModule) -> dict[str, Any]:
-    """Returns this process's random states, and its means of the epoch so far, in plain types."""
+def _state_within_epoch(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
+    """Returns this process's random states, and the means and columns of its epoch so far, in plain types."""
     kind, keys, *rest = np.random.get_state()
     state: dict[str, Any] = {
         "torch": torch.get_rng_state(),
         "cuda": [each.cpu() for each in torch.cuda.get_rng_state_all()] if torch.cuda.is_initialized() else [],
         "numpy": [kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
         "python": random.getstate(),
+        "columns": {name: columns.state_within_epoch() for name, columns in _sample_columns(trainer).items()},
     }
     if isinstance(means := getattr(module, "train_means", None), EpochMeans):
         state["means"] = means.state_so_far()
     return state
 
 
-def _restore_within_epoch(state: dict[str, Any], module: LightningModule) -> None:
+def _restore_within_epoch(state: dict[str, Any], trainer: Trainer) -> None:
+    module = trainer.lightning_module
+    for name, columns in _sample_columns(trainer).items():
+        if name in state["columns"]:
+            columns.load_state_within_epoch(state["columns"][name])
     if isinstance(means := getattr(module, "train_means", None), EpochMeans) and "means" in state:
         means.load_state_so_far(state["means"])
     torch.set_rng_state(state["torch"])
@@ -146,6 +154,16 @@ def _restore_within_epoch(state: dict[str, Any], module: LightningModule) -> Non
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
+
+
+def _sample_columns(trainer: Trainer) -> dict[str, SampleColumns]:
+    """Returns what callbacks collect for each sample in an epoch, by callback and attribute."""
+    return {
+        f"{callback.state_key} {name}": value
+        for callback in trainer.callbacks  # type: ignore[attr-defined]
+        for name, value in vars(callback).items()
+        if isinstance(value, SampleColumns)
+    }
 
 
 def _gathered(trainer: Trainer, state: dict[str, Any]) -> list[dict[str, Any]]:

@@ -16,8 +16,11 @@ from litzoo.callbacks import (
     ExactResume,
     ExponentialMovingAverage,
     LastCheckpoint,
+    NoisyLabelFinder,
+    PseudoLabelReport,
     RunSummary,
 )
+from litzoo.datamodules import SymmetricNoise
 from litzoo.lit_modules import Bootstrapping, DisturbLabel, EarlyLearningRegularization, FixMatch, MixUp
 from tests.callbacks.checkpoints.test_resumed_batches import RecordsBatches
 from tests.callbacks.open_set_digits import LAST, alike, digits, perceptron
@@ -39,6 +42,8 @@ KINDS = {
     "early learning": {"model": lambda: {"loss": EarlyLearningRegularization()}},
     "disturbed labels": {"model": lambda: {"loss": DisturbLabel(0.3)}},
     "bootstrapping": {"model": lambda: {"loss": Bootstrapping()}},
+    "noisy label finder": {"callbacks": [NoisyLabelFinder], "data": {"label_noise": SymmetricNoise(0.2)}},
+    "pool and report": {"callbacks": [PseudoLabelReport], "data": {"num_labeled": 40, "unlabeled_batch_size": 40}},
     "schedule": {"model": lambda: {"scheduler": partial(StepLR, step_size=1, gamma=0.5)}},
 }
 
@@ -69,7 +74,15 @@ def test_a_training_killed_within_an_epoch_ends_with_the_same_bits(kind, monkeyp
         trainer.fit(model, digits(**data), ckpt_path=LAST if LAST.exists() else None)
         saved = torch.load(LAST, weights_only=True)
         state = {name: saved[name] for name in ("state_dict", "optimizer_states", "epoch", "global_step")}
-        return batches.epochs, state, Path("run/metrics.json").read_text()
+        return (
+            batches.epochs,
+            state,
+            {
+                path.name: path.read_text()
+                for pattern in ("*.json", "*.csv")
+                for path in sorted(Path("run").glob(pattern))
+            },
+        )
 
     expected, *ends = train(Copies())
     copies = sorted(Path("copies").iterdir())
