@@ -88,6 +88,16 @@ class SampleColumns:
         self.seen, self.epoch = seen, self._empty(size, device)
         return new
 
+    def state_within_epoch(self) -> dict[str, Any]:
+        """Returns the columns of the current epoch in this process, on the CPU."""
+        self.update_pending()
+        return {name: values.cpu() for name, values in self.epoch.items()}
+
+    def load_state_within_epoch(self, state: dict[str, Any]) -> None:
+        """Restores what `state_within_epoch` returned, on the device of the columns."""
+        device = _first(self.epoch).device
+        self.epoch = {name: state[name].to(device) for name in self.columns}
+
     def _empty(self, size: int, device: torch.device) -> dict[str, Tensor]:
         return {
             name: torch.full((size,), empty, dtype=dtype, device=device)

@@ -55,16 +55,25 @@ class EpochBatches(DistributedSampler[np.ndarray]):
         self.size = size
         self.stream = [stream] if stream else []
         self.sizes = _batch_sizes(size, batch_size, drop_last, steps, num_replicas)
+        self._start = 0
+
+    def start_at(self, batch: int) -> None:
+        """Makes the next iteration begin with a later batch of the epoch, to resume a training within an epoch."""
+        self._start = batch
 
     def __len__(self) -> int:
         """Returns the number of batches of this rank."""
         return len(self.sizes) // self.num_replicas
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yields the batches of this rank, as indices int64 `[B]`."""
+        """Returns an iterator over the batches of this rank, as indices int64 `[B]`."""
+        start, self._start = self._start, 0
+        return self._batches_from(start)
+
+    def _batches_from(self, start: int) -> Iterator[np.ndarray]:
         ends = np.cumsum(self.sizes)
         order = self.order(np.random.RandomState([self.seed, self.epoch, *self.stream]), int(ends[-1]))
-        for number in range(self.rank, len(ends), self.num_replicas):
+        for number in range(self.rank + start * self.num_replicas, len(ends), self.num_replicas):
             yield order[ends[number] - self.sizes[number] : ends[number]]
 
     def order(self, random: np.random.RandomState, total: int) -> np.ndarray:

@@ -77,9 +77,8 @@ def add_state_to_checkpoints(
         fit: Fits the callback to the module's current weights.
     """
     checkpoints = [each for each in trainer.callbacks if isinstance(each, ModelCheckpoint)]  # type: ignore[attr-defined]
-    # By file name, since the folder may have been moved: the stored path could be that of another run.
     paths = {
-        Path(str(checkpoint.dirpath), Path(path).name)
+        _path_in(Path(str(checkpoint.dirpath)), Path(path))
         for checkpoint in checkpoints
         for path in (checkpoint.best_model_path, checkpoint.last_model_path, *checkpoint.best_k_models)
         if path
@@ -100,6 +99,11 @@ def add_state_to_checkpoints(
         trainer.strategy.barrier()
         module.load_state_dict(weights)
         callback.load_state_dict(state)
+
+
+def _path_in(folder: Path, path: Path) -> Path:
+    """Returns a stored path; by file name if the folder was moved, since the path could be that of another run."""
+    return path if path.absolute().is_relative_to(folder.absolute()) else folder / path.name
 
 
 def _equal(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:

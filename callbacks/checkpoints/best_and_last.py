@@ -1,11 +1,12 @@
 """The checkpoints `best.ckpt` and `last.ckpt`."""
 
+import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
 
 
 def starts_new_training(trainer: Trainer, stage: str) -> bool:
@@ -73,11 +74,65 @@ class MovableCheckpoint(ModelCheckpoint):
 class LastCheckpoint(MovableCheckpoint):
     """Saves `checkpoints/last.ckpt` at the end of every epoch; an interrupted run is resumed from it.
 
-    (`save_last` of Lightning's `ModelCheckpoint` saves it only in epochs that also improve the best one.)
+    (`save_last` of Lightning's `ModelCheckpoint` saves it only in epochs that also improve the best one.) With long
+    epochs, it also saves within them; the resumed run goes on with the next batch. After a batch that ends an epoch or
+    is followed by a validation it saves after that.
+
+    Args:
+        every_n_steps: Optimizer steps between two checkpoints within an epoch.
+        every_n_minutes: Minutes between two checkpoints within an epoch.
+
+    Raises:
+        ValueError: If one of them is not positive.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, every_n_steps: int | None = None, every_n_minutes: float | None = None) -> None:
+        for name, value in {"every_n_steps": every_n_steps, "every_n_minutes": every_n_minutes}.items():
+            if value is not None and value <= 0:
+                raise ValueError(f"LastCheckpoint.{name}: {value} is not positive; leave it out to save every epoch")
         super().__init__(filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+        self.every_n_steps, self.every_n_minutes = every_n_steps, every_n_minutes
+        self._saved_step, self._saved_time, self._due = 0, time.monotonic(), False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock."""
+        super().on_train_start(trainer, pl_module)
+        self._saved_step, self._saved_time, self._due = trainer.global_step, time.monotonic(), False
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves if it is time, and no gradients are accumulated that the checkpoint would lack."""
+        loop = trainer.fit_loop.epoch_loop
+        if (self.every_n_steps or self.every_n_minutes) and not loop._should_accumulate() and self._is_time(trainer):
+            self._due = True
+            # Lightning would leave out the validation if it resumed between this batch and its validation.
+            if not trainer.is_last_batch and not loop._should_check_val_fx(cast(Any, trainer.fit_loop._data_fetcher)):
+                self._save_within_epoch(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves after a validation within an epoch if it is time."""
+        if self._due and trainer.state.fn == "fit" and not trainer.is_last_batch:
+            self._save_within_epoch(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves the checkpoint of the epoch."""
+        self._saved_step, self._saved_time, self._due = trainer.global_step, time.monotonic(), False
+        self._last_global_step_saved = -1
+        super().on_train_epoch_end(trainer, pl_module)
+
+    def _is_time(self, trainer: Trainer) -> bool:
+        if self.every_n_steps and trainer.global_step - self._saved_step >= self.every_n_steps:
+            return True
+        if not self.every_n_minutes:
+            return False
+        passed = time.monotonic() - self._saved_time >= 60 * self.every_n_minutes
+        return bool(trainer.strategy.broadcast(passed)) if trainer.world_size > 1 else passed
+
+    def _save_within_epoch(self, trainer: Trainer) -> None:
+        self._saved_step, self._saved_time, self._due = trainer.global_step, time.monotonic(), False
+        self._last_global_step_saved = -1
+        self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
 
     @property
     def state_key(self) -> str:
@@ -87,6 +142,8 @@ class LastCheckpoint(MovableCheckpoint):
 
 class BestCheckpoint(MovableCheckpoint):
     """Saves `checkpoints/best.ckpt`, chosen by a validation metric; without a metric, the newest epoch.
+
+    Its weights are always those that were validated, also by a validation within an epoch.
 
     Args:
         monitor: Name of the metric. `None` keeps the last epoch, the better choice where validation samples are few
@@ -101,7 +158,8 @@ class BestCheckpoint(MovableCheckpoint):
             mode=mode,
             auto_insert_metric_name=False,  # metric names have slashes
             enable_version_counter=False,
-            # By then the epoch's training metrics are known too, and a resumed run starts with a new epoch.
+            # After a validation at the end of an epoch: by then the epoch's training metrics are known too, and a
+            # resumed run starts with a new epoch. After a validation within an epoch: at once (`on_validation_end`).
             save_on_train_epoch_end=True,
         )
         self._configured_monitor, self._validated = monitor, False
@@ -112,7 +170,17 @@ class BestCheckpoint(MovableCheckpoint):
         return "BestCheckpoint"
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Switches monitoring off if there is no validation."""
+        """Switches monitoring off if there is no validation.
+
+        Raises:
+            ValueError: If the trainer has a `StochasticWeightAveraging`, whose average is never validated.
+        """
+        if any(isinstance(each, StochasticWeightAveraging) for each in trainer.callbacks):  # type: ignore[attr-defined]
+            raise ValueError(
+                "StochasticWeightAveraging: its average replaces the weights after the last validation, so that no "
+                "checkpoint holds it and no test sees it; use ExponentialMovingAverage, whose average is validated, "
+                "saved and tested"
+            )
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
             validates = getattr(trainer.datamodule, "validates", True)  # type: ignore[attr-defined]
@@ -121,18 +189,26 @@ class BestCheckpoint(MovableCheckpoint):
             )
             self.monitor = None if unavailable else self._configured_monitor
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Resets whether this epoch was validated: `callback_metrics` still holds the values of an earlier epoch."""
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Records that the weights are no longer those that `callback_metrics` has the validation metrics of."""
         self._validated = False
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Records that this epoch was validated."""
-        super().on_validation_end(trainer, pl_module)
+        """Saves the checkpoint after a validation within an epoch if it is the best so far."""
         self._validated = not trainer.sanity_checking
+        if self._chosen_by_validation and not trainer.is_last_batch:
+            # With gradient accumulation, batch norm differs between two validations with the same number of steps.
+            self._last_global_step_saved = -1
+            self._save_on_train_epoch_end = False
+        try:
+            super().on_validation_end(trainer, pl_module)
+        finally:
+            self._save_on_train_epoch_end = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Saves the checkpoint if the epoch is the best so far; epochs without validation are skipped."""
-        if self._validated or not str(self.monitor).startswith("val/"):
+        """Saves the checkpoint if the epoch is the best so far, and its last weights were validated."""
+        if self._validated or not self._chosen_by_validation:
+            self._last_global_step_saved = -1
             super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -146,3 +222,7 @@ class BestCheckpoint(MovableCheckpoint):
     def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Checks before training that the monitored metric is logged."""
         require_metric(trainer, "checkpoint", self.monitor)
+
+    @property
+    def _chosen_by_validation(self) -> bool:
+        return str(self.monitor).startswith("val/")

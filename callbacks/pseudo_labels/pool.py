@@ -1,6 +1,7 @@
 """Predictions for an unlabeled pool, its newest pseudo-labels, and checks of the modules that learn from it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -93,6 +94,15 @@ class PoolLabels(SampleColumns):
         last = self.epoch["order"][index] == order
         for name, values in {"label": label, "confidence": confidence, "used": used, "clean": clean}.items():
             self.epoch[name][index[last]] = values[last].to(self.epoch[name].dtype)
+
+    def state_within_epoch(self) -> dict[str, Any]:
+        """Adds the number of samples seen in the epoch."""
+        return {**super().state_within_epoch(), "samples_in_epoch": self._samples_in_epoch}
+
+    def load_state_within_epoch(self, state: dict[str, Any]) -> None:
+        """Restores the number of samples seen too."""
+        super().load_state_within_epoch(state)
+        self._samples_in_epoch = state["samples_in_epoch"]
 
     def merge_processes(self, epoch: dict[str, Tensor], reduce: Reduce) -> dict[str, Tensor]:
         """Merges the epoch of all processes: all columns of a sample come from the process that saw it last."""

@@ -3,11 +3,13 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from rich.console import Console
 from rich.table import Table
 
+from litzoo.callbacks.checkpoints.best_and_last import starts_new_training
 from litzoo.callbacks.files import display_path, read_json, run_folder_of, write_json
 from litzoo.callbacks.reporting.history import EpochHistory
 
@@ -15,10 +17,28 @@ from litzoo.callbacks.reporting.history import EpochHistory
 class RunSummary(EpochHistory):
     """Writes `metrics.json` into the run folder, and after a test prints its metrics and the run's paths.
 
-    `metrics.json` is a flat object, metric name -> number: the training and validation metrics of the best epoch (that
-    of `best.ckpt`), and the test metrics. `fit`, `validate` and `test` each replace their own metrics. `validate` and
-    `test` of `last.ckpt` write to `metrics_last.json` instead.
+    `metrics.json` is a flat object, metric name -> number: the metrics of the best validation (that of the weights in
+    `best.ckpt`), the training metrics of its epoch, and the test metrics. `fit`, `validate` and `test` each replace
+    their own metrics. `validate` and `test` of `last.ckpt` write to `metrics_last.json` instead.
+
+    Attributes:
+        validations: One entry per validation: `epoch` and the value of each `val/...` metric.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.validations: list[dict[str, float]] = []
+        self._before_validation: dict[str, Any] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Resets the validations for a new training; those of a checkpoint are restored later."""
+        super().setup(trainer, pl_module, stage)
+        if starts_new_training(trainer, stage):
+            self.validations = []
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Records that the weights change: an epoch's entry has the validation metrics of its last weights, or none."""
+        self._validated = False
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the best epoch's metrics, and removes those of an earlier training in the same folder.
@@ -30,11 +50,22 @@ class RunSummary(EpochHistory):
             write_json(run_folder / "metrics.json", self._best_epoch(trainer))
             (run_folder / "metrics_last.json").unlink(missing_ok=True)
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Notes the metrics of earlier validations, which `callback_metrics` keeps until they are logged again."""
+        self._before_validation = dict(trainer.callback_metrics)
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Replaces the validation metrics after `validate`."""
+        """Adds an entry for the validation; replaces the validation metrics after `validate`."""
         super().on_validation_end(trainer, pl_module)
         if trainer.state.fn == "validate":
             self._replace(trainer, "val/")
+        elif not trainer.sanity_checking:
+            logged = {
+                name: float(value)
+                for name, value in trainer.callback_metrics.items()
+                if name.startswith("val/") and value is not self._before_validation.get(name)
+            }
+            self.validations.append({"epoch": trainer.current_epoch, **logged})
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Replaces the test metrics, and prints them."""
@@ -43,26 +74,44 @@ class RunSummary(EpochHistory):
     def _best_epoch(self, trainer: Trainer) -> dict[str, float]:
         checkpoint = trainer.checkpoint_callback
         monitor = getattr(checkpoint, "monitor", None)
-        # Epochs whose score is NaN are never the best.
-        scored = [entry for entry in self.history if not math.isnan(entry.get(str(monitor), math.nan))]
-        if not scored:
+        validated = str(monitor).startswith("val/")
+        entries = [entry for entry in (self.validations if validated else self.history) if monitor in entry]
+        if not entries:
             return self.history[-1]
-        best = max if getattr(checkpoint, "mode", "min") == "max" else min
-        return best(scored, key=lambda entry: entry[str(monitor)])
+        best, worst = (max, -math.inf) if getattr(checkpoint, "mode", "min") == "max" else (min, math.inf)
+
+        def score(entry: dict[str, float]) -> float:
+            return worst if math.isnan(entry[str(monitor)]) else entry[str(monitor)]
+
+        chosen = best(entries, key=score)  # the first of equals, as in `best.ckpt`
+        if not validated:
+            return chosen
+        epoch = next((entry for entry in self.history if entry["epoch"] == chosen["epoch"]), {})
+        return {**{name: value for name, value in epoch.items() if not name.startswith("val/")}, **chosen}
 
     def _replace(self, trainer: Trainer, prefix: str) -> None:
         run_folder = run_folder_of(trainer)
         if not trainer.is_global_zero:
             return
         checkpoint = Path(str(trainer.ckpt_path)).absolute()
-        own = checkpoint.parent == (run_folder / "checkpoints").absolute()
-        path = run_folder / ("metrics_last.json" if own and checkpoint.name == "last.ckpt" else "metrics.json")
+        own = checkpoint.is_relative_to(run_folder.absolute())
+        named = checkpoint.parent == (run_folder / "checkpoints").absolute()
+        path = run_folder / ("metrics_last.json" if named and checkpoint.name == "last.ckpt" else "metrics.json")
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
         previous = read_json(path)
         # Other checkpoints of this run (`epoch=3.ckpt`) have no metrics file.
-        if not own or checkpoint.name in ("best.ckpt", "last.ckpt"):
+        if not own or (named and checkpoint.name in ("best.ckpt", "last.ckpt")):
             write_json(path, {name: value for name, value in previous.items() if not name.startswith(prefix)} | metrics)
         _print_summary(metrics, run_folder)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns history and validations, so that a resumed run reports on all of them."""
+        return {**super().state_dict(), "validations": self.validations}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores history and validations; in checkpoints of 0.1 each epoch counts as one validation."""
+        super().load_state_dict(state_dict)
+        self.validations = list(state_dict.get("validations", self.history))
 
 
 def _print_summary(metrics: dict[str, float], run_folder: Path) -> None:

@@ -81,6 +81,8 @@ class ExponentialMovingAverage(WeightAveraging):
         """Writes the average into the checkpoint, with the current extra state of submodules, which has no average."""
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
         current = checkpoint.get("current_model_state", {})
+        if current and self._average_model is not None and not self._average_model.n_averaged:
+            checkpoint["state_dict"] = dict(current)  # before the first update, validation uses the weights themselves
         checkpoint["state_dict"] |= {name: state for name, state in current.items() if name.endswith("_extra_state")}
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -55,6 +57,18 @@ class EpochMeans(Metric):
             self._pending.clear()
             self.update(means, sizes)
         return self.update_called
+
+    def state_so_far(self) -> dict[str, Any]:
+        """Returns sums and pending values on the CPU; summing them early would change the last bits of the means."""
+        pending = [([mean.cpu() for mean in means], size) for means, size in self._pending]
+        sums = {"total": self.total.cpu(), "count": self.count.cpu()}
+        return {**sums, "pending": pending, "updates": self._update_count}
+
+    def load_state_so_far(self, state: dict[str, Any]) -> None:
+        """Restores what `state_so_far` returned, on the device of this metric."""
+        self.total, self.count = state["total"].to(self.device), state["count"].to(self.device)
+        self._pending = [([mean.to(self.device) for mean in means], size) for means, size in state["pending"]]
+        self._update_count = state["updates"]
 
     def so_far(self, name: str) -> float:
         """Returns the mean of one value over the samples of this process so far, for a progress bar."""

@@ -98,9 +98,13 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def run_folder_of_checkpoint(checkpoint: Path) -> Path | None:
-    """Returns the run folder that a checkpoint lies in, if it lies in one."""
-    folder = checkpoint.absolute().parent
-    return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file() else None
+    """Returns the run folder that a checkpoint lies in, however deep (`{val/acc}` in a file name makes folders)."""
+    for folder in checkpoint.absolute().parents:
+        # A config alone is no run: users have a config.yaml in their project.
+        is_run = (folder / "checkpoints").is_dir() or (folder / "run.json").is_file()
+        if is_run and (folder / "config.yaml").is_file():
+            return folder
+    return None
 
 
 @contextmanager
