@@ -10,7 +10,7 @@ import torch
 import torchvision
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningCLI
-from lightning.pytorch.loops import fit_loop
+from lightning.pytorch.loops import fit_loop, training_epoch_loop
 from torch.nn.modules import batchnorm
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +30,7 @@ OWNERS = {
     "LightningCLI": LightningCLI,
     "fit_loop": fit_loop,
     "_FitLoop": fit_loop._FitLoop,
+    "_TrainingEpochLoop": training_epoch_loop._TrainingEpochLoop,
     "batchnorm": batchnorm,
     "torch": torch,
     "models": torchvision.models,

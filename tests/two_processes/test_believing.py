@@ -6,8 +6,8 @@ from tests.two_processes.believing import CLASSES, believe
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", ["fraction", "confidence", "belief", "labels"])
-def test_two_processes_believe_of_a_pool_what_one_does(name, found):
+@pytest.mark.parametrize("name", ["fraction", "confidence", "probability", "labels"])
+def test_two_processes_keep_the_running_means_of_one(name, found):
     alone = believe()[name]
     assert alone.shape == (() if name == "confidence" else (CLASSES,))
     assert (alone - 1 / CLASSES).abs().max() > 0.01
