@@ -11,6 +11,15 @@ def from_all_processes(values: Tensor) -> list[Tensor]:
     return gather_all_tensors(values) if distributed else [values]
 
 
+def mean_over_processes(values: Tensor) -> Tensor:
+    """Returns the mean of a tensor over all processes, by one `all_reduce`; every process must call it."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return values
+    total = values.clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()
+
+
 def gather_cpu_tensors(values: Tensor, group: torch.distributed.ProcessGroup | None = None) -> list[Tensor]:
     """Gathers CPU tensors for a torchmetrics metric; NCCL, which only transfers GPU tensors, gets copies."""
     nccl = torch.distributed.get_backend(group) == "nccl"
