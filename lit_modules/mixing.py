@@ -33,7 +33,7 @@ class BatchMix(ABC):
             The mixed inputs, the position of each sample's partner in the batch, `[B]`, and the sample's own fraction.
         """
         alpha = torch.tensor(self.alpha, dtype=torch.float32)  # half-precision training changes the default dtype
-        fraction = torch.distributions.Beta(alpha, alpha).sample().item()
+        fraction = torch.distributions.Beta(alpha, alpha, validate_args=False).sample().item()
         partner = torch.randperm(len(inputs), device=inputs.device)
         if eligible is not None:
             partner = _partners_among(eligible, partner)

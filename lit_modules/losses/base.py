@@ -87,6 +87,11 @@ def one_for_each_class(name: str, values: Tensor, logits: Tensor) -> Tensor:
     return values.to(logits.dtype)
 
 
+def one_hot(label: Tensor, classes: int) -> Tensor:
+    """Returns classes `[B]` as float32 `[B, K]`; torch's own reads the classes on the host."""
+    return (label[:, None] == torch.arange(classes, device=label.device)).float()
+
+
 def cross_entropies(logits: Tensor, target: Tensor) -> Tensor:
     """Returns the cross-entropy of each sample, `[B]`."""
     return F.cross_entropy(checked(logits, target), target, reduction="none")

@@ -157,11 +157,6 @@ class PseudoLabels(nn.Module, ABC):
         self._state = dict(state)
 
 
-def one_hot(label: Tensor, classes: int) -> Tensor:
-    """Returns classes `[U]` as float32 `[U, K]`; `torch.nn.functional.one_hot` reads the classes on the host."""
-    return (label[:, None] == torch.arange(classes, device=label.device)).float()
-
-
 @contextmanager
 def frozen_running_statistics(student: Student) -> Iterator[None]:
     """Stops updates of batch norm's running statistics; batches are still normalised by their own."""

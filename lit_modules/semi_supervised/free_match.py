@@ -1,7 +1,8 @@
 import torch
 from torch import Tensor
 
-from litzoo.lit_modules.semi_supervised.base import Student, UnlabeledTerm, one_hot
+from litzoo.lit_modules.losses.base import one_hot
+from litzoo.lit_modules.semi_supervised.base import Student, UnlabeledTerm
 from litzoo.lit_modules.semi_supervised.fix_match import FixMatch
 
 

@@ -3,13 +3,13 @@ import math
 import torch
 
 from litzoo.datamodules.batch import SemiSupervisedBatch
+from litzoo.lit_modules.losses.base import one_hot
 from litzoo.lit_modules.mixing import MixUp
 from litzoo.lit_modules.semi_supervised.base import (
     PseudoLabels,
     Student,
     UnlabeledTerm,
     frozen_running_statistics,
-    one_hot,
 )
 
 
