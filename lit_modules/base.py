@@ -172,8 +172,11 @@ class LitModule(LightningModule, ABC):
         )
 
     def on_train_start(self) -> None:
-        """Raises if the training is resumed for longer than its schedule."""
+        """Raises if the training is resumed for longer than its schedule; calls `reserve` of the loss if it has one."""
         trainer = self.trainer
+        targets = getattr(trainer.datamodule, "targets", None)  # type: ignore[attr-defined]
+        if targets is not None and (reserve := getattr(self.loss, "reserve", None)):
+            reserve(len(targets))
         if trainer.ckpt_path is not None:
             schedulers = (config.scheduler for config in trainer.lr_scheduler_configs)
             require_schedule_left(schedulers, lambda: trainer.estimated_stepping_batches)

@@ -21,24 +21,43 @@ class BatchMix(ABC):
             raise ValueError(f"{type(self).__name__}.alpha: {alpha} is not above 0; 0.2 and 1.0 are usual")
         self.alpha = alpha
 
-    def __call__(self, inputs: Tensor) -> tuple[Tensor, Tensor, float]:
+    def __call__(self, inputs: Tensor, eligible: Tensor | None = None) -> tuple[Tensor, Tensor, float]:
         """Mixes a batch.
 
         Args:
             inputs: `[B, ...]`.
+            eligible: Which samples are mixed with each other, bool `[B]`, all by default; the partner of any other
+                sample is the sample itself.
 
         Returns:
             The mixed inputs, the position of each sample's partner in the batch, `[B]`, and the sample's own fraction.
         """
         alpha = torch.tensor(self.alpha, dtype=torch.float32)  # half-precision training changes the default dtype
-        fraction = torch.distributions.Beta(alpha, alpha).sample().item()
+        fraction = torch.distributions.Beta(alpha, alpha, validate_args=False).sample().item()
         partner = torch.randperm(len(inputs), device=inputs.device)
+        if eligible is not None:
+            partner = _partners_among(eligible, partner)
         mixed, fraction = self.mix(inputs, inputs[partner], fraction)
         return mixed, partner, fraction
 
     @abstractmethod
     def mix(self, own: Tensor, other: Tensor, fraction: float) -> tuple[Tensor, float]:
         """Mixes samples with their partners, `[B, ...]`; returns them and the exact fraction of `own`."""
+
+
+def _partners_among(eligible: Tensor, permutation: Tensor) -> Tensor:
+    """Returns a random permutation of the eligible positions, the others fixed, without waiting for the device.
+
+    Args:
+        eligible: bool `[B]`.
+        permutation: A random permutation of all positions, int64 `[B]`; returned if all are eligible.
+    """
+    rank = torch.argsort(permutation)
+    # Eligible positions first: in rising order, and in random order. The others follow in rising order in both.
+    rising = torch.argsort((~eligible).int(), stable=True)
+    position = torch.arange(len(eligible), device=eligible.device)
+    shuffled = torch.argsort(torch.where(eligible, rank, len(eligible) + position))
+    return torch.empty_like(permutation).scatter_(0, rising, shuffled)
 
 
 class MixUp(BatchMix):

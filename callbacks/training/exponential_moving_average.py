@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor
+from torch import Tensor, nn
 
 from litzoo.callbacks.training.early_stopping import BestWeightsEarlyStopping
 
@@ -33,9 +33,10 @@ class ExponentialMovingAverage(WeightAveraging):
             raise ValueError(f"ExponentialMovingAverage.decay: {decay} is outside [0, 1); 0.99 and 0.999 are usual")
         super().__init__(multi_avg_fn=self.update)
         self.decay = decay
+        self._updates: int | None = None  # of the average, which counts them on the device; None if not read yet
         self._trained_values: list[Tensor] = []  # of a module that holds the average during validation
 
-    def update(self, averages: list[Tensor], values: list[Tensor], updates: Tensor) -> None:
+    def update(self, averages: list[Tensor], values: list[Tensor], updates: Tensor | int) -> None:
         """Updates averages in place.
 
         Args:
@@ -65,6 +66,7 @@ class ExponentialMovingAverage(WeightAveraging):
             )
         if stage == "fit":
             self._latest_update_step, self._latest_update_epoch = 0, -1  # reset those of an earlier training
+            self._updates = None
         super().setup(trainer, pl_module, stage)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -72,8 +74,37 @@ class ExponentialMovingAverage(WeightAveraging):
         assert self._average_model is not None
         self._average_model.to(pl_module.device)
 
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Updates the average after an optimizer step.
+
+        `AveragedModel.update_parameters` reads its counter from the device, which then has to be waited for.
+        """
+        step = trainer.global_step
+        if step <= self._latest_update_step or not self.should_update(step_idx=step - 1):
+            return
+        self._latest_update_step = step
+        assert self._average_model is not None
+        if self._updates is None:
+            self._updates = int(self._average_model.n_averaged)
+        pairs = zip(_values_of(self._average_model.module), _values_of(pl_module), strict=True)
+        by_type: dict[torch.dtype, tuple[list[Tensor], list[Tensor]]] = {}
+        for average, value in pairs:
+            averages, values = by_type.setdefault(average.dtype, ([], []))
+            averages.append(average.detach())
+            values.append(value.detach())
+        for averages, values in by_type.values():
+            if self._updates:
+                self.update(averages, values, self._updates)
+            else:
+                torch._foreach_copy_(averages, values)
+        self._average_model.n_averaged += 1
+        self._updates += 1
+
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Restores average and weights to resume training; for a test, the module has loaded the average already."""
+        self._updates = None
         if trainer.training:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
@@ -110,5 +141,5 @@ class ExponentialMovingAverage(WeightAveraging):
             super()._copy_average_to_current(pl_module)
 
 
-def _values_of(module: LightningModule) -> Iterator[Tensor]:
+def _values_of(module: nn.Module) -> Iterator[Tensor]:
     return chain(module.parameters(), module.buffers())

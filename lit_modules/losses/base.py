@@ -63,12 +63,17 @@ def checked(logits: Tensor, target: Tensor) -> Tensor:
             f"logits {list(logits.shape)} and target {list(target.shape)} of {target.dtype}: a classification loss "
             "takes logits [B, K] and classes [B], int64"
         )
-    if target.device.type == "cpu" and len(target) and not 0 <= target.min() <= target.max() < logits.shape[1]:
+    if _is_readable(target) and len(target) and not 0 <= target.min() <= target.max() < logits.shape[1]:
         raise ValueError(
             f"target: classes from {int(target.min())} to {int(target.max())}, but the logits are of classes 0 to "
             f"{logits.shape[1] - 1}"
         )
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def _is_readable(values: Tensor) -> bool:
+    """Whether reading a value neither waits for a device nor breaks a compiled graph."""
+    return values.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def one_for_each_class(name: str, values: Tensor, logits: Tensor) -> Tensor:
@@ -80,6 +85,11 @@ def one_for_each_class(name: str, values: Tensor, logits: Tensor) -> Tensor:
     if values.shape != logits.shape[1:]:
         raise ValueError(f"{name}: {list(values.shape)} numbers for logits of {logits.shape[1]} classes")
     return values.to(logits.dtype)
+
+
+def one_hot(label: Tensor, classes: int) -> Tensor:
+    """Returns classes `[B]` as float32 `[B, K]`; torch's own reads the classes on the host."""
+    return (label[:, None] == torch.arange(classes, device=label.device)).float()
 
 
 def cross_entropies(logits: Tensor, target: Tensor) -> Tensor:

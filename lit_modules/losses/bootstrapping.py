@@ -1,7 +1,6 @@
-import torch.nn.functional as F
 from torch import Tensor
 
-from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checked
+from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checked, one_hot
 
 
 class Bootstrapping(ClassificationLoss):
@@ -27,6 +26,6 @@ class Bootstrapping(ClassificationLoss):
         """Returns the loss for logits `[B, K]` and classes `[B]`."""
         logits = checked(logits, target)
         log_softmax = logits.log_softmax(dim=1)
-        prediction = F.one_hot(logits.argmax(dim=1), logits.shape[1]) if self.hard else log_softmax.exp()
+        prediction = one_hot(logits.argmax(dim=1), logits.shape[1]) if self.hard else log_softmax.exp()
         of_target = log_softmax.gather(1, target[:, None])[:, 0]
         return self.reduce(-self.beta * of_target - (1 - self.beta) * (prediction * log_softmax).sum(dim=1))

@@ -2,7 +2,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checked, one_for_each_class
+from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checked, one_for_each_class, one_hot
 
 
 class LDAMLoss(ClassificationLoss):
@@ -40,7 +40,7 @@ class LDAMLoss(ClassificationLoss):
         logits = checked(logits, target)
         rarity = one_for_each_class("class_counts", class_counts, logits).clamp(min=1) ** -0.25
         margins = self.max_margin * rarity / rarity.max()
-        lowered = logits - F.one_hot(target, logits.shape[1]) * margins
+        lowered = logits - one_hot(target, logits.shape[1]) * margins
         weights = one_for_each_class("class_weights", class_weights, logits)
         weights = weights if epoch >= self.reweight_from else torch.ones_like(weights)
         return F.cross_entropy(self.scale * lowered, target, weight=weights, reduction=self.reduction)

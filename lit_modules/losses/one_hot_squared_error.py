@@ -1,7 +1,6 @@
-import torch.nn.functional as F
 from torch import Tensor
 
-from litzoo.lit_modules.losses.base import ClassificationLoss, checked
+from litzoo.lit_modules.losses.base import ClassificationLoss, checked, one_hot
 
 
 class OneHotSquaredError(ClassificationLoss):
@@ -17,4 +16,4 @@ class OneHotSquaredError(ClassificationLoss):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Returns the loss for logits `[B, K]` and classes `[B]`."""
         probabilities = checked(logits, target).softmax(dim=1)
-        return self.reduce((probabilities - F.one_hot(target, logits.shape[1])).square().mean(dim=1))
+        return self.reduce((probabilities - one_hot(target, logits.shape[1])).square().mean(dim=1))

@@ -47,7 +47,7 @@ class AssignedLabels(PseudoLabels):
 
     def confident(self, confidence: Tensor, label: Tensor) -> Tensor:
         """Returns which samples have a label that is confident enough, bool `[U]`."""
-        return super().confident(confidence, label) & (label >= 0)
+        return (confidence >= self.state_on("threshold", confidence.device)) & (label >= 0)
 
     def forward(self, student: Student, batch: SemiSupervisedBatch) -> UnlabeledTerm:
         """Computes the cross-entropy for the assigned labels.

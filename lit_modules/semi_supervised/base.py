@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from litzoo.datamodules.batch import SemiSupervisedBatch
-from litzoo.lit_modules.distributed import from_all_processes
+from litzoo.lit_modules.distributed import mean_over_processes
 
 
 class Student(Protocol):
@@ -132,10 +132,16 @@ class PseudoLabels(nn.Module, ABC):
 
     def running_mean(self, name: str, value: Tensor, start: Tensor) -> Tensor:
         """Updates a running mean with a batch mean, averaged over all processes, and returns it."""
-        mean = torch.stack(from_all_processes(value)).mean(dim=0)
-        before = self.state_on(name, value.device) if name in self._state else start
-        self._state[name] = torch.lerp(mean, before, self.memory)
-        return self._state[name]
+        return self.running_means({name: (value, start)})[name]
+
+    def running_means(self, batch_means: dict[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+        """Updates several running means, name -> batch mean and start value; processes communicate only once."""
+        values = [value.reshape(-1) for value, _ in batch_means.values()]
+        parts = mean_over_processes(torch.cat(values)).split([len(value) for value in values])
+        for part, (name, (value, start)) in zip(parts, batch_means.items(), strict=True):
+            before = self.state_on(name, value.device) if name in self._state else start
+            self._state[name] = torch.lerp(part.view_as(value), before, self.memory)
+        return {name: self._state[name] for name in batch_means}
 
     def state_on(self, name: str, device: torch.device) -> Tensor:
         """Returns an entry of the state; moves it to the device."""

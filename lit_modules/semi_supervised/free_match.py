@@ -1,6 +1,7 @@
 import torch
 from torch import Tensor
 
+from litzoo.lit_modules.losses.base import one_hot
 from litzoo.lit_modules.semi_supervised.base import Student, UnlabeledTerm
 from litzoo.lit_modules.semi_supervised.fix_match import FixMatch
 
@@ -35,9 +36,14 @@ class FreeMatch(FixMatch):
         """Returns predicted probabilities without gradient, `[U, K]`, and updates the running means."""
         probabilities = super().probabilities(logits, student)
         uniform = torch.full_like(probabilities[0], 1 / probabilities.shape[1])
-        self.running_mean("confidence", probabilities.max(dim=1).values.mean(), start=uniform[0])
-        self.running_mean("probability", probabilities.mean(dim=0), start=uniform)
-        self.running_mean("labels", self._fractions(probabilities.argmax(dim=1), len(uniform)), start=uniform)
+        confidence, label = probabilities.max(dim=1)
+        self.running_means(
+            {
+                "confidence": (confidence.mean(), uniform[0]),
+                "probability": (probabilities.mean(dim=0), uniform),
+                "labels": (one_hot(label, len(uniform)).mean(dim=0), uniform),
+            }
+        )
         return probabilities
 
     def current_threshold(self) -> float:
@@ -55,20 +61,19 @@ class FreeMatch(FixMatch):
         p is the mean predicted probability and h the histogram of predicted classes: running means on the pool (~), and
         those of the used images in the batch (¯).
         """
-        if not self.fairness or not term.used.any():
+        if not self.fairness:
             return 0.0
-        used = logits[term.used].softmax(dim=1)
-        histogram = self._fractions(used.argmax(dim=1), logits.shape[1])
+        # Masks instead of a selection, whose size the host would have to wait for.
+        used, count = term.used[:, None], term.used.sum()
+        probabilities = torch.where(used, logits, 0).softmax(dim=1)
+        predicted = one_hot(probabilities.argmax(dim=1), logits.shape[1])
+        mean, histogram = ((each * used).sum(dim=0) / count.clamp(min=1) for each in (probabilities, predicted))
         pool = _sum_norm(self.state_on("probability", logits.device), self.state_on("labels", logits.device))
-        batch = _sum_norm(used.mean(dim=0), histogram)
-        return self.fairness * (pool * (batch + 1e-12).log()).sum()
-
-    @staticmethod
-    def _fractions(label: Tensor, classes: int) -> Tensor:
-        return torch.bincount(label, minlength=classes).float() / len(label)
+        fairness = self.fairness * (pool * (_sum_norm(mean, histogram) + 1e-12).log()).sum()
+        return torch.where(count > 0, fairness, 0)
 
 
 def _sum_norm(probability: Tensor, histogram: Tensor) -> Tensor:
     """Divides the probabilities of predicted classes by the histogram, and normalises their sum to 1."""
     scaled = torch.where(histogram > 0, probability / histogram.clamp(min=1e-12), 0)
-    return scaled / scaled.sum()
+    return scaled / scaled.sum().clamp(min=1e-12)  # all 0 if no image is used

@@ -1,11 +1,16 @@
 import math
 
 import torch
-import torch.nn.functional as F
 
 from litzoo.datamodules.batch import SemiSupervisedBatch
+from litzoo.lit_modules.losses.base import one_hot
 from litzoo.lit_modules.mixing import MixUp
-from litzoo.lit_modules.semi_supervised.base import PseudoLabels, Student, UnlabeledTerm, frozen_running_statistics
+from litzoo.lit_modules.semi_supervised.base import (
+    PseudoLabels,
+    Student,
+    UnlabeledTerm,
+    frozen_running_statistics,
+)
 
 
 class SoftMixUp(PseudoLabels):
@@ -51,19 +56,21 @@ class SoftMixUp(PseudoLabels):
             probabilities = self.probabilities(student(unlabeled["weak"]), student)
         confidence, label = probabilities.max(dim=1)
         used = self.usable(confidence, label, unlabeled["index"])
-        targets = F.one_hot(labeled["target"], probabilities.shape[1]).float()
+        targets = one_hot(labeled["target"], probabilities.shape[1])
         # Samples that are not used are not mixed into others either; they stay in the batch for batch norm.
-        mixed, partner, fraction = self.mix(torch.cat([labeled["input"], unlabeled["weak"][used]]))
-        soft = torch.cat([targets, probabilities[used]])
+        # Masks instead of a selection, whose size the host would have to wait for.
+        eligible = torch.cat([torch.ones_like(labeled["target"], dtype=torch.bool), used])
+        mixed, partner, fraction = self.mix(torch.cat([labeled["input"], unlabeled["weak"]]), eligible)
+        soft = torch.cat([targets, probabilities])
         soft = torch.lerp(soft[partner], soft, fraction)[len(targets) :]
-        images = unlabeled["weak"].clone()
-        images[used] = mixed[len(targets) :]
         with frozen_running_statistics(student):
-            log_softmax = student(images)[used].float().log_softmax(dim=1)
-        loss = -(soft * log_softmax).sum() / len(label)
-        if len(soft):
-            mean = log_softmax.exp().mean(dim=0).clamp(min=1e-12)
-            divergence = -(mean.log().mean() + math.log(len(mean)))
-            entropy = -(log_softmax.exp() * log_softmax).sum(dim=1).mean()
-            loss = loss + len(soft) / len(label) * (self.even * divergence + self.entropy * entropy)
+            logits = student(mixed[len(targets) :]).float()
+        mask = used[:, None]
+        log_softmax = torch.where(mask, logits, 0).log_softmax(dim=1)
+        predicted = log_softmax.exp() * mask
+        loss = -(soft * log_softmax * mask).sum() / len(label)
+        mean = (predicted.sum(dim=0) / used.sum().clamp(min=1)).clamp(min=1e-12)
+        divergence = -(mean.log().mean() + math.log(len(mean)))
+        entropy = -(predicted * log_softmax).sum()
+        loss = loss + (used.sum() * self.even * divergence + self.entropy * entropy) / len(label)
         return UnlabeledTerm(loss, label, confidence, used)

@@ -98,8 +98,10 @@ def fixed_mix(monkeypatch, method, partner, fraction):
     """Lets a `SoftMixUp` mix with these partners and fractions instead of drawn ones."""
     assert isinstance(method, SoftMixUp)
 
-    def mix(inputs):
-        assert len(inputs) == len(partner)
-        return fraction * inputs + (1 - fraction) * inputs[partner], partner, fraction
+    def mix(inputs, eligible):
+        rows, whole = eligible.nonzero()[:, 0], torch.arange(len(inputs))
+        assert len(rows) == len(partner)
+        whole[rows] = rows[partner]
+        return fraction * inputs + (1 - fraction) * inputs[whole], whole, fraction
 
     monkeypatch.setattr(method, "mix", mix)
