@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from litzoo import callbacks, datamodules, lit_modules
+from litzoo.scripts.configs import nearest_configs
 
 OLD_PATH = re.compile(r"(callbacks|datamodules|lit_modules)\.(?:\w+\.)*(\w+)")
 OF_CLASS = ("class_path", "init_args", "dict_kwargs", "<<")
@@ -183,7 +184,10 @@ def _read(name: str, path: Path) -> Any:
     except UnicodeDecodeError as error:
         raise ValueError(f"{name}: is no text in UTF-8 ({error}); name a YAML file, saved as UTF-8") from error
     except OSError as error:
-        raise ValueError(f"{name}: cannot be read ({error.strerror}); name a YAML file") from error
+        nearest = ", ".join(nearest_configs(path.name)) or "see `litzoo configs`"
+        raise ValueError(
+            f"{name}: cannot be read ({error.strerror}); name a YAML file or a shipped experiment ({nearest})"
+        ) from error
     try:
         check_yaml(text)
         return yaml.safe_load(text)

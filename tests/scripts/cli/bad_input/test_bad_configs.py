@@ -142,3 +142,7 @@ TREES = st.recursive(
 def test_every_tree_that_can_be_written_passes(tree):
     check_yaml(yaml.safe_dump(tree))
     check_yaml(yaml.safe_dump([tree, tree]))  # PyYAML writes the second as an alias of the first
+
+
+def test_a_misspelt_name_of_a_shipped_experiment_gets_the_nearest_ones(refused):
+    refused(["fit", "--config=digits_cn"], ["--config digits_cn", "No such file", "digits_cnn"])
