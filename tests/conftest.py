@@ -58,6 +58,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs each test in a folder of its own: nothing is written into the project."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LITZOO_DATA_DIR", raising=False)
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)  # of a fixture that lasts longer than a test
     torch.manual_seed(0)
 
 

@@ -60,6 +60,7 @@ def become(rank: int, port: int, folder: Path, launcher: str = "torchrun") -> No
     rank_zero_only.rank = rank
     names = LAUNCHERS[launcher]
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    os.environ.pop("PL_GLOBAL_SEED", None)  # of whatever test had the first of all processes forked
     os.environ |= dict.fromkeys(names["rank"], str(rank)) | dict.fromkeys(names["size"], str(PROCESSES)) | names["more"]
     os.chdir(folder)
     torch.set_num_threads(1)

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from lightning.pytorch import Callback
@@ -26,8 +27,6 @@ class Copies(Callback):
 
 def resumed_within_epoch() -> dict[str, Any]:
     """Returns weights and metrics of the unbroken and of the resumed training."""
-    os.environ["PL_GLOBAL_SEED"] = "3"
-
     def train(*callbacks: Callback, ckpt_path: str | None = None) -> dict[str, Any]:
         module = perceptron(dropout=0.5)
         every = [EpochSeed(), ExactResume(), *callbacks, BestCheckpoint(), LastCheckpoint(every_n_steps=1)]
@@ -36,4 +35,5 @@ def resumed_within_epoch() -> dict[str, Any]:
         trainer.fit(module, digits(batch_size=20), ckpt_path=ckpt_path)
         return {**module.state_dict(), **trainer.callback_metrics, "steps": torch.tensor(trainer.global_step)}
 
-    return {"unbroken": train(Copies()), "resumed": train(ckpt_path="within.ckpt")}
+    with patch.dict(os.environ, PL_GLOBAL_SEED="3"):
+        return {"unbroken": train(Copies()), "resumed": train(ckpt_path="within.ckpt")}
