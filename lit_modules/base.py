@@ -16,7 +16,12 @@ from litzoo.datamodules.batch import Batch
 from litzoo.lit_modules.metrics import EpochMeans
 from litzoo.lit_modules.networks.stages import Stage as NetworkStage
 from litzoo.lit_modules.networks.stages import stages_of
-from litzoo.lit_modules.optimization import optimizer_config, require_schedule_left
+from litzoo.lit_modules.optimization import (
+    optimizer_config,
+    optimizer_steps,
+    require_monitored,
+    require_schedule_left,
+)
 from litzoo.lit_modules.weights.plain_loading import keep_plain, read_content, refuse_foreign_code
 
 Stage = Literal["train", "val", "test"]
@@ -52,6 +57,7 @@ class LitModule(LightningModule, ABC):
     loss_extras: tuple[str, ...] = ("index", "epoch")
     semi_supervised = False
     weight_groups: list[dict[str, Any]] | None = None
+    _validated = True  # whether validation has run since the last step of a `ReduceLROnPlateau`
 
     def __init__(
         self,
@@ -168,18 +174,51 @@ class LitModule(LightningModule, ABC):
         if self.weight_groups is not None:
             weights = [dict(group) for group in self.weight_groups]  # copies, since the optimizer modifies them
         return optimizer_config(
-            self.make_optimizer, self.make_scheduler, weights, lambda: int(self.trainer.estimated_stepping_batches)
+            self.make_optimizer, self.make_scheduler, weights, lambda: int(optimizer_steps(self.trainer))
         )
 
     def on_train_start(self) -> None:
-        """Raises if the training is resumed for longer than its schedule; calls `reserve` of the loss if it has one."""
+        """Checks the schedules against the training; calls `reserve` of the loss if it has one."""
         trainer = self.trainer
         targets = getattr(trainer.datamodule, "targets", None)  # type: ignore[attr-defined]
         if targets is not None and (reserve := getattr(self.loss, "reserve", None)):
             reserve(len(targets))
+        if trainer.ckpt_path is None:
+            self._validated = False  # that of an earlier training does not count
         if trainer.ckpt_path is not None:
             schedulers = (config.scheduler for config in trainer.lr_scheduler_configs)
-            require_schedule_left(schedulers, lambda: trainer.estimated_stepping_batches)
+            require_schedule_left(schedulers, lambda: optimizer_steps(trainer))
+        for config in trainer.lr_scheduler_configs:
+            if config.reduce_on_plateau:
+                require_monitored(trainer, config.monitor)
+                warnings.filterwarnings("ignore", "ReduceLROnPlateau conditioned on metric val/")
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Steps a scheduler; a `ReduceLROnPlateau` on a validation metric only if validation has run since its last."""
+        plateau = [
+            each.monitor
+            for each in self.trainer.lr_scheduler_configs
+            if each.scheduler is scheduler and each.reduce_on_plateau
+        ]
+        if plateau and plateau[0].startswith("val/"):
+            if not self._validated:
+                return
+            self._validated = False
+        super().lr_scheduler_step(scheduler, metric)
+
+    def on_train_epoch_end(self) -> None:
+        """Raises if a `ReduceLROnPlateau` monitors a validation metric that validation does not log.
+
+        Raises:
+            ValueError: In that case.
+        """
+        for config in self.trainer.lr_scheduler_configs if self._validated else ():
+            metrics, monitor = self.trainer.callback_metrics, str(config.monitor)
+            if config.reduce_on_plateau and monitor.startswith("val/") and monitor not in metrics:
+                raise ValueError(
+                    f"model.scheduler: ReduceLROnPlateau monitors {monitor}, which is not logged; choose one of "
+                    f"{', '.join(sorted(metrics))}"
+                )
 
     def on_train_epoch_start(self) -> None:
         """Resets the means, and calls `begin_epoch` of the loss if it has one; an epoch may have been interrupted."""
@@ -224,6 +263,7 @@ class LitModule(LightningModule, ABC):
     def on_validation_epoch_end(self) -> None:
         """Logs `val/...` or `test/...`; nothing if no process has updated a metric."""
         assert self.eval_metrics is not None
+        self._validated = self._validated or not self.trainer.sanity_checking
         updated = any(metric.update_called for metric in self.eval_metrics.values())
         if not self.trainer.strategy.reduce_boolean_decision(updated, all=False):
             return
@@ -246,6 +286,11 @@ class LitModule(LightningModule, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Saves the class name, which the hyperparameters of a module created in Python lack."""
         checkpoint["module"] = type(self).__name__
+        checkpoint["validated"] = self._validated
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restores whether a `ReduceLROnPlateau` has to step."""
+        self._validated = checkpoint.get("validated", True)
 
     @classmethod
     def load_from_checkpoint(

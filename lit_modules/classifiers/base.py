@@ -216,6 +216,7 @@ class Classifier(LitModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Makes the state of the pseudo-labels optional, so that they can be added to or removed from a checkpoint."""
+        super().on_load_checkpoint(checkpoint)
         if self.pseudo_labels is None:
             checkpoint["state_dict"].pop("pseudo_labels._extra_state", None)
         else:
