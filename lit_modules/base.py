@@ -1,6 +1,7 @@
 """LitModule: the base class of all modules."""
 
 import inspect
+import math
 import warnings
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
@@ -160,6 +162,24 @@ class LitModule(LightningModule, ABC):
     def stages(self) -> list[NetworkStage]:
         """Returns the stages of the network from the input to the head, which is the last."""
         return stages_of(self.net)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the first parameter group; Lightning's `LearningRateFinder` reads and sets it."""
+        optimizers = self.trainer.optimizers if self._trainer is not None else []
+        return float(optimizers[0].param_groups[0]["lr"]) if optimizers else math.nan
+
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        if self._trainer is None:
+            return
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group |= {name: rate for name in ("lr", "initial_lr") if name in group}
+        for config in self.trainer.lr_scheduler_configs:
+            if hasattr(config.scheduler, "base_lrs"):
+                config.scheduler.base_lrs = [rate] * len(config.scheduler.base_lrs)
+        rank_zero_info(f"The learning rate is set to the suggestion, {rate:.3g}")
 
     # Lightning's hooks.
 

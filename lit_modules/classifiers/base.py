@@ -52,6 +52,7 @@ class Classifier(LitModule):
     primary_metric = "acc"
     loss_extras = ("index", "epoch", *CLASS_STATISTICS)
     class_counts: Tensor
+    _counts_known = False
 
     def __init__(
         self,
@@ -145,7 +146,8 @@ class Classifier(LitModule):
         """
         if not self.posthoc_tau:
             return logits
-        if not self.class_counts.any():
+        self._counts_known = self._counts_known or bool(self.class_counts.any())  # waits for the device only once
+        if not self._counts_known:
             raise ValueError(
                 "posthoc_tau: the class counts of the training set are not known, since the model was not trained with "
                 "a datamodule that has class_counts; leave it out"
