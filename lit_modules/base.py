@@ -171,6 +171,7 @@ class LitModule(LightningModule, ABC):
 
     @lr.setter
     def lr(self, rate: float) -> None:
+        """Sets the rate of all groups and the start of the schedules; nothing before there is a trainer."""
         if self._trainer is None:
             return
         for optimizer in self.trainer.optimizers:

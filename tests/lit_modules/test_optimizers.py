@@ -170,5 +170,5 @@ def test_a_schedule_ends_with_the_training(options, steps):
 
 
 def test_a_schedule_that_cannot_end_is_refused():
-    with pytest.raises(ValueError, match="set --trainer.max_epochs or --trainer.max_steps"):
+    with pytest.raises(ValueError, match=r"set --trainer.max_epochs or --trainer.max_steps"):
         train(CosineWithWarmup, max_epochs=-1)
