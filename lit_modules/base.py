@@ -166,14 +166,12 @@ class LitModule(LightningModule, ABC):
     @property
     def lr(self) -> float:
         """The learning rate of the first parameter group; Lightning's `LearningRateFinder` reads and sets it."""
-        optimizers = self.trainer.optimizers if self._trainer is not None else []
+        optimizers = self.trainer.optimizers
         return float(optimizers[0].param_groups[0]["lr"]) if optimizers else math.nan
 
     @lr.setter
     def lr(self, rate: float) -> None:
-        """Sets the rate of all groups and the start of the schedules; nothing before there is a trainer."""
-        if self._trainer is None:
-            return
+        """Sets the rate of all groups and the start of the schedules."""
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
                 group |= {name: rate for name in ("lr", "initial_lr") if name in group}
