@@ -209,13 +209,13 @@ class LitModule(LightningModule, ABC):
             require_schedule_left(schedulers, lambda: optimizer_steps(trainer))
         for config in trainer.lr_scheduler_configs:
             if config.reduce_on_plateau:
-                require_monitored(trainer, config.monitor)
+                require_monitored(trainer, str(config.monitor))
                 warnings.filterwarnings("ignore", "ReduceLROnPlateau conditioned on metric val/")
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Steps a scheduler; a `ReduceLROnPlateau` on a validation metric only if validation has run since its last."""
         plateau = [
-            each.monitor
+            str(each.monitor)
             for each in self.trainer.lr_scheduler_configs
             if each.scheduler is scheduler and each.reduce_on_plateau
         ]
@@ -257,10 +257,22 @@ class LitModule(LightningModule, ABC):
         trainer = self.trainer
         # `_can_stop_early` is False while there are fewer than `min_epochs` or `min_steps`.
         stops = trainer.should_stop and trainer.fit_loop._can_stop_early
-        if trainer.is_last_batch or stops or 0 < trainer.max_steps <= trainer.global_step:
-            self._log_training()
-        if trainer.is_last_batch and (end := getattr(self.loss, "end_epoch", None)):
+        if trainer.is_last_batch:
+            self.finish_epoch()
+        elif stops or 0 < trainer.max_steps <= trainer.global_step:
+            self.log_training()
+
+    def finish_epoch(self) -> None:
+        """Logs `train/...` and calls `end_epoch` of the loss if it has one, after the last batch of an epoch."""
+        self.log_training()
+        if end := getattr(self.loss, "end_epoch", None):
             end(self.current_epoch)
+
+    def log_training(self) -> None:
+        """Logs `train/...`, the means of the epoch so far; again if a training is resumed after the last batch."""
+        if self.train_means.update_pending():
+            for name, value in self.train_means.compute().items():
+                self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
 
     def on_validation_epoch_start(self) -> None:
         """Creates new metrics: in float32, also in half-precision training, and on the current device."""
@@ -360,9 +372,3 @@ class LitModule(LightningModule, ABC):
         """Whether this process only evaluates samples of others, since there are fewer samples than processes."""
         loaders = self.trainer.test_dataloaders if self.trainer.testing else self.trainer.val_dataloaders
         return getattr(getattr(loaders, "sampler", None), "repeats", False)
-
-    def _log_training(self) -> None:
-        if self.train_means.update_pending():
-            for name, value in self.train_means.compute().items():
-                self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
-            self.train_means.reset()
