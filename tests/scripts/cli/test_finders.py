@@ -1,4 +1,4 @@
-"""Lightning's finders of learning rate and batch size, from the command line."""
+"""Lightning's finders of learning rate and batch size, and `ReduceLROnPlateau`, from the command line."""
 
 from pathlib import Path
 
@@ -26,3 +26,13 @@ def test_the_batch_size_finder_sets_the_batch_size():
     finder = ["--trainer.callbacks+=BatchSizeFinder", "--trainer.callbacks.max_trials", "2"]
     cli = run(["fit", *DATA, "--model", "SoftmaxRegression", *TRAINER, *finder, "--experiment", "found"])
     assert cli.datamodule.batch_size == 4  # doubled from 2, as often as it may try
+
+
+@pytest.mark.parametrize("monitor", [[], ["--model.scheduler.monitor", "val/acc"]])
+def test_reduce_on_plateau_is_found_by_its_name(monitor):
+    scheduler = ["--model.scheduler", "ReduceLROnPlateau", *monitor]
+    validation = ["--trainer.check_val_every_n_epoch", "2", "--test_after_fit", "false"]
+    cli = run(["fit", *DATA, "--model", "SoftmaxRegression", *scheduler, *TRAINER, *validation])
+    (config,) = cli.trainer.lr_scheduler_configs
+    assert config.reduce_on_plateau
+    assert config.monitor == (monitor[1] if monitor else "val/loss")
