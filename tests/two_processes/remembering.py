@@ -4,7 +4,7 @@ import torch
 import torch.distributed
 from torch import Tensor
 
-from litzoo.lit_modules.losses import EarlyLearningRegularization, ForwardCorrection
+from litzoo.lit_modules.losses import EarlyLearningRegularization, ForwardCorrection, SparseOverParameterization
 
 SAMPLES, CLASSES = 23, 4
 """An odd number: with two processes one has a sample more than the other."""
@@ -15,6 +15,7 @@ def remember() -> dict[str, Tensor]:
     shared = torch.distributed.is_initialized()
     rank, processes = (torch.distributed.get_rank(), torch.distributed.get_world_size()) if shared else (0, 1)
     early, forward = EarlyLearningRegularization(), ForwardCorrection(warm_up=2)
+    noise = SparseOverParameterization(lr_u=0.5, lr_v=0.5, start=0.01)
     generator = torch.Generator().manual_seed(2)
     for epoch in range(3):
         logits = 2 * torch.randn(SAMPLES, CLASSES, generator=generator)
@@ -22,7 +23,8 @@ def remember() -> dict[str, Tensor]:
         index = torch.randperm(SAMPLES, generator=generator)
         mine = slice(rank, None, processes)
         early(logits[mine], target[mine], index[mine])
+        noise(logits[mine], target[mine], index[mine])
         forward(logits[mine], target[mine], epoch=epoch)
         forward.end_epoch(epoch)
     assert forward.matrix is not None
-    return {"past beliefs": early.get_extra_state(), "matrix": forward.matrix}
+    return {"past beliefs": early.get_extra_state(), "noise": noise.get_extra_state(), "matrix": forward.matrix}
