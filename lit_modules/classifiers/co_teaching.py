@@ -57,7 +57,7 @@ class CoTeachingClassifier(Classifier):
         co_teaching = CoTeaching(forget_rate, ramp_epochs)
         net = CNN(input_shape, num_classes, widths, depth, hidden, batch_norm, dropout, hidden_dropout, average_pool)
         super().__init__(Pair(net), num_classes, **options)
-        self.co_teaching = co_teaching
+        self.co_teaching, self.forget_rate, self.ramp_epochs = co_teaching, forget_rate, ramp_epochs
         prepare_pair(self)
 
     def training_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
