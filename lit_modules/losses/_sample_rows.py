@@ -7,7 +7,7 @@ from litzoo.lit_modules.distributed import largest_of_all_processes, rows_of_all
 from litzoo.lit_modules.losses.base import ClassificationLoss
 
 
-class SampleRowsLoss(ClassificationLoss):
+class _SampleRowsLoss(ClassificationLoss):
     """Base class of losses that keep a row of numbers for each training sample.
 
     The rows are saved in checkpoints. In distributed training every process holds all of them, and stores what the

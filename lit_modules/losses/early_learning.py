@@ -1,10 +1,10 @@
 from torch import Tensor
 
-from litzoo.lit_modules.losses._sample_rows import SampleRowsLoss
+from litzoo.lit_modules.losses._sample_rows import _SampleRowsLoss
 from litzoo.lit_modules.losses.base import Reduction, checked, cross_entropies
 
 
-class EarlyLearningRegularization(SampleRowsLoss):
+class EarlyLearningRegularization(_SampleRowsLoss):
     """Cross-entropy + λ · log(1 − ⟨p, t⟩), t a running mean of past predicted probabilities (Liu et al. 2020, ELR).
 
     A network learns correct labels first and memorises wrong ones later; the second term keeps its early predictions.

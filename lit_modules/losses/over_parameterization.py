@@ -1,14 +1,14 @@
 import torch
 from torch import Tensor
 
-from litzoo.lit_modules.losses._sample_rows import SampleRowsLoss
+from litzoo.lit_modules.losses._sample_rows import _SampleRowsLoss
 from litzoo.lit_modules.losses.base import Reduction, checked, one_hot
 
 LEAST = 1e-4
 """Smallest entry of the sum of prediction and noise, which may be negative; the authors' value."""
 
 
-class SparseOverParameterization(SampleRowsLoss):
+class SparseOverParameterization(_SampleRowsLoss):
     """Cross-entropy of the prediction plus a learned noise s of each sample's label (Liu et al. 2022, SOP).
 
     s = u² · y − v² · (1 − y), with y the label as one-hot vector, and the sum p + s is scaled to add up to 1: where s

@@ -178,7 +178,9 @@ class WhitenedCNN(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """Returns the input of the head, `[B, widths[-1]]`, for images `[B, C, H, W]`."""
-        return self.dropout(self.blocks(F.gelu(self.whitening(x))).amax((2, 3)) * self.logit_scale)
+        maps = self.blocks(F.gelu(self.whitening(x)))
+        # Not `amax`: compiled for bf16 on a CPU, its gradient divides by the number of maxima that it finds again, 0.
+        return self.dropout(F.adaptive_max_pool2d(maps, 1).flatten(1) * self.logit_scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns logits `[B, num_classes]` for images `[B, C, H, W]`."""

@@ -68,16 +68,12 @@ def main() -> None:
     dataset = Subset(SingleImages(images, labels, datamodule), used)
     seconds = seconds_of_epochs(dataset, ResNet((3, 32, 32), 10), arguments.epochs)
     measured = environment()
-    recipe = {
-        "epochs": EPOCHS,
-        "seconds": seconds,
-        "samples": len(used),
-        "seconds_per_epoch": statistics.mean(seconds) * len(images) / len(used),
-    }
+    of_all = statistics.mean(seconds) * len(images) / len(used)
+    recipe = {"epochs": EPOCHS, "seconds": seconds, "samples": len(used), "seconds_per_epoch": of_all}
     content = {**measured, "environment": format_environment(measured), "recipes": {"cifar10_resnet18": recipe}}
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     write_json(RESULT, content)
-    print(f"{recipe['seconds_per_epoch']:.0f} s an epoch, {recipe['seconds_per_epoch'] * EPOCHS / 3600:.1f} h in all")
+    print(f"{of_all:.0f} s an epoch, {of_all * EPOCHS / 3600:.1f} h in all")
 
 
 if __name__ == "__main__":

@@ -136,3 +136,22 @@ def test_a_second_network_starts_with_other_weights_of_the_same_kind():
             torch.testing.assert_close(second(x)[:, : first.in_channels], x)
     assert not torch.equal(pair.first.blocks[0][0].weight, pair.second.blocks[0][0].weight)
     assert pair.second.head.weight.std().item() == pytest.approx(40**-0.5, rel=0.15)
+
+
+def test_the_gradient_of_a_feature_goes_to_one_pixel_also_where_several_are_largest():
+    net, maps = WhitenedCNN((3, 32, 32), 10, (8, 8)), []
+    net.blocks.register_forward_hook(lambda *_: maps.append(_[2]) or _[2].retain_grad())
+    net.features(torch.zeros(2, 3, 32, 32)).sum().backward()
+    assert (maps[0].flatten(2) == maps[0].flatten(2).max(2, keepdim=True).values).sum(2).max() > 1
+    assert ((maps[0].grad != 0).sum((2, 3)) == 1).all()
+
+
+@pytest.mark.slow
+def test_a_compiled_network_has_finite_gradients_in_bf16():
+    net, x = WhitenedCNN((3, 32, 32), 10, (8, 8)), torch.randn(8, 3, 32, 32)
+    net.whitening.fit(x)
+    net.compile()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = net(x).float().square().sum()
+    loss.backward()
+    assert all(weight.grad.isfinite().all() for weight in net.parameters())
