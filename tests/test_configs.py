@@ -132,6 +132,19 @@ ONLY = {  # base -> experiment -> what differs
         "mnist_long_tailed_posthoc": {f"{NET}posthoc_tau"},
         "mnist_long_tailed_ldam": {f"{NET}loss", f"{DATA}class_weighting"},
     },
+    "cifar10_fast": {
+        "cifar10_94": {f"{NET}widths", f"{DATA}val_size", "trainer.max_epochs"},
+        "cifar10_overfitting": {f"{NET}loss", f"{NET}tta", f"{DATA}augment", "trainer.max_epochs"},
+        "cifar10_noisy_ce": {f"{NET}loss", f"{DATA}label_noise", f"{DATA}noisy_val"},
+        "cifar10n_worst_ce": {f"{NET}loss", f"{DATA}label_noise", f"{DATA}noisy_val"},
+    },
+    **{
+        f"{family}_ce": {
+            **{f"{family}_{loss}": {f"{NET}loss"} for loss in ("gce", "sce", "elr", "forward", "sop")},
+            f"{family}_coteaching": {f"{NET}forget_rate"},
+        }
+        for family in ("cifar10_noisy", "cifar10n_worst")
+    },
     "cifar10_resnet18": {"cifar10_disturb_label": {f"{NET}loss"}, "cifar10_autoaugment": {f"{DATA}augment"}},
     "california_housing": {
         "regressor_dropout": {f"{NET}dropout"},
