@@ -108,8 +108,8 @@ class ClassFolders:
         places = {part: paths[0] for part, paths in found.items()}
         if "train" not in places:
             raise ValueError(
-                f"{self.folder} has a folder {next(iter(places.values())).name}, but no folder train: it needs train, "
-                "or class folders only"
+                f"{self.folder} has a folder {next(iter(places.values())).name}, but no folder train: it needs "
+                "train and test, or class folders only"
             )
         if places["train"] in hold_images:
             raise ValueError(

@@ -156,8 +156,8 @@ def position_of(option: str, name: ClassName, names: Sequence[str]) -> int:
     """Finds the position of a class by its name, or by its number if no class name is a number.
 
     Digits are named by their numbers: `7` is the digit seven, also if only some of the digits are known. A name without
-    quotes that YAML reads as another value is found too: `yes` (true), `01` (1) or `1e3` (1000.0). Unicode forms are not
-    distinguished.
+    quotes that YAML reads as another value is found too: `yes` (true), `01` (1) or `1e3` (1000.0). Unicode forms are
+    not distinguished.
 
     Args:
         option: The option that names the class, for the message.

@@ -45,7 +45,7 @@ def test_unicode_forms_are_not_distinguished(form):
 
 
 def test_the_command_takes_them_from_yaml():
-    for start, name in enumerate(("yes", "no", "01")):
+    for start, name in enumerate(("yes", "no", "02")):
         write_class(f"answers/{name}", 40, seed=100 * start)
     with open("answers.yaml", "w") as stream:
         stream.write(
@@ -54,13 +54,13 @@ data:
   class_path: ImageFolderDataModule
   init_args:
     folder: answers
-    known_classes: [no, yes, 01]
-    imbalance: {class_path: ClassCounts, init_args: {sizes: {yes: 8, 01: 9}}}
+    known_classes: [no, yes, 02]
+    imbalance: {class_path: ClassCounts, init_args: {sizes: {yes: 8, 02: 9}}}
     label_noise: {class_path: AsymmetricNoise, init_args: {rate: 0.25, flips: {yes: no}}}
 model: {class_path: MLPClassifier, init_args: {hidden: [4]}}
 trainer: {max_epochs: 1, limit_train_batches: 1, accelerator: cpu, enable_progress_bar: false}
 """
         )
     datamodule = litzoo("fit", "--config", "answers.yaml").datamodule
-    assert datamodule.class_names == ("no", "yes", "01")
+    assert datamodule.class_names == ("no", "yes", "02")
     assert datamodule.split_report()["per_class"]["train"][1:] == [6, 9]
