@@ -116,7 +116,6 @@ def test_links_that_are_no_images_are_passed_over(root):
     ("datamodule", "content", "options"),
     [
         (ImageFolderDataModule, "pets", lambda name: {"folder": name}),
-        (CSVRegressionDataModule, "table.csv", lambda name: {"file": name, "target": "y"}),
     ],
 )
 def test_an_option_that_leads_outside_is_refused_with_the_place(root, datamodule, content, options, name):
