@@ -232,7 +232,7 @@ class BaseDataModule(LightningDataModule, ABC):
         return [files[position] if position < len(files) else "" for position in index.tolist()] if files else []
 
     def sample_columns(self, part: Literal["train", "test", "predict"], index: Tensor) -> dict[str, list[Any]]:
-        """Returns columns that tell a user which samples those at `index` `[n]` are: their `file`, if they are files."""
+        """Returns columns that say which samples those at `index` `[n]` are: their `file`, if they are files."""
         files = self.file_names(part, index)
         return {"file": files} if files else {}
 

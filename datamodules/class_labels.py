@@ -11,7 +11,7 @@ from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.samplers import BalancedBatches, EpochBatches, WeightedBatches, class_weights
 from litzoo.datamodules.splits.classes import ClassRequest, split_classes
-from litzoo.datamodules.splits.core import positions_of
+from litzoo.datamodules.splits.core import ClassName, positions_of
 from litzoo.datamodules.splits.human_noise import HumanNoise
 from litzoo.datamodules.splits.imbalance import Imbalance
 from litzoo.datamodules.splits.label_noise import LabelNoise, corrupt
@@ -77,7 +77,7 @@ class ClassLabels(_Base):
     links: tuple[str, ...] = ("num_classes", "class_names")
     class_names: tuple[str, ...]
     has_unlabeled_samples: bool = False
-    lookalikes: ClassVar[dict[str | int, str | int]] = {}
+    lookalikes: ClassVar[dict[ClassName, ClassName]] = {}
     split_by: tuple[str, ...] = (
         "known_classes",
         "val_size",
@@ -98,7 +98,7 @@ class ClassLabels(_Base):
         class_weighting: Literal["inverse", "sqrt", "effective", "complement"] = "inverse",
         effective_beta: float = 0.999,
         train_size: int | float | dict[str, int] | None = None,
-        known_classes: list[str | int] | None = None,
+        known_classes: list[ClassName] | None = None,
         imbalance: Imbalance | None = None,
         num_labeled: int | float | None = None,
         balance_labeled: bool = True,

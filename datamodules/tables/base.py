@@ -99,7 +99,7 @@ class TableDataModule(BaseDataModule):
         return self._rows[part]
 
     def validation_rows(self) -> np.ndarray | None:
-        """Returns which rows of the full training set are validation rows, bool `[N]`; `None` if not drawn by content."""
+        """Returns which rows of the full training set validate, bool `[N]`; `None` if not drawn by content."""
         self.rows_of("train")
         return self._validation
 
@@ -224,8 +224,8 @@ class TableDataModule(BaseDataModule):
             positions.setdefault(each, []).append(position)
         if gone := record.absent(positions):
             raise ValueError(
-                f"{len(gone):,} rows that the training used are not in the table any more (row {', '.join(gone[:5])} of "
-                "the file at that time): a training can only be resumed with them; restore them, or start a new training"
+                f"{self.where}: {len(gone):,} rows the training used are gone (row {', '.join(gone[:5])} of the file "
+                "at that time): a training can only be resumed with them; restore them, or start a new training"
             )
         left = {each: iter(rows) for each, rows in positions.items()}
         rows = [next(left[each], positions[each][0]) for each in record.ids]
@@ -283,8 +283,8 @@ class TableDataModule(BaseDataModule):
         training = np.flatnonzero(~test)
         if validation[training].all():
             raise ValueError(
-                f"{self.where}: test_size {self.test_size} and val_size {self.val_size} leave no training sample of {len(frame)}: "
-                "lower them"
+                f"{self.where}: test_size {self.test_size} and val_size {self.val_size} leave no training sample of "
+                f"{len(frame)}: lower them"
             )
         self._rows = {"train": training, "test": np.flatnonzero(test)}
         self._validation = validation[training]

@@ -14,21 +14,8 @@ import pandas as pd
 from litzoo.datamodules.io.paths import require_file
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-MISSING: tuple[str, ...] = (
-    "",
-    "#N/A",
-    "#N/A N/A",
-    "#NA",
-    "-1.#IND",
-    "-1.#QNAN",
-    "-NaN",
-    "-nan",
-    "1.#IND",
-    "1.#QNAN",
-    "<NA>",
-    "N/A",
-)
-MISSING += ("NA", "NULL", "NaN", "None", "n/a", "nan", "null")
+MISSING = {"", "NA", "N/A", "n/a", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None"}
+MISSING |= {"#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
 """Cells that stand for a missing value: those of `pandas.read_csv`."""
 _SAMPLE = 200
 """Rows from which the separator is found."""

@@ -220,8 +220,8 @@ class RowClasses(_Classes):
         place = f"{self.where}: the target column {self.target!r}"
         if (empty := cells[cells == ""]).size:
             raise ValueError(
-                f"{place} has {len(empty):,} empty cells, the first in row {empty.index[0]}; fill or remove these rows "
-                "(predict_file takes rows without a class)"
+                f"{place} has {len(empty):,} cells that are empty or stand for a missing value (such as NA), the first "
+                f"in row {empty.index[0]}; fill or remove them, or set data.missing_values if they are a class"
             )
         names = list(cells.unique())
         numbers = np.asarray(pd.to_numeric(pd.Series(names, dtype=object), errors="coerce"), dtype=np.float64)
