@@ -13,13 +13,16 @@ CLASSIFIERS = ["SoftmaxRegression", "MLPClassifier", "CNNClassifier", "ResNetCla
 CLASSIFIERS += ["TransferClassifier", "WhitenedCNNClassifier"]
 REGRESSORS = ["Regressor"]
 MASKS, SEGMENTERS = ["PennFudanDataModule", "ShapesDataModule"], ["MaskRCNNSegmenter"]
-FITTING = [(data, model) for data in IMAGES + CLASS_TABLES for model in CLASSIFIERS] + [
+VECTORS = ["SoftmaxRegression", "MLPClassifier"]
+FITTING = [(data, model) for data in CLASS_TABLES for model in VECTORS]
+FITTING += [(data, model) for data in IMAGES for model in CLASSIFIERS] + [
     (data, model) for data in TABLES for model in REGRESSORS
 ]
 FITTING += [(data, model) for data in MASKS for model in SEGMENTERS]
 UNFITTING = [(data, model) for data in IMAGES + CLASS_TABLES for model in REGRESSORS] + [
     (data, model) for data in TABLES for model in CLASSIFIERS
 ]
+UNFITTING += [(data, model) for data in CLASS_TABLES for model in CLASSIFIERS if model not in VECTORS]
 UNFITTING += [(data, model) for data in MASKS for model in CLASSIFIERS + REGRESSORS]
 UNFITTING += [(data, model) for data in IMAGES + TABLES + CLASS_TABLES for model in SEGMENTERS]
 
