@@ -19,6 +19,7 @@ PLACEHOLDERS = {"?", "-", "--", "---", ".", "..", "...", "*", "#"}
 _DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%d.%m.%y")
 DATE_FORMATS = ("ISO8601", *(day + time for day in _DAYS for time in ("", " %H:%M", " %H:%M:%S")))
 _LIKE_A_DATE = re.compile(r"\d{4}[-/]\d\d?[-/]\d\d?.*|\d\d?[./-]\d\d?[./-]\d{2,4}.*")
+_WITH_SIGNS = re.compile(r"[+-]?[^\w\s]?\s?[+-]?\s?\d[\d.,'\s]*[^\w\s]?")
 PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}
 """Cycles of a date in days."""
 
@@ -84,6 +85,11 @@ def column_of(
             return Column(name, "number")
         if len(texts) and all(map(_LIKE_A_DATE.fullmatch, texts)):
             return _date_column(cells, name, _date_format_of(texts, name, place), place)
+        if len(texts) and all(map(_WITH_SIGNS.fullmatch, texts)):
+            raise ValueError(
+                f"{place} has numbers with signs or separators of thousands, such as {texts.iloc[0]!r} in row "
+                f"{texts.index[0]}: write plain numbers, or name the column in data.categorical_columns"
+            )
         if len(texts) and np.isnan(numbers).mean() < 0.5:
             words = texts[np.isnan(numbers)]
             raise ValueError(

@@ -158,6 +158,16 @@ def test_a_few_words_among_numbers_are_refused_and_a_placeholder_is_a_missing_va
     assert reading.categories == [["1", "2", "2b"]]
 
 
+@pytest.mark.parametrize(
+    "cells", [["$1.50", "$20"], ["12 %", "7%"], ["1.234,5", "2.000,1"], ["1'000", "20"], ["-€5", "€1"]]
+)
+def test_numbers_with_signs_are_not_taken_for_categories(cells):
+    text = "price;y\n" + "".join(f"{cell};{row}\n" for row, cell in enumerate(cells))
+    with pytest.raises(ValueError, match=r"column 'price' has numbers with signs .*in row 2.*categorical_columns"):
+        csv_table(text)
+    assert csv_table(text, categorical=["price"])[0].categories == [sorted(cells)]
+
+
 def test_an_unseen_category_is_encoded_as_zeros_with_a_warning():
     reading, frame = fitted(), table().assign(colour="violet")
     assert not reading.tensor(frame)[:, 3:].any()
