@@ -127,8 +127,8 @@ def test_a_pool_without_labels_and_notes_are_printed(capsys):
     print_split(report | {"without_label": {"unlabeled": 2000}, "notes": ["no sample of dog in [test]"]})
     printed = capsys.readouterr().out
     assert rows(printed)[1:] == [
-        ["cat", "3", ""],
-        ["dog", "2", ""],
+        ["cat", "3"],
+        ["dog", "2"],
         ["without label", "", "2,000"],
         ["all", "5", "2,000"],
     ]
