@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loops import fit_loop, training_epoch_loop
 from torch.nn.modules import batchnorm
@@ -26,6 +26,7 @@ PUBLIC = {"_asdict", "_replace", "_exit"}
 OWNERS = {
     "ModelCheckpoint": ModelCheckpoint,
     "TQDMProgressBar": TQDMProgressBar,
+    "Timer": Timer,
     "WeightAveraging": WeightAveraging,
     "LightningCLI": LightningCLI,
     "fit_loop": fit_loop,

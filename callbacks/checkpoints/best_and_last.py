@@ -8,6 +8,8 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
 
+from litzoo.callbacks.agreement import Agreement
+
 
 def starts_new_training(trainer: Trainer, stage: str) -> bool:
     """Whether `setup` is called for a new training, so that the state of an earlier one has to be reset.
@@ -93,10 +95,12 @@ class LastCheckpoint(MovableCheckpoint):
         super().__init__(filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
         self.every_n_steps, self.every_n_minutes = every_n_steps, every_n_minutes
         self._saved_step, self._saved_time, self._due = 0, time.monotonic(), False
+        self._agreement: Agreement | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""
         super().on_train_start(trainer, pl_module)
+        self._agreement = Agreement(trainer) if self.every_n_minutes else None
         self._saved_step, self._saved_time, self._due = trainer.global_step, time.monotonic(), False
 
     def on_train_batch_end(
@@ -115,6 +119,13 @@ class LastCheckpoint(MovableCheckpoint):
         if self._due and trainer.state.fn == "fit" and not trainer.is_last_batch:
             self._save_within_epoch(trainer)
 
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ends the agreement on the time."""
+        super().on_train_end(trainer, pl_module)
+        if self._agreement is not None:
+            self._agreement.close()
+            self._agreement = None
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the checkpoint of the epoch."""
         self._saved_step, self._saved_time, self._due = trainer.global_step, time.monotonic(), False
@@ -126,8 +137,8 @@ class LastCheckpoint(MovableCheckpoint):
             return True
         if not self.every_n_minutes:
             return False
-        passed = time.monotonic() - self._saved_time >= 60 * self.every_n_minutes
-        return bool(trainer.strategy.broadcast(passed)) if trainer.world_size > 1 else passed
+        assert self._agreement is not None
+        return bool(self._agreement.any(time.monotonic() - self._saved_time >= 60 * self.every_n_minutes))
 
     def _save_within_epoch(self, trainer: Trainer) -> None:
         self._saved_step, self._saved_time, self._due = trainer.global_step, time.monotonic(), False
