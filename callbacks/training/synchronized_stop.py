@@ -42,10 +42,11 @@ class SynchronizedStop(Callback):
         """Gives timers and trainer back as they were."""
         if self._agreement is not None:
             self._agreement.close()
-            self._agreement = None
-            vars(trainer.fit_loop.epoch_loop).pop("_broadcast_sigterm_tensor", None)
-        for timer in self._timers:
-            vars(timer).pop("on_train_batch_end", None)
+        self._restore(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Gives timers and trainer back as they were, without waiting for other processes."""
+        self._restore(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -76,6 +77,12 @@ class SynchronizedStop(Callback):
                 raise SIGTERMException
 
     on_validation_end = on_train_epoch_end = on_train_epoch_start
+
+    def _restore(self, trainer: Trainer) -> None:
+        self._agreement = None
+        vars(trainer.fit_loop.epoch_loop).pop("_broadcast_sigterm_tensor", None)
+        for timer in self._timers:
+            vars(timer).pop("on_train_batch_end", None)
 
     def _is_out_of_time(self) -> bool:
         remaining = [left for timer in self._timers if (left := timer.time_remaining()) is not None]

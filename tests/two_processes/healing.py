@@ -59,6 +59,12 @@ def train_with_torchrun(folder: Path, moments: list[str]) -> subprocess.Complete
     return subprocess.run(words, cwd=folder, env=_environment(), capture_output=True, text=True, timeout=TIMEOUT)
 
 
+def train_with_own_launcher(folder: Path, moments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs the command once, which starts two processes itself."""
+    words = [sys.executable, *_command(moments), f"--trainer.devices={PROCESSES}"]
+    return subprocess.run(words, cwd=folder, env=_environment(), capture_output=True, text=True, timeout=TIMEOUT)
+
+
 def train_as_slurm_does(folder: Path, moments: list[str]) -> list[int]:
     """Runs a job of two processes, and returns their statuses; as with `--kill-on-bad-exit`, one ends the other."""
     names, port = LAUNCHERS["slurm"], {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}

@@ -8,7 +8,7 @@ import torch
 
 from tests.callbacks.kills import differences
 from tests.counted import count
-from tests.two_processes.healing import train_as_slurm_does, train_with_torchrun
+from tests.two_processes.healing import train_as_slurm_does, train_with_own_launcher, train_with_torchrun
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +52,18 @@ def test_torchrun_restarts_killed_workers_which_end_with_the_same_digits(unbroke
     check(runs[-1], unbroken)
     assert not any((run / "checkpoints").exists() for run in runs[:-1])  # killed before their first checkpoint
     count("processes killed", len(killed))
+
+
+def test_the_same_command_again_ends_with_the_same_digits(unbroken, tmp_path):
+    killed = train_with_own_launcher(tmp_path, [WITHIN_EPOCH])
+    assert killed.returncode == 137
+    assert "rank 0 of 2 failed: Signal 9" in killed.stderr
+    assert "the same command resumes after the last checkpoint" in killed.stderr
+    done = train_with_own_launcher(tmp_path, [WITHIN_EPOCH])
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "runs" / "digits_mlp").iterdir()
+    check(run, unbroken)
+    count("processes killed")
 
 
 def test_a_requeued_slurm_job_ends_with_the_same_digits(unbroken, tmp_path):
