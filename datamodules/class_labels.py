@@ -10,7 +10,7 @@ from torch import Tensor
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.samplers import BalancedBatches, EpochBatches, WeightedBatches, class_weights
-from litzoo.datamodules.splits.argument_types import check_sizes, check_split_types
+from litzoo.datamodules.splits.argument_types import check_split_types
 from litzoo.datamodules.splits.classes import ClassRequest, split_classes
 from litzoo.datamodules.splits.core import positions_of
 from litzoo.datamodules.splits.human_noise import HumanNoise
@@ -108,7 +108,6 @@ class ClassLabels(_Base):
     ) -> None:
         super().__init__(**options)
         check_split_types(label_noise, imbalance, known_classes)
-        check_sizes(train_size=train_size, num_labeled=num_labeled, unknown_unlabeled=unknown_unlabeled)
         if noisy_val and label_noise is None:
             raise ValueError("data.noisy_val is true, but data.label_noise is null: set both or neither")
         if unlabeled_batch_size is not None and (num_labeled is None or unlabeled_batch_size < 1):

@@ -1,7 +1,6 @@
 """Messages for arguments of the wrong type; the command line checks types itself, Python does not."""
 
 import inspect
-from numbers import Real
 from typing import Any
 
 from litzoo.datamodules.splits.human_noise import HumanNoise
@@ -27,17 +26,6 @@ def check_split_types(label_noise: Any, imbalance: Any, known_classes: Any) -> N
             f"data.known_classes: {_described(known_classes)} is not a list of classes; give names or labels, such as "
             "[0, 1, 2]"
         )
-
-
-def check_sizes(**sizes: Any) -> None:
-    """Refuses sizes that are no numbers, such as a count in quotes; None and `{per_class: n}` are left to others.
-
-    Raises:
-        TypeError: The message names the option.
-    """
-    for name, size in sizes.items():
-        if not isinstance(size, Real | dict | None):
-            raise TypeError(f"data.{name}: {_described(size)} is not a number; give a count or a fraction")
 
 
 def _described(value: Any) -> str:

@@ -106,8 +106,8 @@ def refuse_sharded(strategy: Any) -> None:
     name = str(strategy if isinstance(strategy, str) else strategy.get("class_path", "")).rsplit(".", 1)[-1]
     if any(word in name.lower().replace("_", "") for word in SHARDED):
         raise ValueError(
-            f"--trainer.strategy: {name} shards the weights, but litzoo's checkpoints and callbacks need all weights in "
-            "each process; use ddp"
+            f"--trainer.strategy: {name} shards the weights, but checkpoints and callbacks of litzoo need all of them "
+            "in each process; use ddp"
         )
 
 

@@ -16,8 +16,6 @@ from tests.counted import count
         ({"imbalance": 10}, ["data.imbalance: 10", "LongTailed(100)"]),
         ({"known_classes": 3}, ["data.known_classes: 3", "[0, 1, 2]"]),
         ({"known_classes": "0"}, ["data.known_classes: '0'", "[0, 1, 2]"]),
-        ({"train_size": "100"}, ["data.train_size: '100'", "a count or a fraction"]),
-        ({"num_labeled": "100"}, ["data.num_labeled: '100'", "a count or a fraction"]),
         ({"augment": 3}, ["data.augment: 3", "crop_flip"]),
     ],
 )
