@@ -10,7 +10,7 @@ from tests.callbacks.kills import differences
 from tests.counted import count
 from tests.two_processes.healing import train_as_slurm_does, train_with_own_launcher, train_with_torchrun
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # each start takes ten seconds, and more on a busy machine
 
 FIRST_EPOCH = "1 on_train_batch_start 0 2"
 WITHIN_EPOCH = "0 on_train_batch_start 1 3"
@@ -41,9 +41,14 @@ def check(run, unbroken):
     assert json.loads((run / "run.json").read_text())["finished"]
 
 
-def test_torchrun_restarts_killed_workers_which_end_with_the_same_digits(unbroken, tmp_path):
+@pytest.mark.parametrize(
+    "moments",
+    [["1 start", FIRST_EPOCH, WITHIN_EPOCH], [BEFORE_LAST_CHECKPOINT, IN_TEST]],
+    ids=["before and within epochs", "at their end"],
+)
+def test_torchrun_restarts_killed_workers_which_end_with_the_same_digits(moments, unbroken, tmp_path):
     at_any_time = f"{random.Random().randrange(2)} after {random.Random().uniform(0, 8):.2f}"
-    moments = ["1 start", FIRST_EPOCH, WITHIN_EPOCH, BEFORE_LAST_CHECKPOINT, IN_TEST, at_any_time]
+    moments = [*moments, at_any_time]
     done = train_with_torchrun(tmp_path, moments)
     assert done.returncode == 0, (moments, done.stderr)
     killed = {path.name.removeprefix("killed ") for path in tmp_path.glob("killed *")}

@@ -9,9 +9,9 @@ from tests.scripts.helpers import MLP, litzoo, short_fit
 @pytest.mark.parametrize(
     ("words", "answers"),
     [
-        (["fit"], ["fit: no data and no model given", "--config digits_cnn", "`litzoo configs`"]),
-        (["test"], ["test: no data and no model given", "--config"]),
-        (["fit", "--model", "MLPClassifier"], ["fit: no data given", "--config", "--data"]),
+        (["fit"], ["fit: data and model required", "--config digits_cnn", "`litzoo configs`"]),
+        (["test"], ["test: data and model required", "--config"]),
+        (["fit", "--model", "MLPClassifier"], ["fit: data required", "--config", "--data"]),
         (["fit", "digits_cnn"], ["digits_cnn", "write `--config digits_cnn`"]),
         (["fit", "mine.yaml"], ["write `--config mine.yaml`"]),
         (["fit", "Digits_CN"], ["--config", "digits_cnn", "`litzoo configs`"]),
