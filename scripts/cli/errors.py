@@ -120,8 +120,8 @@ def _message(error: BaseException) -> str:
     if match := NOT_NAMED.fullmatch(text):
         missing = " and ".join(re.findall(r"\.(data|model)", match[1]))
         return (
-            f"{match[2]}: {missing} required; name an experiment, such as --config digits_cnn (`litzoo configs` lists them), "
-            "or give --model and --data"
+            f"{match[2]}: {missing} required; name an experiment, such as --config digits_cnn (`litzoo configs` "
+            "lists them), or give --model and --data"
         )
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
         requested = re.search(r"tried to allocate (\d{9,}) bytes", text)
