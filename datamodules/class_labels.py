@@ -10,6 +10,7 @@ from torch import Tensor
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.samplers import BalancedBatches, EpochBatches, WeightedBatches, class_weights
+from litzoo.datamodules.splits.argument_types import check_split_types
 from litzoo.datamodules.splits.classes import ClassRequest, split_classes
 from litzoo.datamodules.splits.core import ClassName, positions_of
 from litzoo.datamodules.splits.human_noise import HumanNoise
@@ -64,6 +65,7 @@ class ClassLabels(_Base):
         **options: See `BaseDataModule`.
 
     Raises:
+        TypeError: If an option has the wrong type; the message says what is accepted.
         ValueError: If an option is not one of its choices, options conflict, or fewer than two classes are known.
 
     Attributes:
@@ -108,6 +110,7 @@ class ClassLabels(_Base):
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        check_split_types(label_noise, imbalance, known_classes)
         if noisy_val and label_noise is None:
             raise ValueError("data.noisy_val is true, but data.label_noise is null: set both or neither")
         if unlabeled_batch_size is not None:

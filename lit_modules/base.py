@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
@@ -24,6 +24,7 @@ from litzoo.lit_modules.optimization import (
     require_monitored,
     require_schedule_left,
 )
+from litzoo.lit_modules.weights.checkpoint_class import other_class, use_instead
 from litzoo.lit_modules.weights.plain_loading import keep_plain, read_content, refuse_foreign_code
 
 Stage = Literal["train", "val", "test"]
@@ -71,6 +72,7 @@ class LitModule(LightningModule, ABC):
         compile: bool = False,
     ) -> None:
         super().__init__()
+        _check_types(loss, optimizer, scheduler)
         with warnings.catch_warnings():
             # About modules among the arguments, such as a loss; `keep_plain` removes them.
             warnings.filterwarnings("ignore", ".*is already saved during checkpointing")
@@ -344,13 +346,25 @@ class LitModule(LightningModule, ABC):
             **options: Hyperparameters that replace those of the checkpoint.
 
         Raises:
-            ValueError: If the checkpoint names a class that is not imported yet.
+            ValueError: If the checkpoint names a class that is not imported yet, or is of a class that this one cannot
+                load; the message names the class to use.
         """
+        origin, held = f"checkpoint {checkpoint_path}", None
         if weights_only and hparams_file is None:
-            refuse_foreign_code(f"checkpoint {checkpoint_path}", read_content(checkpoint_path), given=options)
-        return super().load_from_checkpoint(
-            checkpoint_path, map_location, hparams_file, strict, weights_only=weights_only, **options
-        )
+            content = read_content(checkpoint_path)
+            refuse_foreign_code(origin, content, given=options)
+            held = other_class(content, cls)
+        try:
+            module = super().load_from_checkpoint(
+                checkpoint_path, map_location, hparams_file, strict, weights_only=weights_only, **options
+            )
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            if held is None:
+                raise
+            raise ValueError(use_instead(origin, held, cls)) from error
+        if held is not None:
+            rank_zero_warn(use_instead(origin, held, cls))
+        return module
 
     def _requested_extras(self, loss: nn.Module) -> set[str]:
         """Returns the extras that a loss takes beside output and target."""
@@ -372,3 +386,26 @@ class LitModule(LightningModule, ABC):
         """Whether this process only evaluates samples of others, since there are fewer samples than processes."""
         loaders = self.trainer.test_dataloaders if self.trainer.testing else self.trainer.val_dataloaders
         return getattr(getattr(loaders, "sampler", None), "repeats", False)
+
+
+def _check_types(loss: Any, optimizer: Any, scheduler: Any) -> None:
+    """Refuses a loss that is no module, and an optimizer or scheduler that is no callable, such as its name.
+
+    Raises:
+        TypeError: The message says what is accepted.
+    """
+    if not isinstance(loss, nn.Module):
+        name = getattr(loss, "__name__", "CrossEntropyLoss")
+        example = f"{name}()" if inspect.isclass(loss) else "torch.nn.CrossEntropyLoss() or FocalLoss()"
+        raise TypeError(f"loss: {loss!r} is not a module; give an object, {example}")
+    for option, value, example in (
+        ("optimizer", optimizer, "torch.optim.AdamW, or functools.partial(torch.optim.AdamW, lr=1e-3)"),
+        (
+            "scheduler",
+            scheduler,
+            "CosineWithWarmup, or functools.partial(torch.optim.lr_scheduler.StepLR, step_size=5)",
+        ),
+    ):
+        if value is not None and not callable(value):
+            given = repr(value) if isinstance(value, str) else f"a {type(value).__name__}"
+            raise TypeError(f"{option}: {given} cannot be called; give the class, such as {example}")

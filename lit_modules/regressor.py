@@ -1,7 +1,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, Metric, MetricCollection
@@ -10,6 +9,7 @@ from litzoo.datamodules.batch import Batch
 from litzoo.lit_modules.base import LitModule, Stage
 from litzoo.lit_modules.metrics import R2
 from litzoo.lit_modules.networks import MLP
+from litzoo.lit_modules.networks.mlp import flat_size
 
 
 class Regressor(LitModule):
@@ -51,7 +51,7 @@ class Regressor(LitModule):
                 f"target_std: {target_std} is not above 0; targets that do not vary, or a single one, leave nothing to "
                 "predict"
             )
-        net = MLP(torch.Size(input_shape).numel(), 1, hidden, dropout, batch_norm)
+        net = MLP(flat_size(input_shape), 1, hidden, dropout, batch_norm)
         super().__init__(net, nn.MSELoss() if loss is None else loss, **options)
         self.target_mean = target_mean
         self.target_std = target_std

@@ -60,7 +60,7 @@ def main() -> None:
 def _unknown(word: str) -> str:
     import difflib
 
-    nearest = difflib.get_close_matches(word.replace("_", "-"), COMMANDS, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(word.lower().replace("_", "-"), COMMANDS, n=1, cutoff=0.5)
     hint = f"did you mean `litzoo {nearest[0]}`?" if nearest else f"one of {', '.join(COMMANDS)}"
     return f"litzoo: error: {word!a} is not a command; {hint}"
 

@@ -48,7 +48,7 @@ def with_shipped_configs(words: list[str]) -> list[str]:
 
 def nearest_configs(given: str) -> list[str]:
     """Returns the names of shipped experiments that are close to one that is not there."""
-    return difflib.get_close_matches(Path(given).stem, shipped_configs(), n=3, cutoff=0.5)
+    return difflib.get_close_matches(Path(given).stem.lower(), shipped_configs(), n=3, cutoff=0.5)
 
 
 def main() -> None:

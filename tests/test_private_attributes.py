@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loops import evaluation_loop, fit_loop, training_epoch_loop
 from torch.nn.modules import batchnorm
@@ -27,6 +27,7 @@ PUBLIC = {"_asdict", "_replace", "_exit"}
 OWNERS = {
     "ModelCheckpoint": ModelCheckpoint,
     "TQDMProgressBar": TQDMProgressBar,
+    "Timer": Timer,
     "WeightAveraging": WeightAveraging,
     "LightningCLI": LightningCLI,
     "_FitLoop": fit_loop._FitLoop,

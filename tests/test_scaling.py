@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
 import torch
 
 from litzoo.datamodules import DigitsDataModule
@@ -15,7 +14,7 @@ from litzoo.datamodules.splits.core import Split
 
 PAGE = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text(encoding="utf-8")
 SCRIPT = re.search(r"```bash\n(#!/bin/bash\n.*?)```", PAGE, re.DOTALL)[1]
-COMMAND = "--kill-on-bad-exit=1 litzoo fit --config mnist_cnn --experiment mnist_cnn_7"
+COMMAND = "--kill-on-bad-exit=1 litzoo fit --config mnist_cnn --experiment mnist_cnn_7 --resume auto"
 ENVIRONMENT = {
     "SLURM_JOB_ID": "7",
     "SLURM_NNODES": "2",
@@ -60,15 +59,8 @@ def run_script(folder, srun):
     return done.returncode, (folder / "asked").read_text().splitlines()
 
 
-@pytest.mark.parametrize("finished_epoch", [False, True])
-def test_the_slurm_script_resumes_where_there_is_a_checkpoint(finished_epoch, tmp_path):
-    options = " --trainer.num_nodes 2 --trainer.devices 4"
-    if finished_epoch:
-        checkpoint = tmp_path / "runs" / "mnist_cnn_7" / "version_0" / "checkpoints" / "last.ckpt"
-        checkpoint.parent.mkdir(parents=True)
-        checkpoint.touch()
-        options += " --ckpt_path last"
-    assert run_script(tmp_path, srun="exit 3") == (3, [f"srun {COMMAND}{options}"])
+def test_the_slurm_script_resumes_by_itself(tmp_path):
+    assert run_script(tmp_path, srun="exit 3") == (3, [f"srun {COMMAND}"])
 
 
 def test_the_slurm_script_starts_again_when_its_time_is_over(tmp_path):

@@ -76,6 +76,30 @@ def add_state_to_checkpoints(
         module: Is given the weights of each file in turn.
         fit: Fits the callback to the module's current weights.
     """
+    weights = copy.deepcopy(module.state_dict())
+    fit()
+    state = callback.state_dict()
+    # Other processes may be on machines that do not have the files: the first one reads and writes them.
+    for path in trainer.strategy.broadcast(_complete_checkpoints(trainer)):
+        content = torch.load(path, map_location="cpu", weights_only=True) if trainer.is_global_zero else {}
+        others = content["state_dict"] if content and not _equal(content["state_dict"], weights) else None
+        others = trainer.strategy.broadcast(others)
+        if others is not None:
+            module.load_state_dict(others)
+            fit()
+        fitted = callback.state_dict()
+        if trainer.is_global_zero:
+            content["callbacks"][callback.state_key] = fitted
+            save_atomically(content, path)
+        module.load_state_dict(weights)
+        callback.load_state_dict(state)
+    trainer.strategy.barrier()
+
+
+def _complete_checkpoints(trainer: Trainer) -> list[Path]:
+    """Returns the files of a training's checkpoint callbacks that have more than weights; `[]` but in rank 0."""
+    if not trainer.is_global_zero:
+        return []
     checkpoints = [each for each in trainer.callbacks if isinstance(each, ModelCheckpoint)]  # type: ignore[attr-defined]
     paths = {
         _path_in(Path(str(checkpoint.dirpath)), Path(path))
@@ -83,22 +107,11 @@ def add_state_to_checkpoints(
         for path in (checkpoint.best_model_path, checkpoint.last_model_path, *checkpoint.best_k_models)
         if path
     }
-    weights = copy.deepcopy(module.state_dict())
-    fit()
-    state = callback.state_dict()
-    for path in sorted(path for path in paths if path.exists()):
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        if "callbacks" not in content:
-            continue  # saved with `save_weights_only`
-        if not _equal(content["state_dict"], weights):
-            module.load_state_dict(content["state_dict"])
-            fit()
-        content["callbacks"][callback.state_key] = callback.state_dict()
-        if trainer.is_global_zero:
-            save_atomically(content, path)
-        trainer.strategy.barrier()
-        module.load_state_dict(weights)
-        callback.load_state_dict(state)
+    return [
+        path
+        for path in sorted(paths)
+        if path.exists() and "callbacks" in torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    ]
 
 
 def _path_in(folder: Path, path: Path) -> Path:

@@ -9,6 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from litzoo.callbacks.agreement import Agreement
 from litzoo.callbacks.checkpoints._epoch_state import is_within_epoch
 
 
@@ -96,10 +97,12 @@ class LastCheckpoint(MovableCheckpoint):
         super().__init__(filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
         self.every_n_steps, self.every_n_minutes = every_n_steps, every_n_minutes
         self._saved_step, self._saved_batch, self._saved_time = 0, -1, time.monotonic()
+        self._agreement: Agreement | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""
         super().on_train_start(trainer, pl_module)
+        self._agreement = Agreement(trainer) if self.every_n_minutes else None
         self._note_saved(trainer)
 
     def on_train_batch_end(
@@ -113,6 +116,13 @@ class LastCheckpoint(MovableCheckpoint):
         """Saves if SIGTERM came during a validation within an epoch."""
         if _is_ended_alone(trainer) and is_within_epoch(trainer):
             self._save_within_epoch(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Ends the agreement on the time."""
+        super().on_train_end(trainer, pl_module)
+        if self._agreement is not None:
+            self._agreement.close()
+            self._agreement = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the checkpoint of the epoch."""
@@ -132,8 +142,8 @@ class LastCheckpoint(MovableCheckpoint):
             return True
         if not self.every_n_minutes:
             return False
-        passed = time.monotonic() - self._saved_time >= 60 * self.every_n_minutes
-        return bool(trainer.strategy.broadcast(passed)) if trainer.world_size > 1 else passed
+        assert self._agreement is not None
+        return bool(self._agreement.any(time.monotonic() - self._saved_time >= 60 * self.every_n_minutes))
 
     def _save_within_epoch(self, trainer: Trainer) -> None:
         self._note_saved(trainer)

@@ -60,6 +60,7 @@ class RunRecord(Callback):
                 "primary_metric": getattr(pl_module, "primary_metric", "loss"),  # for comparisons and tables
                 "split_fingerprint": _split_fingerprint(trainer),
                 **environment,
+                "finished": False,  # the command records it when the test is over, too
                 "parts": len(earlier) + 1,
                 "earlier": earlier,
             }

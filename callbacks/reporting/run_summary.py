@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
 from rich.console import Console
 from rich.table import Table
 
@@ -19,7 +20,8 @@ class RunSummary(EpochHistory):
 
     `metrics.json` is a flat object, metric name -> number: the metrics of the best validation (that of the weights in
     `best.ckpt`), the training metrics of its epoch, and the test metrics. `fit`, `validate` and `test` each replace
-    their own metrics. `validate` and `test` of `last.ckpt` write to `metrics_last.json` instead.
+    their own metrics; where a `validate` of `best.ckpt` differs from the training's own validation, since its options
+    do, that stays, with a warning. `validate` and `test` of `last.ckpt` write to `metrics_last.json` instead.
 
     Attributes:
         validations: One entry per validation: `epoch` and the value of each `val/...` metric.
@@ -99,8 +101,13 @@ class RunSummary(EpochHistory):
         path = run_folder / ("metrics_last.json" if named and checkpoint.name == "last.ckpt" else "metrics.json")
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith(prefix)}
         previous = read_json(path)
+        differs = prefix == "val/" and path.name == "metrics.json" and _differences(metrics, previous)
         # Other checkpoints of this run (`epoch=3.ckpt`) have no metrics file.
-        if not own or (named and checkpoint.name in ("best.ckpt", "last.ckpt")):
+        is_written = not own or (named and checkpoint.name in ("best.ckpt", "last.ckpt"))
+        if differs and is_written:
+            kept = "keeps the validation of the training, from which this one differs" if own else "has new metrics"
+            rank_zero_warn(f"{display_path(path)} {kept}: {differs}")
+        if is_written and not (differs and own):
             write_json(path, {name: value for name, value in previous.items() if not name.startswith(prefix)} | metrics)
         _print_summary(metrics, run_folder)
 
@@ -112,6 +119,17 @@ class RunSummary(EpochHistory):
         """Restores history and validations; in checkpoints of 0.1 each epoch counts as one validation."""
         super().load_state_dict(state_dict)
         self.validations = list(state_dict.get("validations", self.history))
+
+
+def _differences(metrics: dict[str, float], previous: dict[str, float]) -> str:
+    """Returns in words where metrics differ from earlier ones by more than rounding; empty if nowhere."""
+    return ", ".join(
+        f"{name} {value:.6g}, not {previous[name]:.6g}"
+        for name, value in metrics.items()
+        if isinstance(previous.get(name), (int, float))
+        and not math.isclose(value, previous[name], rel_tol=1e-4, abs_tol=1e-7)
+        and not (math.isnan(value) and math.isnan(previous[name]))
+    )
 
 
 def _print_summary(metrics: dict[str, float], run_folder: Path) -> None:

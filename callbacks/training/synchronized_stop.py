@@ -1,36 +1,99 @@
+import signal
+from types import FrameType
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Timer
+from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from litzoo.callbacks.agreement import Agreement
 
 
 class SynchronizedStop(Callback):
-    """Stops all processes together when one of them sets `trainer.should_stop = True`.
+    """Stops all processes together when one of them sets `trainer.should_stop = True`, is out of time or gets SIGTERM.
 
     If one process left an epoch alone, the others would wait for it forever. A stop that is requested during an epoch
-    is therefore synchronized after the next validation or at the end of the epoch, where all processes meet anyway: it
-    adds no communication to a training step.
+    is therefore synchronized: about every second, at least every 50 steps, and wherever the processes meet anyway
+    (after a validation, at the start and end of an epoch). For SIGTERM and a `Timer`, Lightning does it at every step
+    through the device, for which GPUs wait; with several processes, this callback replaces that.
     """
 
     def __init__(self) -> None:
-        self._requested = False
+        self._requested = self._terminated = False
+        self._agreement: Agreement | None = None
+        self._timers: list[Timer] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Resets the state; with a single process nothing is done in training steps."""
-        self._requested = False
+        self._requested = self._terminated = False
+        self._timers = []
         if trainer.world_size == 1:
             self.on_train_batch_end = None  # type: ignore[assignment]  # Lightning skips hooks that are not callable
+        elif stage == "fit":
+            self._agreement = Agreement(trainer)
+            self._timers = [each for each in trainer.callbacks if type(each) is Timer and each._interval == "step"]  # type: ignore[attr-defined]
+            for timer in self._timers:
+                timer.on_train_batch_end = None  # type: ignore[method-assign, assignment]
+            # A broadcast through the device at the start of every step.
+            trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Gives timers and trainer back as they were."""
+        if self._agreement is not None:
+            self._agreement.close()
+        self._restore(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Gives timers and trainer back as they were, without waiting for other processes."""
+        self._restore(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Records a requested stop, and lets this process continue until all are synchronized."""
-        if trainer.should_stop:
-            self._requested, trainer.should_stop = True, False
+        """Records a requested stop; this process continues until all are synchronized."""
+        assert self._agreement is not None
+        self._requested |= trainer.should_stop or self._is_out_of_time()
+        trainer.should_stop = False
+        if self._agreement.any(self._requested or self._terminated):
+            self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stops all processes if any has requested it; also at the start and end of epochs, and after validation."""
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            requested = self._requested or trainer.should_stop
-            trainer.should_stop = trainer.strategy.reduce_boolean_decision(requested, all=False)
+        """Takes SIGTERM over from Lightning, whose handler sends a message that no other process may wait for."""
+        if trainer.world_size > 1 and type(signal.getsignal(signal.SIGTERM)).__module__.startswith("lightning."):
+            signal.signal(signal.SIGTERM, self._terminate)
+        self.on_train_epoch_start(trainer, pl_module)
 
-    on_train_epoch_start = on_validation_end = on_train_epoch_end = on_train_start
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stops all processes if any has requested it; also at the end of epochs, and after validation.
+
+        Raises:
+            SIGTERMException: In every process, if one of them has received SIGTERM.
+        """
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            decide = trainer.strategy.reduce_boolean_decision
+            trainer.should_stop = decide(self._requested or trainer.should_stop, all=False)
+            if trainer.world_size > 1 and decide(self._terminated, all=False):
+                raise SIGTERMException
+
+    on_validation_end = on_train_epoch_end = on_train_epoch_start
+
+    def _restore(self, trainer: Trainer) -> None:
+        self._agreement = None
+        vars(trainer.fit_loop.epoch_loop).pop("_broadcast_sigterm_tensor", None)
+        for timer in self._timers:
+            vars(timer).pop("on_train_batch_end", None)
+
+    def _is_out_of_time(self) -> bool:
+        remaining = [left for timer in self._timers if (left := timer.time_remaining()) is not None]
+        if self._requested or min(remaining, default=1.0) > 0:
+            return False
+        rank_zero_info("The time of the Timer (`max_time`) is over: the training stops.")
+        return True
+
+    def _terminate(self, number: int, frame: FrameType | None) -> None:
+        self._terminated = True
+
+
+def _nothing() -> None:
+    """Takes the place of a method."""

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 import torch
@@ -153,6 +154,8 @@ def corrupt(targets: Tensor, transitions: np.ndarray, seed: int, part: int) -> T
 
 
 def _checked_rate(owner: str, rate: float) -> float:
+    if not isinstance(rate, Real):
+        raise TypeError(f"{owner}.rate: {rate!r} is not a number; give a fraction of the labels, from 0 to 1")
     if not 0 <= rate <= 1:
         raise ValueError(f"{owner}.rate: {rate} is not a fraction of the labels; give one from 0 to 1")
     return rate

@@ -184,8 +184,13 @@ def augmentation_of(option: str, choice: str | Sequence[str], side: int) -> Augm
         side: Side of the images, in pixels.
 
     Raises:
+        TypeError: If it is neither a name nor a list.
         ValueError: If there is no such name, or the list is empty.
     """
+    if not isinstance(choice, Sequence):
+        raise TypeError(
+            f"{option}: {choice!r} is not a name; give one of {', '.join(AUGMENTATIONS)}, or a list of them"
+        )
     names = [choice] if isinstance(choice, str) else list(choice)
     for name in names:
         if name not in AUGMENTATIONS:

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import torch
-
 from litzoo.lit_modules.classifiers.base import Classifier
 from litzoo.lit_modules.networks import CNN, MLP, ResNet
-from litzoo.lit_modules.networks.mlp import Init
+from litzoo.lit_modules.networks.mlp import Init, flat_size
 
 
 class SoftmaxRegression(Classifier):
@@ -22,7 +20,7 @@ class SoftmaxRegression(Classifier):
     """
 
     def __init__(self, input_shape: Sequence[int], num_classes: int, init: Init = "default", **options: Any) -> None:
-        super().__init__(MLP(torch.Size(input_shape).numel(), num_classes, init=init), num_classes, **options)
+        super().__init__(MLP(flat_size(input_shape), num_classes, init=init), num_classes, **options)
 
 
 class MLPClassifier(Classifier):
@@ -49,7 +47,7 @@ class MLPClassifier(Classifier):
         init: Init = "default",
         **options: Any,
     ) -> None:
-        net = MLP(torch.Size(input_shape).numel(), num_classes, hidden, dropout, batch_norm, init)
+        net = MLP(flat_size(input_shape), num_classes, hidden, dropout, batch_norm, init)
         super().__init__(net, num_classes, **options)
 
 

@@ -35,6 +35,9 @@ class CNN(nn.Module):
     ) -> None:
         super().__init__()
         channels, height, width = input_shape
+        for name, value in {"widths": widths, "hidden": hidden}.items():
+            if not isinstance(value, Sequence) or isinstance(value, str):
+                raise TypeError(f"{name}: {value!r} is not a list; give one width for each, such as [32, 64]")
         if any(size < 1 for size in (*widths, depth, *hidden)):
             raise ValueError(f"widths {list(widths)}, depth {depth}, hidden {list(hidden)}: each must be at least 1")
         if min(height, width) >> len(widths) == 0:

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from math import prod
 from typing import Literal
 
 from torch import Tensor, nn
@@ -10,6 +11,17 @@ INITS = {
     "normal": lambda weight: nn.init.normal_(weight, std=0.01),
 }
 Init = Literal["default", "kaiming", "xavier", "normal"]
+
+
+def flat_size(input_shape: Sequence[int]) -> int:
+    """Returns the number of values in an input.
+
+    Raises:
+        TypeError: If the shape is no sequence.
+    """
+    if not isinstance(input_shape, Sequence):
+        raise TypeError(f"input_shape: {input_shape!r} is not a shape; give a sequence, such as (1, 28, 28) or (784,)")
+    return prod(input_shape)
 
 
 class MLP(nn.Module):
@@ -25,6 +37,7 @@ class MLP(nn.Module):
             2010), or `normal` with standard deviation 0.01. All but the first initialize biases to 0.
 
     Raises:
+        TypeError: If the widths are no list.
         ValueError: If a width is below 1.
     """
 
@@ -38,6 +51,10 @@ class MLP(nn.Module):
         init: Init = "default",
     ) -> None:
         super().__init__()
+        if not isinstance(hidden, Sequence) or isinstance(hidden, str):
+            raise TypeError(
+                f"hidden: {hidden!r} is not a list; give the width of each hidden layer, such as [256, 128]"
+            )
         if any(size < 1 for size in hidden):
             raise ValueError(f"hidden: {list(hidden)}; a layer needs a width of at least 1")
         layers: list[nn.Module] = [nn.Flatten()]

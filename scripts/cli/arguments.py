@@ -1,9 +1,11 @@
 """Checks the words of the command line and the YAML of configs before jsonargparse parses them."""
 
+import ast
 import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,9 @@ def check_yaml(text: str) -> None:
 
 
 def refuse_old_path(text: str) -> None:
-    """Refuses a class path of litzoo 0.1, such as `callbacks.RunSummary`, unless the user has a package of that name.
+    """Refuses a class path of litzoo 0.1, such as `callbacks.RunSummary`, unless a package of the user's has the class.
+
+    The text may come from a checkpoint: the user's package is read, but not imported.
 
     Raises:
         ValueError: The message gives the new name.
@@ -43,6 +47,38 @@ def refuse_old_path(text: str) -> None:
     ours = find_spec(f"litzoo.{match[1]}")
     if package is None or (ours is not None and package.origin == ours.origin):
         raise ValueError(f"{text} is a class path of litzoo 0.1; write {match[2]}")
+    if not _defines(package, text.split(".")[1:]):
+        raise ValueError(
+            f"{text} is a class path of litzoo 0.1, and your own package {match[1]} ({_place(package)}) has no "
+            f"{match[2]}; write {match[2]}"
+        )
+
+
+def _place(package: ModuleSpec) -> str:
+    return str(package.origin or next(iter(package.submodule_search_locations or []), "?"))
+
+
+def _defines(package: ModuleSpec, names: Sequence[str]) -> bool:
+    """Whether the source of a package, or of the module below it that all names but the last lead to, has a name."""
+    below = Path(*names[:-1])
+    for folder in map(Path, package.submodule_search_locations or []):
+        for path in (folder / below / "__init__.py", (folder / below).with_suffix(".py")):
+            if path.is_file() and _has(path, names[-1]):
+                return True
+    return not package.submodule_search_locations and _has(Path(str(package.origin)), names[-1])
+
+
+def _has(path: Path, name: str) -> bool:
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return True  # importing it says more
+    return any(
+        getattr(node, "name", getattr(node, "asname", None)) in (name, "*")  # a class, or an import
+        or (isinstance(node, ast.alias) and node.asname == name)
+        or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name)
+        for node in ast.walk(tree)
+    )
 
 
 def _check_node(node: yaml.Node, seen: set[int]) -> None:
@@ -95,6 +131,8 @@ def check_words(words: Sequence[str]) -> None:
             name = f"the word {shorten(value or '')!a}"
         if not is_text(option + (value or "")):
             raise ValueError(f"{name}: {shorten(ascii(value))} is no text in UTF-8; write or rename it in UTF-8")
+        if not option and value != words[0]:
+            raise ValueError(_no_option(str(value)))
         if value is None:
             if "." in option and not option.endswith(".help"):
                 raise ValueError(f"{name}: has no value; give one, such as `{name} <value>`")
@@ -105,6 +143,15 @@ def check_words(words: Sequence[str]) -> None:
             pass  # most likely a plain word; the parser checks it
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
+
+
+def _no_option(word: str) -> str:
+    """Returns the message for a word that belongs to no option, such as the name of an experiment without --config."""
+    nearest = nearest_configs(word)
+    if word in nearest or word.endswith(YAML_FILES):
+        return f"{shorten(word)}: belongs to no option; write `--config {shorten(word)}`"
+    known = f"nearest: {', '.join(nearest)}; `litzoo configs` lists all" if nearest else "`litzoo configs` lists them"
+    return f"{shorten(word)!a}: belongs to no option; an experiment is named with --config ({known})"
 
 
 def options_in(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:

@@ -79,7 +79,9 @@ REPLACEMENTS = [
 ]
 OPTIMIZER = re.compile(r"(- )?Type typing\.Callable\[.*\] expects a function or a callable class: ")
 MISSING_ARGUMENTS = re.compile(r"Problem with given class_path '([\w.]+)':\s+the following arguments are required: ")
-WRONG_BASE_CLASS = re.compile(r"Subtypes: \[<class '(?:[\w.]+\.)?(\w+)'>.*?dot import path string: (\w+)", re.DOTALL)
+WRONG_BASE_CLASS = re.compile(
+    r"Subtypes: \[<class '(?:[\w.]+\.)?(\w+)'>(?:(?!Subtypes:).)*?dot import path string: (\w+)", re.DOTALL
+)
 # No tensor can be given on a command line.
 NUMBER_OR_TENSOR = re.compile(
     r"(Subtypes: \[<class 'float'>, <class 'torch\.Tensor'>.*?)- Expected a dot import[^\n]*\n", re.DOTALL
@@ -89,6 +91,7 @@ NUMERIC_KEY = re.compile(
     r"Key must be a string, got: [^\n]*?\.(?=\. Got value|\n|$)(?=.*?Given value: (?P<value>[^\n]*))", re.DOTALL
 )
 ARGUMENT_WITH_NUMERIC_KEY = re.compile(r"(\w+)'?(?:: |, val=|=)\{(?!['\"}])")
+NOT_NAMED = re.compile(r"the following arguments are required: ((?:(?:^|, )?(\w+)\.(?:data|model)(?:, )?)+)")
 NO_SPACE_AFTER_COLON = "unsupported operand type(s) for +: 'int' and 'str'"
 
 
@@ -114,6 +117,12 @@ def explain(error: BaseException) -> list[str]:
 def _message(error: BaseException) -> str:
     """Returns an error's own message; for memory, space, permissions and pipes, the cause and the fix."""
     text = str(error).strip() or type(error).__name__
+    if match := NOT_NAMED.fullmatch(text):
+        missing = " and ".join(re.findall(r"\.(data|model)", match[1]))
+        return (
+            f"{match[2]}: {missing} required; name an experiment, such as --config digits_cnn (`litzoo configs` "
+            "lists them), or give --model and --data"
+        )
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
         requested = re.search(r"tried to allocate (\d{9,}) bytes", text)
         amount = f"{int(requested[1]) / 2**30:,.0f} GiB requested at once" if requested else text.splitlines()[0]
@@ -197,6 +206,8 @@ def _nearest_names(text: str) -> list[str]:
         wrong = match[2]
     elif match := re.search(r"dot import path string: (\w+)", text):
         wrong = match[1]
+        if "Optimizer]" in text or "LRScheduler" in text:
+            classes = _optimizers_and_schedulers(classes)
     elif "No module named" in text and owners:
         wrong = owners[-1].rsplit(".", 1)[-1]
     else:
@@ -212,5 +223,14 @@ def _classes() -> dict[str, type]:
     return {name: each for name, each in names.items() if isinstance(each, type)}
 
 
+def _optimizers_and_schedulers(classes: dict[str, type]) -> dict[str, type]:
+    """Returns torch's, and those among some classes, by name."""
+    names = {**classes, **vars(torch.optim), **vars(torch.optim.lr_scheduler)}
+    bases = (torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
+    return {name: each for name, each in names.items() if isinstance(each, type) and issubclass(each, bases)}
+
+
 def _close(word: str, names: Iterable[str]) -> list[str]:
-    return difflib.get_close_matches(word, names, n=3, cutoff=0.5)
+    """Returns the closest names, whatever their case."""
+    known = {name.casefold(): name for name in sorted(names, reverse=True)}
+    return [known[name] for name in difflib.get_close_matches(word.casefold(), known, n=3, cutoff=0.5)]

@@ -74,6 +74,8 @@ def how_to_resume(arguments: Sequence[str], run_folder: Path) -> str:
     last = run_folder / "checkpoints" / "last.ckpt"
     if not last.is_file():
         return "no epoch was finished, so there is no checkpoint to resume from"
+    if any(argument.partition("=")[0] == "--resume" for argument in arguments):
+        return "the same command resumes after the last checkpoint"
     kept: list[str] = []
     for argument in arguments:
         if kept and kept[-1] == "--ckpt_path":

@@ -23,6 +23,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from litzoo.scripts.cli.failures import Ended, how_to_resume, signal_name
 from litzoo.scripts.cli.run_folder import LAUNCHER, RUN_FOLDER, is_first_process, is_launched
+from litzoo.scripts.cli.workers import refuse_sharded
 
 PROCESSES_PER_CORE = 4
 """Most processes on a CPU core; more than one each only makes sense for a trial."""
@@ -47,6 +48,7 @@ def trainer_to_launch(options: Namespace) -> Trainer | None:
         ValueError: If there are too many processes, or nodes that cannot find each other.
     """
     strategy = options.strategy
+    refuse_sharded(strategy)
     start_method = strategy if isinstance(strategy, str) else strategy.get("init_args", {}).get("start_method", "")
     if any(word in str(start_method) for word in OTHER_START_METHODS):
         return None

@@ -4,12 +4,13 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from litzoo import (
@@ -20,6 +21,7 @@ from litzoo import (
 from litzoo.callbacks.checkpoints.atomic_io import use_atomic_checkpoints
 from litzoo.datamodules.base import restored_from
 from litzoo.scripts.cli.arguments import check_config_files, check_words
+from litzoo.scripts.cli.automatic_resume import checkpoint_to_resume, mark_finished
 from litzoo.scripts.cli.checkpoints import (
     check_checkpoint,
     check_code,
@@ -44,11 +46,15 @@ from litzoo.scripts.cli.options import (
 )
 from litzoo.scripts.cli.run_folder import (
     discard_if_empty,
+    is_first_process,
+    is_launched,
     lock_run_folder,
     new_run_folder,
+    release_claims,
     reset_run_folder,
     run_folder_of_checkpoint,
 )
+from litzoo.scripts.cli.workers import decided_by_first, meet_anew, settle_devices
 from litzoo.scripts.configs import with_shipped_configs
 
 DESCRIPTION = """Trains, validates, tests and predicts with what a YAML file names.
@@ -58,13 +64,15 @@ For example: litzoo fit --config configs/digits_cnn.yaml --trainer.max_epochs 5
 
 WITHOUT_EFFECT = {"verbose", "weights_only", "return_predictions"}
 """Lightning's options: litzoo prints its own table, loads plain weights only, and leaves predictions to callbacks."""
+RESUMED = "LITZOO_RESUMED"
+"""Environment variable with the checkpoint that the launcher has chosen for `--resume auto`, empty for a new run."""
 
 
 class LitzooCLI(LightningCLI):
     """Lightning's command line: one YAML file names a module, a datamodule, a loss, an optimizer and callbacks."""
 
     def __init__(self, args: ArgsType = None) -> None:
-        self._is_command = args is None
+        self._is_command, self._chooses_later = args is None, False
         args = sys.argv[1:] if args is None else args
         self._arguments = args if isinstance(args, list) else []
         super().__init__(
@@ -102,6 +110,12 @@ class LitzooCLI(LightningCLI):
         parser.add_argument(
             "--test_after_fit", type=bool, default=True, help="Whether `fit` tests the best checkpoint."
         )
+        parser.add_argument(
+            "--resume",
+            type=Literal["auto"] | None,
+            help="With `auto`, `fit` goes on with the experiment's newest run that was not trained to its end, if no "
+            "other process trains it, and begins a new one otherwise.",
+        )
         parser.add_class_arguments(callbacks.BestCheckpoint, "checkpoint")
         parser.set_defaults({"trainer.default_root_dir": "runs"})
         add_links(parser, self._arguments)
@@ -114,9 +128,12 @@ class LitzooCLI(LightningCLI):
         if options.experiment is None:
             options.experiment = Path(str(files[0])).stem if files else "unnamed"
         check_options(options)
+        settle_devices(options.trainer)
         launched = trainer_to_launch(options.trainer) if self._is_command else None
         if launched:
             warnings.simplefilter("ignore")  # the processes of the run warn of the same
+        if options.resume:
+            self._resume_automatically(launched)
         if self.config.subcommand != "fit" or options.ckpt_path is not None:
             runs = Path(options.trainer.default_root_dir)
             own = config_of_run(files)
@@ -128,6 +145,28 @@ class LitzooCLI(LightningCLI):
         if launched:
             self._launch(launched)
         self._given_model = options.model.clone()
+
+    def _resume_automatically(self, launched: Trainer | None) -> None:
+        """Sets the checkpoint that `--resume auto` chooses, the same in all processes."""
+        options = self.options
+        if self.config.subcommand != "fit" or options.ckpt_path is not None:
+            reason = "only a fit is resumed" if self.config.subcommand != "fit" else f"so does {options.ckpt_path}"
+            raise ValueError(
+                f"--resume auto: chooses a checkpoint, but {reason}; give one of --resume and --ckpt_path, to a fit"
+            )
+        options.resume = None  # the command that repeats the run from its config.yaml begins anew
+        if launched and launched.num_nodes > 1:
+            self._chooses_later = True  # the processes of all launchers together
+            return
+        if is_launched() and RESUMED in os.environ:
+            options.ckpt_path = os.environ[RESUMED] or None
+            return
+        self._dump_config()
+        runs, every = Path(options.trainer.default_root_dir), self.__dict__.pop("config_dump")
+        options.ckpt_path = decided_by_first(lambda: checkpoint_to_resume(runs, options.experiment, every))
+        if launched:
+            release_claims()  # the first process of the run locks the folder
+            os.environ[RESUMED] = options.ckpt_path or ""
 
     def before_instantiate_classes(self) -> None:
         """Checks that the datamodule and the module fit, and that the checkpoint is of this module."""
@@ -176,7 +215,7 @@ class LitzooCLI(LightningCLI):
         if self.options.ckpt_path:
             del self._checkpoint  # as large as the model
         folder = None
-        if LightningEnvironment().node_rank() == 0:
+        if LightningEnvironment().node_rank() == 0 and not self._chooses_later:
             folder = self._resumed_folder() or self._new_folder()
         launch(self._arguments, trainer, folder if self.config.subcommand == "fit" else None)
 
@@ -193,6 +232,8 @@ class LitzooCLI(LightningCLI):
             return
         with lock_run_folder(self.run_folder), interruptible(self._arguments, self.run_folder):
             super()._run_subcommand(subcommand)
+            if is_first_process() and not self.trainer.interrupted:
+                mark_finished(Path(self.run_folder))
 
     def after_fit(self) -> None:
         """Tests the best checkpoint."""
@@ -200,6 +241,11 @@ class LitzooCLI(LightningCLI):
             raise SIGTERMException
         if self.options.test_after_fit and not self.trainer.interrupted:
             best = getattr(self.trainer.checkpoint_callback, "best_model_path", None) or None
+            if not best and not self.trainer.global_step:
+                rank_zero_warn(
+                    "Nothing was trained: the test is that of the model's initial weights. Give --trainer.max_epochs "
+                    "of at least 1, or --test_after_fit false"
+                )
             self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False)
 
     def validate(self, **arguments: Any) -> None:
@@ -226,9 +272,11 @@ def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCL
     filter_messages()
     reset_run_folder()
     end_with_launcher()
+    meet_anew()
     try:
         return command(args)
     except BaseException as error:
+        release_claims()
         if not isinstance(error, SystemExit) or error.code:
             discard_if_empty()
         raise

@@ -209,7 +209,7 @@ def check_experiment(name: str) -> None:
 
 MAX_ITEMS = 8
 LONGEST_VALUE = 60  # characters
-IGNORED = {"config", "ckpt_path", "experiment", "test_after_fit", "trainer.default_root_dir"}
+IGNORED = {"config", "ckpt_path", "resume", "experiment", "test_after_fit", "trainer.default_root_dir"}
 IGNORED |= {"trainer.enable_progress_bar", "trainer.enable_model_summary"}
 IGNORED |= {"seed_everything", "trainer.precision"}  # `RunRecord` warns of these
 IGNORED |= {"model.runs", "model.described"}

@@ -18,6 +18,7 @@ LOCK = ".lock"
 RUN_FOLDER = "LITZOO_RUN_FOLDER"
 """Environment variable with the run folder, for the processes that the first one starts."""
 _created_parents: list[Path] = []  # by this process, the lowest first
+_claimed: dict[Path, FileLock] = {}  # locked, but not trained yet
 
 
 def is_first_process() -> bool:
@@ -107,6 +108,28 @@ def run_folder_of_checkpoint(checkpoint: Path) -> Path | None:
     return None
 
 
+def claim_run_folder(folder: Path) -> bool:
+    """Locks a run folder for the `lock_run_folder` to come; returns whether no other training holds the lock."""
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    except (OSError, NotImplementedError):
+        pass  # the file system has no locks
+    _claimed[folder.absolute()] = lock
+    return True
+
+
+def release_claims() -> None:
+    """Unlocks the run folders that were claimed and are not trained."""
+    for folder, lock in _claimed.items():
+        with suppress(OSError):
+            (folder / LOCK).unlink(missing_ok=True)
+        lock.release()
+    _claimed.clear()
+
+
 @contextmanager
 def lock_run_folder(folder: Path) -> Iterator[None]:
     """Keeps other trainings out of a run folder, where they would overwrite checkpoints.
@@ -120,16 +143,12 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
     if not is_first_process():
         yield
         return
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    if not (folder.absolute() in _claimed or claim_run_folder(folder)):
         raise BlockingIOError(
             f"--ckpt_path: {display_path(folder)} is being trained by another process; wait until it has ended, or end "
             "it, or leave --ckpt_path out for a new run"
-        ) from None
-    except (OSError, NotImplementedError):
-        pass  # the file system has no locks
+        )
+    lock = _claimed.pop(folder.absolute())
     try:
         remove_partial_files(folder)
         yield

@@ -12,7 +12,9 @@ from tests.training import cpu_trainer
 from tests.two_processes.failing import Fails
 
 HOOKS = {"on_train_start": 0, "on_train_epoch_start": 1, "on_train_batch_start": 2, "on_validation_end": 2}
-"""Where it is asked for in the second epoch (`on_train_start` has none), and how many epochs are trained then."""
+"""Where it is asked for in the second epoch (`on_train_start` has none), and how many epochs are trained at most."""
+WITHIN_EPOCH = ("on_train_batch_start",)
+"""Those after which the processes agree within the epoch, when is a question of time."""
 
 
 class AsksToStop(Callback):

@@ -83,6 +83,7 @@ def test_the_record_has_command_seed_hardware_and_versions(monkeypatch, seed, ex
         "git_revision": f"that of {Path(__file__).parents[3].name}",
         "torch": torch.__version__,
         "python": ".".join(map(str, sys.version_info[:3])),
+        "finished": False,
         "parts": 1,
         "earlier": [],
     }

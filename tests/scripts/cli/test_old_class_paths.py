@@ -49,6 +49,19 @@ def test_it_is_refused_in_a_config_on_the_command_line_and_in_a_checkpoint():
 
 def test_a_package_of_the_users_own_is_searched_instead(tmp_path, monkeypatch):
     (tmp_path / "callbacks").mkdir()
-    (tmp_path / "callbacks" / "__init__.py").write_text("")
+    (tmp_path / "callbacks" / "__init__.py").write_text("import elsewhere\nfrom .own import ViM as RunSummary\n")
+    (tmp_path / "callbacks" / "own.py").write_text("raise RuntimeError\nclass NoisyLabelFinder: ...\nViM = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    refuse_old_path("callbacks.NoisyLabelFinder")
+    for text in ("callbacks.own.NoisyLabelFinder", "callbacks.own.ViM", "callbacks.RunSummary"):
+        refuse_old_path(text)  # and nothing is imported: the text may be that of a checkpoint
+
+
+@pytest.mark.parametrize("text", ["callbacks.NoisyLabelFinder", "callbacks.own.MaxLogit", "callbacks.none.ViM"])
+def test_a_package_of_the_users_own_without_the_class_is_named(text, tmp_path, monkeypatch):
+    (tmp_path / "callbacks").mkdir()
+    for name in ("__init__", "own"):
+        (tmp_path / "callbacks" / f"{name}.py").write_text("class Mine: ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = text.rsplit(".", 1)[-1]
+    with pytest.raises(ValueError, match=rf"your own package callbacks \(.*\) has no {name}; write {name}$"):
+        refuse_old_path(text)

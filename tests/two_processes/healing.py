@@ -1,0 +1,95 @@
+"""Trainings whose processes are killed at given moments, and started again by torchrun or as SLURM would."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback
+
+from tests.scripts.helpers import MLP, QUIET
+from tests.two_processes.processes import LAUNCHERS, PROCESSES, free_port
+
+ROOT = Path(__file__).parents[2]
+COMMAND = ["-m", "litzoo", "fit", *MLP, *QUIET, "--trainer.max_epochs=3", "--resume=auto"]
+COMMAND += ["--trainer.callbacks+=tests.two_processes.healing.Killed"]
+TIMEOUT = 400.0
+
+
+class Killed(Callback):
+    """Kills its own process by SIGKILL at some moments, each once for all processes and restarts.
+
+    Args:
+        moments: `<rank> <hook> <epoch> <n>` for the n-th call of a hook in an epoch, from 0; `<rank> start` before the
+            processes know each other; `<rank> after <seconds>`.
+    """
+
+    def __init__(self, moments: list[str]) -> None:
+        self.moments, self.calls = moments, dict[tuple[str, int], int]()
+        self.rank = os.environ.get("RANK") or os.environ["SLURM_PROCID"]
+        self._kill(f"{self.rank} start")
+        for moment in moments:
+            if moment.startswith(f"{self.rank} after"):
+                threading.Timer(float(moment.split()[-1]), self._kill, [moment]).start()
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("on_"):
+            return super().__getattribute__(name)
+        return lambda trainer, *_: self._called(name, trainer.current_epoch)
+
+    def _called(self, hook: str, epoch: int) -> None:
+        count = self.calls.get((hook, epoch), 0)
+        self.calls[hook, epoch] = count + 1
+        self._kill(f"{self.rank} {hook} {epoch} {count}")
+
+    def _kill(self, moment: str) -> None:
+        mark = Path(f"killed {moment}")
+        if moment in self.moments and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train_with_torchrun(folder: Path, moments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Trains in two processes that torchrun starts, and starts again when one is killed; without `devices`."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={PROCESSES}"]
+    words = [*torchrun, f"--max-restarts={len(moments)}", *_command(moments)]
+    return subprocess.run(words, cwd=folder, env=_environment(), capture_output=True, text=True, timeout=TIMEOUT)
+
+
+def train_with_own_launcher(folder: Path, moments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs the command once, which starts two processes itself."""
+    words = [sys.executable, *_command(moments), f"--trainer.devices={PROCESSES}"]
+    return subprocess.run(words, cwd=folder, env=_environment(), capture_output=True, text=True, timeout=TIMEOUT)
+
+
+def train_as_slurm_does(folder: Path, moments: list[str]) -> list[int]:
+    """Runs a job of two processes, and returns their statuses; as with `--kill-on-bad-exit`, one ends the other."""
+    names, port = LAUNCHERS["slurm"], {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    processes = []
+    for rank in map(str, range(PROCESSES)):
+        job = dict.fromkeys(names["rank"], rank) | dict.fromkeys(names["size"], str(PROCESSES)) | names["more"]
+        environment = _environment() | job | port | {"SLURM_STEP_ID": "0"}
+        processes.append(subprocess.Popen([sys.executable, *_command(moments)], cwd=folder, env=environment))
+    while any(process.poll() is None for process in processes):
+        if any(process.poll() for process in processes):
+            for process in processes:
+                process.kill()
+        with_time = [process for process in processes if process.poll() is None]
+        if with_time:
+            try:
+                with_time[0].wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+    return [process.wait() for process in processes]
+
+
+def _command(moments: list[str]) -> list[str]:
+    return [*COMMAND, f"--trainer.callbacks.moments={list(moments)}"]
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LITZOO_", "SLURM_", "PL_"))}
+    return {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
