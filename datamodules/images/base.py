@@ -118,8 +118,9 @@ class ImageDataModule(ClassLabels, BaseDataModule):
             images = self._evaluated(images)
         labeled["input"] = self.normalise(images)
         if "unlabeled" in batch:
-            images = batch["unlabeled"].pop("input")
+            stored = batch["unlabeled"].pop("input", None)
             for view, augmentation in [("weak", self.augmentation), ("strong", self.strong_augmentation)]:
+                images = batch["unlabeled"][view] if stored is None else stored
                 changed = augmented(augmentation, images, batch["unlabeled"]["index"], epoch)
                 batch["unlabeled"][view] = self.normalise(changed)
         return batch
@@ -128,7 +129,7 @@ class ImageDataModule(ClassLabels, BaseDataModule):
         """Reads and splits what `stage` needs; for prediction with `predict_folder` that folder only."""
         if stage == "predict" and self.predict_folder is not None:
             paths, self.files["predict"] = images_to_predict(self.predict_folder)
-            rows = ImagesOnDisk(paths, self.reading)
+            rows = ImagesOnDisk(paths, self.new_reader)
             self.new_set = IndexedDataset(rows, None)
         else:
             super().setup(stage)
@@ -173,8 +174,16 @@ class ImageDataModule(ClassLabels, BaseDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Adds, as plain values, what it takes to read and normalise other images in the same way."""
-        images = {"reading": self.reading.state(), "eval_transform": self.eval_description}
-        return super().state_dict() | {"images": images}
+        return super().state_dict() | {"images": self.state_dict_of_images()}
+
+    def state_dict_of_images(self) -> dict[str, Any]:
+        """Returns how images are read and transformed for evaluation; see `EvaluationReader.from_state`."""
+        return {"reading": self.reading.state(), "eval_transform": self.eval_description}
+
+    @property
+    def new_reader(self) -> Any:
+        """Reads new image files, of any size; `eval_transform` is applied to batches of them."""
+        return self.reading
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Warns if evaluation would transform images in another way than that of the checkpoint."""

@@ -9,9 +9,12 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from PIL import Image, ImageOps
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from litzoo.datamodules.dataset import Rows
+from litzoo.datamodules.batch import Batch
+from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.images.base import ImageDataModule
+from litzoo.datamodules.images.photos import EvaluationReader, Photos, PhotoViews
 from litzoo.datamodules.io.class_folders import class_names_in, images_in
 from litzoo.datamodules.io.decisions import Decisions
 from litzoo.datamodules.io.decoding import Range, formats
@@ -25,8 +28,13 @@ from litzoo.datamodules.io.images import (
 )
 from litzoo.datamodules.io.paths import data_root, require_file, require_within
 from litzoo.datamodules.io.value_range import measured_range
+from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
 from litzoo.datamodules.splits.core import hold_out
+from litzoo.datamodules.transforms.plain import describe
+from litzoo.datamodules.transforms.policies import steps_of
 
+AUGMENTS: dict[str, Any] = {"augment": "none", "strong_augment": "strong"}
+"""Options of augmentation and their defaults."""
 STATISTICS_IMAGES = 5000
 """Images that mean and standard deviation are computed from, at most about so many."""
 
@@ -72,6 +80,9 @@ class ImageFolderDataModule(ImageDataModule):
         corrupt: `refuse` raises for a file that cannot be read, `skip` leaves it out with a warning.
         memory_limit: Largest size of the images in GiB, per part and process, up to which they are kept in memory;
             larger sets are read from their files when they are served, which `num_workers` speeds up.
+        original_size: Whether training images are read at their original size and brought to `size` by the transforms
+            that `augment` begins with, such as `RandomResizedCrop`, one by one and in the workers; named augmentations
+            after them are applied to the batch. `eval_transform` then gets images at their original size too.
         value_range: Values that become black and white in images of more than 8 bits per channel (16 bits, or
             floating point), such as `[0, 4095]`; by default the smallest and largest value in the training images.
         background: Colour that transparent images are composited on: a name, `#rrggbb`, or red, green and blue.
@@ -94,6 +105,7 @@ class ImageFolderDataModule(ImageDataModule):
         grey: bool = False,
         corrupt: Literal["refuse", "skip"] = "refuse",
         memory_limit: float = 4.0,
+        original_size: bool = False,
         value_range: tuple[float, float] | None = None,
         background: str | tuple[int, int, int] = "white",
         page: int | None = None,
@@ -130,16 +142,44 @@ class ImageFolderDataModule(ImageDataModule):
         )
         self._range_is_known = value_range is not None
         self.decisions: dict[str, list[str]] = {}
-        super().__init__(root=root, **options)
+        self.original_size = original_size
+        self.photos: Photos | None = None
+        if not original_size:
+            super().__init__(root=root, **options)
+            self.row_reader: Any = self.reader
+            return
+        if size is None:
+            raise ValueError("data.original_size: needs data.size, the size that transforms bring the images to")
+        # Transforms at the original size run one by one when images are read, not on batches.
+        chosen = {name: options.pop(name, default) for name, default in AUGMENTS.items()}
+        of_photo: dict[str, list[Any]] = {}
+        of_batch: dict[str, Any] = {}
+        for name, choice in chosen.items():
+            steps = steps_of(f"data.{name}", choice)
+            count = next((at for at, step in enumerate(steps) if isinstance(step, str)), len(steps))
+            of_photo[name], of_batch[name] = steps[:count], steps[count:] or ["none"]
+        evaluated = options.pop("eval_transform", None)
+        super().__init__(root=root, **of_batch, **options)
+        self.augment, self.photo_augments = chosen["augment"], of_photo
+        transforms = [] if evaluated is None else list(evaluated) if isinstance(evaluated, list) else [evaluated]
+        self.eval_description = [describe(each) for each in transforms]
+        self.row_reader = EvaluationReader(self.reader, transforms, original_size=True)
 
     def read(self, train: bool) -> tuple[Rows, Tensor]:
         """Returns all images of the training or test set, in memory or read on demand, and their labels."""
         self._measure_value_range()
+        if isinstance(self.row_reader, EvaluationReader):
+            self.row_reader.reader = self.reader
+        else:
+            self.row_reader = self.reader
         paths, labels = self._files(train)
         decisions = Decisions()
         needed = torch.Size(self.input_shape).numel() * len(paths)
-        in_memory = needed <= self.memory_limit * 2**30
-        images, kept, _ = read_all(paths, self.reader, keep=in_memory, skip=self.corrupt == "skip", decisions=decisions)
+        limit = self.memory_limit * 2**30
+        in_memory = needed <= limit and not (train and self.original_size)
+        images, kept, _ = read_all(
+            paths, self.row_reader, keep=in_memory, skip=self.corrupt == "skip", decisions=decisions
+        )
         names = [path.relative_to(self.folder).as_posix() for path in paths]
         if unreadable := [names[position] for position in sorted(set(range(len(names))) - set(kept))]:
             self.left_out["train" if train else "test"] = unreadable
@@ -153,7 +193,10 @@ class ImageFolderDataModule(ImageDataModule):
             name = self.file_class_names[min(lost)]
             raise ValueError(f"{self.folder}: no image of class {name!r} can be read; repair or remove it")
         self.files["train" if train else "test"] = [names[position] for position in kept]
-        rows = ImagesOnDisk([paths[position] for position in kept], self.reader) if images is None else images
+        usable = [paths[position] for position in kept]
+        rows = ImagesOnDisk(usable, self.row_reader) if images is None else images
+        if train and self.original_size:
+            self.photos = Photos(usable, self.reader, limit)
         return rows, labels[kept]
 
     def read_labels(self) -> Tensor:
@@ -208,6 +251,27 @@ class ImageFolderDataModule(ImageDataModule):
         """The rules by which new image files are decoded, resized and cropped."""
         return replace(self.reader, resize=True)
 
+    @property
+    def new_reader(self) -> Any:
+        """Reads new image files, of any size."""
+        return EvaluationReader(self.reading, self.row_reader.transforms, True) if self.original_size else self.reading
+
+    def _loader(self, dataset: IndexedDataset, batch_size: int | None, **options: Any) -> DataLoader[Batch]:
+        """Serves training images with random transforms of their original size, where that is asked for."""
+        sampler = options.get("sampler")
+        if self.photos is None or not isinstance(sampler, EpochBatches) or isinstance(sampler, EvaluationBatches):
+            return super()._loader(dataset, batch_size, **options)
+        sampler.with_epoch = True
+        views = {"input": self.photo_augments["augment"]}
+        if dataset is self.unlabeled_set:
+            views = {"weak": views["input"], "strong": self.photo_augments["strong_augment"]}
+        transformed: Any = PhotoViews(dataset, self.photos, views)
+        return super()._loader(transformed, batch_size, **options)
+
+    def state_dict_of_images(self) -> dict[str, Any]:
+        """Adds whether `eval_transform` gets images at their original size."""
+        return super().state_dict_of_images() | {"original_size": self.original_size}
+
     def _measure_value_range(self) -> None:
         if not self._range_is_known:
             found = measured_range(self._files(train=True)[0], self.reader.page)
@@ -227,7 +291,7 @@ class ImageFolderDataModule(ImageDataModule):
         changed = self._range_is_known and saved.value_range != self.reader.value_range
         self._use_value_range(saved.value_range)
         if self.new_set is not None and isinstance(self.new_set.inputs, ImagesOnDisk):
-            self.new_set.inputs.reader = self.reading
+            self.new_set.inputs.reader = self.new_reader
         if changed:  # what has been read is scaled by another range
             stages = {"fit": self.train_set, "test": self.test_set}
             self.train_set = self.val_set = self.unlabeled_set = self.test_set = None

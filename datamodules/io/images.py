@@ -126,10 +126,10 @@ class ImagesOnDisk:
 
     Args:
         paths: Paths of the `N` files.
-        reader: Reader of a single file.
+        reader: Reader of a single file, with the `shape` of its images.
     """
 
-    def __init__(self, paths: Sequence[Path], reader: ImageReader) -> None:
+    def __init__(self, paths: Sequence[Path], reader: Any) -> None:
         self.paths, self.reader = list(paths), reader
 
     def __len__(self) -> int:
@@ -148,13 +148,13 @@ class ImagesOnDisk:
 
 
 def read_all(
-    paths: Sequence[Path], reader: ImageReader, keep: bool, skip: bool, decisions: Decisions | None = None
+    paths: Sequence[Path], reader: Any, keep: bool, skip: bool, decisions: Decisions | None = None
 ) -> tuple[Tensor | None, list[int], list[str]]:
     """Reads every image once, with a progress bar if there are many.
 
     Args:
         paths: Paths of the `N` files.
-        reader: Reader of a single file.
+        reader: Reader of a single file, such as an `ImageReader`.
         keep: Whether to return the images; else they are only checked.
         skip: Whether to skip damaged files; else they raise an error.
         decisions: The decisions about each file are added.
