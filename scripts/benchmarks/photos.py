@@ -47,7 +47,7 @@ def transforms() -> list[v2.Transform]:
 
 
 def write_photos(folder: Path, count: int) -> None:
-    """Writes `<folder>/train/{a,b}/<number>.jpg` and two test images; raises FileNotFoundError without source images."""
+    """Writes `<folder>/train/{a,b}/<number>.jpg` and four test images; raises FileNotFoundError without sources."""
     sources = sorted((data_root(None) / "cifar10" / "train").glob("*/*.jpg"))
     if not sources:
         raise FileNotFoundError(f"{data_root(None)}/cifar10/train has no class folders of JPEGs; set LITZOO_DATA_DIR")
@@ -136,8 +136,8 @@ def table(result: dict[str, Any]) -> str:
     ]
     memory = ", ".join(f"{size / 2**20:,.0f} MiB for {int(count):,}" for count, size in result["memory"].items())
     return (
-        f"{format_environment(result)}; {result['photos']:,} JPEGs of {WIDTH}×{HEIGHT}, `RandomResizedCrop({SIDE})` and "
-        f"`RandomHorizontalFlip`, {result['workers']} workers, {result['rounds']} interleaved rounds.\n\n"
+        f"{format_environment(result)}; {result['photos']:,} JPEGs of {WIDTH}×{HEIGHT}, `RandomResizedCrop({SIDE})` "
+        f"and `RandomHorizontalFlip`, {result['workers']} workers, {result['rounds']} interleaved rounds.\n\n"
         + markdown_table(["loader", "images per second", "speed (quartiles)"], rows)
         + f"\n\nPeak memory of an epoch from files, without workers, beyond the imports: {memory} photos."
     )
