@@ -2,7 +2,8 @@
 
 Usage: python -m litzoo.scripts.benchmarks.photos [--rounds 5] [--photos 2000] [--workers 2] [--write]
 
-It makes JPEGs of 500×375 pixels, collages of the images in `LITZOO_DATA_DIR/cifar10`, in a temporary folder.
+It makes JPEGs of 500×375 pixels, collages of the images in `LITZOO_DATA_DIR/cifar10`, in a temporary folder. The
+memory is measured on Linux.
 """
 
 import argparse
@@ -31,13 +32,17 @@ TILES = 3
 """Images of a collage on its longer side."""
 
 PEAK_MEMORY = """
-import sys
-from litzoo.scripts.benchmarks.photos import litzoo_loader, peak_memory
-before = peak_memory()
+import re, sys
+from pathlib import Path
+from litzoo.scripts.benchmarks.photos import litzoo_loader
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+Path("/proc/self/clear_refs").write_text("5")  # reset the peak, which the imports have raised
+before = peak()
 loader = litzoo_loader(sys.argv[1], workers=0, memory_limit=0.0)
 for batch in loader:
     pass
-print(peak_memory() - before)
+print((peak() - before) * 1024)
 """
 
 
@@ -86,14 +91,6 @@ def torchvision_loader(folder: str, workers: int) -> Any:
     """Returns a loader of torchvision's ImageFolder with the same transforms."""
     dataset = ImageFolder(str(Path(folder) / "photos" / "train"), v2.Compose([*transforms(), v2.PILToTensor()]))
     return DataLoader(dataset, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
-
-
-def peak_memory() -> int:
-    """Returns the peak memory of this process in bytes (Linux and macOS)."""
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _epoch(loader: Any) -> Callable[[], int]:
