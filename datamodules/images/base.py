@@ -100,7 +100,7 @@ class ImageDataModule(ClassLabels, BaseDataModule):
             )
         self.augmentation = augmentation_of("data.augment", augment, self.input_shape)
         self.strong_augmentation = augmentation_of("data.strong_augment", strong_augment, self.input_shape)
-        self.eval_transforms = _as_list(eval_transform)
+        self.eval_transforms = as_list(eval_transform)
         self.eval_description = [describe(each) for each in self.eval_transforms]
         if self.eval_transforms:
             require_shape("data.eval_transform", self._evaluated, self.input_shape, self.input_shape)
@@ -222,7 +222,8 @@ class ImageDataModule(ClassLabels, BaseDataModule):
         return self.train_set.inputs[index]
 
 
-def _as_list(transforms: v2.Transform | list[v2.Transform] | None) -> list[v2.Transform]:
+def as_list(transforms: v2.Transform | list[v2.Transform] | None) -> list[v2.Transform]:
+    """Returns the value of `eval_transform` as a list."""
     return [] if transforms is None else list(transforms) if isinstance(transforms, (list, tuple)) else [transforms]
 
 
