@@ -216,7 +216,7 @@ class ImageFolderDataModule(ImageDataModule):
         names = [self._name(path) for path in paths]
         if unreadable := [names[position] for position in sorted(set(range(len(names))) - set(kept))]:
             self._leave_out(part, unreadable, f"unreadable, in {self.folder}", len(names))
-        if texts := decisions.report(self.folder, reading.reader, reading.page_is_chosen):
+        if texts := decisions.report(f"{self.folder} ({part})", reading.reader, reading.page_is_chosen):
             self.decisions[part] = texts
         if lost := set(labels.tolist()) - set(labels[kept].tolist()):
             name = "an image without a label" if min(lost) == UNKNOWN else f"class {self.file_class_names[min(lost)]!r}"
