@@ -21,7 +21,7 @@ from litzoo.datamodules.io.class_folders import images_in
 from litzoo.datamodules.io.decisions import Decisions
 from litzoo.datamodules.io.decoding import formats
 from litzoo.datamodules.io.image_layouts import ClassFolders, ImageLayout
-from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk, read_all
+from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk, chunk_of, read_all
 from litzoo.datamodules.io.label_files import LabelFile
 from litzoo.datamodules.io.paths import data_root, find_path, require_file
 from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
@@ -47,7 +47,7 @@ def channel_statistics(images: Rows, indices: Tensor) -> tuple[tuple[float, ...]
         channel is returned as 1.
     """
     counts = torch.zeros(0, 256, dtype=torch.int64)
-    for chunk in indices.split(1000):
+    for chunk in indices.split(chunk_of(images[indices[0]].shape) if len(indices) else 1):
         channels = images.index_select(0, chunk).transpose(0, 1).flatten(1)
         histogram = torch.stack([torch.bincount(channel, minlength=256) for channel in channels])
         counts = histogram if not len(counts) else counts + histogram
