@@ -13,6 +13,7 @@ import lightning.pytorch.callbacks
 import pytest
 import torch
 import torchmetrics
+import torchvision.transforms.v2
 from lightning.pytorch import Trainer
 
 import litzoo
@@ -30,6 +31,7 @@ LIBRARIES = (
     torch.nn.parallel,
     torch.optim.lr_scheduler,
     torch.utils.data,
+    torchvision.transforms.v2,
     torchmetrics,
     lightning.pytorch,
     lightning.pytorch.callbacks,

@@ -78,7 +78,8 @@ def test_photos_are_drawn_and_written_as_training_sees_them():
     for name in ("cat", "dog"):
         for number in range(10):
             save(f"photos/{name}/{number}.png", noise(40, 50, seed=number))
-    datamodule = folder_data("photos", size=16, original_size=True, augment=[v2.CenterCrop(16), v2.RandomInvert(1.0)])
+    options = {"size": 16, "original_size": True, "val_size": 2}
+    datamodule = folder_data("photos", augment=[v2.CenterCrop(16), v2.RandomInvert(1.0)], **options)
     datamodule.setup("fit")
     save_augmented(datamodule, Path("out"), 3)
     written = sorted(Path("out").rglob("*.png"), key=lambda path: path.name)[0]
