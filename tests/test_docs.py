@@ -13,6 +13,7 @@ import lightning.pytorch.callbacks
 import pytest
 import torch
 import torchmetrics
+import torchvision.datasets
 import torchvision.transforms.v2
 from lightning.pytorch import Trainer
 
@@ -31,6 +32,7 @@ LIBRARIES = (
     torch.nn.parallel,
     torch.optim.lr_scheduler,
     torch.utils.data,
+    torchvision.datasets,
     torchvision.transforms.v2,
     torchmetrics,
     lightning.pytorch,
