@@ -13,6 +13,8 @@ import lightning.pytorch.callbacks
 import pytest
 import torch
 import torchmetrics
+import torchvision.datasets
+import torchvision.transforms.v2
 from lightning.pytorch import Trainer
 
 import litzoo
@@ -30,6 +32,8 @@ LIBRARIES = (
     torch.nn.parallel,
     torch.optim.lr_scheduler,
     torch.utils.data,
+    torchvision.datasets,
+    torchvision.transforms.v2,
     torchmetrics,
     lightning.pytorch,
     lightning.pytorch.callbacks,

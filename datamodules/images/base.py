@@ -3,7 +3,9 @@
 from typing import Any, Literal
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
+from torchvision.transforms import v2
 
 from litzoo.datamodules.base import BaseDataModule
 from litzoo.datamodules.batch import Batch, SemiSupervisedBatch
@@ -12,7 +14,8 @@ from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.io.class_folders import images_to_predict
 from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk
 from litzoo.datamodules.transforms.alternating import augmented
-from litzoo.datamodules.transforms.policies import augmentation_of
+from litzoo.datamodules.transforms.plain import describe
+from litzoo.datamodules.transforms.policies import augmentation_of, require_shape
 
 Augment = Literal[
     "none",
@@ -43,8 +46,11 @@ class ImageDataModule(ClassLabels, BaseDataModule):
             reflected borders), `affine` (rotation by up to 10 degrees, shift, scaling), `strong` (a larger affine
             change, brightness, contrast, an erased square), `strong_flip` (the same with horizontal flip), and the
             policies `autoaugment_imagenet`, `autoaugment_cifar10`, `autoaugment_svhn`, `randaugment`, `trivialaugment`
-            and `augmix`. A list is applied in its order: `[crop_flip, autoaugment_cifar10]`.
+            and `augmix`; or any transform of `torchvision.transforms.v2`, by its `class_path`. A list is applied in
+            its order: `[crop_flip, autoaugment_cifar10]`.
         strong_augment: Augmentation of the strong view of unlabeled images; `augment` makes the weak view.
+        eval_transform: Transforms of `torchvision.transforms.v2` for validation, test and prediction images, such as
+            `GaussianBlur` or `Grayscale`; training images get `augment` only. Checkpoints keep class and arguments.
         unknowns: Another data set with images of the same shape; all of its test images join the test set as samples
             of unknown classes.
         predict_folder: Folder of unlabeled images, anywhere, for `predict` to use instead of the test set. They are
@@ -69,8 +75,9 @@ class ImageDataModule(ClassLabels, BaseDataModule):
 
     def __init__(
         self,
-        augment: Augment | list[Augment] = "none",
-        strong_augment: Augment | list[Augment] = "strong",
+        augment: Augment | v2.Transform | list[Augment | v2.Transform] = "none",
+        strong_augment: Augment | v2.Transform | list[Augment | v2.Transform] = "strong",
+        eval_transform: v2.Transform | list[v2.Transform] | None = None,
         scale: Literal["standard", "unit"] = "standard",
         unknowns: "ImageDataModule | None" = None,
         predict_folder: str | None = None,
@@ -91,9 +98,12 @@ class ImageDataModule(ClassLabels, BaseDataModule):
                 *ours,
                 *(f"other {name}" if name in ours else name for name in unknowns.file_class_names),
             )
-        side = self.input_shape[-1]
-        self.augmentation = augmentation_of("data.augment", augment, side)
-        self.strong_augmentation = augmentation_of("data.strong_augment", strong_augment, side)
+        self.augmentation = augmentation_of("data.augment", augment, self.input_shape)
+        self.strong_augmentation = augmentation_of("data.strong_augment", strong_augment, self.input_shape)
+        self.eval_transforms = as_list(eval_transform)
+        self.eval_description = [describe(each) for each in self.eval_transforms]
+        if self.eval_transforms:
+            require_shape("data.eval_transform", self._evaluated, self.input_shape, self.input_shape)
         self.augment, self.scale = augment, scale
         self._scaling: tuple[Tensor, Tensor] | None = None
 
@@ -104,10 +114,13 @@ class ImageDataModule(ClassLabels, BaseDataModule):
         epoch = 0 if self.trainer is None else self.trainer.current_epoch
         if self.trainer is not None and self.trainer.training:
             images = augmented(self.augmentation, images, labeled["index"], epoch)
+        else:
+            images = self._evaluated(images)
         labeled["input"] = self.normalise(images)
         if "unlabeled" in batch:
-            images = batch["unlabeled"].pop("input")
+            stored = batch["unlabeled"].pop("input", None)
             for view, augmentation in [("weak", self.augmentation), ("strong", self.strong_augmentation)]:
+                images = batch["unlabeled"][view] if stored is None else stored
                 changed = augmented(augmentation, images, batch["unlabeled"]["index"], epoch)
                 batch["unlabeled"][view] = self.normalise(changed)
         return batch
@@ -116,7 +129,7 @@ class ImageDataModule(ClassLabels, BaseDataModule):
         """Reads and splits what `stage` needs; for prediction with `predict_folder` that folder only."""
         if stage == "predict" and self.predict_folder is not None:
             paths, self.files["predict"] = images_to_predict(self.predict_folder)
-            rows = ImagesOnDisk(paths, ImageReader(self.input_shape, resize=True))
+            rows = ImagesOnDisk(paths, self.new_reader)
             self.new_set = IndexedDataset(rows, None)
         else:
             super().setup(stage)
@@ -127,8 +140,13 @@ class ImageDataModule(ClassLabels, BaseDataModule):
             self.unknowns.prepare_data()
 
     def as_evaluated(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Returns a batch with its images normalised, without augmentation."""
-        return batch | {"input": self.normalise(batch["input"])}
+        """Returns a batch with its images transformed and normalised as for evaluation, without augmentation."""
+        return batch | {"input": self.normalise(self._evaluated(batch["input"]))}
+
+    def _evaluated(self, images: Tensor) -> Tensor:
+        for transform in self.eval_transforms:
+            images = transform(images)
+        return images
 
     def read_test(self) -> tuple[Rows, Tensor]:
         """Appends the test images of `unknowns` to the test set.
@@ -148,6 +166,34 @@ class ImageDataModule(ClassLabels, BaseDataModule):
                 "data.unknowns: known and unknown images must both be in memory; raise memory_limit of the image folder"
             )
         return torch.cat([images, others]), torch.cat([labels, other_labels + len(self.file_class_names)])
+
+    @property
+    def reading(self) -> ImageReader:
+        """The rules by which new image files are decoded, resized and cropped."""
+        return ImageReader(self.input_shape, resize=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Adds, as plain values, what it takes to read and normalise other images in the same way."""
+        return super().state_dict() | {"images": self.state_dict_of_images()}
+
+    def state_dict_of_images(self) -> dict[str, Any]:
+        """Returns how images are read and transformed for evaluation; see `EvaluationReader.from_state`."""
+        return {"reading": self.reading.state(), "eval_transform": self.eval_description}
+
+    @property
+    def new_reader(self) -> Any:
+        """Reads new image files, of any size; `eval_transform` is applied to batches of them."""
+        return self.reading
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Warns if evaluation would transform images in another way than that of the checkpoint."""
+        super().load_state_dict(state_dict)
+        trained = state_dict.get("images", {}).get("eval_transform", self.eval_description)
+        if trained != self.eval_description:
+            rank_zero_warn(
+                f"data.eval_transform is {_short(self.eval_description)}, but the checkpoint was validated with "
+                f"{_short(trained)}"
+            )
 
     @property
     def scaling(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -174,3 +220,17 @@ class ImageDataModule(ClassLabels, BaseDataModule):
         """Returns images of the full training set as stored, uint8 `[n, C, H, W]`, for figures."""
         assert self.train_set is not None
         return self.train_set.inputs[index]
+
+
+def as_list(transforms: v2.Transform | list[v2.Transform] | None) -> list[v2.Transform]:
+    """Returns the value of `eval_transform` as a list."""
+    return [] if transforms is None else list(transforms) if isinstance(transforms, (list, tuple)) else [transforms]
+
+
+def _short(descriptions: list[dict[str, Any]]) -> str:
+    """Returns transforms as text, such as `Resize(size=[256])`."""
+    calls = []
+    for each in descriptions:
+        arguments = ", ".join(f"{name}={value}" for name, value in each["init_args"].items())
+        calls.append(f"{each['class_path'].rpartition('.')[2]}({arguments})")
+    return ", ".join(calls) or "none"

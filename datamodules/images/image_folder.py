@@ -1,6 +1,7 @@
 """Images in one folder per class, and the statistics of their channels."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,20 +9,27 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from PIL import Image, ImageOps
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from litzoo.datamodules.batch import UNKNOWN
-from litzoo.datamodules.dataset import Rows
-from litzoo.datamodules.images.base import ImageDataModule
+from litzoo.datamodules.batch import UNKNOWN, Batch
+from litzoo.datamodules.dataset import IndexedDataset, Rows
+from litzoo.datamodules.images.base import ImageDataModule, as_list
+from litzoo.datamodules.images.folder_reading import FolderReading, Thumbnails, split_augments
 from litzoo.datamodules.images.folder_samples import FolderSamples, Samples
+from litzoo.datamodules.images.photos import Photos, PhotoViews
 from litzoo.datamodules.io.class_folders import images_in
+from litzoo.datamodules.io.decisions import Decisions
+from litzoo.datamodules.io.decoding import formats
 from litzoo.datamodules.io.image_layouts import ClassFolders, ImageLayout
-from litzoo.datamodules.io.images import FORMATS, ImageReader, ImagesOnDisk, read_all
+from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk, chunk_of, read_all
 from litzoo.datamodules.io.label_files import LabelFile
 from litzoo.datamodules.io.paths import data_root, find_path, require_file
+from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
 from litzoo.datamodules.splits.membership import membership_notes
 from litzoo.datamodules.splits.near_duplicates import SIDE
 from litzoo.datamodules.splits.record import changed_options, require_same_split
 from litzoo.datamodules.splits.recorded import RecordedSamples
+from litzoo.datamodules.transforms.plain import describe
 
 STATISTICS_IMAGES = 5000
 """Images that mean and standard deviation are computed from, at most about so many."""
@@ -39,7 +47,7 @@ def channel_statistics(images: Rows, indices: Tensor) -> tuple[tuple[float, ...]
         channel is returned as 1.
     """
     counts = torch.zeros(0, 256, dtype=torch.int64)
-    for chunk in indices.split(1000):
+    for chunk in indices.split(chunk_of(images[indices[0]].shape) if len(indices) else 1):
         channels = images.index_select(0, chunk).transpose(0, 1).flatten(1)
         histogram = torch.stack([torch.bincount(channel, minlength=256) for channel in channels])
         counts = histogram if not len(counts) else counts + histogram
@@ -64,10 +72,11 @@ class ImageFolderDataModule(ImageDataModule):
     uses the images that its checkpoint has recorded; new ones wait for a new run. When a checkpoint is tested, images
     that it was trained on are left out.
 
-    Reads the common formats that Pillow supports, also from folders within class folders; ignores other and hidden
-    files. Every file is read once before training, so that a damaged one cannot interrupt a run. Mean and standard
-    deviation of the channels are those of the training images (of about 5,000 if there are more) and are stored in
-    checkpoints.
+    Reads what Pillow can decode, by content and not by name, also from folders within class folders; hidden files are
+    ignored, others that are no images are left out and named. What had to be decided to read the images, such as a
+    background for transparent ones, is logged with its count. Every file is read once before training, so that a
+    damaged one cannot interrupt a run. Mean and standard deviation of the channels are those of the training images (of
+    about 5,000 if there are more) and are stored in checkpoints.
 
     Args:
         folder: Folder of the images, looked up in the working folder, then in `root`. Links are followed.
@@ -85,6 +94,13 @@ class ImageFolderDataModule(ImageDataModule):
         corrupt: `refuse` raises for a file that cannot be read, `skip` leaves it out with a warning.
         memory_limit: Largest size of the images in GiB, per part and process, up to which they are kept in memory;
             larger sets are read from their files when they are served, which `num_workers` speeds up.
+        original_size: Whether training images are read at their original size and brought to `size` by the transforms
+            that `augment` begins with, such as `RandomResizedCrop`, one by one and in the workers; named augmentations
+            after them are applied to the batch. `eval_transform` then gets images at their original size too.
+        value_range: Values that become black and white in images of more than 8 bits per channel (16 bits, or
+            floating point), such as `[0, 4095]`; by default the smallest and largest value in the training images.
+        background: Colour that transparent images are composited on: a name, `#rrggbb`, or red, green and blue.
+        page: Number of the page to read of files with several, from 0; by default the first one, with a warning.
         root: See `BaseDataModule`.
         **options: See `ImageDataModule`, `ClassLabels` and `BaseDataModule`. A fraction for `val_size` is of what the
             test set leaves; with a `val` folder, only 0 has an effect: no validation.
@@ -108,6 +124,10 @@ class ImageFolderDataModule(ImageDataModule):
         unlabeled_folder: str | None = None,
         test_size: int | float | None = None,
         near_duplicates: Literal["leave_out", "keep"] = "leave_out",
+        original_size: bool = False,
+        value_range: tuple[float, float] | None = None,
+        background: str | tuple[int, int, int] = "white",
+        page: int | None = None,
         root: str | None = None,
         **options: Any,
     ) -> None:
@@ -144,18 +164,33 @@ class ImageFolderDataModule(ImageDataModule):
         if min(height, width) < 1:
             raise ValueError(f"data.size: {size} is too small; give at least 1 pixel")
         self.input_shape = (1 if grey else 3, height, width)
-        self.reader = ImageReader(self.input_shape, resize=size is not None)
+        if original_size and size is None:
+            raise ValueError("data.original_size: needs data.size, the size that transforms bring the images to")
+        transforms = as_list(options.pop("eval_transform", None)) if original_size else None
+        self.folder_reading = FolderReading(
+            self.input_shape, size is not None, value_range, background, page, transforms
+        )
+        self.original_size = original_size
+        self.photos: Photos | None = None
+        self.decisions: dict[str, list[str]] = {}
         self._recorded: RecordedSamples | None = None
         self._resumed = False
         self._assigned: dict[bool, tuple[Samples, Samples | None]] = {}
         self._kept: dict[str, list[int]] = {}
+        augment = options.get("augment", "none")
+        if original_size:  # transforms at the original size run one by one when images are read, not on batches
+            self.photo_augments, of_batch = split_augments(options)
+            options |= of_batch
         super().__init__(root=root, **options)
+        self.augment = augment
+        if transforms is not None:
+            self.eval_description = [describe(each) for each in transforms]
         if "val" in self.layout.parts and self.val_size not in (0, 0.1):
             rank_zero_warn(
                 f"data.val_size {self.val_size} is not used: {self.folder} has validation images of its own; 0 would "
                 "leave them out"
             )
-        thumbnail = ImageReader((3, SIDE, SIDE), resize=True) if near_duplicates == "leave_out" else None
+        thumbnail = Thumbnails(SIDE, self.folder_reading.reader) if near_duplicates == "leave_out" else None
         self._samples = FolderSamples(
             self.layout, pool, 0.2 if test_size is None else test_size, self.val_size, self.seed, self.known, thumbnail
         )
@@ -168,19 +203,30 @@ class ImageFolderDataModule(ImageDataModule):
     def read(self, train: bool) -> tuple[Rows, Tensor]:
         """Returns all images of the training or test set, in memory or read on demand, and their labels."""
         part = "train" if train else "test"
+        reading = self.folder_reading
+        if not reading.range_is_known:
+            reading.measure(self._files(train=True)[0])
         paths, labels = self._files(train)
+        decisions, limit = Decisions(), self.memory_limit * 2**30
         needed = torch.Size(self.input_shape).numel() * len(paths)
-        in_memory = needed <= self.memory_limit * 2**30
-        images, kept, _ = read_all(paths, self.reader, keep=in_memory, skip=self.corrupt == "skip")
+        in_memory = needed <= limit and not (train and self.original_size)
+        images, kept, _ = read_all(
+            paths, reading.rows, keep=in_memory, skip=self.corrupt == "skip", decisions=decisions
+        )
         names = [self._name(path) for path in paths]
         if unreadable := [names[position] for position in sorted(set(range(len(names))) - set(kept))]:
             self._leave_out(part, unreadable, f"unreadable, in {self.folder}", len(names))
+        if texts := decisions.report(f"{self.folder} ({part})", reading.reader, reading.page_is_chosen):
+            self.decisions[part] = texts
         if lost := set(labels.tolist()) - set(labels[kept].tolist()):
             name = "an image without a label" if min(lost) == UNKNOWN else f"class {self.file_class_names[min(lost)]!r}"
             raise ValueError(f"{self.folder}: no image of {name} can be read; repair or remove it")
         self.files[part] = [names[position] for position in kept]
         self._kept[part] = kept
-        rows = ImagesOnDisk([paths[position] for position in kept], self.reader) if images is None else images
+        usable = [paths[position] for position in kept]
+        rows = ImagesOnDisk(usable, reading.rows) if images is None else images
+        if train and self.original_size:
+            self.photos = Photos(usable, reading.reader, limit)
         return rows, labels[kept]
 
     def read_labels(self) -> Tensor:
@@ -213,12 +259,13 @@ class ImageFolderDataModule(ImageDataModule):
         return {name: value for name, value in options.items() if not (self.by_content and name == "folder")}
 
     def split_report(self) -> dict[str, Any]:
-        """Adds the names of the files that were left out, and notes for the printed table."""
+        """Adds the files that were left out, how others were decoded, and notes for the printed table."""
         report = super().split_report()
         if self.by_content:
             counts = {part: each for part, each in report["per_class"].items() if sum(each)}
             report["notes"] = membership_notes(counts, self.class_names)
-        return report | ({"left_out": self.left_out} if self.left_out else {})
+        found = {"left_out": self.left_out, "decoded": self.decisions}
+        return report | {name: value for name, value in found.items() if value}
 
     def setup(self, stage: str) -> None:
         """Reads and splits what `stage` needs; fitting reads the test set too, to find damage before training."""
@@ -248,11 +295,16 @@ class ImageFolderDataModule(ImageDataModule):
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores mean and standard deviation of the training that the checkpoint is from, and its samples.
+        """Restores range of values, mean and standard deviation of the checkpoint's training, and its samples.
 
         Raises:
             ValueError: If the training was on another split; recorded samples are found again wherever they are.
         """
+        saved = state_dict.get("images", {}).get("reading")
+        changed = saved is not None and self.folder_reading.restore(ImageReader.from_state(saved))
+        before = {"fit": self.train_set, "test": self.test_set}
+        if self.new_set is not None and isinstance(self.new_set.inputs, ImagesOnDisk):
+            self.new_set.inputs.reader = self.new_reader
         if "mean" in state_dict:
             self.mean, self.std = tuple(state_dict["mean"]), tuple(state_dict["std"])
             self._scaling = None
@@ -260,6 +312,46 @@ class ImageFolderDataModule(ImageDataModule):
             self._restore(RecordedSamples.from_state(state_dict["samples"]), state_dict)
         else:
             super().load_state_dict(state_dict)
+        if changed:  # what was read before is scaled by another range
+            after = {"fit": self.train_set, "test": self.test_set}
+            stages = [stage for stage, part in before.items() if part is not None and part is after[stage]]
+            if "fit" in stages:
+                self.train_set = self.val_set = self.unlabeled_set = None
+            if "test" in stages:
+                self.test_set = None
+            for stage in stages:
+                super().setup(stage)
+
+    @property
+    def reader(self) -> ImageReader:
+        """The rules by which the files are decoded."""
+        return self.folder_reading.reader
+
+    @property
+    def reading(self) -> ImageReader:
+        """The rules by which new image files are decoded, resized and cropped."""
+        return replace(self.folder_reading.reader, resize=True)
+
+    @property
+    def new_reader(self) -> Any:
+        """Reads new image files, of any size."""
+        return self.folder_reading.new
+
+    def state_dict_of_images(self) -> dict[str, Any]:
+        """Adds whether `eval_transform` gets images at their original size."""
+        return super().state_dict_of_images() | {"original_size": self.original_size}
+
+    def _loader(self, dataset: IndexedDataset, batch_size: int | None, **options: Any) -> DataLoader[Batch]:
+        """Serves training images with random transforms of their original size, where that is asked for."""
+        sampler = options.get("sampler")
+        if self.photos is None or not isinstance(sampler, EpochBatches) or isinstance(sampler, EvaluationBatches):
+            return super()._loader(dataset, batch_size, **options)
+        sampler.with_epoch = True
+        views = {"input": self.photo_augments["augment"]}
+        if dataset is self.unlabeled_set:
+            views = {"weak": views["input"], "strong": self.photo_augments["strong_augment"]}
+        transformed: Any = PhotoViews(dataset, self.photos, views)
+        return super()._loader(transformed, batch_size, **options)
 
     def _restore(self, recorded: RecordedSamples, state: dict[str, Any]) -> None:
         if changed_options(state, self.split_options()):
@@ -298,8 +390,7 @@ class ImageFolderDataModule(ImageDataModule):
         """Returns the samples of the full training set and, if it is drawn, of the test set; reports omissions."""
         if self._resumed not in self._assigned:
             self._assigned[self._resumed] = self._samples.assign(self._resumed)
-            for reason, names in self.layout.left_out.items():
-                self._leave_out(reason, names, f"{reason}, in {self.folder}")
+            self._report_layout()
             if copies := self._samples.duplicates:
                 pairs = [f"{self._name(path)} (like {self._name(other)})" for path, other in copies.items()]
                 self._leave_out(
@@ -322,7 +413,16 @@ class ImageFolderDataModule(ImageDataModule):
         """Lists the files of the full training set or the test set, and their labels."""
         training, test = self._assignment() if train or self.by_content else (None, None)
         samples = training if train else test
-        return self.layout.files("test") if samples is None else (samples.paths, samples.labels)
+        if samples is not None:
+            return samples.paths, samples.labels
+        files = self.layout.files("test")
+        self._report_layout()
+        return files
+
+    def _report_layout(self) -> None:
+        for reason, names in self.layout.left_out.items():
+            if reason not in self.left_out:
+                self._leave_out(reason, names, f"{reason}, in {self.folder}")
 
     def _leave_out(self, part: str, names: list[str], reason: str, total: int | None = None) -> None:
         self.left_out[part] = names
@@ -349,7 +449,7 @@ class ImageFolderDataModule(ImageDataModule):
         first = self.layout.files("train")[0][0]
         try:
             require_file(first)
-            with Image.open(first, formats=FORMATS) as file:
+            with Image.open(first, formats=formats()) as file:
                 image = ImageOps.exif_transpose(file)
         except Exception as error:
             raise ValueError(f"{first} cannot be read as an image: {error}; remove it, or set data.size") from error

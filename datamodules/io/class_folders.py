@@ -6,7 +6,12 @@ from pathlib import Path
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from litzoo.datamodules.io.decoding import is_image
+
 EXTENSIONS = {*IMG_EXTENSIONS, ".gif"}
+"""Endings of image files; a file with another one is an image if its content is."""
+DESKTOP_FILES = ("thumbs.db", "desktop.ini")
+"""Files that desktops write into folders of images, and hide."""
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters, and the surrogates that Python decodes invalid UTF-8 to."""
 
@@ -45,18 +50,26 @@ def class_folders_in(folder: Path, least: int = 2) -> dict[str, list[Path]]:
     return dict(sorted(folders.items()))
 
 
-def images_in(folder: Path) -> list[Path]:
+def images_in(folder: Path, others: list[Path] | None = None) -> list[Path]:
     """Lists the image files in a folder and its subfolders, sorted.
 
-    Hidden files and folders are ignored, and links to folders are not followed; links to images are.
+    Hidden files and folders are ignored, and links to folders are not followed; links to images are. A file is an image
+    by its content, whatever its name; one that is named like an image is listed too, so that damage is found.
+
+    Args:
+        folder: The folder.
+        others: Files that are no images are added.
     """
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in EXTENSIONS
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not path.is_dir()
-    )
+    images = []
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if hidden or path.is_dir() or path.name.lower() in DESKTOP_FILES:
+            continue
+        if path.suffix.lower() in EXTENSIONS or is_image(path):
+            images.append(path)
+        elif others is not None:
+            others.append(path)
+    return images
 
 
 def images_to_predict(folder: str) -> tuple[list[Path], list[str]]:

@@ -83,7 +83,12 @@ class ClassFolders:
                 f"{place} has class folders that the training set does not have: {', '.join(sorted(extra))}; put "
                 "unknown classes into a separate folder and name it in data.unknowns"
             )
-        by_class = [[path for each in classes.get(name, ()) for path in images_in(each)] for name in self.class_names]
+        others: list[Path] = []
+        by_class = [
+            [path for each in classes.get(name, ()) for path in images_in(each, others)] for name in self.class_names
+        ]
+        if others:
+            self.left_out[f"no images, in {part}"] = [path.relative_to(self.folder).as_posix() for path in others]
         empty = [name for name, paths in zip(self.class_names, by_class, strict=True) if not paths]
         if empty and (part == "train" or len(empty) == len(by_class)):
             raise ValueError(f"{place}: no image in the class folder {', '.join(empty)}; fill or remove it")

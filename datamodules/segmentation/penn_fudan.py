@@ -12,9 +12,10 @@ from torch import Tensor
 from torchvision.datasets.utils import download_and_extract_archive
 
 from litzoo.datamodules.io.class_folders import images_in
+from litzoo.datamodules.io.decoding import DamagedImageError, open_image
 from litzoo.datamodules.io.downloads import download_once
-from litzoo.datamodules.io.images import DamagedImageError, in_threads, open_image
 from litzoo.datamodules.io.paths import data_root, find_path
+from litzoo.datamodules.io.threads import in_threads
 from litzoo.datamodules.segmentation.base import SegmentationDataModule
 from litzoo.datamodules.segmentation.dataset import AnnotatedImage
 from litzoo.datamodules.splits.core import HOLD_OUT_SEED, split_train_val
@@ -50,9 +51,11 @@ def pairs_in(folder: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
 def read_pair(paths: tuple[Path, Path]) -> AnnotatedImage:
     """Reads an image and its mask, in which pixel value k is object k and 0 the background; all objects are of class 1.
 
+    A mask without an object is fine: what a detector finds in such an image is wrong, and counts.
+
     Raises:
         DamagedImageError: If a file cannot be read, or the mask is a JPEG, differs in size, has more than one channel
-            or no object; the message names the file.
+            or too many objects; the message names the file.
     """
     image_path, mask_path = paths
     if mask_path.suffix.lower() in JPEG:
@@ -68,9 +71,8 @@ def read_pair(paths: tuple[Path, Path]) -> AnnotatedImage:
         raise DamagedImageError(f"{mask_path} has {rows}×{columns} pixels, its image {image_path} {height}×{width}")
     values = np.unique(mask)
     values = values[values != 0]
-    if not 1 <= len(values) <= MOST_OBJECTS:
-        content = "no object, all pixels are 0" if not len(values) else f"{len(values):,} objects; is it a photograph?"
-        raise DamagedImageError(f"{mask_path} has {content}")
+    if len(values) > MOST_OBJECTS:
+        raise DamagedImageError(f"{mask_path} has {len(values):,} objects; is it a photograph?")
     return AnnotatedImage(image.contiguous(), _numbered(mask, values), torch.ones(len(values), dtype=torch.int64))
 
 
@@ -112,7 +114,7 @@ class PennFudanDataModule(SegmentationDataModule):
         class_name: Name of the class of all objects.
         test_size: Number of images to hold out for testing if there is no `test` folder: a count or a fraction.
         corrupt: `refuse` raises for an image or mask that cannot be used (damaged, without a partner, different sizes,
-            no object), `skip` leaves it out with a warning.
+            too many objects), `skip` leaves it out with a warning.
         root: See `BaseDataModule`.
         **options: See `SegmentationDataModule` and `BaseDataModule`.
 
