@@ -2,6 +2,7 @@ import math
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ class RunSummary(EpochHistory):
     `metrics.json` is a flat object, metric name -> number: the metrics of the best validation (that of the weights in
     `best.ckpt`), the training metrics of its epoch, and the test metrics. `fit`, `validate` and `test` each replace
     their own metrics. `validate` and `test` of `last.ckpt` write to `metrics_last.json` instead.
+
+    A callback with a list `remarks` has them printed below the metrics of a test.
 
     Attributes:
         validations: One entry per validation: `epoch` and the value of each `val/...` metric.
@@ -102,7 +105,8 @@ class RunSummary(EpochHistory):
         # Other checkpoints of this run (`epoch=3.ckpt`) have no metrics file.
         if not own or (named and checkpoint.name in ("best.ckpt", "last.ckpt")):
             write_json(path, {name: value for name, value in previous.items() if not name.startswith(prefix)} | metrics)
-        _print_summary(metrics, run_folder)
+        remarks = [each for callback in trainer.callbacks for each in getattr(callback, "remarks", ())]  # type: ignore[attr-defined]
+        _print_summary(metrics, run_folder, remarks if prefix == "test/" else [])
 
     def state_dict(self) -> dict[str, Any]:
         """Returns history and validations, so that a resumed run reports on all of them."""
@@ -114,7 +118,7 @@ class RunSummary(EpochHistory):
         self.validations = list(state_dict.get("validations", self.history))
 
 
-def _print_summary(metrics: dict[str, float], run_folder: Path) -> None:
+def _print_summary(metrics: dict[str, float], run_folder: Path, remarks: Sequence[str] = ()) -> None:
     console = Console()
     table = Table("metric", "value", title=f"{next(iter(metrics), '').split('/')[0]} metrics")
     per_class = {name: value for name, value in metrics.items() if name.startswith("test/acc/")}
@@ -125,6 +129,8 @@ def _print_summary(metrics: dict[str, float], run_folder: Path) -> None:
         lowest = min(per_class, key=lambda name: per_class[name])
         table.add_row(f"{lowest} (lowest class)", f"{per_class[lowest]:.4f}")
     console.print(table)
+    for remark in remarks:
+        console.print(remark, soft_wrap=True, highlight=False, markup=False)
     on_path = shutil.which("tensorboard")
     tensorboard = "tensorboard" if on_path else os.path.relpath(Path(sys.executable).with_name("tensorboard"))
     for label, location in [

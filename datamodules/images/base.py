@@ -9,6 +9,7 @@ from litzoo.datamodules.base import BaseDataModule
 from litzoo.datamodules.batch import Batch, SemiSupervisedBatch
 from litzoo.datamodules.class_labels import ClassLabels
 from litzoo.datamodules.dataset import IndexedDataset, Rows
+from litzoo.datamodules.images.preparation import ImagePreparation, pixel_scaling
 from litzoo.datamodules.io.class_folders import images_to_predict
 from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk
 from litzoo.datamodules.transforms.alternating import augmented
@@ -157,11 +158,7 @@ class ImageDataModule(ClassLabels, BaseDataModule):
     def normalise(self, images: Tensor) -> Tensor:
         """Converts images from 0...255 to float32, normalised as `scale` says."""
         if self._scaling is None or self._scaling[0].device != images.device:
-            mean, std = self.scaling
-            # Explicit dtype, since a trainer in true half precision changes torch's default.
-            means, stds = torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
-            factor, offset = 1 / (255 * stds), -means / stds
-            self._scaling = factor[:, None, None].to(images.device), offset[:, None, None].to(images.device)
+            self._scaling = pixel_scaling(*self.scaling, images.device)
         factor, offset = self._scaling
         return images.to(torch.float32, copy=True).mul_(factor).add_(offset)
 

@@ -85,6 +85,10 @@ class UnknownScore(ABC):
         """
         return {}
 
+    def caution(self, target: Tensor) -> str | None:
+        """Returns a warning about training samples with these classes, int64 `[N]`, that the score is fitted on."""
+        return None
+
     def statistic(self, name: str) -> Tensor:
         """Returns one of the fitted statistics.
 
@@ -103,7 +107,7 @@ class UnknownScore(ABC):
         device = torch.device(device)
         self.statistics = {
             # MPS has no float64.
-            name: (values.float() if device.type == "mps" else values).to(device)
+            name: (values.float() if device.type == "mps" and values.is_floating_point() else values).to(device)
             for name, values in self.statistics.items()
         }
 

@@ -1,0 +1,95 @@
+"""How images of any kind become inputs of a network, as plain values that travel in checkpoints."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from litzoo.datamodules.io.images import ImageReader
+
+KIND = "images"
+
+
+class ImagePreparation:
+    """Converts image files, Pillow images, arrays and tensors to the size, channels and scale of the training images.
+
+    Args:
+        shape: `(C, H, W)` of an input; one channel is grey, three are red, green and blue.
+        mean: Mean of each channel over the training set, on a scale from 0 to 1.
+        std: Standard deviation of each channel likewise.
+    """
+
+    def __init__(self, shape: Sequence[int], mean: Sequence[float], std: Sequence[float]) -> None:
+        channels, height, width = shape
+        self.shape = (channels, height, width)
+        self.mean, self.std = tuple(mean), tuple(std)
+        self.reader = ImageReader(self.shape, resize=True)
+        self._scaling: tuple[Tensor, Tensor] | None = None
+
+    def state(self) -> dict[str, Any]:
+        """Returns the arguments as plain values."""
+        return {"kind": KIND, "shape": list(self.shape), "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "ImagePreparation":
+        """Builds it from what `state` returned."""
+        return cls(state["shape"], state["mean"], state["std"])
+
+    def read(self, path: Path) -> Tensor:
+        """Returns the image in a file, uint8 `[C, H, W]`; see `ImageReader`."""
+        return self.reader(path)
+
+    def convert(self, image: Any) -> Tensor:
+        """Returns an image in memory as uint8 `[C, H, W]`.
+
+        Args:
+            image: A Pillow image, an array uint8 `[H, W]` or `[H, W, C]` (channels last, RGB), or a tensor uint8
+                `[C, H, W]` (channels first).
+
+        Raises:
+            TypeError: If it is something else, or not of uint8.
+        """
+        if isinstance(image, Tensor) and image.dtype == torch.uint8 and tuple(image.shape) == self.shape:
+            return image
+        return self.reader.convert(as_pillow(image))
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Converts images from 0...255 to float32, normalised as in training."""
+        if self._scaling is None or self._scaling[0].device != images.device:
+            self._scaling = pixel_scaling(self.mean, self.std, images.device)
+        factor, offset = self._scaling
+        return images.to(torch.float32, copy=True).mul_(factor).add_(offset)
+
+
+def pixel_scaling(mean: Sequence[float], std: Sequence[float], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Returns factor and offset, float32 `[C, 1, 1]` each, that normalise pixels from 0 to 255."""
+    # Explicit dtype, since a trainer in true half precision changes torch's default.
+    means, stds = torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
+    factor, offset = 1 / (255 * stds), -means / stds
+    return factor[:, None, None].to(device), offset[:, None, None].to(device)
+
+
+def as_pillow(image: Any) -> Image.Image:
+    """Returns a Pillow image, an array `[H, W]` or `[H, W, C]`, or a tensor `[C, H, W]`, uint8, as a Pillow image.
+
+    Raises:
+        TypeError: If it is something else.
+    """
+    if isinstance(image, Image.Image):
+        return image
+    if isinstance(image, Tensor):
+        image = image.cpu().movedim(0, -1).numpy() if image.ndim == 3 else image.cpu().numpy()
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size:
+        if image.ndim == 3 and image.shape[2] == 1:
+            image = image[:, :, 0]
+        if image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4)):
+            return Image.fromarray(np.ascontiguousarray(image))
+    given = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
+    raise TypeError(
+        f"an image is a Pillow image, an array uint8 [H, W] or [H, W, C], or a tensor uint8 [C, H, W], with 1, 3 or 4 "
+        f"channels; got {given}: convert pixels to 0...255 with `.astype('uint8')`, or give the path of a file"
+    )
