@@ -117,7 +117,7 @@ class ImageDataModule(ClassLabels, BaseDataModule):
         """Reads and splits what `stage` needs; for prediction with `predict_folder` that folder only."""
         if stage == "predict" and self.predict_folder is not None:
             paths, self.files["predict"] = images_to_predict(self.predict_folder)
-            rows = ImagesOnDisk(paths, ImageReader(self.input_shape, resize=True))
+            rows = ImagesOnDisk(paths, self.reading)
             self.new_set = IndexedDataset(rows, None)
         else:
             super().setup(stage)
@@ -149,6 +149,15 @@ class ImageDataModule(ClassLabels, BaseDataModule):
                 "data.unknowns: known and unknown images must both be in memory; raise memory_limit of the image folder"
             )
         return torch.cat([images, others]), torch.cat([labels, other_labels + len(self.file_class_names)])
+
+    @property
+    def reading(self) -> ImageReader:
+        """The rules by which new image files are decoded, resized and cropped."""
+        return ImageReader(self.input_shape, resize=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Adds, as plain values, what it takes to read and normalise other images in the same way."""
+        return super().state_dict() | {"images": {"reading": self.reading.state()}}
 
     @property
     def scaling(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

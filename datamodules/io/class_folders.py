@@ -5,9 +5,13 @@ from pathlib import Path
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from litzoo.datamodules.io.decoding import is_image
 from litzoo.datamodules.io.paths import require_within
 
 EXTENSIONS = {*IMG_EXTENSIONS, ".gif"}
+"""Endings of image files; a file with another one is an image if its content is."""
+DESKTOP_FILES = ("thumbs.db", "desktop.ini")
+"""Files that desktops write into folders of images, and hide."""
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters, and the surrogates that Python decodes invalid UTF-8 to."""
 
@@ -46,24 +50,35 @@ def class_names_in(folder: Path, root: Path, least: int = 2) -> tuple[str, ...]:
     return tuple(names)
 
 
-def images_in(folder: Path, root: Path) -> list[Path]:
+def images_in(folder: Path, root: Path, others: list[Path] | None = None) -> list[Path]:
     """Lists the image files in a folder and its subfolders, sorted.
 
-    Hidden files and folders are ignored, and links to folders are not followed.
+    Hidden files and folders are ignored, and links to folders are not followed. A file is an image by its content,
+    whatever its name; one that is named like an image is listed too, so that damage is found.
+
+    Args:
+        folder: The folder.
+        root: Folder that must contain the targets of links.
+        others: Files that are no images are added.
 
     Raises:
         ValueError: If an image is a link that leads out of `root`.
     """
-    images = sorted(
+    files = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in EXTENSIONS
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.name.lower() not in DESKTOP_FILES
         and not path.is_dir()
     )
-    for path in images:
-        if path.is_symlink():
-            require_within(path, root)
+    images = []
+    for path in files:
+        if path.suffix.lower() in EXTENSIONS or is_image(path):
+            if path.is_symlink():
+                require_within(path, root)
+            images.append(path)
+        elif others is not None:
+            others.append(path)
     return images
 
 

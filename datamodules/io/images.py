@@ -1,81 +1,51 @@
 """Reads image files: one by one, all into memory, or on demand."""
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageColor, ImageOps
 from rich.progress import Progress
 from torch import Tensor
 
-from litzoo.datamodules.io.paths import require_file
+from litzoo.datamodules.io.decisions import Decisions
+from litzoo.datamodules.io.decoding import DamagedImageError, Range, decode
+from litzoo.datamodules.io.threads import in_threads
 
-T = TypeVar("T")
-Source = TypeVar("Source")
 PROGRESS_BAR_FROM = 2000
 """Number of images from which on a progress bar is shown."""
 CHUNK = 1000
 """Number of images that are read at a time: those of all files at once would double the memory."""
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""Accepted file contents, whatever the file name; others are unsafe: Pillow would execute PostScript, for example."""
 
 
-class DamagedImageError(ValueError):
-    """A file that cannot be read as an image."""
-
-
-def open_image(path: Path, mode: str | None, needed: int | None = None) -> Image.Image:
-    """Decodes an image file, with the orientation in its EXIF data applied.
-
-    Args:
-        path: Path of the file.
-        mode: Pillow mode to convert to; `None` for no conversion.
-        needed: Pixels per side that are sufficient: larger JPEGs are decoded at a reduced size.
-
-    Raises:
-        DamagedImageError: If the file is not an image, or damaged; the message names it.
-    """
-    try:
-        require_file(path)
-        with Image.open(path, formats=FORMATS) as file:
-            if needed is not None:
-                file.draft(mode, (needed, needed))
-            image = ImageOps.exif_transpose(file)
-            if mode is None:
-                return image
-            return _to_8_bits(image).convert(mode)
-    except Exception as error:
-        raise DamagedImageError(f"{path} cannot be read as an image: {str(error) or type(error).__name__}") from error
-
-
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Scales 16 bits per channel to 8; Pillow would clip the values."""
-    if not image.mode.startswith(("I", "F")):
-        return image
-    levels = np.asarray(image)
-    if levels.dtype.kind == "f" or levels.min() < 0 or levels.max() > 65535:
-        raise ValueError("it holds values other than integers from 0 to 65535; save it with 8 or 16 bits")
-    return Image.fromarray((levels / 257).round().astype(np.uint8))
-
-
+@dataclass(frozen=True)
 class ImageReader:
-    """Reads image files as uint8 tensors of one shape.
+    """Reads image files as uint8 tensors of one shape: the rules of decoding, as plain values that checkpoints keep.
 
     Args:
         shape: `(C, H, W)`; one channel is grey, three are red, green and blue.
         resize: Whether to resize and centre-crop images of another size to `(H, W)`; else they raise an error.
+        value_range: Values that become 0 and 255 in images of more than 8 bits per channel. Without it, 16 bits are
+            divided by 257, and other depths raise an error.
+        background: Red, green and blue, 0 to 255, of the colour that transparency is composited on.
+        page: Number of the page of files with several, from 0.
     """
 
-    def __init__(self, shape: tuple[int, int, int], resize: bool) -> None:
-        self.shape, self.resize = shape, resize
+    shape: tuple[int, int, int]
+    resize: bool
+    value_range: Range | None = None
+    background: tuple[int, int, int] = (255, 255, 255)
+    page: int = 0
 
-    def __call__(self, path: Path) -> Tensor:
+    def __call__(self, path: Path, notes: set[str] | None = None) -> Tensor:
         """Returns an image, uint8 `[C, H, W]`, with the orientation in its EXIF data applied.
+
+        Args:
+            path: Path of the file.
+            notes: The names of decisions are added, see `Decisions`.
 
         Raises:
             DamagedImageError: If the file is not an image, or damaged; the message names it.
@@ -83,7 +53,7 @@ class ImageReader:
         """
         channels, height, width = self.shape
         # The larger side, since the image may have to be rotated.
-        image = open_image(path, "L" if channels == 1 else "RGB", max(height, width) if self.resize else None)
+        image = self.decode(path, max(height, width) if self.resize else None, notes)
         if image.size != (width, height):
             if not self.resize:
                 raise ValueError(
@@ -92,6 +62,63 @@ class ImageReader:
                 )
             image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
         return torch.from_numpy(np.array(image)).view(height, width, channels).permute(2, 0, 1)
+
+    read = __call__
+
+    def decode(self, path: Path, needed: int | None = None, notes: set[str] | None = None) -> Image.Image:
+        """Returns an image at its own size, in Pillow's mode `L` or `RGB`.
+
+        Args:
+            path: Path of the file.
+            needed: Pixels per side that are sufficient: larger JPEGs are decoded at a reduced size.
+            notes: The names of decisions are added, see `Decisions`.
+        """
+        mode = "L" if self.shape[0] == 1 else "RGB"
+        notes = set() if notes is None else notes
+        return decode(path, mode, notes, needed, self.value_range, self.background, self.page)
+
+    def state(self) -> dict[str, Any]:
+        """Returns the rules as plain numbers and lists."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "ImageReader":
+        """Returns the reader whose `state` this is."""
+        values: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in state.items()}
+        return cls(**values)
+
+
+def require_value_range(value_range: Sequence[float] | None) -> Range | None:
+    """Returns `data.value_range` as two numbers; raises ValueError if they are no range."""
+    if value_range is None:
+        return None
+    if len(value_range) != 2 or not -np.inf < value_range[0] < value_range[1] < np.inf:
+        raise ValueError(
+            f"data.value_range: {list(value_range)} is no range; give two numbers, the values that become black and "
+            "white, such as [0, 4095], or leave it out to measure them in the training images"
+        )
+    return float(value_range[0]), float(value_range[1])
+
+
+def require_background(colour: str | Sequence[int]) -> tuple[int, int, int]:
+    """Returns `data.background` as red, green and blue; raises ValueError if it is no colour."""
+    try:
+        red, green, blue = (ImageColor.getrgb(colour) if isinstance(colour, str) else tuple(colour))[:3]
+    except ValueError:
+        red = green = blue = -1
+    if not all(isinstance(value, int) and 0 <= value <= 255 for value in (red, green, blue)):
+        raise ValueError(
+            f"data.background: {colour!r} is no colour; give a name such as white, #rrggbb, or three numbers from 0 to "
+            "255"
+        )
+    return red, green, blue
+
+
+def require_page(page: int | None) -> int:
+    """Returns the number of the page that `data.page` says, 0 for `None`; raises ValueError if it is negative."""
+    if page is not None and page < 0:
+        raise ValueError(f"data.page: {page} is no number of a page; give 0 for the first, 1 for the second, ...")
+    return page or 0
 
 
 class ImagesOnDisk:
@@ -121,7 +148,7 @@ class ImagesOnDisk:
 
 
 def read_all(
-    paths: Sequence[Path], reader: ImageReader, keep: bool, skip: bool
+    paths: Sequence[Path], reader: ImageReader, keep: bool, skip: bool, decisions: Decisions | None = None
 ) -> tuple[Tensor | None, list[int], list[str]]:
     """Reads every image once, with a progress bar if there are many.
 
@@ -130,6 +157,7 @@ def read_all(
         reader: Reader of a single file.
         keep: Whether to return the images; else they are only checked.
         skip: Whether to skip damaged files; else they raise an error.
+        decisions: The decisions about each file are added.
 
     Returns:
         The images, uint8 `[n, C, H, W]`, or `None`; the positions of the readable files; and the error messages of the
@@ -141,10 +169,14 @@ def read_all(
     """
 
     def attempt(path: Path) -> Tensor | DamagedImageError:
+        notes: set[str] = set()
         try:
-            return reader(path)
+            image = reader(path, notes)
         except DamagedImageError as error:
             return error
+        if decisions is not None:
+            decisions.add(path, notes)
+        return image
 
     images = torch.empty(len(paths), *reader.shape, dtype=torch.uint8) if keep else None
     positions: list[int] = []
@@ -163,22 +195,3 @@ def read_all(
                     images[len(positions)] = image
                 positions.append(position)
     return None if images is None else images[: len(positions)], positions, problems
-
-
-def in_threads(read: Callable[[Source], T], sources: Sequence[Source]) -> list[T]:
-    """Applies `read` to each source in parallel and returns the results in order; decoding releases the GIL.
-
-    Returns a list, since a generator that is not exhausted is closed by the garbage collector at any moment, when it
-    must not wait for threads.
-    """
-    return list(_threads().map(read, sources))
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    """Returns the thread pool of this process."""
-    return ThreadPoolExecutor(min(8, os.cpu_count() or 1), "reader")
-
-
-# Forks, such as DataLoader workers, do not inherit threads.
-os.register_at_fork(after_in_child=_threads.cache_clear)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from litzoo.datamodules.dataset import IndexedDataset
-from litzoo.datamodules.io.images import open_image
+from litzoo.datamodules.io.decoding import open_image
 
 
 class AnnotatedImage(NamedTuple):

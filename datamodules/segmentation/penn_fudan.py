@@ -12,9 +12,10 @@ from torch import Tensor
 from torchvision.datasets.utils import download_and_extract_archive
 
 from litzoo.datamodules.io.class_folders import images_in
+from litzoo.datamodules.io.decoding import DamagedImageError, open_image
 from litzoo.datamodules.io.downloads import download_once
-from litzoo.datamodules.io.images import DamagedImageError, in_threads, open_image
 from litzoo.datamodules.io.paths import data_root, require_within
+from litzoo.datamodules.io.threads import in_threads
 from litzoo.datamodules.segmentation.base import SegmentationDataModule
 from litzoo.datamodules.segmentation.dataset import AnnotatedImage
 from litzoo.datamodules.splits.core import HOLD_OUT_SEED, split_train_val

