@@ -9,7 +9,7 @@ from litzoo.datamodules.base import BaseDataModule
 from litzoo.datamodules.batch import Batch, SemiSupervisedBatch
 from litzoo.datamodules.class_labels import ClassLabels
 from litzoo.datamodules.dataset import IndexedDataset, Rows
-from litzoo.datamodules.images.preparation import ImagePreparation, pixel_scaling
+from litzoo.datamodules.images.preparation import pixel_scaling
 from litzoo.datamodules.io.class_folders import images_to_predict
 from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk
 from litzoo.datamodules.transforms.alternating import augmented
@@ -157,7 +157,10 @@ class ImageDataModule(ClassLabels, BaseDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Adds, as plain values, what it takes to read and normalise other images in the same way."""
-        return super().state_dict() | {"images": {"reading": self.reading.state()}}
+        images: dict[str, Any] = {"reading": self.reading.state()}
+        if self.scale != "standard" or hasattr(self, "mean"):  # an image folder measures it when it is read
+            images |= {"mean": list(self.scaling[0]), "std": list(self.scaling[1])}
+        return super().state_dict() | {"images": images}
 
     @property
     def scaling(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -11,33 +11,29 @@ from torch import Tensor
 
 from litzoo.datamodules.io.images import ImageReader
 
-KIND = "images"
-
 
 class ImagePreparation:
     """Converts image files, Pillow images, arrays and tensors to the size, channels and scale of the training images.
 
     Args:
-        shape: `(C, H, W)` of an input; one channel is grey, three are red, green and blue.
+        reader: Rules of decoding, resizing and cropping.
         mean: Mean of each channel over the training set, on a scale from 0 to 1.
         std: Standard deviation of each channel likewise.
     """
 
-    def __init__(self, shape: Sequence[int], mean: Sequence[float], std: Sequence[float]) -> None:
-        channels, height, width = shape
-        self.shape = (channels, height, width)
-        self.mean, self.std = tuple(mean), tuple(std)
-        self.reader = ImageReader(self.shape, resize=True)
+    def __init__(self, reader: ImageReader, mean: Sequence[float], std: Sequence[float]) -> None:
+        self.reader, self.mean, self.std = reader, tuple(mean), tuple(std)
         self._scaling: tuple[Tensor, Tensor] | None = None
-
-    def state(self) -> dict[str, Any]:
-        """Returns the arguments as plain values."""
-        return {"kind": KIND, "shape": list(self.shape), "mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "ImagePreparation":
-        """Builds it from what `state` returned."""
-        return cls(state["shape"], state["mean"], state["std"])
+        """Builds it from the entry `images` of an `ImageDataModule`'s state in a checkpoint."""
+        return cls(ImageReader.from_state(state["reading"]), state["mean"], state["std"])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(C, H, W)` of an input; one channel is grey, three are red, green and blue."""
+        return self.reader.shape
 
     def read(self, path: Path) -> Tensor:
         """Returns the image in a file, uint8 `[C, H, W]`; see `ImageReader`."""
@@ -83,6 +79,8 @@ def as_pillow(image: Any) -> Image.Image:
         return image
     if isinstance(image, Tensor):
         image = image.cpu().movedim(0, -1).numpy() if image.ndim == 3 else image.cpu().numpy()
+    if isinstance(image, np.ndarray) and image.dtype == np.uint16 and image.ndim == 2:
+        return Image.fromarray(image)
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size:
         if image.ndim == 3 and image.shape[2] == 1:
             image = image[:, :, 0]

@@ -92,16 +92,25 @@ def _parser() -> argparse.ArgumentParser:
 
 def _predicted(predictor: Any, place: Path, unreadable: str) -> tuple[dict[str, Any], Any]:
     """Returns the columns of the input that are kept, and the predictions."""
+    from litzoo.datamodules.tables.reading import TableReading
     from litzoo.scripts.predict.inputs import image_files, listed_images
 
-    is_table = place.suffix.lower() == ".csv"
-    paths, columns = listed_images(place) if is_table else (image_files(place), {})
     with Progress(transient=True) as progress:
-        task = progress.add_task("Predicting", total=len(paths))
-        predictions = predictor(paths, unreadable, lambda done: progress.advance(task, done))
-    if not is_table:
-        folder = place if place.is_dir() else place.parent
-        return {"file": [Path(file).relative_to(folder).as_posix() for file in predictions.files]}, predictions
+        task = progress.add_task("Predicting", total=None)
+
+        def predict(samples: Any) -> Any:
+            progress.update(task, total=len(samples))
+            return predictor(samples, unreadable, lambda done: progress.advance(task, done))
+
+        if isinstance(predictor.preparation, TableReading):
+            rows = predictor.preparation.read(place, "name a CSV file with --input")
+            return {name: rows[name].fillna("").tolist() for name in rows.columns}, predict(rows)
+        if place.suffix.lower() != ".csv":
+            predictions = predict(image_files(place))
+            folder = place if place.is_dir() else place.parent
+            return {"file": [Path(file).relative_to(folder).as_posix() for file in predictions.files]}, predictions
+        paths, columns = listed_images(place)
+        predictions = predict(paths)
     read = set(predictions.files)
     kept = [row for row, path in enumerate(paths) if str(path) in read]
     return {name: [cells[row] for row in kept] for name, cells in columns.items()}, predictions

@@ -10,6 +10,8 @@ from lightning.pytorch import LightningModule
 from litzoo import lit_modules
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import UnknownScore
+from litzoo.datamodules.images.preparation import ImagePreparation
+from litzoo.datamodules.tables.reading import TableReading
 from litzoo.lit_modules.weights.checkpoint_files import first_misfit, read_checkpoint
 from litzoo.lit_modules.weights.plain_loading import OBJECTS
 
@@ -25,12 +27,12 @@ class Trained(NamedTuple):
 
     Attributes:
         module: The module with its weights, in evaluation mode, on the CPU.
-        preprocessing: What the datamodule recorded of its preprocessing; see `BaseDataModule.preprocessing`.
+        preparation: How files become inputs.
         detection: The fitted unknown-class detection, if the training had one.
     """
 
     module: LightningModule
-    preprocessing: dict[str, Any]
+    preparation: ImagePreparation | TableReading
     detection: UnknownDetection | None
 
 
@@ -54,15 +56,10 @@ def load_trained(
         raise FileNotFoundError(f"checkpoint {path}: there is no such file; name a checkpoint, such as best.ckpt")
     origin = f"checkpoint {path}"
     content = read_checkpoint(origin, path)
-    states = [value for value in content.values() if isinstance(value, dict) and "preprocessing" in value]
-    if not states:
-        raise ValueError(
-            f"{origin}: does not hold the preprocessing of its training data: it was trained by litzoo 0.1, or with "
-            "data of your own. Predict with `litzoo predict --config RUN/config.yaml`, or train again"
-        )
+    preparation = _preparation(origin, content)
     built = module if isinstance(module, LightningModule) else _build(origin, content, module)
     _load_weights(origin, content["state_dict"], built)
-    return Trained(built.eval(), states[0]["preprocessing"], _detection(origin, content, score))
+    return Trained(built.eval(), preparation, _detection(origin, content, score))
 
 
 def named_class(name: str) -> type[LightningModule]:
@@ -79,6 +76,19 @@ def named_class(name: str) -> type[LightningModule]:
     if not (isinstance(found, type) and issubclass(found, LightningModule)):
         raise ValueError(f"--module {name}: is no LightningModule; give the class of the module that was trained")
     return found
+
+
+def _preparation(origin: str, content: Mapping[str, Any]) -> ImagePreparation | TableReading:
+    """Returns what the datamodule has saved in its state, which is under the name of its class."""
+    for state in content.values():
+        if isinstance(state, dict) and "mean" in state.get("images", {}):
+            return ImagePreparation.from_state(state["images"])
+        if isinstance(state, dict) and "columns" in state.get("reading", {}):
+            return TableReading.from_state(state["reading"])
+    raise ValueError(
+        f"{origin}: does not hold the preprocessing of its training data: it was trained by litzoo 0.1, on images with "
+        "masks, or with a datamodule of your own. Predict with `litzoo predict --config RUN/config.yaml`"
+    )
 
 
 def _build(origin: str, content: Mapping[str, Any], owner: type[LightningModule] | None) -> LightningModule:

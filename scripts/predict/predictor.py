@@ -1,21 +1,21 @@
 """Predictor: class names, probabilities and "unknown", or values, from a checkpoint alone."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningModule
-from PIL import Image
 from torch import Tensor
 
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import Evidence, UnknownScore
-from litzoo.datamodules.images.preparation import KIND, ImagePreparation
-from litzoo.datamodules.io.images import DamagedImageError, in_threads
-from litzoo.scripts.predict.inputs import image_files
+from litzoo.datamodules.images.preparation import ImagePreparation
+from litzoo.datamodules.io.decoding import DamagedImageError
+from litzoo.datamodules.io.threads import in_threads
+from litzoo.datamodules.tables.reading import TableReading
+from litzoo.scripts.predict.inputs import listed
 from litzoo.scripts.predict.loading import load_trained
 from litzoo.scripts.predict.predictions import Predictions, joined
 
@@ -51,7 +51,7 @@ class Predictor:
     def __init__(
         self,
         module: LightningModule,
-        preparation: ImagePreparation,
+        preparation: ImagePreparation | TableReading,
         detection: UnknownDetection | None = None,
         batch_size: int = 256,
         device: str | torch.device | None = None,
@@ -92,11 +92,7 @@ class Predictor:
             FileNotFoundError: If there is no such file.
             ValueError: If the checkpoint is damaged or of another kind; the message says which.
         """
-        trained = load_trained(checkpoint, module, score)
-        kind = trained.preprocessing.get("kind")
-        if kind != KIND:
-            raise ValueError(f"checkpoint {checkpoint}: was trained on {kind}, which Predictor cannot read")
-        return cls(trained.module, ImagePreparation.from_state(trained.preprocessing), trained.detection, **options)
+        return cls(*load_trained(checkpoint, module, score), **options)
 
     def __call__(
         self, inputs: Any, unreadable: Unreadable = "refuse", progress: Callable[[int], None] | None = None
@@ -104,20 +100,24 @@ class Predictor:
         """Predicts samples.
 
         Args:
-            inputs: A folder, an image file or a list of files; a Pillow image, an array uint8 `[H, W]`, `[H, W, C]` or
-                `[N, H, W, C]` (channels last, RGB) or a tensor uint8 `[C, H, W]` or `[N, C, H, W]`, or a list of these.
-                Images of other sizes are resized and centre-cropped to that of the training images.
-            unreadable: Whether a file that cannot be read is an error, or skipped and listed.
+            inputs: For a model of tables a pandas data frame or the path of a CSV file, with the columns of training in
+                any order. For a model of images a folder, an image file or a list of files; a Pillow image, an array
+                uint8 `[H, W]`, `[H, W, C]` or `[N, H, W, C]` (channels last, RGB) or a tensor uint8 `[C, H, W]` or
+                `[N, C, H, W]`, or a list of these. Images of other sizes are resized and centre-cropped to that of the
+                training images.
+            unreadable: Whether an image file that cannot be read is an error, or skipped and listed.
             progress: Is called after each batch with the number of samples done.
 
         Raises:
             FileNotFoundError: If a folder or file is absent, or a folder holds no image.
             TypeError: If the inputs are of another type.
-            ValueError: If there is no sample, or a file cannot be read.
+            ValueError: If there is no sample, a file cannot be read, or a table has other columns.
         """
         if unreadable not in ("refuse", "skip"):
             raise ValueError(f"unreadable: {unreadable!r} is not one of refuse, skip")
-        samples = _listed(inputs)
+        if isinstance(self.preparation, TableReading):
+            return self._predict_table(inputs, progress)
+        samples = listed(inputs)
         files = [str(each) for each in samples if isinstance(each, (str, Path))]
         if files and len(files) != len(samples):
             raise TypeError("inputs: files are mixed with images in memory; give one or the other")
@@ -133,18 +133,21 @@ class Predictor:
         if not parts:
             reason = f"none of {len(samples)} files can be read: {problems[0]}" if problems else "there is no sample"
             raise ValueError(f"inputs: {reason}")
-        return self._predictions(joined(parts), [files[each] for each in kept] if files else [], problems)
+        return self._predictions(parts, [files[each] for each in kept] if files else [], problems)
 
-    def predict_batch(self, images: Tensor) -> dict[str, Tensor]:
+    def predict_batch(self, inputs: Tensor) -> dict[str, Tensor]:
         """Returns the outputs for a batch, on the predictor's device, each `[B, ...]`.
 
         Args:
-            images: uint8 `[B, C, H, W]` of the size of the training images.
+            inputs: Images, uint8 `[B, C, H, W]`, of the size of the training images; or rows, float32 `[B, F]`, as
+                `TableReading` prepares them.
         """
         with torch.inference_mode(), self._autocast():
-            images = images.to(self.device, non_blocking=True)
-            index = torch.arange(len(images), device=self.device)
-            outputs = self.module.predict_step({"input": self.preparation.normalise(images), "index": index}, 0)
+            inputs = inputs.to(self.device)
+            index = torch.arange(len(inputs), device=self.device)
+            if isinstance(self.preparation, ImagePreparation):
+                inputs = self.preparation.normalise(inputs)
+            outputs = self.module.predict_step({"input": inputs, "index": index}, 0)
             kept = {"prediction": outputs["prediction"]}
             if "logits" in outputs:
                 kept |= {"confidence": outputs["confidence"], "probabilities": outputs["logits"].softmax(dim=1)}
@@ -153,15 +156,37 @@ class Predictor:
                 kept["unknown_score"], kept["prediction"] = self.detection.decide(evidence, kept["prediction"])
         return kept
 
+    def _predict_table(self, table: Any, progress: Callable[[int], None] | None) -> Predictions:
+        assert isinstance(self.preparation, TableReading)
+        where = "the table"
+        if isinstance(table, (str, Path)):
+            where, table = str(table), self.preparation.read(table)
+        if not hasattr(table, "columns"):
+            raise TypeError(
+                f"inputs: {type(table).__name__} is not a table; give a pandas data frame, or the path of a CSV file"
+            )
+        rows = self.preparation.tensor(table, where)
+        self.preparation.warn_of_unseen(table, where)
+        if not len(rows):
+            raise ValueError(f"inputs: {where} has no row")
+        parts = []
+        for batch in rows.split(self.batch_size):
+            parts.append(self.predict_batch(batch))
+            if progress is not None:
+                progress(len(batch))
+        return self._predictions(parts)
+
     def _read(self, samples: Sequence[Any], unreadable: Unreadable) -> tuple[list[int], Tensor, list[str]]:
         """Returns the positions of readable samples, their images uint8 `[n, C, H, W]`, and messages of the others."""
-        if isinstance(samples, Tensor) and samples.shape[1:] == self.preparation.shape and samples.dtype == torch.uint8:
+        preparation = self.preparation
+        assert isinstance(preparation, ImagePreparation)
+        if isinstance(samples, Tensor) and samples.shape[1:] == preparation.shape and samples.dtype == torch.uint8:
             return list(range(len(samples))), samples, []
 
         def attempt(sample: Any) -> Tensor | DamagedImageError:
             try:
                 is_file = isinstance(sample, (str, Path))
-                return self.preparation.read(Path(sample)) if is_file else self.preparation.convert(sample)
+                return preparation.read(Path(sample)) if is_file else preparation.convert(sample)
             except DamagedImageError as error:
                 return error
 
@@ -176,9 +201,15 @@ class Predictor:
                 problems.append(str(image))
         return positions, torch.stack(images) if images else torch.empty(0), problems
 
-    def _predictions(self, outputs: dict[str, Tensor], files: list[str], problems: list[str]) -> Predictions:
+    def _predictions(
+        self, parts: Sequence[dict[str, Tensor]], files: Sequence[str] = (), unreadable: Sequence[str] = ()
+    ) -> Predictions:
         return Predictions(
-            **outputs, class_names=self.class_names, threshold=self.threshold, files=files, unreadable=problems
+            **joined(parts),
+            class_names=self.class_names,
+            threshold=self.threshold,
+            files=files,
+            unreadable=unreadable,
         )
 
     def _autocast(self) -> Any:
@@ -201,22 +232,3 @@ def usable_device(device: str | torch.device | None) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device: {str(device)!r} cannot be used here ({reason}); give cpu, or leave it out") from None
-
-
-def _listed(inputs: Any) -> Any:
-    """Returns a sequence of samples, each a path or an image."""
-    if isinstance(inputs, (str, Path)):
-        return image_files(Path(inputs))
-    if isinstance(inputs, Image.Image):
-        return [inputs]
-    if isinstance(inputs, np.ndarray):
-        is_batch = inputs.ndim == 4 or (inputs.ndim == 3 and inputs.shape[2] not in (1, 3, 4))
-        return list(inputs) if is_batch else [inputs]
-    if isinstance(inputs, Tensor):
-        return inputs if inputs.ndim == 4 else [inputs]
-    if isinstance(inputs, Sequence) or isinstance(inputs, Iterator):
-        return list(inputs)
-    raise TypeError(
-        f"inputs: {type(inputs).__name__} is neither a path nor an image; give a folder, a file, a Pillow image, an "
-        "array, a tensor, or a list of these"
-    )
