@@ -12,6 +12,7 @@ COMMANDS = {
     "validate": ("litzoo.scripts.cli.main", "validate a trained checkpoint"),
     "test": ("litzoo.scripts.cli.main", "test a trained checkpoint"),
     "predict": ("litzoo.scripts.predict.command", "predict new images or rows with a trained checkpoint"),
+    "export": ("litzoo.scripts.export.command", "write a trained checkpoint as one ONNX or torch file, for deployment"),
     "compare": ("litzoo.scripts.compare.command", "train several configs with several seeds, and compare them"),
     "open-set-splits": ("litzoo.scripts.open_set_splits", "train on random splits into known and unknown classes"),
     "show-data": ("litzoo.scripts.data_sheet.command", "draw what a config trains on, without training"),

@@ -1,11 +1,8 @@
 """Predicts images or rows with a checkpoint alone, from any folder.
 
-usage: litzoo predict --ckpt_path CHECKPOINT --input FOLDER_OR_FILE [OPTIONS]
-       litzoo predict --config CONFIG [OPTIONS OF litzoo fit]
-
 The first form needs neither the training data nor the config. It reads the images in a folder and its subfolders, one
 image, or a CSV: for a model of tables its rows, for a model of images the files in its column `file`. The second form
-predicts the test set of a run, or what `data` options name (`litzoo predict --config CONFIG --help` lists them).
+predicts the test set of a run (`litzoo predict --config CONFIG --help` lists its options).
 """
 
 import argparse
@@ -19,6 +16,8 @@ from rich.progress import Progress
 from litzoo.callbacks.files import display_path, write_csv
 from litzoo.scripts.cli.failures import report_errors
 
+USAGE = """litzoo predict --ckpt_path CHECKPOINT --input FOLDER_OR_FILE [OPTIONS]
+       litzoo predict --config CONFIG [OPTIONS OF litzoo fit]"""
 SHOWN = 10
 """Number of unreadable files that are named."""
 
@@ -73,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "litzoo predict",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage=argparse.SUPPRESS,
+        usage=USAGE,
         allow_abbrev=False,
     )
     add = parser.add_argument

@@ -102,7 +102,7 @@ class Predictor:
         Args:
             inputs: For a model of tables a pandas data frame or the path of a CSV file, with the columns of training in
                 any order. For a model of images a folder, an image file or a list of files; a Pillow image, an array
-                uint8 `[H, W]`, `[H, W, C]` or `[N, H, W, C]` (channels last, RGB) or a tensor uint8 `[C, H, W]` or
+                uint8 `[H, W]`, `[N, H, W]`, `[H, W, C]` or `[N, H, W, C]` (channels last, RGB) or a tensor uint8 `[C, H, W]` or
                 `[N, C, H, W]`, or a list of these. Images of other sizes are resized and centre-cropped to that of the
                 training images.
             unreadable: Whether an image file that cannot be read is an error, or skipped and listed.

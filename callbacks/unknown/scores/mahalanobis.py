@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor, nn
 
-from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, principal_axes, to_float64
+from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, distances, principal_axes, to_float64
 
 
 class Mahalanobis(UnknownScore):
@@ -47,6 +47,4 @@ class Mahalanobis(UnknownScore):
     def __call__(self, evidence: Evidence) -> Tensor:
         """Returns scores `[N]`, at least 0."""
         whitened = to_float64(evidence.features) @ self.statistic("whitening")
-        # Computed by matrix products, distances much smaller than the means would lose all their digits.
-        distances = torch.cdist(whitened, self.statistic("means"), compute_mode="donot_use_mm_for_euclid_dist")
-        return distances.amin(dim=1).square()
+        return distances(whitened, self.statistic("means")).amin(dim=1).square()

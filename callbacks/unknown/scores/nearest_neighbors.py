@@ -66,9 +66,16 @@ class NearestNeighbors(UnknownScore):
         self._check_enough(known)
         k = self.k if self.k is not None else int(self.statistic("k"))
         candidates = min(2 * k, len(known))
+        if torch.compiler.is_compiling():  # an export has neither blocks nor branches that depend on values
+            return _kth_distances(_directions(evidence.features), known, k, candidates, exact=False)
         rows = max(1, MAX_ELEMENTS // max(len(known), candidates * known.shape[1]))
         blocks = _directions(evidence.features).split(rows)
         return torch.cat([_kth_distances(block, known, k, candidates) for block in blocks])
+
+    def freeze(self) -> None:
+        """Makes a k that was chosen at `fit` a parameter."""
+        if self.k is None:
+            self.k = int(self.statistic("k"))
 
     def _check_enough(self, known: Tensor) -> None:
         if self.k is not None and self.k > len(known):
@@ -84,9 +91,13 @@ def _directions(features: Tensor) -> Tensor:
     return F.normalize(to_float64(features), dim=1).float()
 
 
-def _kth_distances(queries: Tensor, known: Tensor, k: int, candidates: int) -> Tensor:
+def _kth_distances(queries: Tensor, known: Tensor, k: int, candidates: int, exact: bool = True) -> Tensor:
+    """Returns the distances `[n]` of queries to their k-th nearest; without `exact` up to rounding in float32."""
     near = _shifted_squared_distances(queries, known).topk(candidates, dim=1, largest=False)
-    distances = to_float64((queries[:, None] - known[near.indices]).norm(dim=2).kthvalue(k, dim=1).values)
+    to_candidates = (queries[:, None] - known[near.indices]).norm(dim=2)
+    if not exact:
+        return to_float64(to_candidates.topk(k, dim=1, largest=False).values[:, -1])
+    distances = to_float64(to_candidates.kthvalue(k, dim=1).values)
     # A dot product of unit vectors is off by at most D roundings; on CUDA by more, where TF32 is allowed.
     rounding = torch.inf if queries.is_cuda else (known.shape[1] + 8) * torch.finfo(queries.dtype).eps
     uncertain = distances.square() > near.values[:, -1] + queries.square().sum(dim=1) - rounding
