@@ -3,7 +3,9 @@
 from typing import Any, Literal
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
+from torchvision.transforms import v2
 
 from litzoo.datamodules.base import BaseDataModule
 from litzoo.datamodules.batch import Batch, SemiSupervisedBatch
@@ -13,7 +15,8 @@ from litzoo.datamodules.images.preparation import pixel_scaling
 from litzoo.datamodules.io.class_folders import images_to_predict
 from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk
 from litzoo.datamodules.transforms.alternating import augmented
-from litzoo.datamodules.transforms.policies import augmentation_of
+from litzoo.datamodules.transforms.plain import describe
+from litzoo.datamodules.transforms.policies import augmentation_of, require_shape
 
 Augment = Literal[
     "none",
@@ -44,8 +47,11 @@ class ImageDataModule(ClassLabels, BaseDataModule):
             reflected borders), `affine` (rotation by up to 10 degrees, shift, scaling), `strong` (a larger affine
             change, brightness, contrast, an erased square), `strong_flip` (the same with horizontal flip), and the
             policies `autoaugment_imagenet`, `autoaugment_cifar10`, `autoaugment_svhn`, `randaugment`, `trivialaugment`
-            and `augmix`. A list is applied in its order: `[crop_flip, autoaugment_cifar10]`.
+            and `augmix`; or any transform of `torchvision.transforms.v2`, by its `class_path`. A list is applied in
+            its order: `[crop_flip, autoaugment_cifar10]`.
         strong_augment: Augmentation of the strong view of unlabeled images; `augment` makes the weak view.
+        eval_transform: Transforms of `torchvision.transforms.v2` for validation, test and prediction images, such as
+            `GaussianBlur` or `Grayscale`; training images get `augment` only. Checkpoints keep class and arguments.
         unknowns: Another data set with images of the same shape; all of its test images join the test set as samples
             of unknown classes.
         predict_folder: Folder of unlabeled images, anywhere, for `predict` to use instead of the test set. They are
@@ -70,8 +76,9 @@ class ImageDataModule(ClassLabels, BaseDataModule):
 
     def __init__(
         self,
-        augment: Augment | list[Augment] = "none",
-        strong_augment: Augment | list[Augment] = "strong",
+        augment: Augment | v2.Transform | list[Augment | v2.Transform] = "none",
+        strong_augment: Augment | v2.Transform | list[Augment | v2.Transform] = "strong",
+        eval_transform: v2.Transform | list[v2.Transform] | None = None,
         scale: Literal["standard", "unit"] = "standard",
         unknowns: "ImageDataModule | None" = None,
         predict_folder: str | None = None,
@@ -92,9 +99,12 @@ class ImageDataModule(ClassLabels, BaseDataModule):
                 *ours,
                 *(f"other {name}" if name in ours else name for name in unknowns.file_class_names),
             )
-        side = self.input_shape[-1]
-        self.augmentation = augmentation_of("data.augment", augment, side)
-        self.strong_augmentation = augmentation_of("data.strong_augment", strong_augment, side)
+        self.augmentation = augmentation_of("data.augment", augment, self.input_shape)
+        self.strong_augmentation = augmentation_of("data.strong_augment", strong_augment, self.input_shape)
+        self.eval_transforms = _as_list(eval_transform)
+        self.eval_description = [describe(each) for each in self.eval_transforms]
+        if self.eval_transforms:
+            require_shape("data.eval_transform", self._evaluated, self.input_shape, self.input_shape)
         self.augment, self.scale = augment, scale
         self._scaling: tuple[Tensor, Tensor] | None = None
 
@@ -105,6 +115,8 @@ class ImageDataModule(ClassLabels, BaseDataModule):
         epoch = 0 if self.trainer is None else self.trainer.current_epoch
         if self.trainer is not None and self.trainer.training:
             images = augmented(self.augmentation, images, labeled["index"], epoch)
+        else:
+            images = self._evaluated(images)
         labeled["input"] = self.normalise(images)
         if "unlabeled" in batch:
             images = batch["unlabeled"].pop("input")
@@ -128,8 +140,13 @@ class ImageDataModule(ClassLabels, BaseDataModule):
             self.unknowns.prepare_data()
 
     def as_evaluated(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Returns a batch with its images normalised, without augmentation."""
-        return batch | {"input": self.normalise(batch["input"])}
+        """Returns a batch with its images transformed and normalised as for evaluation, without augmentation."""
+        return batch | {"input": self.normalise(self._evaluated(batch["input"]))}
+
+    def _evaluated(self, images: Tensor) -> Tensor:
+        for transform in self.eval_transforms:
+            images = transform(images)
+        return images
 
     def read_test(self) -> tuple[Rows, Tensor]:
         """Appends the test images of `unknowns` to the test set.
@@ -157,10 +174,20 @@ class ImageDataModule(ClassLabels, BaseDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Adds, as plain values, what it takes to read and normalise other images in the same way."""
-        images: dict[str, Any] = {"reading": self.reading.state()}
+        images: dict[str, Any] = {"reading": self.reading.state(), "eval_transform": self.eval_description}
         if self.scale != "standard" or hasattr(self, "mean"):  # an image folder measures it when it is read
             images |= {"mean": list(self.scaling[0]), "std": list(self.scaling[1])}
         return super().state_dict() | {"images": images}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Warns if evaluation would transform images in another way than that of the checkpoint."""
+        super().load_state_dict(state_dict)
+        trained = state_dict.get("images", {}).get("eval_transform", self.eval_description)
+        if trained != self.eval_description:
+            rank_zero_warn(
+                f"data.eval_transform is {_short(self.eval_description)}, but the checkpoint was validated with "
+                f"{_short(trained)}"
+            )
 
     @property
     def scaling(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -183,3 +210,16 @@ class ImageDataModule(ClassLabels, BaseDataModule):
         """Returns images of the full training set as stored, uint8 `[n, C, H, W]`, for figures."""
         assert self.train_set is not None
         return self.train_set.inputs[index]
+
+
+def _as_list(transforms: v2.Transform | list[v2.Transform] | None) -> list[v2.Transform]:
+    return [] if transforms is None else list(transforms) if isinstance(transforms, (list, tuple)) else [transforms]
+
+
+def _short(descriptions: list[dict[str, Any]]) -> str:
+    """Returns transforms as text, such as `Resize(size=[256])`."""
+    calls = []
+    for each in descriptions:
+        arguments = ", ".join(f"{name}={value}" for name, value in each["init_args"].items())
+        calls.append(f"{each['class_path'].rpartition('.')[2]}({arguments})")
+    return ", ".join(calls) or "none"

@@ -1,5 +1,6 @@
 """Decodes image files: the rules by which whatever Pillow reads becomes grey or colour images of 8 bits."""
 
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -7,46 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torchvision.io import ImageReadMode, decode_image
 
 from litzoo.datamodules.io.paths import require_file
 
-FORMATS = [
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "TIFF",
-    "BMP",
-    "GIF",
-    "PPM",
-    "AVIF",
-    "JPEG2000",
-    "DIB",
-    "ICO",
-    "CUR",
-    "ICNS",
-    "PCX",
-    "DCX",
-    "PSD",
-    "QOI",
-    "DDS",
-    "BLP",
-    "FTEX",
-    "SGI",
-    "SUN",
-    "MSP",
-    "PIXAR",
-    "FLI",
-    "FITS",
-    "GBR",
-    "XBM",
-    "XPM",
-    "XVTHUMB",
-    "MCIDAS",
-    "TGA",
-    "IM",
-    "SPIDER",
-]
+FORMATS = (
+    *("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "AVIF", "JPEG2000", "DIB", "ICO", "CUR", "ICNS", "PCX"),
+    *("DCX", "PSD", "QOI", "DDS", "BLP", "FTEX", "SGI", "SUN", "MSP", "PIXAR", "FLI", "FITS", "GBR", "XBM", "XPM"),
+    *("XVTHUMB", "MCIDAS", "TGA", "IM", "SPIDER"),
+)
 """Accepted file contents, whatever the file name. Left out of Pillow's are those that it cannot decode by itself, and
 PostScript and Windows metafiles, which it would execute."""
 PAGES = ("DCX", "FLI", "GIF", "PNG", "SPIDER", "TIFF", "WEBP", "AVIF")
@@ -127,15 +96,17 @@ def decode(
             if needed is not None:
                 file.draft(mode, (needed, needed))
             _turn_to_page(file, page, notes)
+            deep = _colours_of_16_bits(file, path)  # before the EXIF data, for which Pillow would decode the pixels
+            if deep is None and _has_16_bit_channels(file) and not _is_deep(file):
+                notes.add("upper bits")
             turned = file.getexif().get(ORIENTATION, 1) not in (0, 1)
-            deep = levels_of(file, path)
+            deep = levels_of(file, path) if deep is None else deep
             if deep is None:
                 file.load()
                 image: Image.Image = file
             else:
                 image = _to_8_bits(deep, value_range, notes)
-                if turned:
-                    image.getexif()[ORIENTATION] = file.getexif().get(ORIENTATION, 1)
+                image.getexif()[ORIENTATION] = file.getexif().get(ORIENTATION, 1)  # Pillow has turned a TIFF already
             if turned:
                 notes.add("turned")
                 image = ImageOps.exif_transpose(image)
@@ -170,12 +141,24 @@ def levels_of(file: Image.Image, path: Path) -> np.ndarray | None:
 
     Pillow keeps 16 bits of grey images only. PNGs of 16 bits in several channels are decoded by torchvision.
     """
-    if file.mode.startswith(("I", "F")):
-        return np.asarray(file)
-    if file.format == "PNG" and _has_16_bit_channels(file):
-        content = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
+    return np.asarray(file) if _is_deep(file) else _colours_of_16_bits(file, path)
+
+
+def _is_deep(file: Image.Image) -> bool:
+    return file.mode.startswith(("I", "F"))
+
+
+def _colours_of_16_bits(file: Image.Image, path: Path) -> np.ndarray | None:
+    if file.format != "PNG" or _is_deep(file) or not _has_16_bit_channels(file):
+        return None
+    try:  # deprecated in torchvision 0.29
+        from torchvision.io import ImageReadMode, decode_image
+    except ImportError:
+        return None
+    content = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
         return decode_image(content, ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
-    return None
 
 
 def _has_16_bit_channels(file: Image.Image) -> bool:
@@ -190,8 +173,6 @@ def _turn_to_page(file: Image.Image, page: int, notes: set[str]) -> None:
     if pages > 1:
         notes.add("pages")
         file.seek(page)
-    if file.format != "PNG" and not file.mode.startswith(("I", "F")) and _has_16_bit_channels(file):
-        notes.add("upper bits")
 
 
 def _to_8_bits(levels: np.ndarray, value_range: Range | None, notes: set[str]) -> Image.Image:

@@ -70,7 +70,7 @@ class SegmentationDataModule(BaseDataModule):
 
     @abstractmethod
     def read(self, train: bool) -> Sequence[AnnotatedImage]:
-        """Returns all images of the training or test set, each with at least one object."""
+        """Returns all images of the training or test set; some may have no object."""
 
     def find_split(self) -> None:
         """Reads the training images and splits them; `targets` are their numbers of objects."""
@@ -128,12 +128,15 @@ class SegmentationDataModule(BaseDataModule):
         return batch["input"][0], batch["target"][0]
 
     def split_report(self) -> dict[str, Any]:
-        """Adds the class names, and the number of objects in each part that has been read."""
+        """Adds the class names, the number of objects in each part that has been read, and of images without any."""
         report = super().split_report()
         sets = {"train": self.train_set, "val": self.val_set, "test": self.test_set}
-        objects = {
-            name: sum(len(part.samples[position].labels) for position in part.indices.tolist())
+        counts = {
+            name: [len(part.samples[position].labels) for position in part.indices.tolist()]
             for name, part in sets.items()
             if isinstance(part, SegmentationDataset)
         }
-        return report | {"objects": objects, "class_names": list(self.class_names)}
+        report |= {"objects": {name: sum(each) for name, each in counts.items()}}
+        if any(0 in each for each in counts.values()):
+            report["without_objects"] = {name: each.count(0) for name, each in counts.items()}
+        return report | {"class_names": list(self.class_names)}

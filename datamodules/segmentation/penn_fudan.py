@@ -53,9 +53,11 @@ def pairs_in(folder: Path, root: Path) -> tuple[list[tuple[Path, Path]], list[st
 def read_pair(paths: tuple[Path, Path]) -> AnnotatedImage:
     """Reads an image and its mask, in which pixel value k is object k and 0 the background; all objects are of class 1.
 
+    A mask without an object is fine: what a detector finds in such an image is wrong, and counts.
+
     Raises:
         DamagedImageError: If a file cannot be read, or the mask is a JPEG, differs in size, has more than one channel
-            or no object; the message names the file.
+            or too many objects; the message names the file.
     """
     image_path, mask_path = paths
     if mask_path.suffix.lower() in JPEG:
@@ -71,9 +73,8 @@ def read_pair(paths: tuple[Path, Path]) -> AnnotatedImage:
         raise DamagedImageError(f"{mask_path} has {rows}×{columns} pixels, its image {image_path} {height}×{width}")
     values = np.unique(mask)
     values = values[values != 0]
-    if not 1 <= len(values) <= MOST_OBJECTS:
-        content = "no object, all pixels are 0" if not len(values) else f"{len(values):,} objects; is it a photograph?"
-        raise DamagedImageError(f"{mask_path} has {content}")
+    if len(values) > MOST_OBJECTS:
+        raise DamagedImageError(f"{mask_path} has {len(values):,} objects; is it a photograph?")
     return AnnotatedImage(image.contiguous(), _numbered(mask, values), torch.ones(len(values), dtype=torch.int64))
 
 
@@ -115,7 +116,7 @@ class PennFudanDataModule(SegmentationDataModule):
         class_name: Name of the class of all objects.
         test_size: Number of images to hold out for testing if there is no `test` folder: a count or a fraction.
         corrupt: `refuse` raises for an image or mask that cannot be used (damaged, without a partner, different sizes,
-            no object), `skip` leaves it out with a warning.
+            too many objects), `skip` leaves it out with a warning.
         root: See `BaseDataModule`.
         **options: See `SegmentationDataModule` and `BaseDataModule`.
 

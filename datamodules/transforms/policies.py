@@ -6,7 +6,7 @@ way. These draw them for each image, on the device of the batch, for uint8 and f
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ from litzoo.datamodules.transforms.geometry import RandomAffine, RandomFlip, Ran
 APPLY = "_apply_image_or_video_transform"
 """The private method of torchvision's policies that applies a drawn operation to an image."""
 Augmentation = Callable[[Tensor], Tensor]
+Choice: TypeAlias = str | v2.Transform | Sequence[str | v2.Transform]
+"""What `augment` takes: names of `AUGMENTATIONS` and torchvision's transforms."""
 Chain = list[tuple[str, float]]
 """Operations to apply to an image, in their order: name and magnitude."""
 
@@ -53,7 +55,7 @@ class PerSample:
         if images.is_floating_point():
             images = images.round().clamp(0, 255).to(torch.uint8)
         if not hasattr(self.policy, APPLY):
-            return torch.stack([self.policy(image) for image in images])
+            return torch.stack([self.policy(image).as_subclass(Tensor) for image in images])
         chains: list[Chain] = []
         weights: list[list[Tensor]] = []
         for _ in range(len(images)):
@@ -142,22 +144,68 @@ TrivialAugment (Müller & Hutter 2021) and AugMix (Hendrycks et al. 2020, withou
 """
 
 
-def augmentation_of(option: str, choice: str | Sequence[str], side: int) -> Augmentation:
-    """Creates the augmentation of a name, or the composition of several.
+def augmentation_of(option: str, choice: Choice, shape: Sequence[int]) -> Augmentation:
+    """Creates an augmentation, or the composition of several.
 
     Args:
         option: Name of the option, for messages.
-        choice: A name in `AUGMENTATIONS`, or a list of names.
-        side: Side of the images, in pixels.
+        choice: A name in `AUGMENTATIONS`, one of torchvision's transforms, or a list of these.
+        shape: `(C, H, W)` of the images.
 
     Raises:
-        ValueError: If there is no such name, or the list is empty.
+        ValueError: If there is no such name, the list is empty, or a transform does not return such images.
     """
-    names = [choice] if isinstance(choice, str) else list(choice)
-    for name in names:
-        if name not in AUGMENTATIONS:
-            raise ValueError(f"{option}: {name!r} is not one of {', '.join(AUGMENTATIONS)}")
-    if not names:
+    if not (steps := steps_of(option, choice)):
         raise ValueError(f"{option}: the list is empty; name at least one of {', '.join(AUGMENTATIONS)}")
-    augmentations = [AUGMENTATIONS[name](side) for name in names]
-    return augmentations[0] if len(augmentations) == 1 else AugmentationChain(augmentations)
+    chain = [AUGMENTATIONS[step](shape[-1]) if isinstance(step, str) else PerSample(step) for step in steps]
+    augmentation = chain[0] if len(chain) == 1 else AugmentationChain(chain)
+    if not all(isinstance(step, str) for step in steps):
+        require_shape(option, augmentation, shape, shape)
+    return augmentation
+
+
+def steps_of(option: str, choice: Choice) -> list[str | v2.Transform]:
+    """Returns the steps of an augmentation, names and torchvision's transforms, in their order.
+
+    Raises:
+        ValueError: If a step is neither.
+    """
+    steps: list[Any] = [choice] if isinstance(choice, (str, v2.Transform)) else list(choice)
+    for step in steps:
+        if isinstance(step, v2.Transform) or (isinstance(step, str) and step in AUGMENTATIONS):
+            continue
+        shown = repr(step) if isinstance(step, str) else type(step).__name__
+        raise ValueError(
+            f"{option}: {shown} is not one of {', '.join(AUGMENTATIONS)}, nor a transform of torchvision.transforms.v2"
+        )
+    return steps
+
+
+def require_shape(option: str, transform: Augmentation, of: Sequence[int], to: Sequence[int]) -> None:
+    """Checks that a transform of a batch returns images of a shape, with values from 0 to 255, on two grey images.
+
+    Args:
+        option: Name of the option, for messages.
+        transform: Transform of a batch, uint8 `[B, C, H, W]`.
+        of: `(C, H, W)` of the images it gets.
+        to: `(C, H, W)` of the images it is to return.
+
+    Raises:
+        ValueError: If it fails or returns something else; the message says what.
+    """
+    with torch.random.fork_rng(devices=[]):
+        try:
+            found = transform(torch.full((2, *of), 127, dtype=torch.uint8))
+        except Exception as error:
+            raise ValueError(f"{option}: cannot be applied to images of {list(of)} ({error})") from error
+    if not isinstance(found, Tensor) or list(found.shape[1:]) != list(to):
+        shape = list(found.shape[1:]) if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(
+            f"{option}: returns images of {shape}, but the network gets {list(to)}; end with a transform that returns "
+            "this size, or set data.size"
+        )
+    if found.is_floating_point() and found.numel() and found.max() <= 1.001:
+        raise ValueError(
+            f"{option}: scales pixels to 0...1, but they are scaled and normalised afterwards (data.scale); leave out "
+            "ToDtype and Normalize, or end with ToDtype(torch.uint8, scale=True)"
+        )

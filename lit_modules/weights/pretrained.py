@@ -13,6 +13,7 @@ from torchvision.models._api import WeightsEnum
 from torchvision.models.detection import MaskRCNN_ResNet50_FPN_Weights
 
 from litzoo.lit_modules.networks.transfer import Normalisation
+from litzoo.lit_modules.weights.state_dicts import plain_state_dict
 
 DETECTION_WEIGHTS = {"COCO_V1": MaskRCNN_ResNet50_FPN_Weights.COCO_V1}
 CLASS_LAYERS = ("roi_heads.box_predictor.", "roi_heads.mask_predictor.mask_fcn_logits.")
@@ -163,7 +164,7 @@ def require_file(weights: WeightsEnum | Path) -> None:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Reads a state dict in the format of torchvision's downloads.
+    """Reads a state dict in the format of torchvision's downloads, also one within the file of a training script.
 
     Raises:
         ValueError: If it is damaged, contains more than plain weights, or is a Lightning checkpoint.
@@ -177,11 +178,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ) from error
     if isinstance(state, dict) and "pytorch-lightning_version" in state:
         raise ValueError(f"model.weights: {path} is a Lightning checkpoint; give it with --model.backbone")
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if (weights := plain_state_dict(state)) is None:
         raise ValueError(
             f"model.weights: {path} holds no weights by name, as `torch.save(network.state_dict(), ...)` writes them"
         )
-    return state
+    return weights
 
 
 # Mask R-CNN.
@@ -212,8 +213,12 @@ def load_detection_weights(net: nn.Module, name: str) -> None:
     path = _detection_weights_path(name)
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-        content = content.get("state_dict", content)
-        given = {name.removeprefix("net."): value for name, value in content.items() if isinstance(value, Tensor)}
+        if "pytorch-lightning_version" in content:  # a litzoo checkpoint, in which losses may have a state too
+            content = {name: value for name, value in content["state_dict"].items() if isinstance(value, Tensor)}
+        weights = plain_state_dict(content)
+        if weights is None:
+            raise ValueError("it holds no weights by name")
+        given = {name.removeprefix("net."): value for name, value in weights.items()}
     except Exception as error:
         raise ValueError(f"model.weights: {path} cannot be read as plain weights ({error})") from error
     own = {name: value for name, value in net.state_dict().items() if not name.startswith(CLASS_LAYERS)}

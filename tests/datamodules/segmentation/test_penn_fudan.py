@@ -80,7 +80,12 @@ def grey(path, pixels):
 
 DAMAGE = {
     "another size": (lambda at: grey(at / "PedMasks" / "04_mask.png", np.ones((5, 9))), r"04_mask\.png has 5×9 pixels"),
-    "no object": (lambda at: grey(at / "PedMasks" / "04_mask.png", np.zeros((32, 36))), r"04_mask\.png has no object"),
+    "a photograph": (
+        lambda at: Image.fromarray(np.arange(32 * 36, dtype=np.uint16).reshape(32, 36)).save(
+            at / "PedMasks" / "04_mask.png"
+        ),
+        r"04_mask\.png has 1,151 objects; is it a photograph\?",
+    ),
     "colours": (lambda at: grey(at / "PedMasks" / "04_mask.png", np.ones((32, 36, 3))), r"04_mask\.png is not a mask"),
     "no mask": (lambda at: (at / "PedMasks" / "04_mask.png").unlink(), r"04\.png has no mask PedMasks/04_mask\.png"),
     "no image": (lambda at: (at / "PNGImages" / "04.png").unlink(), r"04_mask\.png has no image in PNGImages"),

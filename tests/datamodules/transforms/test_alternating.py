@@ -83,7 +83,7 @@ def test_the_combination_flips_then_shifts():
     expected = ReflectedShift(2)(AlternatingFlip()(before, index, 1))
     torch.manual_seed(5)
     assert torch.equal(AUGMENTATIONS["alternating_flip_shift"](32)(before, index, 1), expected)
-    chained = augmentation_of("augment", ["none", "alternating_flip_shift"], 32)
+    chained = augmentation_of("augment", ["none", "alternating_flip_shift"], (3, 32, 32))
     torch.manual_seed(5)
     assert torch.equal(chained(before, index, 1), expected)
 

@@ -150,7 +150,7 @@ def test_a_policy_rounds_what_another_augmentation_has_left_between_two_levels()
 def test_a_list_is_done_in_its_order():
     before = images(20, 3, 32, 32)
     torch.manual_seed(3)
-    after = augmentation_of("augment", ["crop_flip", "autoaugment_cifar10"], 32)(before)
+    after = augmentation_of("augment", ["crop_flip", "autoaugment_cifar10"], (3, 32, 32))(before)
     torch.manual_seed(3)
     assert torch.equal(after, AUGMENTATIONS["autoaugment_cifar10"](32)(AUGMENTATIONS["crop_flip"](32)(before)))
 
@@ -165,7 +165,7 @@ def test_a_list_is_done_in_its_order():
 )
 def test_names_that_are_not_there_are_refused(asked, message):
     with pytest.raises(ValueError, match=message):
-        augmentation_of("augment", asked, 32)
+        augmentation_of("augment", asked, (3, 32, 32))
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
