@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms import v2
 
 from litzoo.datamodules.io.images import ImageReader
+from litzoo.datamodules.transforms.plain import rebuild
 
 
 class ImagePreparation:
@@ -19,16 +21,20 @@ class ImagePreparation:
         reader: Rules of decoding, resizing and cropping.
         mean: Mean of each channel over the training set, on a scale from 0 to 1.
         std: Standard deviation of each channel likewise.
+        transforms: torchvision's transforms of a batch before normalisation, as `data.eval_transform`.
     """
 
-    def __init__(self, reader: ImageReader, mean: Sequence[float], std: Sequence[float]) -> None:
-        self.reader, self.mean, self.std = reader, tuple(mean), tuple(std)
+    def __init__(
+        self, reader: ImageReader, mean: Sequence[float], std: Sequence[float], transforms: Sequence[v2.Transform] = ()
+    ) -> None:
+        self.reader, self.mean, self.std, self.transforms = reader, tuple(mean), tuple(std), list(transforms)
         self._scaling: tuple[Tensor, Tensor] | None = None
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "ImagePreparation":
         """Builds it from the entry `images` of an `ImageDataModule`'s state in a checkpoint."""
-        return cls(ImageReader.from_state(state["reading"]), state["mean"], state["std"])
+        transforms = [rebuild(each) for each in state.get("eval_transform", ())]
+        return cls(ImageReader.from_state(state["reading"]), state["mean"], state["std"], transforms)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -53,8 +59,10 @@ class ImagePreparation:
             return image
         return self.reader.convert(as_pillow(image))
 
-    def normalise(self, images: Tensor) -> Tensor:
-        """Converts images from 0...255 to float32, normalised as in training."""
+    def as_input(self, images: Tensor) -> Tensor:
+        """Returns a batch of images, uint8 `[B, C, H, W]`, transformed and normalised as for evaluation: float32."""
+        for transform in self.transforms:
+            images = transform(images)
         if self._scaling is None or self._scaling[0].device != images.device:
             self._scaling = pixel_scaling(self.mean, self.std, images.device)
         factor, offset = self._scaling

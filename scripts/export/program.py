@@ -58,14 +58,17 @@ class ImageAnswer(Answer):
         super().__init__(predictor)
         preparation = predictor.preparation
         assert isinstance(preparation, ImagePreparation)
-        self.shape = preparation.shape
+        self.shape, self.transforms = preparation.shape, preparation.transforms
         factor, offset = pixel_scaling(preparation.mean, preparation.std, torch.device("cpu"))
         self.register_buffer("factor", factor, persistent=False)
         self.register_buffer("offset", offset, persistent=False)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Returns the answer for images, uint8 `[B, C, H, W]`."""
-        return self.answer(resize_and_crop(images, *self.shape[1:]) * self.factor + self.offset)
+        levels = resize_and_crop(images, *self.shape[1:])
+        for transform in self.transforms:
+            levels = transform(levels.to(torch.uint8)).to(torch.float32)
+        return self.answer(levels * self.factor + self.offset)
 
 
 class TableAnswer(Answer):

@@ -85,9 +85,10 @@ def _preparation(origin: str, content: Mapping[str, Any]) -> ImagePreparation | 
             return ImagePreparation.from_state(state["images"])
         if isinstance(state, dict) and "columns" in state.get("reading", {}):
             return TableReading.from_state(state["reading"])
+    name = content.get("module") or "module"
     raise ValueError(
-        f"{origin}: does not hold the preprocessing of its training data: it was trained by litzoo 0.1, on images with "
-        "masks, or with a datamodule of your own. Predict with `litzoo predict --config RUN/config.yaml`"
+        f"{origin}: a {name} without the preprocessing of its training data, such as a Mask R-CNN, a checkpoint of "
+        "litzoo 0.1 or one of another datamodule. Predict with `litzoo predict --config RUN/config.yaml`"
     )
 
 

@@ -146,7 +146,7 @@ class Predictor:
             inputs = inputs.to(self.device)
             index = torch.arange(len(inputs), device=self.device)
             if isinstance(self.preparation, ImagePreparation):
-                inputs = self.preparation.normalise(inputs)
+                inputs = self.preparation.as_input(inputs)
             outputs = self.module.predict_step({"input": inputs, "index": index}, 0)
             kept = {"prediction": outputs["prediction"]}
             if "logits" in outputs:

@@ -7,7 +7,7 @@ from PIL import Image
 from litzoo import Predictor
 from litzoo.__main__ import main
 from tests.scripts.helpers import lines_of_error
-from tests.scripts.predict.test_predictor import test_images as images_of_test
+from tests.scripts.trained_digits import images_of_test
 
 
 @pytest.fixture

@@ -71,8 +71,8 @@ def test_nothing_that_a_checkpoint_names_is_imported(best_ckpt):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.pop("DigitsDataModule"), "does not hold the preprocessing"),
-        (lambda c: c["DigitsDataModule"].pop("images"), "does not hold the preprocessing"),
+        (lambda c: c.pop("DigitsDataModule"), "without the preprocessing of its training data"),
+        (lambda c: c["DigitsDataModule"].pop("images"), "without the preprocessing of its training data"),
         (lambda c: c["hyper_parameters"].update(widths=[4, 9]), "is of another module: "),
         (lambda c: c["hyper_parameters"].update(depths=3), "cannot be created from its options"),
         (lambda c: c["callbacks"]["UnknownClassDetector"].pop("rule"), "of litzoo 0.1"),

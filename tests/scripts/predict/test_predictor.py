@@ -12,7 +12,7 @@ import litzoo
 from litzoo import Predictor
 from litzoo.callbacks import NearestNeighbors, PredictionsCSV, UnknownClassDetector
 from litzoo.lit_modules import CNNClassifier
-from tests.scripts.predict.conftest import digits
+from tests.scripts.trained_digits import digits, images_of_test
 from tests.training import cpu_trainer
 
 
@@ -27,17 +27,8 @@ def tested(best_ckpt):
     return {name: torch.cat([batch[name] for batch in batches]) for name in names}
 
 
-def test_images() -> torch.Tensor:
-    data = digits()
-    data.setup("test")
-    return data.test_set.inputs
-
-
-test_images.__test__ = False
-
-
 def test_numbers_are_those_of_the_trainer_to_the_bit(best_ckpt, tested):
-    found = Predictor.load(best_ckpt, device="cpu", batch_size=100)(test_images())
+    found = Predictor.load(best_ckpt, device="cpu", batch_size=100)(images_of_test())
     assert torch.equal(found.prediction, tested["prediction"])
     assert torch.equal(found.confidence, tested["confidence"])
     assert torch.equal(found.unknown_score, tested["unknown_score"])
@@ -58,12 +49,12 @@ def test_numbers_are_those_of_the_trainer_to_the_bit(best_ckpt, tested):
 def test_numbers_are_those_of_the_trainer_in_each_precision(best_ckpt, precision):
     model = CNNClassifier.load_from_checkpoint(best_ckpt)
     batches = cpu_trainer(precision=precision).predict(model, digits())
-    found = Predictor.load(best_ckpt, device="cpu", batch_size=100, precision=precision)(test_images())
+    found = Predictor.load(best_ckpt, device="cpu", batch_size=100, precision=precision)(images_of_test())
     assert torch.equal(found.confidence, torch.cat([batch["confidence"] for batch in batches]))
 
 
 def test_files_images_arrays_and_tensors_are_the_same(best_ckpt):
-    images = test_images()[:6]
+    images = images_of_test()[:6]
     Path("new/within").mkdir(parents=True)
     for number, image in enumerate(images):
         Image.fromarray(image[0].numpy()).save(f"new/within/{number}.png")
@@ -148,7 +139,7 @@ def test_a_checkpoint_alone_predicts_in_a_fresh_process(best_ckpt):
     Path("alone").mkdir()
     Path("alone/best.ckpt").write_bytes(best_ckpt.read_bytes())
     Path("alone/new").mkdir()
-    images = test_images()[:3]
+    images = images_of_test()[:3]
     for number, image in enumerate(images):
         Image.fromarray(image[0].numpy()).save(f"alone/new/{number}.png")
     program = "import litzoo; print(*litzoo.Predictor.load('best.ckpt', device='cpu')('new').names)"

@@ -1,6 +1,7 @@
+"""A short training whose checkpoint is predicted with and exported."""
+
 from pathlib import Path
 
-import pytest
 import torch
 
 from litzoo.callbacks import BestCheckpoint, LastCheckpoint, NearestNeighbors, UnknownClassDetector
@@ -16,10 +17,8 @@ def digits(**options):
     return DigitsDataModule(**{**sizes, "known_classes": KNOWN, **options})
 
 
-@pytest.fixture(scope="session")
-def best_ckpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of a small CNN with fitted unknown-class detection by nearest neighbours."""
-    folder = tmp_path_factory.mktemp("trained")
+def train_digits(folder: Path) -> Path:
+    """Trains a small CNN with unknown-class detection by nearest neighbours; returns the path of `best.ckpt`."""
     torch.manual_seed(0)
     data = digits()
     model = CNNClassifier((1, 28, 28), 7, widths=[4, 8], class_names=data.class_names, channels_last=True)
@@ -29,3 +28,10 @@ def best_ckpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     trainer.fit(model, data)
     return folder / "checkpoints" / "best.ckpt"
+
+
+def images_of_test() -> torch.Tensor:
+    """Returns the 359 test images, uint8."""
+    data = digits()
+    data.setup("test")
+    return data.test_set.inputs
