@@ -232,7 +232,9 @@ class BaseDataModule(LightningDataModule, ABC):
         files = self.files.get("test" if part == "predict" and self.new_set is None else part)
         return [files[position] if position < len(files) else "" for position in index.tolist()] if files else []
 
-    def evaluation_batches(self, part: Literal["train", "val", "calibration", "unlabeled"], device: torch.device) -> Iterator[Any]:
+    def evaluation_batches(
+        self, part: Literal["train", "val", "calibration", "unlabeled"], device: torch.device
+    ) -> Iterator[Any]:
         """Yields this rank's samples of a part once, in order, without augmentation, as evaluation does.
 
         All ranks get equally many samples; the first ones may be repeated. Unlabeled samples have `input` and `index`

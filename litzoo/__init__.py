@@ -31,4 +31,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "Predictor", *(name for wing in _WINGS for name in import_module(f"litzoo.{wing}").__all__)})
+    return sorted(
+        {*globals(), "Predictor", *(name for wing in _WINGS for name in import_module(f"litzoo.{wing}").__all__)}
+    )

@@ -36,10 +36,10 @@ class UnknownDetection:
         known_scores: Decision scores of the validation samples, in ascending order; `None` before `calibrate`.
 
     Example:
-        >>> detection = UnknownDetection(scores.MaxLogit(), acceptance=0.95)
+        >>> detection = UnknownDetection(NearestNeighbors(), acceptance=0.95)
         >>> detection.fit(Evidence(train_logits, train_features), train_target)
         >>> detection.calibrate(Evidence(val_logits, val_features))
-        >>> unknown = detection.score(Evidence(logits, features)) > detection.threshold
+        >>> scores, prediction = detection.predict(Evidence(logits, features))  # -1 where unknown
     """
 
     def __init__(
@@ -108,8 +108,8 @@ class UnknownDetection:
         threshold = ["the threshold"] if uncalibrated else []
         return [*threshold, *([] if self.score_name in self.usable else [f"the statistics of {self.score_name}"])]
 
-    def fit(self, known: Evidence, target: Tensor, head: nn.Linear | None = None) -> None:
-        """Fits all scores on training samples; see `UnknownScore.fit`.
+    def fit(self, known: Evidence, target: Tensor, head: nn.Linear | None = None) -> "UnknownDetection":
+        """Fits all scores on training samples and returns itself; see `UnknownScore.fit`.
 
         Reported scores that cannot be fitted are left out, with a warning.
 
@@ -126,15 +126,30 @@ class UnknownDetection:
                 if score is self.score:
                     raise
                 rank_zero_warn(f"UnknownClassDetector.report: {name} is left out. {error}")
+        return self
 
-    def calibrate(self, known: Evidence) -> None:
-        """Stores the decision scores of validation samples, from which the threshold is computed.
+    def calibrate(self, known: Evidence) -> "UnknownDetection":
+        """Stores the decision scores of validation samples, from which the threshold is computed; returns itself.
 
         Raises:
             ValueError: If there are too few for the acceptance.
         """
         self.known_scores = self.score(known).cpu().sort().values
         _ = self.threshold
+        return self
+
+    def predict(self, evidence: Evidence) -> tuple[Tensor, Tensor]:
+        """Returns the decision scores, float32 `[N]`, and classes `[N]`, `UNKNOWN` (-1) above the threshold.
+
+        Raises:
+            RuntimeError: If something has still to be fitted or calibrated; the message names all of it.
+        """
+        if missing := self.missing():
+            raise RuntimeError(
+                f"UnknownDetection: {' and '.join(missing)} still missing: call fit with training samples and "
+                "calibrate with validation samples, or load the state of a fitted detection"
+            )
+        return self.decide(evidence, evidence.logits.argmax(dim=1))
 
     def decide(self, evidence: Evidence, prediction: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the decision scores, float32 `[N]`, and the predictions with `UNKNOWN` above the threshold `[N]`.

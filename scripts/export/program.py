@@ -11,7 +11,6 @@ from litzoo.callbacks.unknown.scores import Evidence
 from litzoo.datamodules.images.preparation import ImagePreparation, pixel_scaling
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.lit_modules.networks.resampling import resize_and_crop
-
 from litzoo.scripts.predict.predictor import Predictor
 
 
@@ -99,17 +98,6 @@ class TableAnswer(Answer):
         for position, size in enumerate(self.sizes):
             parts.append((codes[:, position : position + 1] == torch.arange(size)).to(torch.float32))
         return self.answer(torch.cat(parts, dim=1))
-
-
-def table_inputs(reading: TableReading, table: Any) -> tuple[Tensor, Tensor]:
-    """Returns the numbers and category codes of a data frame's rows, as an exported program takes them."""
-    numbers = torch.from_numpy(reading._values(table, "the table"))
-    words = reading._words(table)
-    codes = torch.full(words.shape, -1, dtype=torch.int64)
-    for position, known in enumerate(reading.categories):
-        places = {word: place for place, word in enumerate(known)}
-        codes[:, position] = torch.tensor([places.get(str(word), -1) for word in words[:, position]])
-    return numbers, codes
 
 
 def program_of(predictor: Predictor) -> tuple[Answer, tuple[Tensor, ...], dict[str, Any]]:

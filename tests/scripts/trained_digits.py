@@ -23,9 +23,7 @@ def train_digits(folder: Path) -> Path:
     data = digits()
     model = CNNClassifier((1, 28, 28), 7, widths=[4, 8], class_names=data.class_names, channels_last=True)
     callbacks = [UnknownClassDetector(NearestNeighbors(5), count=1), BestCheckpoint(mode="max"), LastCheckpoint()]
-    trainer = cpu_trainer(
-        default_root_dir=str(folder), callbacks=callbacks, max_epochs=2, enable_checkpointing=True
-    )
+    trainer = cpu_trainer(default_root_dir=str(folder), callbacks=callbacks, max_epochs=2, enable_checkpointing=True)
     trainer.fit(model, data)
     return folder / "checkpoints" / "best.ckpt"
 

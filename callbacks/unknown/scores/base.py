@@ -89,7 +89,7 @@ class UnknownScore(ABC):
         """Returns a warning about training samples with these classes, int64 `[N]`, that the score is fitted on."""
         return None
 
-    def freeze(self) -> None:
+    def freeze(self) -> None:  # noqa: B027 (most scores have nothing to do)
         """Turns what `fit` has chosen into parameters, so that a program with the score can be exported."""
 
     def statistic(self, name: str) -> Tensor:

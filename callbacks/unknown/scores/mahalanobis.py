@@ -1,4 +1,3 @@
-import torch
 from torch import Tensor, nn
 
 from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, distances, principal_axes, to_float64

@@ -231,7 +231,6 @@ def test_a_regressor_is_exported_with_the_vocabulary_of_its_table(form):
     import pandas as pd
 
     from litzoo.datamodules.tables.reading import TableReading
-    from litzoo.scripts.export.program import table_inputs
 
     frame = pd.DataFrame(
         {
@@ -247,7 +246,7 @@ def test_a_regressor_is_exported_with_the_vocabulary_of_its_table(form):
     with pytest.warns(UserWarning, match="'moon'"):
         expected = predictor(new)
     assert expected.names == []
-    numbers, codes = table_inputs(reading, new)
+    numbers, codes = map(torch.from_numpy, reading.raw(new))
     assert codes[0].tolist() == [-1]
     path = Path(f"a{'.pt2' if form == 'torch' else '.onnx'}")
     metadata = export(predictor, path, form)
