@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from litzoo.callbacks import *
     from litzoo.datamodules import *
     from litzoo.lit_modules import *
-    from litzoo.scripts.predict import Predictor
+    from litzoo.scripts.predict import Predictor as Predictor
 
 __version__ = "0.2.0"
 
@@ -31,6 +31,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(
-        {*globals(), "Predictor", *(name for wing in _WINGS for name in import_module(f"litzoo.{wing}").__all__)}
-    )
+    public = (name for wing in _WINGS for name in import_module(f"litzoo.{wing}").__all__)
+    return sorted({*globals(), "Predictor", *public})

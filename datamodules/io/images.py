@@ -54,12 +54,11 @@ class ImageReader:
         _, height, width = self.shape
         # The larger side, since the image may have to be rotated.
         image = self.decode(path, max(height, width) if self.resize else None, notes)
-        if image.size != (width, height):
-            if not self.resize:
-                raise ValueError(
-                    f"{path} has {image.size[1]}×{image.size[0]} pixels, other images {height}×{width}: set data.size "
-                    "to resize all images"
-                )
+        if image.size != (width, height) and not self.resize:
+            raise ValueError(
+                f"{path} has {image.size[1]}×{image.size[0]} pixels, other images {height}×{width}: set data.size "
+                "to resize all images"
+            )
         return self._as_tensor(image)
 
     read = __call__

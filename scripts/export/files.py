@@ -17,7 +17,7 @@ from litzoo.scripts.export.program import Answer, ImageAnswer, program_of
 from litzoo.scripts.predict.predictor import Predictor
 
 Format = Literal["torch", "onnx"]
-METADATA = "litzoo.json"
+METADATA = "metadata.json"
 """Name of the metadata in a file of torch; in ONNX it is the property `litzoo`."""
 OPSET = 18
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from litzoo import __version__
+import litzoo
 from litzoo.callbacks.unknown.scores import Evidence
 from litzoo.datamodules.images.preparation import ImagePreparation, pixel_scaling
 from litzoo.datamodules.tables.reading import TableReading
@@ -28,7 +28,7 @@ class Answer(nn.Module):
         if self.detection is not None:
             self.detection.to(torch.device("cpu"))
             self.detection.score.freeze()
-        self.threshold = predictor.threshold
+        self.threshold = torch.inf if self.detection is None else self.detection.threshold
 
     def answer(self, x: Tensor) -> dict[str, Tensor]:
         """Returns `probabilities`, `class_index` and, with unknown-class detection, `unknown_score` and `unknown`.
@@ -73,6 +73,10 @@ class ImageAnswer(Answer):
 class TableAnswer(Answer):
     """From the numbers and category codes of table rows to the answer."""
 
+    medians: Tensor
+    means: Tensor
+    scales: Tensor
+
     def __init__(self, predictor: Predictor) -> None:
         super().__init__(predictor)
         reading = predictor.preparation
@@ -90,11 +94,11 @@ class TableAnswer(Answer):
             codes: int64 `[B, C]`, the position in each column's vocabulary, -1 for words that are not in it.
         """
         parts = []
-        if len(self.medians):  # type: ignore[arg-type]
+        if len(self.medians):
             missing = numbers.isnan()
-            filled = torch.where(missing, self.medians, numbers)  # type: ignore[call-overload]
+            filled = torch.where(missing, self.medians, numbers)
             everything = torch.cat([filled, missing[:, self.gaps].to(torch.float64)], dim=1)
-            parts.append(((everything - self.means) / self.scales).to(torch.float32))  # type: ignore[operator]
+            parts.append(((everything - self.means) / self.scales).to(torch.float32))
         for position, size in enumerate(self.sizes):
             parts.append((codes[:, position : position + 1] == torch.arange(size)).to(torch.float32))
         return self.answer(torch.cat(parts, dim=1))
@@ -103,7 +107,7 @@ class TableAnswer(Answer):
 def program_of(predictor: Predictor) -> tuple[Answer, tuple[Tensor, ...], dict[str, Any]]:
     """Returns the module to export, inputs for example (two samples), and its metadata as plain values."""
     preparation = predictor.preparation
-    metadata: dict[str, Any] = {"litzoo": __version__, "class_names": predictor.class_names}
+    metadata: dict[str, Any] = {"litzoo": litzoo.__version__, "class_names": predictor.class_names}
     if predictor.detection is not None:
         metadata["unknown"] = {
             "score": predictor.detection.score_name,

@@ -66,7 +66,7 @@ class Predictor:
         self.batch_size, self.precision = batch_size, precision
         self.class_names: list[str] = list(getattr(module, "class_names", ()))
         if getattr(module, "channels_last", False) and self.device.type != "mps":
-            module.net.to(memory_format=torch.channels_last)  # type: ignore[union-attr, operator]
+            module.net.to(memory_format=torch.channels_last)
         if detection is not None:
             module.keeps_features = detection.score.uses_features  # type: ignore[assignment]
             detection.to(self.device)
@@ -102,9 +102,9 @@ class Predictor:
         Args:
             inputs: For a model of tables a pandas data frame or the path of a CSV file, with the columns of training in
                 any order. For a model of images a folder, an image file or a list of files; a Pillow image, an array
-                uint8 `[H, W]`, `[N, H, W]`, `[H, W, C]` or `[N, H, W, C]` (channels last, RGB) or a tensor uint8 `[C, H, W]` or
-                `[N, C, H, W]`, or a list of these. Images of other sizes are resized and centre-cropped to that of the
-                training images.
+                uint8 `[H, W]`, `[N, H, W]`, `[H, W, C]` or `[N, H, W, C]` (channels last, RGB), a tensor uint8
+                `[C, H, W]` or `[N, C, H, W]`, or a list of these. Images of other sizes are resized and centre-cropped
+                to that of the training images.
             unreadable: Whether an image file that cannot be read is an error, or skipped and listed.
             progress: Is called after each batch with the number of samples done.
 

@@ -67,7 +67,7 @@ class NearestNeighbors(UnknownScore):
         k = self.k if self.k is not None else int(self.statistic("k"))
         candidates = min(2 * k, len(known))
         if torch.compiler.is_compiling():  # an export has neither blocks nor branches that depend on values
-            return _kth_distances(_directions(evidence.features), known, k, candidates, exact=False)
+            return _kth_distances(_directions(evidence.features), known, k, candidates, refine=False)
         rows = max(1, MAX_ELEMENTS // max(len(known), candidates * known.shape[1]))
         blocks = _directions(evidence.features).split(rows)
         return torch.cat([_kth_distances(block, known, k, candidates) for block in blocks])
@@ -91,11 +91,11 @@ def _directions(features: Tensor) -> Tensor:
     return F.normalize(to_float64(features), dim=1).float()
 
 
-def _kth_distances(queries: Tensor, known: Tensor, k: int, candidates: int, exact: bool = True) -> Tensor:
-    """Returns the distances `[n]` of queries to their k-th nearest; without `exact` up to rounding in float32."""
+def _kth_distances(queries: Tensor, known: Tensor, k: int, candidates: int, refine: bool = True) -> Tensor:
+    """Returns the distances `[n]` of queries to their k-th nearest; without `refine` up to rounding in float32."""
     near = _shifted_squared_distances(queries, known).topk(candidates, dim=1, largest=False)
     to_candidates = (queries[:, None] - known[near.indices]).norm(dim=2)
-    if not exact:
+    if not refine:
         return to_float64(to_candidates.topk(k, dim=1, largest=False).values[:, -1])
     distances = to_float64(to_candidates.kthvalue(k, dim=1).values)
     # A dot product of unit vectors is off by at most D roundings; on CUDA by more, where TF32 is allowed.

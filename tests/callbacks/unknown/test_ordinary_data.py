@@ -183,7 +183,7 @@ def test_too_few_calibration_samples_are_refused_before_training():
 def test_the_detection_alone_predicts_on_tensors():
     known, target = samples(200, 150, 100)
     detection = UnknownDetection(NearestNeighbors()).fit(known, target)
-    with pytest.raises(RuntimeError, match="the threshold still missing: call fit .* calibrate"):
+    with pytest.raises(RuntimeError, match=r"the threshold still missing: call fit .* calibrate"):
         detection.predict(known)
     detection.calibrate(samples(50, 50, 50)[0])
     far = Evidence(torch.zeros(4, 3), -torch.ones(4, 8))

@@ -35,12 +35,12 @@ RUN_TORCH = """
 import json, sys
 sys.modules["litzoo"] = None
 import numpy as np, torch
-files = {"litzoo.json": ""}
+files = {"metadata.json": ""}
 program = torch.export.load("best.pt2", extra_files=files).module()
 for name in ("network", "raw"):
     outputs = program(torch.from_numpy(np.load(f"{name}.npy")))
     np.savez(f"{name}_answers.npz", **{key: value.numpy() for key, value in outputs.items()})
-print(files["litzoo.json"])
+print(files["metadata.json"])
 """
 RUN_ONNX = """
 import sys

@@ -60,8 +60,8 @@ def test_nothing_that_a_checkpoint_names_is_imported(best_ckpt):
         for path in ("evil.Module", "evil.CNNClassifier", "litzoo.evil.CNNClassifier", "torch.nn.Linear"):
             with pytest.raises(ValueError, match=rf"its module, {path}, is not one of litzoo's: name its class"):
                 Predictor.load(changed(best_ckpt, lambda c, path=path: c["hyper_parameters"].update(_class_path=path)))
-        with pytest.raises(ValueError, match="its option dropout is an object of evil.Rate"):
-            nested = {"class_path": "evil.Rate"}
+        nested = {"class_path": "evil.Rate"}
+        with pytest.raises(ValueError, match=r"its option dropout is an object of evil\.Rate"):
             Predictor.load(changed(best_ckpt, lambda c: c["hyper_parameters"].update(dropout=nested)))
     finally:
         sys.path.remove(".")
