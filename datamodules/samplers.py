@@ -24,7 +24,8 @@ class EpochBatches(DistributedSampler[np.ndarray]):
     no sample is dropped or repeated (torch's `DistributedSampler` repeats samples until all ranks have equally many).
     If the last batch has fewer samples than there are ranks, they are added to the batches before.
 
-    It is a `DistributedSampler` so that Lightning does not replace it and calls `set_epoch`.
+    It is a `DistributedSampler` so that Lightning does not replace it and calls `set_epoch`. If `with_epoch` is true,
+    an item is the number of the epoch and a batch, for data sets that draw by epoch.
 
     Args:
         size: Number of samples in the data set.
@@ -56,6 +57,7 @@ class EpochBatches(DistributedSampler[np.ndarray]):
         self.stream = [stream] if stream else []
         self.sizes = _batch_sizes(size, batch_size, drop_last, steps, num_replicas)
         self._start = 0
+        self.with_epoch = False
 
     def start_at(self, batch: int) -> None:
         """Makes the next iteration begin with a later batch of the epoch, to resume a training within an epoch."""
@@ -70,11 +72,12 @@ class EpochBatches(DistributedSampler[np.ndarray]):
         start, self._start = self._start, 0
         return self._batches_from(start)
 
-    def _batches_from(self, start: int) -> Iterator[np.ndarray]:
+    def _batches_from(self, start: int) -> Iterator[Any]:
         ends = np.cumsum(self.sizes)
         order = self.order(np.random.RandomState([self.seed, self.epoch, *self.stream]), int(ends[-1]))
         for number in range(self.rank + start * self.num_replicas, len(ends), self.num_replicas):
-            yield order[ends[number] - self.sizes[number] : ends[number]]
+            batch = order[ends[number] - self.sizes[number] : ends[number]]
+            yield (self.epoch, batch) if self.with_epoch else batch
 
     def order(self, random: np.random.RandomState, total: int) -> np.ndarray:
         """Returns the indices of all batches of all ranks, concatenated, int64 `[total]`."""

@@ -101,7 +101,7 @@ class ImageDataModule(ClassLabels, BaseDataModule):
             )
         self.augmentation = augmentation_of("data.augment", augment, self.input_shape)
         self.strong_augmentation = augmentation_of("data.strong_augment", strong_augment, self.input_shape)
-        self.eval_transforms = _as_list(eval_transform)
+        self.eval_transforms = as_list(eval_transform)
         self.eval_description = [describe(each) for each in self.eval_transforms]
         if self.eval_transforms:
             require_shape("data.eval_transform", self._evaluated, self.input_shape, self.input_shape)
@@ -119,8 +119,9 @@ class ImageDataModule(ClassLabels, BaseDataModule):
             images = self._evaluated(images)
         labeled["input"] = self.normalise(images)
         if "unlabeled" in batch:
-            images = batch["unlabeled"].pop("input")
+            stored = batch["unlabeled"].pop("input", None)
             for view, augmentation in [("weak", self.augmentation), ("strong", self.strong_augmentation)]:
+                images = batch["unlabeled"][view] if stored is None else stored
                 changed = augmented(augmentation, images, batch["unlabeled"]["index"], epoch)
                 batch["unlabeled"][view] = self.normalise(changed)
         return batch
@@ -129,7 +130,7 @@ class ImageDataModule(ClassLabels, BaseDataModule):
         """Reads and splits what `stage` needs; for prediction with `predict_folder` that folder only."""
         if stage == "predict" and self.predict_folder is not None:
             paths, self.files["predict"] = images_to_predict(self.predict_folder)
-            rows = ImagesOnDisk(paths, self.reading)
+            rows = ImagesOnDisk(paths, self.new_reader)
             self.new_set = IndexedDataset(rows, None)
         else:
             super().setup(stage)
@@ -174,10 +175,19 @@ class ImageDataModule(ClassLabels, BaseDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Adds, as plain values, what it takes to read and normalise other images in the same way."""
+        return super().state_dict() | {"images": self.state_dict_of_images()}
+
+    def state_dict_of_images(self) -> dict[str, Any]:
+        """Returns how images are read, transformed and normalised for evaluation; see `ImagePreparation`."""
         images: dict[str, Any] = {"reading": self.reading.state(), "eval_transform": self.eval_description}
         if self.scale != "standard" or hasattr(self, "mean"):  # an image folder measures it when it is read
             images |= {"mean": list(self.scaling[0]), "std": list(self.scaling[1])}
-        return super().state_dict() | {"images": images}
+        return images
+
+    @property
+    def new_reader(self) -> Any:
+        """Reads new image files, of any size; `eval_transform` is applied to batches of them."""
+        return self.reading
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Warns if evaluation would transform images in another way than that of the checkpoint."""
@@ -212,7 +222,8 @@ class ImageDataModule(ClassLabels, BaseDataModule):
         return self.train_set.inputs[index]
 
 
-def _as_list(transforms: v2.Transform | list[v2.Transform] | None) -> list[v2.Transform]:
+def as_list(transforms: v2.Transform | list[v2.Transform] | None) -> list[v2.Transform]:
+    """Returns the value of `eval_transform` as a list."""
     return [] if transforms is None else list(transforms) if isinstance(transforms, (list, tuple)) else [transforms]
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
+from litzoo.datamodules.images.photos import EvaluationReader, fit
 from litzoo.datamodules.io.images import ImageReader
 from litzoo.datamodules.transforms.plain import rebuild
 
@@ -21,20 +22,28 @@ class ImagePreparation:
         reader: Rules of decoding, resizing and cropping.
         mean: Mean of each channel over the training set, on a scale from 0 to 1.
         std: Standard deviation of each channel likewise.
-        transforms: torchvision's transforms of a batch before normalisation, as `data.eval_transform`.
+        transforms: torchvision's transforms, as `data.eval_transform`.
+        original_size: Whether they get an image at its original size; else a batch of resized ones.
     """
 
     def __init__(
-        self, reader: ImageReader, mean: Sequence[float], std: Sequence[float], transforms: Sequence[v2.Transform] = ()
+        self,
+        reader: ImageReader,
+        mean: Sequence[float],
+        std: Sequence[float],
+        transforms: Sequence[v2.Transform] = (),
+        original_size: bool = False,
     ) -> None:
         self.reader, self.mean, self.std, self.transforms = reader, tuple(mean), tuple(std), list(transforms)
+        self.transforms_originals = bool(original_size and transforms)
         self._scaling: tuple[Tensor, Tensor] | None = None
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "ImagePreparation":
         """Builds it from the entry `images` of an `ImageDataModule`'s state in a checkpoint."""
         transforms = [rebuild(each) for each in state.get("eval_transform", ())]
-        return cls(ImageReader.from_state(state["reading"]), state["mean"], state["std"], transforms)
+        reader, original_size = ImageReader.from_state(state["reading"]), state.get("original_size", False)
+        return cls(reader, state["mean"], state["std"], transforms, original_size)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -43,6 +52,8 @@ class ImagePreparation:
 
     def read(self, path: Path) -> Tensor:
         """Returns the image in a file, uint8 `[C, H, W]`; see `ImageReader`."""
+        if self.transforms_originals:
+            return EvaluationReader(self.reader, self.transforms, original_size=True)(path)
         return self.reader(path)
 
     def convert(self, image: Any) -> Tensor:
@@ -55,13 +66,23 @@ class ImagePreparation:
         Raises:
             TypeError: If it is something else, or not of uint8.
         """
-        if isinstance(image, Tensor) and image.dtype == torch.uint8 and tuple(image.shape) == self.shape:
+        if self.transforms_originals:
+            original = self.reader.convert(as_pillow(image), resize=False)
+            for transform in self.transforms:
+                original = transform(original)
+            return fit(original, self.shape)
+        if self.is_prepared(image):
             return image
         return self.reader.convert(as_pillow(image))
 
+    def is_prepared(self, images: Any) -> bool:
+        """Whether an image or a batch is a tensor that needs no conversion, uint8 of the network's size."""
+        is_tensor = isinstance(images, Tensor) and images.dtype == torch.uint8
+        return is_tensor and images.shape[-3:] == self.shape and not self.transforms_originals
+
     def as_input(self, images: Tensor) -> Tensor:
         """Returns a batch of images, uint8 `[B, C, H, W]`, transformed and normalised as for evaluation: float32."""
-        for transform in self.transforms:
+        for transform in () if self.transforms_originals else self.transforms:
             images = transform(images)
         if self._scaling is None or self._scaling[0].device != images.device:
             self._scaling = pixel_scaling(self.mean, self.std, images.device)

@@ -63,16 +63,19 @@ class ImageReader:
 
     read = __call__
 
-    def convert(self, image: Image.Image) -> Tensor:
-        """Returns an image in memory, of any size and mode, as if it were read from a file: uint8 `[C, H, W]`."""
-        mode = "L" if self.shape[0] == 1 else "RGB"
-        return self._as_tensor(convert(image, mode, self.value_range, self.background))
+    def convert(self, image: Image.Image, resize: bool = True) -> Tensor:
+        """Returns an image in memory, of any size and mode, as if it were read from a file: uint8 `[C, H, W]`.
 
-    def _as_tensor(self, image: Image.Image) -> Tensor:
+        Without `resize`, it keeps its own height and width.
+        """
+        mode = "L" if self.shape[0] == 1 else "RGB"
+        return self._as_tensor(convert(image, mode, self.value_range, self.background), resize)
+
+    def _as_tensor(self, image: Image.Image, resize: bool = True) -> Tensor:
         channels, height, width = self.shape
-        if image.size != (width, height):
+        if resize and image.size != (width, height):
             image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-        return torch.from_numpy(np.array(image)).view(height, width, channels).permute(2, 0, 1)
+        return torch.from_numpy(np.array(image)).view(image.height, image.width, channels).permute(2, 0, 1)
 
     def decode(self, path: Path, needed: int | None = None, notes: set[str] | None = None) -> Image.Image:
         """Returns an image at its own size, in Pillow's mode `L` or `RGB`.
@@ -135,10 +138,10 @@ class ImagesOnDisk:
 
     Args:
         paths: Paths of the `N` files.
-        reader: Reader of a single file.
+        reader: Reader of a single file, with the `shape` of its images.
     """
 
-    def __init__(self, paths: Sequence[Path], reader: ImageReader) -> None:
+    def __init__(self, paths: Sequence[Path], reader: Any) -> None:
         self.paths, self.reader = list(paths), reader
 
     def __len__(self) -> int:
@@ -157,13 +160,13 @@ class ImagesOnDisk:
 
 
 def read_all(
-    paths: Sequence[Path], reader: ImageReader, keep: bool, skip: bool, decisions: Decisions | None = None
+    paths: Sequence[Path], reader: Any, keep: bool, skip: bool, decisions: Decisions | None = None
 ) -> tuple[Tensor | None, list[int], list[str]]:
     """Reads every image once, with a progress bar if there are many.
 
     Args:
         paths: Paths of the `N` files.
-        reader: Reader of a single file.
+        reader: Reader of a single file, such as an `ImageReader`.
         keep: Whether to return the images; else they are only checked.
         skip: Whether to skip damaged files; else they raise an error.
         decisions: The decisions about each file are added.

@@ -28,14 +28,14 @@ def measured_range(paths: Sequence[Path], page: int = 0) -> Range | None:
     Returns:
         The range, or `None` if all images have 8 bits.
     """
-    found = [each for each in in_threads(lambda path: _extremes(path, page), paths) if each is not None]
+    found = [each for each in in_threads(lambda path: range_of(path, page), paths) if each is not None]
     if not found:
         return None
-    low, high = min(low for low, _ in found), max(high for _, high in found)
-    return low, high if high > low else low + 1
+    return _spread(min(low for low, _ in found), max(high for _, high in found))
 
 
-def _extremes(path: Path, page: int) -> Range | None:
+def range_of(path: Path, page: int = 0) -> Range | None:
+    """Returns the same of a single image."""
     try:
         require_file(path)
         with path.open("rb") as stream:
@@ -53,4 +53,9 @@ def _extremes(path: Path, page: int) -> Range | None:
     if levels.ndim == 3 and levels.shape[2] in (2, 4):
         levels = levels[..., :-1]
     finite = levels[np.isfinite(levels)]
-    return (float(finite.min()), float(finite.max())) if finite.size else None
+    return _spread(float(finite.min()), float(finite.max())) if finite.size else None
+
+
+def _spread(low: float, high: float) -> Range:
+    """Returns the range, one wide if all values are the same."""
+    return low, max(high, low + 1) if high == low else high

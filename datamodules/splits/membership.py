@@ -6,7 +6,7 @@ later one. Sizes come out by chance, and no class is stratified.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -59,9 +59,9 @@ def parts_of(
         ValueError: If a size is out of range, a part comes out empty, or no training sample is left.
     """
     everything = np.arange(len(ids))
-    test = _chosen("test_size", test_size, draw_numbers(ids, "test"))
+    test = draw_members("test_size", test_size, ids, "test")
     rest = everything[~test]
-    val = rest[_chosen("val_size", val_size, draw_numbers([ids[position] for position in rest], f"val {seed}"))]
+    val = rest[draw_members("val_size", val_size, [ids[position] for position in rest], f"val {seed}")]
     train = np.setdiff1d(rest, val)
     if not len(train):
         raise ValueError(
@@ -70,10 +70,21 @@ def parts_of(
     return {name: torch.from_numpy(part) for name, part in [("train", train), ("val", val), ("test", everything[test])]}
 
 
-def _chosen(name: str, size: int | float | None, numbers: np.ndarray) -> np.ndarray:
-    """Returns which samples are chosen, bool `[n]`: those below the fraction, or the smallest numbers up to a count."""
+def draw_members(name: str, size: int | float | None, ids: Sequence[str], draw: str) -> np.ndarray:
+    """Returns which samples belong to a part, bool `[n]`: those below a fraction, or the smallest up to a count.
+
+    Args:
+        name: Name of the option, for messages.
+        size: A fraction, or a count; 0 or `None` for none.
+        ids: Ids of the samples to draw from.
+        draw: Name of the draw, as in `draw_numbers`.
+
+    Raises:
+        ValueError: If the size is out of range, or the part comes out empty.
+    """
     if not size:
-        return np.zeros(len(numbers), dtype=bool)
+        return np.zeros(len(ids), dtype=bool)
+    numbers = draw_numbers(ids, draw)
     count = count_of(name, size, len(numbers))  # raises for a size that is out of range
     chosen = numbers < size if isinstance(size, float) else numbers <= np.sort(numbers)[count - 1]
     if not chosen.any():
@@ -82,3 +93,17 @@ def _chosen(name: str, size: int | float | None, numbers: np.ndarray) -> np.ndar
             "hash of its content; raise it, or give a count"
         )
     return chosen
+
+
+def membership_notes(per_class: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> list[str]:
+    """Returns what to print below the table of a split by content.
+
+    Args:
+        per_class: Part -> number of samples of each class.
+        class_names: Names of the classes.
+    """
+    notes = ["each sample's part is drawn by a hash of its content: sizes and class fractions come out by chance"]
+    for part, counts in per_class.items():
+        if lacking := [name for name, count in zip(class_names, counts, strict=True) if not count]:
+            notes.append(f"no sample of {', '.join(lacking)} in {part}")
+    return notes

@@ -5,10 +5,12 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
+from numbers import Number
 from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonargparse.typing import register_type
 
 from litzoo import callbacks, datamodules, lit_modules
 from litzoo.scripts.configs import nearest_configs
@@ -16,6 +18,18 @@ from litzoo.scripts.configs import nearest_configs
 OLD_PATH = re.compile(r"(callbacks|datamodules|lit_modules)\.(?:\w+\.)*(\w+)")
 OF_CLASS = ("class_path", "init_args", "dict_kwargs", "<<")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _as_number(value: Any) -> Any:
+    """Returns a number, or the number that a word of the command line is; raises ValueError for other text."""
+    if isinstance(value, Number):
+        return value
+    return int(value) if re.fullmatch(r"[+-]?\d+", str(value)) else float(value)
+
+
+# torchvision's transforms take `numbers.Number`, which jsonargparse does not know: it would write "Unable to serialize
+# instance 15" to the run's config.
+register_type(Number, serializer=lambda value: value, deserializer=_as_number, fail_already_registered=False)
 
 
 def check_yaml(text: str) -> None:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
 from litzoo.callbacks.reporting.figures import new_figure
-from litzoo.datamodules import ImageDataModule, IndexedDataset
-from litzoo.datamodules.transforms.policies import Augmentation
+from litzoo.datamodules import ImageDataModule
+from litzoo.scripts.data_sheet.augmented import augmented_dataset, views_of
 
 MAX_CLASSES = 12
 SAMPLES = 6
@@ -84,7 +84,7 @@ def draw_views(figure: SubFigure, datamodule: ImageDataModule) -> None:
     figure.suptitle(f"original images (left) and augmented views{only}")
     for row, (position, name) in zip(figure.subplots(len(rows), VIEWS, squeeze=False), rows, strict=True):
         image = dataset[position]["input"][None]
-        views = torch.cat([image, augment(image, augmentations[name], VIEWS - 1)])
+        views = torch.cat([image, views_of(datamodule, dataset, position, name, augmentations[name], VIEWS - 1)])
         for panel, view in zip(row, views, strict=True):
             panel.axis("off")
             show_image(panel, view)
@@ -99,26 +99,11 @@ def draw_nine_views(datamodule: ImageDataModule) -> Figure:
     parts = cast(np.ndarray, figure.subfigures(1, len(augmentations), squeeze=False))[0]
     for part, (name, augmentation) in zip(parts, augmentations.items(), strict=True):
         part.suptitle(name)
-        views = augment(dataset[0]["input"][None], augmentation, 9)
+        views = views_of(datamodule, dataset, 0, name, augmentation, 9)
         for panel, view in zip(part.subplots(3, 3).flat, views, strict=True):
             panel.axis("off")
             show_image(panel, view)
     return figure
-
-
-def augmented_dataset(datamodule: ImageDataModule) -> tuple[IndexedDataset, dict[str, Augmentation]]:
-    """Returns the data set whose images are augmented (the unlabeled pool, if there is one) and its augmentations."""
-    names = datamodule.augment
-    if datamodule.unlabeled_batch_size is None:
-        assert datamodule.train_set is not None
-        return datamodule.train_set, {names if isinstance(names, str) else ", ".join(names): datamodule.augmentation}
-    assert datamodule.unlabeled_set is not None
-    return datamodule.unlabeled_set, {"weak": datamodule.augmentation, "strong": datamodule.strong_augmentation}
-
-
-def augment(image: Tensor, augmentation: Augmentation, count: int) -> Tensor:
-    """Augments one image `[1, C, H, W]` `count` times; returns uint8 `[count, C, H, W]`."""
-    return augmentation(image.repeat(count, 1, 1, 1)).float().round().to(torch.uint8)
 
 
 def show_image(panel: Axes, image: Tensor) -> None:

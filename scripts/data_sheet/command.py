@@ -1,16 +1,20 @@
 """Draws the data of an experiment, without training.
 
-usage: litzoo show-data --config CONFIG [OPTIONS]
+usage: litzoo show-data --config CONFIG [--augmented_folder FOLDER] [--augmented_images 100] [OPTIONS]
 
 CONFIG is a YAML file or a shipped experiment (`litzoo configs` lists them); OPTIONS are those of `litzoo fit`, such as
 `--data.seed 1`. It writes PNGs, and the same images for TensorBoard, to `runs/<experiment>/data/`:
 
   data_sheet   samples of each class (wrong labels with the true class in red), class counts, and augmented views
   nine_views   nine augmented views of one image
+  changes      single changes (mirrored, shifted, rotated, blurred, darker, ...) and the transforms that make them
+
+With `--augmented_folder` it also writes augmented training images there, one PNG each, in class folders.
 
 For a data set with masks, `data_sheet` shows the images with their objects, and augmented views.
 """
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,6 +31,8 @@ from litzoo.callbacks.reporting.split_summary import print_split
 from litzoo.datamodules import ImageDataModule, SegmentationDataModule
 from litzoo.scripts.cli.failures import report_errors
 from litzoo.scripts.cli.main import LitzooCLI, run
+from litzoo.scripts.data_sheet.augmented import save_augmented
+from litzoo.scripts.data_sheet.changes import draw_changes
 from litzoo.scripts.data_sheet.classification import draw_nine_views, draw_sheet
 from litzoo.scripts.data_sheet.segmentation import draw_segmentation_sheet
 
@@ -50,8 +56,14 @@ def show_data(arguments: list[str]) -> list[Path]:
     Returns:
         The paths of the PNGs.
     """
+    own, arguments = _own_options(arguments)
     cli = run(["fit", *arguments], _ShowDataCLI)
     assert isinstance(cli.datamodule, (ImageDataModule, SegmentationDataModule))
+    if own.augmented_folder is not None:
+        if not isinstance(cli.datamodule, ImageDataModule):
+            raise ValueError("--augmented_folder: images with masks are not written; leave the option out")
+        written = save_augmented(cli.datamodule, own.augmented_folder, own.augmented_images)
+        print(f"{written} augmented images in {display_path(own.augmented_folder.absolute())}")
     figures = draw_figures(cli.datamodule)
     folder = Path(cli.options.trainer.default_root_dir) / cli.options.experiment / "data"
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,6 +77,20 @@ def show_data(arguments: list[str]) -> list[Path]:
                 writer.add_image(name, np.asarray(image.convert("RGB")), dataformats="HWC")
     print_split(cli.datamodule.split_report())
     return [folder / f"{name}.png" for name in figures]
+
+
+def _own_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Splits the options of this command from those of `litzoo fit`; raises ValueError for an impossible value."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--augmented_folder", type=Path)
+    parser.add_argument("--augmented_images", type=int, default=100)
+    try:
+        own, others = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ValueError(f"{error.argument_name}: {error.message}") from error
+    if own.augmented_images < 1:
+        raise ValueError(f"--augmented_images: {own.augmented_images} is too small; give at least 1")
+    return own, others
 
 
 class _ShowDataCLI(LitzooCLI):
@@ -102,4 +128,8 @@ def draw_figures(datamodule: ImageDataModule | SegmentationDataModule) -> dict[s
     """Draws all figures of a datamodule; returns name -> figure."""
     if isinstance(datamodule, SegmentationDataModule):
         return {"data_sheet": draw_segmentation_sheet(datamodule)}
-    return {"data_sheet": draw_sheet(datamodule), "nine_views": draw_nine_views(datamodule)}
+    return {
+        "data_sheet": draw_sheet(datamodule),
+        "nine_views": draw_nine_views(datamodule),
+        "changes": draw_changes(datamodule),
+    }

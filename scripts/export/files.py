@@ -38,8 +38,11 @@ def export(predictor: Predictor, path: Path, form: Format) -> dict[str, Any]:
     """
     if form == "onnx":
         require_onnx()
-    answer, example, metadata = program_of(predictor)
     name = type(predictor.module).__name__
+    try:
+        answer, example, metadata = program_of(predictor)
+    except ValueError as error:
+        raise ValueError(f"--format {form}: a {name} cannot be exported: {error}") from error
     score = "" if predictor.detection is None else f" with the score {predictor.detection.score_name}"
     with _quiet():
         try:

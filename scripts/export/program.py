@@ -1,12 +1,12 @@
 """The whole answer as one torch module: from pixels or table rows to probabilities, "unknown" and values."""
 
 import copy
+from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-import litzoo
 from litzoo.callbacks.unknown.scores import Evidence
 from litzoo.datamodules.images.preparation import ImagePreparation, pixel_scaling
 from litzoo.datamodules.tables.reading import TableReading
@@ -57,6 +57,8 @@ class ImageAnswer(Answer):
         super().__init__(predictor)
         preparation = predictor.preparation
         assert isinstance(preparation, ImagePreparation)
+        if preparation.transforms_originals:
+            raise ValueError("its eval_transform changes images at their original size, which no export holds")
         self.shape, self.transforms = preparation.shape, preparation.transforms
         factor, offset = pixel_scaling(preparation.mean, preparation.std, torch.device("cpu"))
         self.register_buffer("factor", factor, persistent=False)
@@ -107,7 +109,7 @@ class TableAnswer(Answer):
 def program_of(predictor: Predictor) -> tuple[Answer, tuple[Tensor, ...], dict[str, Any]]:
     """Returns the module to export, inputs for example (two samples), and its metadata as plain values."""
     preparation = predictor.preparation
-    metadata: dict[str, Any] = {"litzoo": litzoo.__version__, "class_names": predictor.class_names}
+    metadata: dict[str, Any] = {"litzoo": version("litzoo"), "class_names": predictor.class_names}
     if predictor.detection is not None:
         metadata["unknown"] = {
             "score": predictor.detection.score_name,

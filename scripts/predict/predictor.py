@@ -180,7 +180,7 @@ class Predictor:
         """Returns the positions of readable samples, their images uint8 `[n, C, H, W]`, and messages of the others."""
         preparation = self.preparation
         assert isinstance(preparation, ImagePreparation)
-        if isinstance(samples, Tensor) and samples.shape[1:] == preparation.shape and samples.dtype == torch.uint8:
+        if isinstance(samples, Tensor) and preparation.is_prepared(samples):
             return list(range(len(samples))), samples, []
 
         def attempt(sample: Any) -> Tensor | DamagedImageError:

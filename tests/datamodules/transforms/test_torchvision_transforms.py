@@ -184,4 +184,4 @@ def test_a_config_names_transforms_by_class_path():
     assert [type(each) for each in datamodule.eval_transforms] == [v2.Pad, v2.CenterCrop]
     assert datamodule.state_dict()["images"]["eval_transform"][1]["init_args"] == {"size": [28, 28]}
     saved = yaml.safe_load(next(Path("runs").rglob("config.yaml")).read_text())
-    assert saved["data"]["init_args"]["augment"][1]["class_path"].endswith("RandomRotation")
+    assert saved["data"]["init_args"]["augment"][1]["init_args"]["degrees"] == 15

@@ -38,7 +38,7 @@ def test_the_data_of_configs_are_drawn_and_nothing_is_trained(config, tiny_data,
     paths = show_data(["--config", str(config), "--data.val_size=20", *data])
     folder = Path("runs") / config.stem / "data"
     masks = "maskrcnn" in config.stem  # whose data sheet has the views
-    assert paths == [folder / f"{name}.png" for name in ("data_sheet", *(() if masks else ("nine_views",)))]
+    assert paths == [folder / f"{name}.png" for name in ("data_sheet", *(() if masks else ("nine_views", "changes")))]
     files = files_in(Path.cwd())
     assert len(files) == len(paths) + 1
     assert all(name.startswith(f"{folder.as_posix()}/") for name in files)
@@ -62,9 +62,10 @@ def test_several_configs_and_options_apply_and_the_module_is_not_instantiated(ca
     monkeypatch.setattr(sys, "argv", ["litzoo", "show-data", *command])
     main()
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split() for line in lines[-2:]] == [
+    assert [line.split() for line in lines[-3:]] == [
         ["data", "sheet", "runs/mine/data/data_sheet.png"],
         ["nine", "views", "runs/mine/data/nine_views.png"],
+        ["changes", "runs/mine/data/changes.png"],
     ]
     assert Path("runs/mine/data/data_sheet.png").is_file()
     assert "split 4" in lines[0]

@@ -1,0 +1,118 @@
+"""How the files of an image folder are read: its options, what is measured, and what a checkpoint restores."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
+from torchvision.transforms import v2
+
+from litzoo.datamodules.images.photos import EvaluationReader
+from litzoo.datamodules.io.images import ImageReader, require_background, require_page, require_value_range
+from litzoo.datamodules.io.value_range import measured_range, range_of
+from litzoo.datamodules.transforms.policies import Choice, steps_of
+
+AUGMENTS: dict[str, Choice] = {"augment": "none", "strong_augment": "strong"}
+"""Options of augmentation and their defaults."""
+
+
+class FolderReading:
+    """Reads the files of a folder by one set of rules, for training, evaluation and prediction.
+
+    Args:
+        shape: `(C, H, W)` of the images.
+        resize: Whether to resize and crop images of another size.
+        value_range: Values of more than 8 bits that become 0 and 255; `None` to measure them in the training images.
+        background: Colour that transparency is composited on.
+        page: Number of the page of files with several; `None` for the first, with a warning.
+        transforms: Transforms for evaluation at the original size; `None` if images are resized first.
+
+    Raises:
+        ValueError: If a value is impossible; the message names the option.
+
+    Attributes:
+        reader: The rules of decoding.
+        page_is_chosen: Whether the page is an option.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        resize: bool,
+        value_range: Sequence[float] | None,
+        background: str | Sequence[int],
+        page: int | None,
+        transforms: Sequence[v2.Transform] | None = None,
+    ) -> None:
+        given = require_value_range(value_range)
+        self.reader = ImageReader(shape, resize, given, require_background(background), require_page(page))
+        self.page_is_chosen = page is not None
+        self.range_is_known = self.range_is_given = given is not None
+        self.transforms = transforms
+
+    @property
+    def rows(self) -> Any:
+        """Reads a file of the folder for evaluation."""
+        return self.reader if self.transforms is None else EvaluationReader(self.reader, self.transforms, True)
+
+    @property
+    def new(self) -> Any:
+        """Reads a new file, of any size, for evaluation."""
+        reader = replace(self.reader, resize=True)
+        return reader if self.transforms is None else EvaluationReader(reader, self.transforms, True)
+
+    def measure(self, paths: Sequence[Path]) -> None:
+        """Measures the range of the values of more than 8 bits in training images."""
+        self._use_range(measured_range(paths, self.reader.page))
+
+    def restore(self, saved: ImageReader) -> bool:
+        """Takes the range of values from a checkpoint unless it is an option; warns about other differences.
+
+        Returns:
+            Whether another range was in use.
+        """
+        for name in ("page", "background", *(["value_range"] if self.range_is_given else [])):
+            if (ours := getattr(self.reader, name)) != (theirs := getattr(saved, name)):
+                rank_zero_warn(f"data.{name} is {ours}, but the checkpoint was trained with {theirs}")
+        if self.range_is_given:
+            return False
+        changed = self.range_is_known and saved.value_range != self.reader.value_range
+        self._use_range(saved.value_range)
+        return changed
+
+    def _use_range(self, value_range: tuple[float, float] | None) -> None:
+        self.reader, self.range_is_known = replace(self.reader, value_range=value_range), True
+
+
+class Thumbnails:
+    """Reads small versions of images, to find duplicates; each spans its own range of values.
+
+    Args:
+        side: Pixels per side.
+        rules: The other rules of decoding.
+    """
+
+    def __init__(self, side: int, rules: ImageReader) -> None:
+        self.reader = replace(rules, shape=(3, side, side), resize=True)
+
+    def __call__(self, path: Path) -> Tensor:
+        """Returns an image, uint8 `[3, side, side]`."""
+        return replace(self.reader, value_range=range_of(path, self.reader.page))(path)
+
+
+def split_augments(options: dict[str, Any]) -> tuple[dict[str, list[Any]], dict[str, Any]]:
+    """Splits `augment` and `strong_augment`, which are taken out of the options.
+
+    Returns:
+        Option -> the transforms that it begins with, which are applied to photos at their original size; and option ->
+        what follows from the first name on, which is applied to batches.
+    """
+    of_photo: dict[str, list[Any]] = {}
+    of_batch: dict[str, Any] = {}
+    for name, default in AUGMENTS.items():
+        steps = steps_of(f"data.{name}", options.pop(name, default))
+        count = next((at for at, step in enumerate(steps) if isinstance(step, str)), len(steps))
+        of_photo[name], of_batch[name] = steps[:count], steps[count:] or ["none"]
+    return of_photo, of_batch
