@@ -8,7 +8,9 @@ import pytest
 import torch
 import yaml
 
+from litzoo.datamodules import TableDataModule
 from litzoo.scripts.cli.main import run
+from litzoo.scripts.cli.options import class_at
 from tests.callbacks.kills import differences as differences_of_results
 from tests.counted import count
 from tests.scripts.helpers import CONFIGS, litzoo
@@ -171,7 +173,10 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
     segments = "MaskRCNNSegmenter" in text
     classifies = "Regressor" not in text and not segments
     detects = "UnknownClassDetector" in config.read_text(encoding="utf-8")
-    figures = {"training_curves.png"} | ({"confusion_matrix.png", "predictions.png"} if classifies else set())
+    table = issubclass(class_at(yaml.safe_load(text)["data"]["class_path"]), TableDataModule)
+    figures = {"training_curves.png"} | ({"confusion_matrix.png"} if classifies else set())
+    figures |= {"importance.png"} if table else {"predictions.png"} if classifies else set()
+    figures |= {"residuals.png"} if "Regressor" in text else set()
     figures |= {"detection_progress.png"} if segments else set()
     figures |= {"unknown_scores.png", "unknown_gallery.png"} if detects else set()
     pseudo_labels = "pseudo_labels:" in config.read_text(encoding="utf-8")

@@ -3,8 +3,10 @@
 from litzoo.callbacks.reporting.classification import ConfusionMatrixFigure, PredictionGrid
 from litzoo.callbacks.reporting.detection import DetectionProgress
 from litzoo.callbacks.reporting.history import EpochHistory, TrainingCurves
+from litzoo.callbacks.reporting.importance import PermutationImportance
 from litzoo.callbacks.reporting.predictions_csv import PredictionsCSV
 from litzoo.callbacks.reporting.progress_bar import EpochProgressBar
+from litzoo.callbacks.reporting.regression import ResidualPlot
 from litzoo.callbacks.reporting.run_record import RunRecord
 from litzoo.callbacks.reporting.run_summary import RunSummary
 from litzoo.callbacks.reporting.split_summary import SplitSummary
@@ -14,8 +16,10 @@ __all__ = [
     "DetectionProgress",
     "EpochHistory",
     "EpochProgressBar",
+    "PermutationImportance",
     "PredictionGrid",
     "PredictionsCSV",
+    "ResidualPlot",
     "RunRecord",
     "RunSummary",
     "SplitSummary",

@@ -58,9 +58,11 @@ def print_split(report: dict[str, Any]) -> None:
     table = Table(("class" if few else f"{len(counts[0])} classes") if counts else "samples")
     for part in parts:
         table.add_column(part, justify="right")
+    without_label = report.get("without_label", {})
     if counts and few:
         for name, *row in zip(report["class_names"], *counts, strict=True):
-            table.add_row(escape(name), *(f"{count:,}" for count in row))
+            cells = ("" if part in without_label else f"{count:,}" for part, count in zip(parts, row, strict=True))
+            table.add_row(escape(name), *cells)
     elif counts:
         rows: dict[str, Callable[[list[int]], int]]
         rows = {"smallest": min, "median": statistics.median_low, "largest": max}

@@ -42,6 +42,13 @@ class FolderSamples:
     With official test files, the files' own parts are used. Without them each file is assigned by its content. A pool
     of unlabeled files joins the full training set, without those that duplicate a labeled file.
 
+    Attributes:
+        duplicates: File that is left out -> file in another part that it duplicates.
+        disputed: Files with the same content and different labels.
+        recorded: What a checkpoint has recorded.
+        trained_on: Files that would be tested, but have been trained on.
+        waiting: Files that are new since the checkpoint.
+
     Args:
         layout: The labeled files.
         pool: Files without labels.
@@ -66,6 +73,7 @@ class FolderSamples:
         self.test_size, self.val_size, self.seed, self.known = test_size, val_size, seed, known
         self.by_content = "test" not in layout.parts
         self.duplicates: dict[Path, Path] = {}
+        self.disputed: list[Path] = []
         self.recorded: RecordedSamples | None = None
         self.trained_on: list[Path] = []
         self.waiting: list[Path] = []
@@ -143,6 +151,7 @@ class FolderSamples:
             chosen = np.flatnonzero((parts == _TRAIN) & is_known & ~waits)
             val = draw_members("data.val_size", self.val_size, [ids[each] for each in chosen], f"val {self.seed}")
             parts[chosen[val]] = _VAL
+        self.disputed = _disputed(paths, ids, labels)
         # Recorded samples come first, unlabeled ones last; otherwise the hash decides which of two duplicates stays.
         numbers = draw_numbers(ids, "order")
         seen = np.array([each not in trained | tested for each in ids])
@@ -219,6 +228,14 @@ class FolderSamples:
             return self.thumbnail(path)
         except DamagedImageError:  # without contrast it is like no other; whoever reads it reports the damage
             return torch.zeros(3, SIDE, SIDE, dtype=torch.uint8)
+
+
+def _disputed(paths: list[Path], ids: list[str], labels: Tensor) -> list[Path]:
+    """Returns labeled files with the same content and different labels."""
+    labels_of: dict[str, set[int]] = {}
+    for each, label in zip(ids, labels.tolist(), strict=True):
+        labels_of.setdefault(each, set()).add(label)
+    return [path for path, each in zip(paths, ids, strict=True) if len(labels_of[each] - {UNKNOWN}) > 1]
 
 
 def _id_of_file(path: Path) -> str:

@@ -398,6 +398,11 @@ class ImageFolderDataModule(ImageDataModule):
                     sorted(pairs),
                     "copies of images in another part; data.near_duplicates keep leaves out exact ones only",
                 )
+            if disputed := [self._name(path) for path in self._samples.disputed]:
+                rank_zero_warn(
+                    f"{len(disputed)} files have a copy with another label: {', '.join(disputed[:10])}"
+                    f"{', …' if disputed[10:] else ''} (in {self.folder}); keep one of each, with the right label"
+                )
             if waiting := [self._name(path) for path in self._samples.waiting]:
                 self._leave_out("new", waiting, "new since the checkpoint; they wait for a new run")
             if trained_on := [self._name(path) for path in self._samples.trained_on]:

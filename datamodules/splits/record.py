@@ -28,7 +28,10 @@ def describe(option: Any) -> str:
 
 
 def changed_options(saved: Mapping[str, Any], options: Mapping[str, str]) -> list[str]:
-    """Returns the options of the split that differ from those in a checkpoint, one sentence each."""
+    """Returns the options of the split that differ from those in a checkpoint, one text each.
+
+    An option that the checkpoint does not have is newer than it, and left out.
+    """
     before = saved.get("options", {})
     return [
         f"data.{name} was {before.get(name)}, is {value}"

@@ -224,8 +224,8 @@ def _date_values(column: Column, cells: pd.Series, where: str) -> np.ndarray:
         times = _parsed(texts, column.date_format)
         if (wrong := known & times.isna().to_numpy()).any():
             raise ValueError(
-                f"{where}: column {column.name!r} has dates ({column.date_format}), but {texts[wrong].iloc[0]!r} in row "
-                f"{texts[wrong].index[0]} is none"
+                f"{where}: column {column.name!r} has dates ({column.date_format}), but {texts[wrong].iloc[0]!r} in "
+                f"row {texts[wrong].index[0]} is none"
             )
     days = np.full(len(times), np.nan)
     seconds = (times[known] - pd.Timestamp(0, tz="UTC")).dt.total_seconds()

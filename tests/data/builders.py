@@ -59,6 +59,13 @@ def write_image_folder(folder: Path, train: int = 100, test: int = 40, side: int
             Image.fromarray(image).save(path)
 
 
+def write_unlabeled(folder: Path, count: int = 24, side: int = 32) -> None:
+    """Writes `<folder>/<number>.png`, 3×side×side."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, image in enumerate(random_images(count, side, side, 3, seed=9)[0]):
+        Image.fromarray(image).save(folder / f"{number:03}.png")
+
+
 def write_housing(root: Path, rows: int = 120) -> None:
     """Writes `<root>/california_housing.csv` with the real file's columns, empty cells and words."""
     random = np.random.RandomState(3)

@@ -112,6 +112,13 @@ def test_copies_of_a_file_are_in_one_part():
     assert set(parts_of("pets").values()) == {"train", "val", "test"}  # a dictionary by content: no content in two
 
 
+def test_copies_with_different_labels_are_named():
+    write_pool(Path("pets"))
+    shutil.copy("pets/cat/003.png", "pets/dog/same.png")
+    with pytest.warns(UserWarning, match=r"2 files have a copy with another label: cat/003\.png, dog/same\.png"):
+        folder_data(**EXACT).setup("fit")
+
+
 def photo(seed):
     image = np.random.RandomState(seed).randint(0, 256, (6, 6, 3), dtype=np.uint8)
     return Image.fromarray(image).resize((64, 64), Image.Resampling.BICUBIC)

@@ -13,6 +13,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from litzoo.datamodules.tables.csv_files import read_table
 from litzoo.datamodules.tables.reading import TableReading
 
 
@@ -91,8 +92,6 @@ def test_features_are_named_by_their_columns():
 
 def csv_table(text, **options):
     Path("table.csv").write_text(text, encoding="utf-8")
-    from litzoo.datamodules.tables.csv_files import read_table
-
     frame, _ = read_table(Path("table.csv"), "")
     return TableReading.fit(frame, target="y", **options), frame
 
@@ -141,7 +140,9 @@ def test_days_and_months_that_cannot_be_told_apart_are_refused_with_the_option()
     with pytest.raises(ValueError, match=r"column 'day' has dates such as '01/02/2020'.*data\.date_formats: \{day:"):
         csv_table(text)
     days = {
-        given: csv_table(text, date_formats={"day": given})[0]._values(csv_table(text, date_formats={"day": given})[1], "")
+        given: csv_table(text, date_formats={"day": given})[0]._values(
+            csv_table(text, date_formats={"day": given})[1], ""
+        )
         for given in ("%d/%m/%Y", "%m/%d/%Y")
     }
     assert days["%d/%m/%Y"][0, 0] == 18293
