@@ -20,14 +20,13 @@ def image_files(place: Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: If it does not exist, or is a folder without images.
-        ValueError: If an image in the folder is a link that leads out of it.
     """
     place = place.expanduser()
     if place.is_file():
         return [place]
     if not place.is_dir():
         raise FileNotFoundError(f"{place}: there is no such file or folder; name one with the images to predict")
-    if not (found := images_in(place, place)):
+    if not (found := images_in(place)):
         raise FileNotFoundError(f"{place}: holds no image; name a folder with the images to predict")
     return found
 

@@ -40,9 +40,6 @@ class Mahalanobis(UnknownScore):
     def __call__(self, evidence: Evidence) -> Tensor:
         """Returns scores `[N]`, at least 0."""
         whitened = to_float64(evidence.features) @ self.statistic("whitening")
-<<<<<<< HEAD
-        return distances(whitened, self.statistic("means")).amin(dim=1).square()
-=======
         return _squared_distance(whitened, self.statistic("means"))
 
     def _class_means(self, known: Evidence, target: Tensor) -> Tensor:
@@ -98,4 +95,3 @@ class RelativeMahalanobis(Mahalanobis):
 def _squared_distance(whitened: Tensor, means: Tensor) -> Tensor:
     """Returns the squared distance `[N]` of whitened features `[N, R]` to the nearest of the means `[K, R]`."""
     return distances(whitened, means).amin(dim=1).square()
->>>>>>> w-e2
