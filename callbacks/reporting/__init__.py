@@ -4,6 +4,7 @@ from litzoo.callbacks.reporting.classification import ConfusionMatrixFigure, Pre
 from litzoo.callbacks.reporting.detection import DetectionProgress
 from litzoo.callbacks.reporting.history import EpochHistory, TrainingCurves
 from litzoo.callbacks.reporting.importance import PermutationImportance
+from litzoo.callbacks.reporting.learning_rate import LearningRateFigure
 from litzoo.callbacks.reporting.predictions_csv import PredictionsCSV
 from litzoo.callbacks.reporting.progress_bar import EpochProgressBar
 from litzoo.callbacks.reporting.regression import ResidualPlot
@@ -16,6 +17,7 @@ __all__ = [
     "DetectionProgress",
     "EpochHistory",
     "EpochProgressBar",
+    "LearningRateFigure",
     "PermutationImportance",
     "PredictionGrid",
     "PredictionsCSV",
