@@ -21,7 +21,7 @@ from litzoo.datamodules.io.class_folders import images_in
 from litzoo.datamodules.io.decisions import Decisions
 from litzoo.datamodules.io.decoding import formats
 from litzoo.datamodules.io.image_layouts import ClassFolders, ImageLayout
-from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk, read_all
+from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk, chunk_of, read_all
 from litzoo.datamodules.io.label_files import LabelFile
 from litzoo.datamodules.io.paths import data_root, find_path, require_file
 from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
@@ -47,7 +47,7 @@ def channel_statistics(images: Rows, indices: Tensor) -> tuple[tuple[float, ...]
         channel is returned as 1.
     """
     counts = torch.zeros(0, 256, dtype=torch.int64)
-    for chunk in indices.split(1000):
+    for chunk in indices.split(chunk_of(images[indices[0]].shape) if len(indices) else 1):
         channels = images.index_select(0, chunk).transpose(0, 1).flatten(1)
         histogram = torch.stack([torch.bincount(channel, minlength=256) for channel in channels])
         counts = histogram if not len(counts) else counts + histogram
@@ -216,7 +216,7 @@ class ImageFolderDataModule(ImageDataModule):
         names = [self._name(path) for path in paths]
         if unreadable := [names[position] for position in sorted(set(range(len(names))) - set(kept))]:
             self._leave_out(part, unreadable, f"unreadable, in {self.folder}", len(names))
-        if texts := decisions.report(self.folder, reading.reader, reading.page_is_chosen):
+        if texts := decisions.report(f"{self.folder} ({part})", reading.reader, reading.page_is_chosen):
             self.decisions[part] = texts
         if lost := set(labels.tolist()) - set(labels[kept].tolist()):
             name = "an image without a label" if min(lost) == UNKNOWN else f"class {self.file_class_names[min(lost)]!r}"

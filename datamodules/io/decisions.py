@@ -62,11 +62,11 @@ class Decisions:
                 described[note] = text.format(count=files, **values) + example
         return described
 
-    def report(self, folder: Path, reader: "ImageReader", page_is_chosen: bool) -> list[str]:
+    def report(self, where: str, reader: "ImageReader", page_is_chosen: bool) -> list[str]:
         """Logs each decision once, as a warning if it loses something or treats files of one set differently.
 
         Args:
-            folder: Folder of the files, for the messages.
+            where: Folder and part of the files, for the messages.
             reader: The reader.
             page_is_chosen: Whether the page was asked for; else reading the first of several is a warning.
 
@@ -79,7 +79,7 @@ class Decisions:
             if note == "pages":
                 text += f": {self.first[note]}" if self.files[note] == self.total else ""
             if note in WARNINGS or mixed or (note == "pages" and not page_is_chosen):
-                rank_zero_warn(f"{folder}: {text}" + ("; the others have 8 bits and stay as they are" if mixed else ""))
+                rank_zero_warn(f"{where}: {text}" + ("; the others have 8 bits and stay as they are" if mixed else ""))
             else:
-                rank_zero_info(f"{folder}: {text}")
+                rank_zero_info(f"{where}: {text}")
         return list(texts.values())

@@ -18,7 +18,10 @@ from litzoo.datamodules.io.threads import in_threads
 PROGRESS_BAR_FROM = 2000
 """Number of images from which on a progress bar is shown."""
 CHUNK = 1000
-"""Number of images that are read at a time: those of all files at once would double the memory."""
+"""Largest number of images that are read at a time: those of all files at once would double the memory."""
+CHUNK_BYTES = 2**25
+"""Largest size of the images that are read at a time, unless these are fewer than `LEAST_CHUNK`."""
+LEAST_CHUNK = 16
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,11 @@ class ImageReader:
         """Returns the reader whose `state` this is."""
         values: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in state.items()}
         return cls(**values)
+
+
+def chunk_of(shape: Sequence[int]) -> int:
+    """Returns how many images `(C, H, W)` to read at a time."""
+    return min(CHUNK, max(LEAST_CHUNK, CHUNK_BYTES // max(1, int(np.prod(shape)))))
 
 
 def require_value_range(value_range: Sequence[float] | None) -> Range | None:
@@ -195,8 +203,9 @@ def read_all(
     problems: list[str] = []
     with Progress(transient=True, disable=len(paths) < PROGRESS_BAR_FROM) as progress:
         bar = progress.add_task("Reading images", total=len(paths))
-        for start in range(0, len(paths), CHUNK):
-            for position, image in enumerate(in_threads(attempt, paths[start : start + CHUNK]), start):
+        chunk = chunk_of(reader.shape)
+        for start in range(0, len(paths), chunk):
+            for position, image in enumerate(in_threads(attempt, paths[start : start + chunk]), start):
                 progress.advance(bar)
                 if isinstance(image, DamagedImageError):
                     if not skip:
