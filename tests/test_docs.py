@@ -13,6 +13,7 @@ import lightning.pytorch.callbacks
 import pytest
 import torch
 import torchmetrics
+import torchvision.transforms.v2
 from lightning.pytorch import Trainer
 
 import litzoo
@@ -31,6 +32,7 @@ LIBRARIES = (
     torch.optim.lr_scheduler,
     torch.utils.data,
     torchmetrics,
+    torchvision.transforms.v2,
     lightning.pytorch,
     lightning.pytorch.callbacks,
 )
