@@ -13,6 +13,7 @@ import lightning.pytorch.callbacks
 import pytest
 import torch
 import torchmetrics
+import torchvision.datasets
 import torchvision.transforms.v2
 from lightning.pytorch import Trainer
 
@@ -32,6 +33,7 @@ LIBRARIES = (
     torch.optim.lr_scheduler,
     torch.utils.data,
     torchmetrics,
+    torchvision.datasets,
     torchvision.transforms.v2,
     lightning.pytorch,
     lightning.pytorch.callbacks,
