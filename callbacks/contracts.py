@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule
 from torch import Tensor
 
-Part = Literal["train", "val", "unlabeled"]
+Part = Literal["train", "val", "calibration", "unlabeled"]
 """A part of the training set that a model can be evaluated on."""
 
 
@@ -128,8 +128,23 @@ class ServesParts(Protocol):
 
 
 @runtime_checkable
+class ReservesCalibration(Protocol):
+    """Datamodule: can keep a part of the validation set for a calibration, for `UnknownClassDetector`.
+
+    Attributes:
+        calibration_set: The samples that are kept, the part `calibration`; None if there are none.
+    """
+
+    calibration_set: Sized | None
+
+    def reserve_calibration(self, fraction: float) -> None:
+        """Keeps a fraction of the validation samples, in [0, 1), out of the validation; replaces an earlier call."""
+        ...
+
+
+@runtime_checkable
 class ServesUnknownClasses(ServesParts, Protocol):
-    """Datamodule: an open-set test, where some test samples belong to no known class (target -1).
+    """Datamodule: a test in which samples may belong to no known class (target -1).
 
     For `UnknownClassDetector`.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from litzoo.callbacks.contracts import Part, PredictsLogits, ServesParts
 from litzoo.lit_modules.metrics import EpochOutputs
 
-_PART_NAMES = {"train": "training", "val": "validation", "unlabeled": "unlabeled"}
+_PART_NAMES = {"train": "training", "val": "validation", "calibration": "calibration", "unlabeled": "unlabeled"}
 
 
 def evaluate_part(

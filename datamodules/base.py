@@ -65,6 +65,7 @@ class BaseDataModule(LightningDataModule, ABC):
         links: Attributes that the command passes to the module's constructor, as arguments of the same name.
         split_by: Names of the options that determine the split.
         split: Indices into the full training set, part by part.
+        calibration_set: Validation samples that are kept for a calibration; see `reserve_calibration`.
         targets: Targets of the full training set, as used for training.
         new_set: Samples to predict instead of the test set, if there are any.
         files: File names of the samples, if samples are files: of the full training set (`train`), the test set
@@ -109,9 +110,11 @@ class BaseDataModule(LightningDataModule, ABC):
         self.targets: Tensor | None = None
         self.train_set: IndexedDataset | None = None
         self.val_set: IndexedDataset | None = None
+        self.calibration_set: IndexedDataset | None = None
         self.unlabeled_set: IndexedDataset | None = None
         self.test_set: IndexedDataset | None = None
         self.new_set: IndexedDataset | None = None
+        self._all_validation: IndexedDataset | None = None
         self.files: dict[str, list[str]] = {}
         self.restored: Mapping[str, Any] = _RESTORED.get().get(type(self).__qualname__, {})
 
@@ -127,6 +130,25 @@ class BaseDataModule(LightningDataModule, ABC):
     def validates(self) -> bool:
         """Whether there is a validation set."""
         return self.val_size != 0
+
+    def reserve_calibration(self, fraction: float) -> None:
+        """Keeps a fraction of the validation samples out of the validation, for a calibration at the end of training.
+
+        They are spread evenly over the validation set, the same whenever it is the same; a second call replaces the
+        first. The part `calibration` of `evaluation_batches` serves them.
+
+        Args:
+            fraction: In [0, 1); 0 gives all samples back to the validation.
+        """
+        if self._all_validation is None:
+            self._all_validation = self.val_set
+        whole = self._all_validation
+        assert whole is not None
+        steps = (torch.arange(len(whole) + 1, dtype=torch.float64) * fraction).floor()
+        reserved = steps[1:] > steps[:-1]
+        self.val_set, self.calibration_set = whole, None
+        if reserved.any():
+            self.val_set, self.calibration_set = whole.subset(~reserved), whole.subset(reserved)
 
     def identity(self) -> dict[str, Tensor]:
         """Returns further tensors for the fingerprint, if indices and targets alone do not identify the data."""
@@ -150,6 +172,8 @@ class BaseDataModule(LightningDataModule, ABC):
         if self.split is not None:
             report["fingerprint"] = self.fingerprint()
             report["sizes"] = {name: len(part) for name, part in self.split.parts().items()}
+        if self.calibration_set is not None:
+            report["calibration"] = {"of_val": len(self.calibration_set)}
         if self.test_set is not None:
             report["sizes"]["test"] = len(self.test_set)
         return report
@@ -244,7 +268,9 @@ class BaseDataModule(LightningDataModule, ABC):
         files = self.file_names(part, index)
         return {"file": files} if files else {}
 
-    def evaluation_batches(self, part: Literal["train", "val", "unlabeled"], device: torch.device) -> Iterator[Any]:
+    def evaluation_batches(
+        self, part: Literal["train", "val", "calibration", "unlabeled"], device: torch.device
+    ) -> Iterator[Any]:
         """Yields this rank's samples of a part once, in order, without augmentation, as evaluation does.
 
         All ranks get equally many samples; the first ones may be repeated. Unlabeled samples have `input` and `index`
@@ -258,9 +284,10 @@ class BaseDataModule(LightningDataModule, ABC):
             ValueError: If there is no such part.
         """
         sets = {"train": self.train_set, "val": self.val_set, "unlabeled": self.unlabeled_set}
+        sets["calibration"] = self.calibration_set
         # An empty validation set yields nothing, an empty unlabeled pool is treated as absent, like in `Split.parts`.
         available = {
-            name: rows for name, rows in sets.items() if rows is not None and (len(rows) or name != "unlabeled")
+            name: rows for name, rows in sets.items() if rows is not None and (len(rows) or name in ("train", "val"))
         }
         if part not in available:
             raise ValueError(

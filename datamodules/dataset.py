@@ -1,5 +1,6 @@
 """A data set in memory that serves whole batches."""
 
+import copy
 from collections.abc import Sequence
 from typing import Protocol, TypeVar, cast
 
@@ -54,6 +55,12 @@ class IndexedDataset(Dataset[Batch]):
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def subset(self, chosen: Tensor) -> "IndexedDataset":
+        """Returns the data set of the rows that are chosen, bool `[n]`, without copying them."""
+        other = copy.copy(self)
+        other.indices = self.indices[chosen]
+        return other
 
     def __getitem__(self, position: int | np.ndarray) -> Batch:
         """Returns one sample, or a whole batch for an array of positions."""

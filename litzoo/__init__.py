@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from litzoo.callbacks import *
     from litzoo.datamodules import *
     from litzoo.lit_modules import *
+    from litzoo.scripts.predict import Predictor as Predictor
 
 __version__ = "0.2.0"
 
@@ -17,6 +18,8 @@ _WINGS = ("datamodules", "lit_modules", "callbacks")
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Predictor":
+        return import_module("litzoo.scripts.predict").Predictor
     if name in _WINGS:
         return import_module(f"litzoo.{name}")
     if not name.startswith("_"):
@@ -28,4 +31,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *(name for wing in _WINGS for name in import_module(f"litzoo.{wing}").__all__)})
+    public = (name for wing in _WINGS for name in import_module(f"litzoo.{wing}").__all__)
+    return sorted({*globals(), "Predictor", *public})

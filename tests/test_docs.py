@@ -35,6 +35,8 @@ LIBRARIES = (
     torchvision.datasets,
     torchvision.transforms.v2,
     torchmetrics,
+    torchvision.datasets,
+    torchvision.transforms.v2,
     lightning.pytorch,
     lightning.pytorch.callbacks,
 )

@@ -58,7 +58,7 @@ class PredictionsCSV(Callback):
         self._outputs = None
         if not trainer.is_global_zero:
             return
-        columns = _detection_columns(outputs, pl_module) if detects else _prediction_columns(outputs, pl_module)
+        columns = _detection_columns(outputs, pl_module) if detects else prediction_columns(outputs, pl_module)
         index = torch.tensor(columns["index"], dtype=torch.int64)
         columns = {"index": columns["index"], **file_column(trainer.datamodule, "predict", index), **columns}  # type: ignore[attr-defined]
         path = run_folder / "predictions.csv"
@@ -73,7 +73,7 @@ def _fits_table(values: torch.Tensor, module: LightningModule) -> bool:
     )
 
 
-def _prediction_columns(outputs: dict[str, Any], module: Any) -> dict[str, list[Any]]:
+def prediction_columns(outputs: dict[str, Any], module: Any) -> dict[str, list[Any]]:
     """Returns the columns of a table of predictions, one row per sample.
 
     Args:

@@ -2,6 +2,7 @@ import math
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ class RunSummary(EpochHistory):
     `best.ckpt`), the training metrics of its epoch, and the test metrics. `fit`, `validate` and `test` each replace
     their own metrics; where a `validate` of `best.ckpt` differs from the training's own validation, since its options
     do, that stays, with a warning. `validate` and `test` of `last.ckpt` write to `metrics_last.json` instead.
+
+    A callback with a list `remarks` has them printed below the metrics of a test.
 
     Attributes:
         validations: One entry per validation: `epoch` and the value of each `val/...` metric.
@@ -109,7 +112,8 @@ class RunSummary(EpochHistory):
             rank_zero_warn(f"{display_path(path)} {kept}: {differs}")
         if is_written and not (differs and own):
             write_json(path, {name: value for name, value in previous.items() if not name.startswith(prefix)} | metrics)
-        _print_summary(metrics, run_folder)
+        remarks = [each for callback in trainer.callbacks for each in getattr(callback, "remarks", ())]  # type: ignore[attr-defined]
+        _print_summary(metrics, run_folder, remarks if prefix == "test/" else [])
 
     def state_dict(self) -> dict[str, Any]:
         """Returns history and validations, so that a resumed run reports on all of them."""
@@ -132,7 +136,7 @@ def _differences(metrics: dict[str, float], previous: dict[str, float]) -> str:
     )
 
 
-def _print_summary(metrics: dict[str, float], run_folder: Path) -> None:
+def _print_summary(metrics: dict[str, float], run_folder: Path, remarks: Sequence[str] = ()) -> None:
     console = Console()
     table = Table("metric", "value", title=f"{next(iter(metrics), '').split('/')[0]} metrics")
     per_class = {name: value for name, value in metrics.items() if name.startswith("test/acc/")}
@@ -143,6 +147,8 @@ def _print_summary(metrics: dict[str, float], run_folder: Path) -> None:
         lowest = min(per_class, key=lambda name: per_class[name])
         table.add_row(f"{lowest} (lowest class)", f"{per_class[lowest]:.4f}")
     console.print(table)
+    for remark in remarks:
+        console.print(remark, soft_wrap=True, highlight=False, markup=False)
     on_path = shutil.which("tensorboard")
     tensorboard = "tensorboard" if on_path else os.path.relpath(Path(sys.executable).with_name("tensorboard"))
     for label, location in [

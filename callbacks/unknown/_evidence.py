@@ -1,23 +1,28 @@
 """Logits and features of a module for unknown-class scores, and checks of module and data before they are used."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from litzoo.callbacks.contracts import PredictsLogits, ServesUnknownClasses, require_class_names
+from litzoo.callbacks.contracts import PredictsLogits, ReservesCalibration, ServesUnknownClasses, require_class_names
 from litzoo.callbacks.evaluation import evaluate_part
 from litzoo.callbacks.reporting.predictions_csv import PredictionsCSV
 from litzoo.callbacks.unknown.calibration import acceptance_threshold
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import Evidence
 
+STRICT_FROM = 1000
+"""Number of validation samples from which on a part of them is only used for the calibration."""
+CALIBRATION_FRACTION = 0.5
+"""Fraction of the validation samples in that part."""
+
 
 def known_evidence(
-    trainer: Trainer, module: LightningModule, part: Literal["train", "val"], features: bool
+    trainer: Trainer, module: LightningModule, part: Literal["train", "val", "calibration"], features: bool
 ) -> tuple[Evidence, Tensor]:
-    """Runs the model on all training or validation samples, which are of known classes.
+    """Runs the model on all samples of a part, which are of known classes.
 
     Every process has to call it.
 
@@ -46,8 +51,8 @@ def require_open_set(
 
     Raises:
         TypeError: If the module is not a classifier, or the datamodule has no classes.
-        ValueError: If no class is unknown, there are no or too few validation samples to calibrate on, or
-            `PredictionsCSV` would write predictions before the detector changes them.
+        ValueError: If there are no or too few validation samples to calibrate on, or `PredictionsCSV` would write
+            predictions before the detector changes them.
     """
     name = type(callback).__name__
     require_class_names(callback, "separates known classes from unknown ones", pl_module)
@@ -60,11 +65,6 @@ def require_open_set(
         )
     if detection.uses_features:
         require_features(callback, pl_module)
-    if not datamodule.unknown_class_names:
-        raise ValueError(
-            f"{name}: every class is known; list the classes to train on in data.known_classes, so that the others are "
-            "unknown, or give another data set as data.unknowns"
-        )
     if stage == "fit" and detection.fixed_threshold is None and not datamodule.validates:
         raise ValueError(
             f"{name} calibrates its threshold on validation samples, but data.val_size is 0: set it, or give a fixed "
@@ -72,12 +72,38 @@ def require_open_set(
         )
     if stage == "fit" and detection.fixed_threshold is None and datamodule.val_set is not None:
         # Raises before the training if there will be too few scores.
-        acceptance_threshold(torch.zeros(len(datamodule.val_set)), detection.acceptance)
+        acceptance_threshold(torch.zeros(len(calibration_part(datamodule)[1])), detection.acceptance)
     order = [type(each) for each in trainer.callbacks]  # type: ignore[attr-defined]
     if stage == "predict" and PredictionsCSV in order[: order.index(type(callback))]:
         raise ValueError(
             f"{name}: list it before PredictionsCSV, which would otherwise write the predictions without it"
         )
+
+
+def calibration_part(datamodule: ServesUnknownClasses) -> tuple[Literal["val", "calibration"], Any]:
+    """Returns the part of the data that the threshold is calibrated on, and its samples."""
+    reserved = getattr(datamodule, "calibration_set", None)
+    return ("val", datamodule.val_set) if reserved is None else ("calibration", reserved)
+
+
+def reserve_calibration(datamodule: Any, fraction: float | None) -> None:
+    """Keeps validation samples for the calibration, as `UnknownClassDetector.calibration_fraction` says.
+
+    Raises:
+        TypeError: If a fraction is given, but the datamodule cannot do it.
+    """
+    if not isinstance(datamodule, ReservesCalibration):
+        if fraction:
+            raise TypeError(
+                f"UnknownClassDetector.calibration_fraction: {fraction}, but a {type(datamodule).__name__} has no "
+                "reserve_calibration; leave it out"
+            )
+        return
+    if fraction is None:
+        datamodule.reserve_calibration(0)
+        many = len(getattr(datamodule, "val_set", None) or ()) >= STRICT_FROM
+        fraction = CALIBRATION_FRACTION if many else 0
+    datamodule.reserve_calibration(fraction)
 
 
 def require_features(callback: Callback, module: LightningModule) -> None:

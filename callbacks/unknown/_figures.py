@@ -15,7 +15,7 @@ from litzoo.callbacks.contracts import HasClassNames, HasTestImages, ServesUnkno
 from litzoo.callbacks.files import run_folder_of
 from litzoo.callbacks.reporting.figures import CaptionedImage, draw_image_rows, new_figure, publish_figure
 from litzoo.callbacks.unknown.detection import UnknownDetection
-from litzoo.callbacks.unknown.metrics import auroc, open_set_scores
+from litzoo.callbacks.unknown.metrics import auroc, known_rates, open_set_scores
 from litzoo.datamodules.batch import UNKNOWN
 
 
@@ -38,33 +38,53 @@ class OpenSetResults:
 
 def log_open_set_metrics(
     trainer: Trainer, module: LightningModule, detection: UnknownDetection, results: OpenSetResults
-) -> None:
+) -> list[str]:
     """Logs `open_set_scores` of the decision score and, if there are several scores, the AUROC of each.
 
-    Every process has to call it, with the same results.
+    Without unknown samples it logs `known_rates` and the threshold. Every process has to call it, with the same
+    results.
+
+    Returns:
+        Remarks on the metrics, for the summary of the test.
     """
     datamodule, unknown = trainer.datamodule, results.target == UNKNOWN  # type: ignore[attr-defined]
     assert isinstance(datamodule, ServesUnknownClasses)
     assert isinstance(module, HasClassNames)
-    metrics = open_set_scores(
-        results.scores[detection.score_name],
-        results.prediction,
-        results.target,
-        detection.threshold,
-        module.class_names,
-        datamodule.true_class_names(results.index[unknown]),
-    )
+    decided = results.scores[detection.score_name], results.prediction, results.target, detection.threshold
+    if unknown.any():
+        names = datamodule.true_class_names(results.index[unknown])
+        metrics = open_set_scores(*decided, module.class_names, names)
+        if len(results.scores) > 1:
+            metrics |= {f"unknown/auroc/{name}": auroc(values, unknown) for name, values in results.scores.items()}
+    else:
+        metrics = known_rates(*decided)
     metrics["unknown/threshold"] = detection.threshold
-    if len(results.scores) > 1:
-        metrics |= {f"unknown/auroc/{name}": auroc(values, unknown) for name, values in results.scores.items()}
     for name, value in metrics.items():
         module.log(f"test/{name}", value, sync_dist=True)
+    return _remarks(metrics, detection)
+
+
+def _remarks(metrics: Mapping[str, float], detection: UnknownDetection) -> list[str]:
+    name, area = detection.score_name, metrics.get("unknown/auroc")
+    if area is None:
+        return [
+            "No test sample is of an unknown class: how many unknown samples would be found is not known. Leave a "
+            "class out of data.known_classes, or give other data as data.unknowns, to measure it."
+        ]
+    if area < 0.5:
+        return [
+            f"{name} is worse than chance here: AUROC {area:.3f}, below 0.5. Choose another score, for example one of "
+            "logits such as MaxLogit; `report` compares several."
+        ]
+    return []
 
 
 def publish_open_set_figures(
     trainer: Trainer, module: LightningModule, detection: UnknownDetection, results: OpenSetResults, count: int
 ) -> None:
     """Saves the figure of the scores and, if the data are images, a gallery with rows of `count` images.
+
+    Without unknown samples, it has known samples only.
 
     Every process has to call it; that of rank 0 draws.
     """
@@ -98,7 +118,7 @@ def draw_scores(scores: Mapping[str, Tensor], unknown: Tensor, decision_score: s
         threshold: A sample with a higher score is classified as unknown.
     """
     figure = new_figure(10, 4, constrained=False)
-    histogram, curves = (figure.add_axes((left, 0.12, 0.42, 0.8)) for left in (0.065, 0.565))
+    histogram = figure.add_axes((0.065, 0.12, 0.42, 0.8))
     values, is_unknown = scores[decision_score].numpy(), unknown.numpy()
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
@@ -106,12 +126,21 @@ def draw_scores(scores: Mapping[str, Tensor], unknown: Tensor, decision_score: s
         low, high = low - 0.5, high + 0.5
     edges = np.linspace(low, high, 51)
     for kind, rows, colour in (("known", ~is_unknown, "tab:blue"), ("unknown", is_unknown, "tab:orange")):
+        if not rows.any():
+            continue
         counts = np.histogram(np.clip(values[rows], edges[0], edges[-1]), edges)[0]
         histogram.stairs(counts / counts.sum(), edges, fill=True, alpha=0.6, color=colour, label=kind)
     if edges[0] <= threshold <= edges[-1]:
         histogram.axvline(threshold, color="black", linestyle="--", label="threshold")
     histogram.set(xlabel=f"{decision_score}, higher = more unknown", ylabel="fraction of known or unknown samples")
     histogram.legend()
+    figure.suptitle(
+        f"{int(is_unknown.sum()):,} of {len(is_unknown):,} test samples are of unknown classes", fontsize=10
+    )
+    if not is_unknown.any():
+        histogram.set_position((0.065, 0.12, 0.92, 0.8))
+        return figure
+    curves = figure.add_axes((0.565, 0.12, 0.42, 0.8))
     for name, each in scores.items():
         false_positives, true_positives, _ = roc_curve(is_unknown, np.nan_to_num(each.numpy()))
         width = 2 if name == decision_score else 1
@@ -121,9 +150,6 @@ def draw_scores(scores: Mapping[str, Tensor], unknown: Tensor, decision_score: s
     curves.plot(rejected[~is_unknown].mean(), rejected[is_unknown].mean(), "ko", label="at the threshold")
     curves.set(xlabel="fraction of known samples rejected", ylabel="fraction of unknown samples found")
     curves.legend(loc="lower right", fontsize=8)
-    figure.suptitle(
-        f"{int(is_unknown.sum()):,} of {len(is_unknown):,} test samples are of unknown classes", fontsize=10
-    )
     return figure
 
 
@@ -160,6 +186,8 @@ def draw_gallery(samples: GallerySamples, threshold: float, count: int) -> Figur
         "unknown, missed": (unknown & ~rejected, -scores),
         "known, rejected": (~unknown & rejected, scores),
     }
+    if not unknown.any():
+        kinds = {"known, rejected": kinds["known, rejected"]}
     rows = []
     for selected, order in kinds.values():
         chosen = _top_rows(order, selected, count)

@@ -12,8 +12,10 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
+from litzoo.callbacks.unknown import scores
 from litzoo.callbacks.unknown.calibration import acceptance_threshold
 from litzoo.callbacks.unknown.scores import Evidence, UnknownScore
+from litzoo.datamodules.batch import UNKNOWN
 
 
 class UnknownDetection:
@@ -34,10 +36,10 @@ class UnknownDetection:
         known_scores: Decision scores of the validation samples, in ascending order; `None` before `calibrate`.
 
     Example:
-        >>> detection = UnknownDetection(scores.MaxLogit(), acceptance=0.95)
+        >>> detection = UnknownDetection(NearestNeighbors(), acceptance=0.95)
         >>> detection.fit(Evidence(train_logits, train_features), train_target)
         >>> detection.calibrate(Evidence(val_logits, val_features))
-        >>> unknown = detection.score(Evidence(logits, features)) > detection.threshold
+        >>> scores, prediction = detection.predict(Evidence(logits, features))  # -1 where unknown
     """
 
     def __init__(
@@ -112,8 +114,8 @@ class UnknownDetection:
         threshold = ["the threshold"] if uncalibrated else []
         return [*threshold, *([] if self.score_name in self.usable else [f"the statistics of {self.score_name}"])]
 
-    def fit(self, known: Evidence, target: Tensor, head: nn.Linear | None = None) -> None:
-        """Fits all scores on training samples; see `UnknownScore.fit`.
+    def fit(self, known: Evidence, target: Tensor, head: nn.Linear | None = None) -> "UnknownDetection":
+        """Fits all scores on training samples and returns itself; see `UnknownScore.fit`.
 
         Reported scores that cannot be fitted are left out, with a warning.
 
@@ -124,19 +126,47 @@ class UnknownDetection:
             score.load_state_dict({})
             try:
                 score.fit(known, target, head)
+                if caution := score.caution(target.cpu()):
+                    rank_zero_warn(f"UnknownClassDetector: {caution}")
             except ValueError as error:
                 if score is self.score:
                     raise
                 rank_zero_warn(f"UnknownClassDetector.report: {name} is left out. {error}")
+        return self
 
-    def calibrate(self, known: Evidence) -> None:
-        """Stores the decision scores of validation samples, from which the threshold is computed.
+    def calibrate(self, known: Evidence) -> "UnknownDetection":
+        """Stores the decision scores of validation samples, from which the threshold is computed; returns itself.
 
         Raises:
             ValueError: If there are too few for the acceptance.
         """
         self.known_scores = self.score(known).cpu().sort().values
         _ = self.threshold
+        return self
+
+    def predict(self, evidence: Evidence) -> tuple[Tensor, Tensor]:
+        """Returns the decision scores, float32 `[N]`, and classes `[N]`, `UNKNOWN` (-1) above the threshold.
+
+        Raises:
+            RuntimeError: If something has still to be fitted or calibrated; the message names all of it.
+        """
+        if missing := self.missing():
+            raise RuntimeError(
+                f"UnknownDetection: {' and '.join(missing)} still missing: call fit with training samples and "
+                "calibrate with validation samples, or load the state of a fitted detection"
+            )
+        return self.decide(evidence, evidence.logits.argmax(dim=1))
+
+    def decide(self, evidence: Evidence, prediction: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the decision scores, float32 `[N]`, and the predictions with `UNKNOWN` above the threshold `[N]`.
+
+        Args:
+            evidence: Logits and features.
+            prediction: The most likely known classes, int64 `[N]`.
+        """
+        values = self.score(evidence)
+        accepted = values <= self.threshold  # NaN is not accepted
+        return values.float(), prediction.masked_fill(~accepted, UNKNOWN)
 
     def to(self, device: torch.device) -> None:
         """Moves the fitted statistics to a device."""
@@ -144,11 +174,44 @@ class UnknownDetection:
             score.to(device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns calibration scores and statistics, with the scores they belong to; an empty dict before fitting."""
+        """Returns calibration scores and statistics, with the scores they belong to; an empty dict before fitting.
+
+        `rule` holds the arguments of the decision, from which `from_state` builds a detection without the config.
+        """
         statistics = {score_signature(score): score.state_dict() for score in self.scores.values() if score.statistics}
-        if self.known_scores is None and not statistics:
+        if self.known_scores is None and not statistics and self.missing():
             return {}
-        return {"score": score_signature(self.score), "known_scores": self.known_scores, "statistics": statistics}
+        rule = {
+            "score": self.score_name,
+            "options": score_options(self.score),
+            "acceptance": self.acceptance,
+            "threshold": self.fixed_threshold,
+        }
+        fitted = {"known_scores": self.known_scores, "statistics": statistics}
+        return {"score": score_signature(self.score), **fitted, "rule": rule}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], score: UnknownScore | None = None) -> "UnknownDetection":
+        """Builds the detection that a state is of, with its decision score alone.
+
+        Args:
+            state: From `state_dict`.
+            score: The decision score, if its class is not one of litzoo's.
+
+        Raises:
+            ValueError: If the class of the score is not one of litzoo's and no such score is given.
+        """
+        rule = state["rule"]
+        name, options = rule["score"], rule["options"]
+        if score is None:
+            if name not in scores.__all__ or not issubclass(owner := getattr(scores, name), UnknownScore):
+                raise ValueError(f"its unknown-class score, {name}, is not one of litzoo's: pass score={name}(...)")
+            score = owner(**options)
+        elif type(score).__name__ != name or score_options(score) != options:
+            raise ValueError(f"score: {score_signature(score)} was not fitted; the checkpoint holds {state['score']}")
+        detection = cls(score, rule["acceptance"], rule["threshold"])
+        detection.load_state_dict(state)
+        return detection
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores the state of scores of the same class with the same parameters, and resets all others.
@@ -163,5 +226,9 @@ class UnknownDetection:
 
 def score_signature(score: UnknownScore) -> str:
     """Returns class and parameters of a score, such as `NearestNeighbors(k=50)`."""
-    options = {name: value for name, value in vars(score).items() if name != "statistics"}
-    return f"{type(score).__name__}({', '.join(f'{name}={value}' for name, value in options.items())})"
+    return f"{type(score).__name__}({', '.join(f'{name}={value}' for name, value in score_options(score).items())})"
+
+
+def score_options(score: UnknownScore) -> dict[str, Any]:
+    """Returns the parameters of a score, by name."""
+    return {name: value for name, value in vars(score).items() if name != "statistics"}

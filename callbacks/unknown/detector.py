@@ -9,7 +9,14 @@ from torch import nn
 
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
 from litzoo.callbacks.contracts import PredictsLogits, ServesUnknownClasses
-from litzoo.callbacks.unknown._evidence import evidence_from, evidence_keys, known_evidence, require_open_set
+from litzoo.callbacks.unknown._evidence import (
+    calibration_part,
+    evidence_from,
+    evidence_keys,
+    known_evidence,
+    require_open_set,
+    reserve_calibration,
+)
 from litzoo.callbacks.unknown._figures import OpenSetResults, log_open_set_metrics, publish_open_set_figures
 from litzoo.callbacks.unknown.calibration import accepted_fraction
 from litzoo.callbacks.unknown.detection import UnknownDetection
@@ -27,21 +34,28 @@ class UnknownClassDetector(Callback):
     Logs during training, for the first score that needs no fitting: `val/known/accepted` (calibrated on every second
     validation sample, evaluated on the others) and `val/known/score_std`. Logs in a test: the metrics of
     `open_set_scores`, `test/unknown/threshold` and, if there are several scores, `test/unknown/auroc/<score>` of each.
+    Where no test sample is of an unknown class, it logs `test/known/accepted`, `test/known/acc` and the threshold only.
     Replaces the prediction of samples above the threshold by `UNKNOWN`, and adds `unknown_score` to the predictions.
 
     Args:
         score: The decision score: a sample with a score above the threshold is unknown.
         acceptance: Fraction of the known samples to accept, in (0, 1). By split conformal prediction, a new known
-            sample is accepted with at least this probability, provided that the validation samples are used for
-            nothing else; that they also select the best epoch makes little difference.
+            sample is accepted with at least this probability, provided that the calibration samples are used for
+            nothing else.
         threshold: A fixed threshold, in the units of the score, instead of a calibrated one; 0.2 with `MaxSoftmax`
             means "unknown if the confidence is below 0.8".
         report: Further scores to compare in the test; they do not affect the decision.
         count: Images in each row of the gallery.
+        calibration_fraction: Fraction of the validation samples that only calibrate the threshold and do not take part
+            in `val/...` metrics, so that they do not choose the epoch either; 0 calibrates on all validation samples.
+            By default a half from 1,000 validation samples on, else 0.
 
     Raises:
-        ValueError: If the acceptance is outside (0, 1), the threshold is not finite, the count is below 1, or two
-            scores are of the same class.
+        ValueError: If the acceptance is outside (0, 1), the threshold is not finite, the count is below 1, the fraction
+            is outside [0, 1), or two scores are of the same class.
+
+    Attributes:
+        remarks: What the summary of a test says below its metrics.
     """
 
     def __init__(
@@ -51,11 +65,18 @@ class UnknownClassDetector(Callback):
         threshold: float | None = None,
         report: Sequence[UnknownScore] = (),
         count: int = 10,
+        calibration_fraction: float | None = None,
     ) -> None:
         self.detection = UnknownDetection(score, acceptance, threshold, report)
         if count < 1:
             raise ValueError(f"UnknownClassDetector.count: {count} images; give at least 1")
-        self.count = count
+        if calibration_fraction is not None and not 0 <= calibration_fraction < 1:
+            raise ValueError(
+                f"UnknownClassDetector.calibration_fraction: {calibration_fraction} is outside [0, 1); 0.5 is usual, 0 "
+                "calibrates on all validation samples"
+            )
+        self.count, self.calibration_fraction = count, calibration_fraction
+        self.remarks: list[str] = []
         self._validated, self._tested = EpochOutputs("logits"), EpochOutputs("target", "logits")
         self._posthoc_tau = 0.0
 
@@ -64,13 +85,20 @@ class UnknownClassDetector(Callback):
 
         Raises:
             TypeError: If the module is not a classifier, or the datamodule has no classes.
-            ValueError: If no class is unknown, there are no or too few validation samples to calibrate on, or
-                `PredictionsCSV` comes before this callback.
+            ValueError: If there are no or too few validation samples to calibrate on, or `PredictionsCSV` comes before
+                this callback.
         """
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        if stage in ("fit", "validate") and getattr(datamodule, "validates", False) and self._calibrates:
+            reserve_calibration(datamodule, self.calibration_fraction)
         require_open_set(self, self.detection, trainer, pl_module, stage)
         assert isinstance(pl_module, PredictsLogits)
         pl_module.keeps_features = self.detection.uses_features
         self._tested = EpochOutputs("target", *evidence_keys(pl_module))
+
+    @property
+    def _calibrates(self) -> bool:
+        return self.detection.fixed_threshold is None
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Resets what was fitted to other weights, also if the checkpoint has no state of this callback."""
@@ -160,10 +188,10 @@ class UnknownClassDetector(Callback):
         if self.detection.missing():
             return
         evidence, target = evidence_from(outputs), outputs["target"].cpu()
-        if not 0 < (unknown := int((target == UNKNOWN).sum())) < len(target):
+        if len(target) and bool((target == UNKNOWN).all()):
             rank_zero_warn(
-                f"UnknownClassDetector: {unknown} of {len(target)} test samples are of unknown classes; its metrics "
-                "need both known and unknown samples and are left out"
+                f"UnknownClassDetector: all {len(target)} test samples are of unknown classes; its metrics need known "
+                "samples and are left out"
             )
             return
         results = OpenSetResults(
@@ -172,7 +200,7 @@ class UnknownClassDetector(Callback):
             target,
             outputs["index"].cpu(),
         )
-        log_open_set_metrics(trainer, pl_module, self.detection, results)
+        self.remarks = log_open_set_metrics(trainer, pl_module, self.detection, results)
         publish_open_set_figures(trainer, pl_module, self.detection, results, self.count)
 
     def on_predict_batch_end(
@@ -187,10 +215,8 @@ class UnknownClassDetector(Callback):
         """Adds `unknown_score` to the outputs, and sets the prediction to `UNKNOWN` where it exceeds the threshold."""
         if self.detection.missing():
             return
-        scores = self.detection.score(evidence_from(outputs))
-        accepted = scores <= self.detection.threshold  # NaN is not accepted
-        outputs["unknown_score"] = scores.float()
-        outputs["prediction"] = outputs["prediction"].masked_fill(~accepted, UNKNOWN)
+        evidence = evidence_from(outputs)
+        outputs["unknown_score"], outputs["prediction"] = self.detection.decide(evidence, outputs["prediction"])
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what was fitted, and the `posthoc_tau` it was fitted with."""
@@ -212,7 +238,8 @@ class UnknownClassDetector(Callback):
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(datamodule, ServesUnknownClasses)
         if datamodule.validates:
-            self.detection.calibrate(known_evidence(trainer, pl_module, "val", self.detection.uses_features)[0])
+            part, _ = calibration_part(datamodule)
+            self.detection.calibrate(known_evidence(trainer, pl_module, part, self.detection.uses_features)[0])
 
 
 def _posthoc_tau(module: LightningModule) -> float:

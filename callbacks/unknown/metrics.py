@@ -61,22 +61,38 @@ def open_set_scores(
         "unknown/oscr": oscr(scores, prediction, target),
     }
     rejected, unknown_label = scores > threshold, len(class_names)
-    found, accepted = rejected[unknown].numpy(), ~rejected[~unknown].numpy()
-    right = (prediction == target)[~unknown].numpy()
+    found = rejected[unknown].numpy()
     truth, decision = target.masked_fill(unknown, unknown_label), prediction.masked_fill(rejected, unknown_label)
     # With zero_division NaN, classes without target and prediction are left out of the mean.
     macro = {"labels": range(unknown_label + 1), "average": "macro", "zero_division": np.nan}
     return {
         **ranking,
         "unknown/found": float(found.mean()),
-        "known/accepted": float(accepted.mean()),
-        "known/acc": float((accepted & right).mean()),
+        **known_rates(scores, prediction, target, threshold),
         "open_set_f1": float(f1_score(truth.numpy(), decision.numpy(), **macro)),
         # A slash in a name would open a sub-group in TensorBoard.
         **{
             f"unknown/found/{name.replace('/', '-')}": float(found[names == name].mean())
             for name in sorted(set(unknown_names))
         },
+    }
+
+
+def known_rates(scores: Tensor, prediction: Tensor, target: Tensor, threshold: float) -> dict[str, float]:
+    """Evaluates the decisions for known samples alone: `known/accepted` and `known/acc`, as in `open_set_scores`.
+
+    Args:
+        scores: Scores of all test samples, `[N]`; a NaN is not accepted.
+        prediction: Most likely known class of each, int64 `[N]`.
+        target: True class of each, int64 `[N]`, negative for unknown samples, of which it takes no account.
+        threshold: The largest score that is accepted.
+    """
+    known = target >= 0
+    accepted = (scores <= threshold)[known]
+    right = (prediction == target)[known]
+    return {
+        "known/accepted": float(accepted.double().mean()),
+        "known/acc": float((accepted & right).double().mean()),
     }
 
 

@@ -11,6 +11,7 @@ from litzoo.datamodules.base import BaseDataModule
 from litzoo.datamodules.batch import Batch, SemiSupervisedBatch
 from litzoo.datamodules.class_labels import ClassLabels
 from litzoo.datamodules.dataset import IndexedDataset, Rows
+from litzoo.datamodules.images.preparation import pixel_scaling
 from litzoo.datamodules.io.class_folders import images_to_predict
 from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk
 from litzoo.datamodules.transforms.alternating import augmented
@@ -177,8 +178,11 @@ class ImageDataModule(ClassLabels, BaseDataModule):
         return super().state_dict() | {"images": self.state_dict_of_images()}
 
     def state_dict_of_images(self) -> dict[str, Any]:
-        """Returns how images are read and transformed for evaluation; see `EvaluationReader.from_state`."""
-        return {"reading": self.reading.state(), "eval_transform": self.eval_description}
+        """Returns how images are read, transformed and normalised for evaluation; see `ImagePreparation`."""
+        images: dict[str, Any] = {"reading": self.reading.state(), "eval_transform": self.eval_description}
+        if self.scale != "standard" or hasattr(self, "mean"):  # an image folder measures it when it is read
+            images |= {"mean": list(self.scaling[0]), "std": list(self.scaling[1])}
+        return images
 
     @property
     def new_reader(self) -> Any:
@@ -203,11 +207,7 @@ class ImageDataModule(ClassLabels, BaseDataModule):
     def normalise(self, images: Tensor) -> Tensor:
         """Converts images from 0...255 to float32, normalised as `scale` says."""
         if self._scaling is None or self._scaling[0].device != images.device:
-            mean, std = self.scaling
-            # Explicit dtype, since a trainer in true half precision changes torch's default.
-            means, stds = torch.tensor(mean, dtype=torch.float32), torch.tensor(std, dtype=torch.float32)
-            factor, offset = 1 / (255 * stds), -means / stds
-            self._scaling = factor[:, None, None].to(images.device), offset[:, None, None].to(images.device)
+            self._scaling = pixel_scaling(*self.scaling, images.device)
         factor, offset = self._scaling
         return images.to(torch.float32, copy=True).mul_(factor).add_(offset)
 

@@ -115,6 +115,27 @@ def decode(
         raise _damage(path, error) from error
 
 
+def convert(
+    image: Image.Image,
+    mode: str,
+    value_range: Range | None = None,
+    background: tuple[int, int, int] = (255, 255, 255),
+) -> Image.Image:
+    """Converts an image in memory as `decode` converts one in a file; see there.
+
+    Raises:
+        DamagedImageError: If it holds values that need a `value_range`.
+    """
+    notes: set[str] = set()
+    try:
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith(("I", "F")):
+            image = _to_8_bits(np.asarray(image), value_range, notes)
+        return _to_mode(image, mode, background, notes)
+    except Exception as error:
+        raise DamagedImageError(f"the image in memory cannot be converted: {error}") from error
+
+
 def levels_of(file: Image.Image, path: Path) -> np.ndarray | None:
     """Returns the pixels of an open file as they are, `[H, W]` or `[H, W, C]`, if they have more than 8 bits.
 

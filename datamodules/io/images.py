@@ -12,7 +12,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from litzoo.datamodules.io.decisions import Decisions
-from litzoo.datamodules.io.decoding import DamagedImageError, Range, decode
+from litzoo.datamodules.io.decoding import DamagedImageError, Range, convert, decode
 from litzoo.datamodules.io.threads import in_threads
 
 PROGRESS_BAR_FROM = 2000
@@ -54,19 +54,31 @@ class ImageReader:
             DamagedImageError: If the file is not an image, or damaged; the message names it.
             ValueError: If it has another size.
         """
-        channels, height, width = self.shape
+        _, height, width = self.shape
         # The larger side, since the image may have to be rotated.
         image = self.decode(path, max(height, width) if self.resize else None, notes)
-        if image.size != (width, height):
-            if not self.resize:
-                raise ValueError(
-                    f"{path} has {image.size[1]}×{image.size[0]} pixels, other images {height}×{width}: set data.size "
-                    "to resize all images"
-                )
-            image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-        return torch.from_numpy(np.array(image)).view(height, width, channels).permute(2, 0, 1)
+        if image.size != (width, height) and not self.resize:
+            raise ValueError(
+                f"{path} has {image.size[1]}×{image.size[0]} pixels, other images {height}×{width}: set data.size "
+                "to resize all images"
+            )
+        return self._as_tensor(image)
 
     read = __call__
+
+    def convert(self, image: Image.Image, resize: bool = True) -> Tensor:
+        """Returns an image in memory, of any size and mode, as if it were read from a file: uint8 `[C, H, W]`.
+
+        Without `resize`, it keeps its own height and width.
+        """
+        mode = "L" if self.shape[0] == 1 else "RGB"
+        return self._as_tensor(convert(image, mode, self.value_range, self.background), resize)
+
+    def _as_tensor(self, image: Image.Image, resize: bool = True) -> Tensor:
+        channels, height, width = self.shape
+        if resize and image.size != (width, height):
+            image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.array(image)).view(image.height, image.width, channels).permute(2, 0, 1)
 
     def decode(self, path: Path, needed: int | None = None, notes: set[str] | None = None) -> Image.Image:
         """Returns an image at its own size, in Pillow's mode `L` or `RGB`.

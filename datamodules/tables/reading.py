@@ -187,6 +187,22 @@ class TableReading:
             parts.append(words[:, [position]] == np.array(known, dtype=object))
         return torch.from_numpy(np.concatenate(parts, axis=1, dtype=np.float32))
 
+    def raw(self, table: pd.DataFrame, where: str = "the table") -> tuple[np.ndarray, np.ndarray]:
+        """Returns the inputs of rows before imputation, scaling and encoding, as an exported program takes them.
+
+        Returns:
+            Numbers, float64 `[N, A]`, NaN where missing; and for each column of categories the position of the cell in
+            `categories`, int64 `[N, C]`, -1 if it is not there.
+        """
+        table = table.set_axis([clean_name(name) for name in table.columns], axis=1)
+        self._require_columns(list(table.columns), where)
+        words = self._words(table)
+        codes = np.full(words.shape, -1, dtype=np.int64)
+        for position, known in enumerate(self.categories):
+            places = {word: place for place, word in enumerate(known)}
+            codes[:, position] = [places.get(str(word), -1) for word in words[:, position]]
+        return self._values(table, where), codes
+
     def warn_of_unseen(self, table: pd.DataFrame, where: str) -> None:
         """Warns of categories that did not occur in training, with the number of rows."""
         words = self._words(table)

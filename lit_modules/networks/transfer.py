@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchvision.models import get_model, list_models
 
 from litzoo.lit_modules.networks._input_size import require_size
+from litzoo.lit_modules.networks.resampling import resize
 
 Normalisation = tuple[Sequence[float], Sequence[float]]
 """Mean and standard deviation of each channel, or one of each for all, for pixels from 0 to 1."""
@@ -79,8 +80,11 @@ class TransferNetwork(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Returns the input of the head, `[B, width]`, for images `[B, C, H, W]`."""
         if self.size is not None and x.shape[2:] != self.size:
-            # Not every device supports this in half precision.
-            x = F.interpolate(x.float(), self.size, mode="bilinear", antialias=True).to(x.dtype)
+            # Not every device supports this in half precision, and no export format the antialiasing.
+            if torch.compiler.is_compiling():
+                x = resize(x.float(), *self.size).to(x.dtype)
+            else:
+                x = F.interpolate(x.float(), self.size, mode="bilinear", antialias=True).to(x.dtype)
         x = x.expand(-1, self.channels, -1, -1)
         return self.trunk(x * self.input_factor + self.input_offset)
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.scripts.helpers import MLP, litzoo
 from tests.scripts.refusals import Refused, check_refusal
+from tests.scripts.trained_digits import train_digits
 
 
 @pytest.fixture
@@ -36,3 +37,9 @@ def trained(trained_folder: Path, tmp_path: Path) -> Path:
     """The run folder `runs/digits_mlp/version_0` of a short training, a copy in the test's own folder."""
     shutil.copytree(trained_folder / "runs", tmp_path / "runs")
     return tmp_path / "runs" / "digits_mlp" / "version_0"
+
+
+@pytest.fixture(scope="session")
+def best_ckpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a small CNN with fitted unknown-class detection. Not to be written into."""
+    return train_digits(tmp_path_factory.mktemp("trained"))

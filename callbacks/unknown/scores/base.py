@@ -85,6 +85,13 @@ class UnknownScore(ABC):
         """
         return {}
 
+    def caution(self, target: Tensor) -> str | None:
+        """Returns a warning about training samples with these classes, int64 `[N]`, that the score is fitted on."""
+        return None
+
+    def freeze(self) -> None:  # noqa: B027 (most scores have nothing to do)
+        """Turns what `fit` has chosen into parameters, so that a program with the score can be exported."""
+
     def statistic(self, name: str) -> Tensor:
         """Returns one of the fitted statistics.
 
@@ -103,7 +110,7 @@ class UnknownScore(ABC):
         device = torch.device(device)
         self.statistics = {
             # MPS has no float64.
-            name: (values.float() if device.type == "mps" else values).to(device)
+            name: (values.float() if device.type == "mps" and values.is_floating_point() else values).to(device)
             for name, values in self.statistics.items()
         }
 
@@ -158,6 +165,16 @@ def log_probabilities(logits: Tensor) -> tuple[Tensor, Tensor]:
     likeliest = torch.zeros_like(log_p, dtype=torch.bool).scatter_(1, log_p.argmax(dim=1, keepdim=True), True)
     others = log_p.masked_fill(likeliest, -torch.inf).logsumexp(dim=1, keepdim=True)
     return log_p, torch.where(likeliest, others, (-log_p.exp()).log1p())
+
+
+def distances(points: Tensor, centres: Tensor) -> Tensor:
+    """Returns the Euclidean distances `[N, K]` of points `[N, D]` to centres `[K, D]`, computed by differences.
+
+    By matrix products, distances much smaller than the points would lose all their digits.
+    """
+    if torch.compiler.is_compiling():  # ONNX has no `cdist`
+        return (points[:, None] - centres).square().sum(dim=2).sqrt()
+    return torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def principal_axes(features: Tensor) -> tuple[Tensor, Tensor, int]:

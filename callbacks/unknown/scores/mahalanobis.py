@@ -1,10 +1,9 @@
 from typing import Literal
 
-import torch
 from sklearn.covariance import ledoit_wolf_shrinkage
 from torch import Tensor, nn
 
-from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, principal_axes, to_float64
+from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, distances, principal_axes, to_float64
 
 
 class Mahalanobis(UnknownScore):
@@ -95,5 +94,4 @@ class RelativeMahalanobis(Mahalanobis):
 
 def _squared_distance(whitened: Tensor, means: Tensor) -> Tensor:
     """Returns the squared distance `[N]` of whitened features `[N, R]` to the nearest of the means `[K, R]`."""
-    # Computed by matrix products, distances much smaller than the means would lose all their digits.
-    return torch.cdist(whitened, means, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1).square()
+    return distances(whitened, means).amin(dim=1).square()

@@ -7,6 +7,11 @@ from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, to_floa
 MAX_ELEMENTS = 2**24
 """Largest number of distances, or of candidates' coordinates, in memory at a time: 64 MB in float32."""
 
+MOST_NEIGHBORS = 50
+"""The default k where classes are large."""
+FEW = 40
+"""Samples in the smallest class below which distances to neighbours are unreliable."""
+
 
 class NearestNeighbors(UnknownScore):
     """Distance of the features, scaled to length 1, to the k-th nearest training sample (Sun et al., ICML 2022).
@@ -15,7 +20,8 @@ class NearestNeighbors(UnknownScore):
     differences; where rounding could have hidden a nearer sample, the product is repeated in float64.
 
     Args:
-        k: Which neighbour.
+        k: Which neighbour. By default 50, or a quarter of the smallest class if that is less: with a larger k, the
+            neighbours of a sample of a small class are of other classes.
 
     Raises:
         ValueError: If k is below 1; at `fit` and when scoring, if there are fewer than k training samples.
@@ -24,38 +30,74 @@ class NearestNeighbors(UnknownScore):
     fits = True
     uses_features = True
 
-    def __init__(self, k: int = 50) -> None:
+    def __init__(self, k: int | None = None) -> None:
         super().__init__()
         self.k = k
-        if k < 1:
+        if k is not None and k < 1:
             raise self._invalid("k", "is too small; give at least 1")
 
     def compute_statistics(self, known: Evidence, target: Tensor, head: nn.Linear | None) -> dict[str, Tensor]:
-        """Returns `directions`, the training features scaled to length 1, `[N, D]`, float32."""
-        self._check_enough(known.features)
-        return {"directions": _directions(known.features)}
+        """Returns `directions`, the training features scaled to length 1, `[N, D]`, float32, and `k` if it is free."""
+        if self.k is not None:
+            self._check_enough(known.features)
+            return {"directions": _directions(known.features)}
+        k = min(MOST_NEIGHBORS, max(1, _smallest_class(target) // 4))
+        return {"directions": _directions(known.features), "k": torch.tensor(k)}
+
+    def caution(self, target: Tensor) -> str | None:
+        """Warns of a k above a quarter of the smallest class, and of few samples."""
+        smallest = _smallest_class(target)
+        if self.k is not None and self.k > max(1, smallest // 4):
+            return (
+                f"NearestNeighbors.k: {self.k} is more than a quarter of the smallest class, which has {smallest} "
+                f"training samples: neighbours will be of other classes; give at most {max(1, smallest // 4)}, or "
+                "leave it out"
+            )
+        if self.k is None and smallest < FEW:
+            return (
+                f"NearestNeighbors: the smallest class has only {smallest} training samples; its score is unreliable "
+                "with so few. Compare it with a score of logits, such as MaxLogit, in `report`"
+            )
+        return None
 
     def __call__(self, evidence: Evidence) -> Tensor:
         """Returns scores `[N]` in [0, 2]."""
         known = self.statistic("directions")
         self._check_enough(known)
-        candidates = min(2 * self.k, len(known))
+        k = self.k if self.k is not None else int(self.statistic("k"))
+        candidates = min(2 * k, len(known))
+        if torch.compiler.is_compiling():  # an export has neither blocks nor branches that depend on values
+            return _kth_distances(_directions(evidence.features), known, k, candidates, refine=False)
         rows = max(1, MAX_ELEMENTS // max(len(known), candidates * known.shape[1]))
         blocks = _directions(evidence.features).split(rows)
-        return torch.cat([_kth_distances(block, known, self.k, candidates) for block in blocks])
+        return torch.cat([_kth_distances(block, known, k, candidates) for block in blocks])
+
+    def freeze(self) -> None:
+        """Makes a k that was chosen at `fit` a parameter."""
+        if self.k is None:
+            self.k = int(self.statistic("k"))
 
     def _check_enough(self, known: Tensor) -> None:
-        if self.k > len(known):
+        if self.k is not None and self.k > len(known):
             raise self._invalid("k", f"neighbours of {len(known):,} training samples; give at most {len(known)}")
+
+
+def _smallest_class(target: Tensor) -> int:
+    counts = target.bincount()
+    return int(counts[counts > 0].min())
 
 
 def _directions(features: Tensor) -> Tensor:
     return F.normalize(to_float64(features), dim=1).float()
 
 
-def _kth_distances(queries: Tensor, known: Tensor, k: int, candidates: int) -> Tensor:
+def _kth_distances(queries: Tensor, known: Tensor, k: int, candidates: int, refine: bool = True) -> Tensor:
+    """Returns the distances `[n]` of queries to their k-th nearest; without `refine` up to rounding in float32."""
     near = _shifted_squared_distances(queries, known).topk(candidates, dim=1, largest=False)
-    distances = to_float64((queries[:, None] - known[near.indices]).norm(dim=2).kthvalue(k, dim=1).values)
+    to_candidates = (queries[:, None] - known[near.indices]).norm(dim=2)
+    if not refine:
+        return to_float64(to_candidates.topk(k, dim=1, largest=False).values[:, -1])
+    distances = to_float64(to_candidates.kthvalue(k, dim=1).values)
     # A dot product of unit vectors is off by at most D roundings; where TF32 is allowed, both factors have 11 bits.
     rounding = (known.shape[1] + 8) * torch.finfo(queries.dtype).eps
     if queries.is_cuda and torch.get_float32_matmul_precision() != "highest":

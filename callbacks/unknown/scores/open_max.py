@@ -2,7 +2,7 @@ import torch
 from scipy.stats import weibull_min
 from torch import Tensor, nn
 
-from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, to_float64
+from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, distances, to_float64
 
 _MIN_DISTANCE = 1e-12
 
@@ -61,13 +61,22 @@ class OpenMax(UnknownScore):
     def __call__(self, evidence: Evidence) -> Tensor:
         """Returns scores `[N]` in [0, 1]."""
         means, logits = self.statistic("means"), to_float64(evidence.logits)
-        distances = torch.cdist(logits, means, compute_mode="donot_use_mm_for_euclid_dist")
-        distance_cdf = -(-(self.statistic("shape") * (distances / self.statistic("scale")).log()).exp()).expm1()
-        rank = logits.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+        distance = distances(logits, means)
+        distance_cdf = -(-(self.statistic("shape") * (distance / self.statistic("scale")).log()).exp()).expm1()
+        rank = _ranks(logits)
         alpha = min(self.alpha, logits.shape[1])
         reduction = logits * (1 - rank / alpha).clamp(min=0) * distance_cdf
         revised = torch.cat([logits - reduction, reduction.sum(dim=1, keepdim=True)], dim=1)
         return revised.softmax(dim=1)[:, -1]
+
+
+def _ranks(logits: Tensor) -> Tensor:
+    """Returns the rank of each logit in its row, from 0 for the largest, `[N, K]`; the first of equals comes first."""
+    if not torch.compiler.is_compiling():
+        return logits.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    own, other = logits[:, :, None], logits[:, None, :]  # ONNX has no stable sort
+    position = torch.arange(logits.shape[1], device=logits.device)
+    return ((other > own) | ((other == own) & (position < position[:, None]))).sum(dim=2)
 
 
 def _weibull(distances: Tensor) -> tuple[float, float]:

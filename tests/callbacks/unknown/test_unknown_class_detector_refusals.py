@@ -38,13 +38,6 @@ def test_a_score_given_twice_raises():
         UnknownClassDetector(MaxLogit(), report=[MaxSoftmax(), MaxLogit()])
 
 
-@pytest.mark.parametrize("stage", ["fit", "test", "validate", "predict"])
-def test_data_without_an_unknown_class_raises(stage):
-    trainer = cpu_trainer(callbacks=[UnknownClassDetector(MaxLogit())])
-    with pytest.raises(ValueError, match=r"every class is known; .*data\.known_classes.*data\.unknowns"):
-        getattr(trainer, stage)(SoftmaxRegression((1, 28, 28), 10), datamodule=DigitsDataModule())
-
-
 def test_another_data_set_can_be_the_unknown_classes():
     datamodule = DigitsDataModule(train_size=100, unknowns=DigitsDataModule())
     trainer = cpu_trainer(callbacks=[UnknownClassDetector(MaxLogit(), count=1)])

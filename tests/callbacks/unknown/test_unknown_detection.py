@@ -94,7 +94,7 @@ def test_the_state_can_be_saved_and_loaded(acceptance):
     for name, score in detection.scores.items():
         assert torch.equal(again.scores[name](samples), score(samples))
     first, second = saved(detection), saved(again)
-    assert first.keys() == second.keys() == {"score", "known_scores", "statistics"}
+    assert first.keys() == second.keys() == {"score", "known_scores", "statistics", "rule"}
     assert alike(first, second)
 
 

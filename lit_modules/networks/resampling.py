@@ -1,0 +1,53 @@
+"""Antialiased bilinear resizing in tensor operations that every export format has; torch's own is not one of ONNX's."""
+
+import torch
+from torch import Tensor
+
+
+def resize_and_crop(images: Tensor, height: int, width: int) -> Tensor:
+    """Scales images to cover `height` × `width` and crops them around their centre, like `PIL.ImageOps.fit`.
+
+    Rows and columns are resampled by products with matrices of triangle filters, rounded to whole levels after each, as
+    Pillow does (a level may differ by 1 at ties, since Pillow computes in fixed point). Images of that size are
+    unchanged. Sizes may be symbolic, so that a program for all sizes can be exported.
+
+    Args:
+        images: uint8 `[B, C, H, W]`.
+        height: Height of the result.
+        width: Width of the result.
+
+    Returns:
+        Levels from 0 to 255, float32 `[B, C, height, width]`.
+    """
+    rows, columns = _positions(images.shape[2], images), _positions(images.shape[3], images)
+    own_height, own_width = rows[-1] + 1, columns[-1] + 1  # as tensors, since ONNX computes with no others
+    cropped_width = torch.minimum(own_width, own_height * (width / height))
+    cropped_height = torch.minimum(own_height, own_width / (width / height))
+    levels = images.to(torch.float32)
+    levels = _rounded(levels @ _filters(columns, (own_width - cropped_width) / 2, cropped_width, width).T)
+    return _rounded(_filters(rows, (own_height - cropped_height) / 2, cropped_height, height) @ levels)
+
+
+def resize(images: Tensor, height: int, width: int) -> Tensor:
+    """Scales images `[B, C, H, W]`, float32, like `torch.nn.functional.interpolate` with `antialias`."""
+    rows, columns = _positions(images.shape[2], images), _positions(images.shape[3], images)
+    start = torch.zeros_like(rows[0])
+    levels = images @ _filters(columns, start, columns[-1] + 1, width).T
+    return _filters(rows, start, rows[-1] + 1, height) @ levels
+
+
+def _positions(count: int, images: Tensor) -> Tensor:
+    return torch.arange(count, dtype=torch.float64, device=images.device)
+
+
+def _filters(positions: Tensor, start: Tensor, length: Tensor, count: int) -> Tensor:
+    """Returns the weights of the pixels at positions `[n]` in each of `count` pixels of a section, `[count, n]`."""
+    scale = length / count
+    centres = start + (torch.arange(count, dtype=torch.float64, device=positions.device) + 0.5) * scale
+    distances = (positions + 0.5 - centres[:, None]).abs() / scale.clamp(min=1)
+    weights = (1 - distances).clamp(min=0)
+    return (weights / weights.sum(dim=1, keepdim=True)).to(torch.float32)
+
+
+def _rounded(levels: Tensor) -> Tensor:
+    return (levels + 0.5).floor().clamp(0, 255)

@@ -1,0 +1,140 @@
+"""The whole answer as one torch module: from pixels or table rows to probabilities, "unknown" and values."""
+
+import copy
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from litzoo.callbacks.unknown.scores import Evidence
+from litzoo.datamodules.images.preparation import ImagePreparation, pixel_scaling
+from litzoo.datamodules.tables.reading import TableReading
+from litzoo.lit_modules.networks.resampling import resize_and_crop
+from litzoo.scripts.predict.predictor import Predictor
+
+
+class Answer(nn.Module):
+    """Outputs of a predictor as tensors by name, for prepared inputs; base class of the two below.
+
+    Args:
+        predictor: Is copied; the copy computes in float32 on the CPU.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(predictor.module).cpu().requires_grad_(False)
+        self.detection = copy.deepcopy(predictor.detection)
+        if self.detection is not None:
+            self.detection.to(torch.device("cpu"))
+            self.detection.score.freeze()
+        self.threshold = torch.inf if self.detection is None else self.detection.threshold
+
+    def answer(self, x: Tensor) -> dict[str, Tensor]:
+        """Returns `probabilities`, `class_index` and, with unknown-class detection, `unknown_score` and `unknown`.
+
+        For a regressor, returns `value`, in the target's units.
+        """
+        outputs: Any = self.module.predict_step({"input": x, "index": torch.zeros(1, dtype=torch.int64)}, 0)
+        if "logits" not in outputs:
+            return {"value": outputs["prediction"]}
+        logits = outputs["logits"]
+        answer = {"probabilities": logits.softmax(dim=1), "class_index": logits.argmax(dim=1)}
+        if self.detection is not None:
+            score = self.detection.score(Evidence(logits, outputs.get("features", logits[:, :0])))
+            answer["unknown_score"] = score.float()
+            answer["unknown"] = (score <= self.threshold).logical_not()  # NaN is unknown
+        return answer
+
+
+class ImageAnswer(Answer):
+    """From images, uint8 `[B, C, H, W]` of any one size, to the answer."""
+
+    factor: Tensor
+    offset: Tensor
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__(predictor)
+        preparation = predictor.preparation
+        assert isinstance(preparation, ImagePreparation)
+        if preparation.transforms_originals:
+            raise ValueError("its eval_transform changes images at their original size, which no export holds")
+        self.shape, self.transforms = preparation.shape, preparation.transforms
+        factor, offset = pixel_scaling(preparation.mean, preparation.std, torch.device("cpu"))
+        self.register_buffer("factor", factor, persistent=False)
+        self.register_buffer("offset", offset, persistent=False)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Returns the answer for images, uint8 `[B, C, H, W]`."""
+        levels = resize_and_crop(images, *self.shape[1:])
+        for transform in self.transforms:
+            levels = transform(levels.to(torch.uint8)).to(torch.float32)
+        return self.answer(levels * self.factor + self.offset)
+
+
+class TableAnswer(Answer):
+    """From the numbers and category codes of table rows to the answer."""
+
+    medians: Tensor
+    means: Tensor
+    scales: Tensor
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__(predictor)
+        reading = predictor.preparation
+        assert isinstance(reading, TableReading)
+        self.gaps, self.sizes = reading.gaps, [len(known) for known in reading.categories]
+        for name in ("medians", "means", "scales"):
+            values = torch.tensor(getattr(reading, name), dtype=torch.float64)
+            self.register_buffer(name, values, persistent=False)
+
+    def forward(self, numbers: Tensor, codes: Tensor) -> dict[str, Tensor]:
+        """Returns the answer for rows.
+
+        Args:
+            numbers: float64 `[B, A]`, NaN where missing.
+            codes: int64 `[B, C]`, the position in each column's vocabulary, -1 for words that are not in it.
+        """
+        parts = []
+        if len(self.medians):
+            missing = numbers.isnan()
+            filled = torch.where(missing, self.medians, numbers)
+            everything = torch.cat([filled, missing[:, self.gaps].to(torch.float64)], dim=1)
+            parts.append(((everything - self.means) / self.scales).to(torch.float32))
+        for position, size in enumerate(self.sizes):
+            parts.append((codes[:, position : position + 1] == torch.arange(size)).to(torch.float32))
+        return self.answer(torch.cat(parts, dim=1))
+
+
+def program_of(predictor: Predictor) -> tuple[Answer, tuple[Tensor, ...], dict[str, Any]]:
+    """Returns the module to export, inputs for example (two samples), and its metadata as plain values."""
+    preparation = predictor.preparation
+    metadata: dict[str, Any] = {"litzoo": version("litzoo"), "class_names": predictor.class_names}
+    if predictor.detection is not None:
+        metadata["unknown"] = {
+            "score": predictor.detection.score_name,
+            "threshold": predictor.threshold,
+            "acceptance": predictor.detection.acceptance,
+        }
+    if isinstance(preparation, ImagePreparation):
+        channels, height, width = preparation.shape
+        metadata["images"] = {
+            "channels": "grey" if channels == 1 else "red, green, blue",
+            "network_size": [height, width],
+            "resize": "antialiased bilinear to cover the network's size, centre crop (as Pillow's ImageOps.fit)",
+            "normalisation": {"mean": list(preparation.mean), "std": list(preparation.std)},
+            "decoding": preparation.reader.state(),
+        }
+        example = torch.zeros(2, channels, height + 3, width + 5, dtype=torch.uint8)
+        return ImageAnswer(predictor), (example,), metadata
+    columns = [column for column in preparation.columns if column.kind != "category"]
+    words = [column.name for column in preparation.columns if column.kind == "category"]
+    metadata["target"] = preparation.target
+    metadata["table"] = {
+        "numbers": [name for column in columns for name in column.value_names],
+        "dates": {column.name: column.date_format for column in columns if column.kind == "date"},
+        "codes": dict(zip(words, preparation.categories, strict=True)),
+    }
+    count = len(preparation.medians)
+    example_rows = torch.zeros(2, count, dtype=torch.float64), torch.zeros(2, len(words), dtype=torch.int64)
+    return TableAnswer(predictor), example_rows, metadata

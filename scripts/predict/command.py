@@ -1,0 +1,124 @@
+"""Predicts images or rows with a checkpoint alone, from any folder.
+
+The first form needs neither the training data nor the config. It reads the images in a folder and its subfolders, one
+image, or a CSV: for a model of tables its rows, for a model of images the files in its column `file`. The second form
+predicts the test set of a run (`litzoo predict --config CONFIG --help` lists its options).
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from litzoo.callbacks.files import display_path, write_csv
+from litzoo.scripts.cli.failures import report_errors
+
+USAGE = """litzoo predict --ckpt_path CHECKPOINT --input FOLDER_OR_FILE [OPTIONS]
+       litzoo predict --config CONFIG [OPTIONS OF litzoo fit]"""
+SHOWN = 10
+"""Number of unreadable files that are named."""
+
+
+def main() -> None:
+    """Runs `litzoo predict`; without `--input`, that of Lightning's command line."""
+    words = sys.argv[2:]
+    given = {word.split("=", 1)[0] for word in words}
+    if "--input" in given or not given - {"-h", "--help", "--debug"} or given <= {"--ckpt_path"}:
+        report_errors(lambda: predict(sys.argv[2:]))
+        return
+    from litzoo.scripts.cli.main import main as predict_by_config
+
+    predict_by_config()
+
+
+def predict(words: Sequence[str]) -> Path:
+    """Predicts what a command line asks for; returns the path of the CSV.
+
+    Raises:
+        FileExistsError: If the output is there already.
+        FileNotFoundError: If the checkpoint or the input is not there.
+        ValueError: If an argument, the checkpoint or the input is not valid; nothing is written.
+    """
+    options = _parser().parse_args(words)
+    output = Path(options.output).expanduser()
+    if output.is_dir() or not output.name:
+        raise ValueError(f"--output {options.output}: is a folder; name a CSV file")
+    if output.exists() and not options.overwrite:
+        raise FileExistsError(f"--output {output}: is there already; name another file, or add --overwrite")
+    from litzoo.scripts.predict.loading import named_class
+    from litzoo.scripts.predict.predictor import Predictor
+
+    predictor = Predictor.load(
+        options.ckpt_path,
+        named_class(options.module) if options.module else None,
+        batch_size=options.batch_size,
+        device=options.device,
+        precision=options.precision,
+    )
+    columns, predictions = _predicted(predictor, Path(options.input).expanduser(), options.unreadable)
+    table = predictions.columns(options.probabilities)
+    if taken := [name for name in table if name in columns]:
+        raise ValueError(f"--input {options.input}: has a column {taken[0]!r} already; rename it")
+    write_csv(output, columns | table)
+    _print_summary(predictions, output)
+    return output
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "litzoo predict",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=USAGE,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--ckpt_path", required=True, help="checkpoint, such as runs/NAME/version_0/checkpoints/best.ckpt")
+    add("--input", required=True, help="folder of images, an image, or a CSV file")
+    add("--output", default="predictions.csv", help="CSV file to write; default: predictions.csv")
+    add("--overwrite", action="store_true", help="replace the output if it is there")
+    add("--probabilities", action="store_true", help="add the probability of every class")
+    add("--unreadable", choices=("refuse", "skip"), default="refuse", help="what to do with damaged images")
+    add("--batch_size", type=int, default=256, help="samples in a batch; default: 256")
+    add("--device", default="auto", help="cpu, cuda, cuda:1 or mps; default: a GPU if there is one")
+    add("--precision", default="32-true", help="32-true (default), bf16-mixed or 16-mixed")
+    add("--module", help="class path of the module, if it is not one of litzoo's: my_code.MyClassifier")
+    return parser
+
+
+def _predicted(predictor: Any, place: Path, unreadable: str) -> tuple[dict[str, Any], Any]:
+    """Returns the columns of the input that are kept, and the predictions."""
+    from litzoo.datamodules.tables.reading import TableReading
+    from litzoo.scripts.predict.inputs import image_files, listed_images
+
+    with Progress(transient=True) as progress:
+        task = progress.add_task("Predicting", total=None)
+
+        def predict(samples: Any) -> Any:
+            progress.update(task, total=len(samples))
+            return predictor(samples, unreadable, lambda done: progress.advance(task, done))
+
+        if isinstance(predictor.preparation, TableReading):
+            rows = predictor.preparation.read(place, "name a CSV file with --input")
+            return {name: rows[name].fillna("").tolist() for name in rows.columns}, predict(rows)
+        if place.suffix.lower() != ".csv":
+            predictions = predict(image_files(place))
+            folder = place if place.is_dir() else place.parent
+            return {"file": [Path(file).relative_to(folder).as_posix() for file in predictions.files]}, predictions
+        paths, columns = listed_images(place)
+        predictions = predict(paths)
+    read = set(predictions.files)
+    kept = [row for row, path in enumerate(paths) if str(path) in read]
+    return {name: [cells[row] for row in kept] for name, cells in columns.items()}, predictions
+
+
+def _print_summary(predictions: Any, output: Path) -> None:
+    if skipped := predictions.unreadable:
+        more = [f"... and {len(skipped) - SHOWN} more"] if len(skipped) > SHOWN else []
+        print(f"{len(skipped)} files were skipped:", *skipped[:SHOWN], *more, sep="\n  ")
+    unknown = int(predictions.unknown.sum())
+    found = f", {unknown} of them unknown" if predictions.unknown_score is not None else ""
+    print(f"{len(predictions)} predictions{found} in {display_path(output.absolute())}")

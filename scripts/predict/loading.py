@@ -1,0 +1,152 @@
+"""Builds a module and its unknown-class detection from a checkpoint, without running code that the checkpoint names."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lightning.pytorch import LightningModule
+
+from litzoo import lit_modules
+from litzoo.callbacks.unknown.detection import UnknownDetection
+from litzoo.callbacks.unknown.scores import UnknownScore
+from litzoo.datamodules.images.preparation import ImagePreparation
+from litzoo.datamodules.tables.reading import TableReading
+from litzoo.lit_modules.weights.checkpoint_files import first_misfit, read_checkpoint
+from litzoo.lit_modules.weights.plain_loading import OBJECTS
+
+TRAINING_ONLY = (*OBJECTS, "compile")
+"""Options of a module that do not affect predictions."""
+TRAINING_STATE = ("loss.", "pseudo_labels.", "class_weights")
+"""Beginnings of the names of weights that do not affect predictions."""
+DETECTOR = "UnknownClassDetector"
+
+
+class Trained(NamedTuple):
+    """What a checkpoint holds.
+
+    Attributes:
+        module: The module with its weights, in evaluation mode, on the CPU.
+        preparation: How files become inputs.
+        detection: The fitted unknown-class detection, if the training had one.
+    """
+
+    module: LightningModule
+    preparation: ImagePreparation | TableReading
+    detection: UnknownDetection | None
+
+
+def load_trained(
+    path: str | Path, module: type[LightningModule] | LightningModule | None = None, score: UnknownScore | None = None
+) -> Trained:
+    """Reads a checkpoint; nothing that it names is imported.
+
+    Losses, optimizers and schedulers, which may be of anyone's code, are not needed for predictions and are left out.
+
+    Args:
+        path: The checkpoint.
+        module: The class of the module if it is not one of litzoo's, or a module to load the weights into.
+        score: The unknown-class score, if it is not one of litzoo's.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not a checkpoint, or of another module, or holds no preprocessing or an unknown score.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"checkpoint {path}: there is no such file; name a checkpoint, such as best.ckpt")
+    origin = f"checkpoint {path}"
+    content = read_checkpoint(origin, path)
+    preparation = _preparation(origin, content)
+    built = module if isinstance(module, LightningModule) else _build(origin, content, module)
+    _load_weights(origin, content["state_dict"], built)
+    return Trained(built.eval(), preparation, _detection(origin, content, score))
+
+
+def named_class(name: str) -> type[LightningModule]:
+    """Returns the class of a module of the user's own code, by its path `my_code.MyClassifier`.
+
+    Raises:
+        ValueError: If it cannot be imported or is no LightningModule.
+    """
+    place, _, last = name.rpartition(".")
+    try:
+        found = getattr(import_module(place or "litzoo"), last)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"--module {name}: cannot be imported ({error}); give a class path, my_code.MyClass") from None
+    if not (isinstance(found, type) and issubclass(found, LightningModule)):
+        raise ValueError(f"--module {name}: is no LightningModule; give the class of the module that was trained")
+    return found
+
+
+def _preparation(origin: str, content: Mapping[str, Any]) -> ImagePreparation | TableReading:
+    """Returns what the datamodule has saved in its state, which is under the name of its class."""
+    for state in content.values():
+        if isinstance(state, dict) and "mean" in state.get("images", {}):
+            return ImagePreparation.from_state(state["images"])
+        if isinstance(state, dict) and "columns" in state.get("reading", {}):
+            return TableReading.from_state(state["reading"])
+    name = content.get("module") or "module"
+    raise ValueError(
+        f"{origin}: a {name} without the preprocessing of its training data, such as a Mask R-CNN, a checkpoint of "
+        "litzoo 0.1 or one of another datamodule. Predict with `litzoo predict --config RUN/config.yaml`"
+    )
+
+
+def _build(origin: str, content: Mapping[str, Any], owner: type[LightningModule] | None) -> LightningModule:
+    options = content.get("hyper_parameters", {})
+    name = str(options.get("_class_path") or content.get("module") or "")
+    if owner is None:
+        own = getattr(lit_modules, name.rsplit(".", 1)[-1], None) if name in _own_names(name) else None
+        if not (isinstance(own, type) and issubclass(own, LightningModule)):
+            raise ValueError(
+                f"{origin}: its module, {name or 'of unknown class'}, is not one of litzoo's: name its class, "
+                "`--module my_code.MyClass`, or in Python `module=MyClass`"
+            )
+        owner = own
+    given = {each: value for each, value in options.items() if not each.startswith("_") and each not in TRAINING_ONLY}
+    if nested := [each for each, value in given.items() if isinstance(value, dict) and "class_path" in value]:
+        raise ValueError(
+            f"{origin}: its option {nested[0]} is an object of {given[nested[0]]['class_path']}, which is not imported "
+            "from a checkpoint: create the module in Python and pass it, `module=MyClass(...)`"
+        )
+    try:
+        return owner(**given)
+    except TypeError as error:
+        raise ValueError(
+            f"{origin}: a {owner.__name__} cannot be created from its options ({error}); create it in Python and pass "
+            "it, `module=MyClass(...)`"
+        ) from error
+
+
+def _own_names(name: str) -> tuple[str, ...]:
+    """Returns the ways to name a class of litzoo: its short name, as in a checkpoint of Python, and its paths."""
+    last = name.rsplit(".", 1)[-1]
+    own = getattr(lit_modules, last, None) if last in lit_modules.__all__ else None
+    return (last, f"litzoo.{last}", f"litzoo.lit_modules.{last}", f"{getattr(own, '__module__', '')}.{last}")
+
+
+def _load_weights(origin: str, saved: Mapping[str, Any], module: LightningModule) -> None:
+    kept = {name: value for name, value in saved.items() if not name.startswith(TRAINING_STATE)}
+    own = module.state_dict()
+    kept |= {name: value for name, value in own.items() if name.startswith(TRAINING_STATE)}
+    if misfit := first_misfit(kept, module):
+        raise ValueError(f"{origin}: is of another module: {misfit} that is created; name the module that was trained")
+    module.load_state_dict(kept)
+
+
+def _detection(origin: str, content: Mapping[str, Any], score: UnknownScore | None) -> UnknownDetection | None:
+    state = content.get("callbacks", {}).get(DETECTOR)
+    if not state:
+        return None
+    if "rule" not in state:
+        raise ValueError(f"{origin}: its {DETECTOR} is of litzoo 0.1; `litzoo fit --ckpt_path last` updates it")
+    try:
+        detection = UnknownDetection.from_state(state, score)
+    except ValueError as error:
+        raise ValueError(f"{origin}: {error}") from None
+    if missing := detection.missing():
+        raise ValueError(
+            f"{origin}: lacks {' and '.join(missing)} for unknown classes: its training has not ended; "
+            "`litzoo fit --ckpt_path last` finishes it"
+        )
+    return detection

@@ -1,0 +1,78 @@
+"""The predictions for several samples, and their table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from litzoo.datamodules.batch import UNKNOWN
+
+
+@dataclass
+class Predictions:
+    """Predictions for N samples, on the CPU; what a module does not predict is `None` or empty.
+
+    Attributes:
+        class_names: Names of the K known classes, in the order of the probabilities; empty for a regressor.
+        prediction: Class of each sample, int64 `[N]`, `UNKNOWN` (-1) for unknown ones; or values in the target's units,
+            float32 `[N]`.
+        probabilities: Softmax of the logits, float32 `[N, K]`.
+        confidence: Largest probability, float32 `[N]`.
+        unknown_score: Score of the unknown-class detection, float32 `[N]`, higher = more unknown.
+        threshold: Score above which a sample is unknown.
+        files: Names of the files, N of them; empty if the samples are not files.
+        unreadable: Messages about files that were skipped.
+    """
+
+    prediction: Tensor
+    class_names: Sequence[str] = ()
+    probabilities: Tensor | None = None
+    confidence: Tensor | None = None
+    unknown_score: Tensor | None = None
+    threshold: float | None = None
+    files: Sequence[str] = ()
+    unreadable: Sequence[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.prediction)
+
+    @property
+    def unknown(self) -> Tensor:
+        """Which samples are of an unknown class, bool `[N]`."""
+        return self.prediction == UNKNOWN if self.class_names else torch.zeros(len(self), dtype=torch.bool)
+
+    @property
+    def names(self) -> list[str]:
+        """Class name of each sample, `unknown` for unknown ones; empty for a regressor."""
+        labels = [*self.class_names, "unknown"]  # UNKNOWN is -1
+        return [labels[label] for label in self.prediction.tolist()] if self.class_names else []
+
+    def columns(self, probabilities: bool = False) -> dict[str, list[Any]]:
+        """Returns the columns of a table, as in `predictions.csv`: floats with six digits.
+
+        Args:
+            probabilities: Whether to add a column `probability/<class>` for each class.
+        """
+        tensors = {
+            "prediction": self.prediction,
+            "confidence": self.confidence,
+            "unknown_score": self.unknown_score,
+        }
+        columns = {name: _formatted(values) for name, values in tensors.items() if values is not None}
+        if self.class_names:
+            columns["class_name"] = self.names
+        if probabilities and self.probabilities is not None:
+            by_class = zip(self.class_names, self.probabilities.T, strict=True)
+            columns |= {f"probability/{name}": _formatted(values) for name, values in by_class}
+        return columns
+
+
+def _formatted(values: Tensor) -> list[Any]:
+    return [f"{value:.6g}" for value in values.tolist()] if values.is_floating_point() else values.tolist()
+
+
+def joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Joins the outputs of batches, name -> tensor `[B, ...]`, into those of all samples, on the CPU."""
+    return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}

@@ -1,0 +1,101 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from litzoo import Predictor
+from litzoo.__main__ import main
+from litzoo.callbacks import BestCheckpoint, MaxLogit, PredictionsCSV, UnknownClassDetector
+from litzoo.datamodules import CSVClassificationDataModule, CSVRegressionDataModule
+from litzoo.lit_modules import MLPClassifier, Regressor
+from tests.scripts.helpers import lines_of_error
+from tests.training import cpu_trainer
+
+
+def write_table(path: str, rows: int = 300, **others) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    width = random.normal(3, 1, rows)
+    place = random.choice(["town", "sea", "hill"], rows)
+    frame = pd.DataFrame({"width": width.round(3), "place": place, "price": (width * 10).round(1)})
+    frame["kind"] = np.where(width > 3, "large", "small")
+    frame.loc[3, "width"] = None
+    frame = frame.assign(**others)
+    frame.to_csv(path, index=False)
+    return frame
+
+
+@pytest.fixture
+def classifier():
+    """A checkpoint of a classifier of rows, with unknown-class detection, and what the trainer predicts for the test."""
+    write_table("table.csv")
+    data = CSVClassificationDataModule(file="table.csv", target="kind", drop_columns=["price"], root=".")
+    torch.manual_seed(0)
+    model = MLPClassifier(data.input_shape, data.num_classes, class_names=data.class_names, hidden=[8])
+    callbacks = [UnknownClassDetector(MaxLogit(), acceptance=0.9), PredictionsCSV(), BestCheckpoint()]
+    trainer = cpu_trainer(callbacks=callbacks, max_epochs=3, enable_checkpointing=True)
+    trainer.fit(model, data)
+    trainer.predict(model, data, ckpt_path="run/checkpoints/best.ckpt")
+    with Path("run/predictions.csv").open(newline="") as stream:
+        return Path("run/checkpoints/best.ckpt"), list(csv.DictReader(stream))
+
+
+def test_rows_are_predicted_without_the_training_table(classifier, monkeypatch):
+    checkpoint, tested = classifier
+    frame = pd.read_csv("table.csv")
+    Path("table.csv").unlink()
+    rows = [int(row["row"]) - 2 for row in tested]  # the header is row 1
+    # Other order of columns, separator and decimal sign; the target is absent, and what was left out may stay.
+    new = frame.iloc[rows][["place", "price", "width"]]
+    new.to_csv("new.csv", index=False, sep=";", decimal=",")
+    monkeypatch.setattr("sys.argv", ["litzoo", "predict", f"--ckpt_path={checkpoint}", "--input=new.csv"])
+    main()
+    with Path("predictions.csv").open(newline="") as stream:
+        found = list(csv.DictReader(stream))
+    assert list(found[0])[:3] == ["place", "price", "width"]
+    for name in ("prediction", "class_name", "unknown_score"):
+        assert [row[name] for row in found] == [row[name] for row in tested]
+    assert {row["class_name"] for row in found} == {"large", "small", "unknown"}
+    predictor = Predictor.load(checkpoint)
+    assert predictor(new).names == predictor("new.csv").names == [row["class_name"] for row in tested]
+
+
+def test_a_regressor_gives_values_in_the_units_of_the_target():
+    frame = write_table("table.csv")
+    data = CSVRegressionDataModule(file="table.csv", target="price", drop_columns=["kind"], root=".")
+    torch.manual_seed(0)
+    model = Regressor(data.input_shape, data.target_mean, data.target_std, hidden=[16])
+    trainer = cpu_trainer(callbacks=[BestCheckpoint()], max_epochs=40, enable_checkpointing=True)
+    trainer.fit(model, data)
+    found = Predictor.load("run/checkpoints/best.ckpt", batch_size=7)(frame.drop(columns=["price", "kind"]))
+    assert (found.names, found.probabilities, found.unknown_score) == ([], None, None)
+    assert found.unknown.tolist() == [False] * 300
+    errors = (found.prediction - torch.tensor(frame["price"].to_numpy())).abs()
+    assert float(errors.median()) < 5
+    assert list(found.columns()) == ["prediction"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda frame: frame.drop(columns="width"), "no column 'width', which was used in training"),
+        (lambda frame: frame.assign(height=1), "column 'height' did not exist in training"),
+        (lambda frame: frame.assign(width="wide"), "column 'width' has text, but was numeric in training"),
+    ],
+)
+def test_other_columns_are_refused_by_name(classifier, change, message, capsys, monkeypatch):
+    change(pd.read_csv("table.csv")).to_csv("new.csv", index=False)
+    words = ["predict", "--ckpt_path", str(classifier[0]), "--input", "new.csv"]
+    lines = lines_of_error(main, words, capsys, monkeypatch)
+    assert message in lines[0]
+    assert not Path("predictions.csv").exists()
+
+
+def test_images_are_refused_by_a_model_of_tables(classifier):
+    predictor = Predictor.load(classifier[0])
+    with pytest.raises(TypeError, match="Tensor is not a table; give a pandas data frame"):
+        predictor(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+    with pytest.raises(FileNotFoundError, match=r"none\.csv"):
+        predictor("none.csv")
