@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from litzoo.callbacks.checkpoints.best_and_last import starts_new_training
 from litzoo.callbacks.contracts import HasClassNames, HasTrainImages, require_class_names
-from litzoo.callbacks.files import display_path, run_folder_of
+from litzoo.callbacks.files import display_path, run_folder_of, write_csv
 from litzoo.callbacks.label_issues.ranking import (
     METHODS,
     Method,
@@ -18,6 +18,7 @@ from litzoo.callbacks.label_issues.ranking import (
     wrong_labels,
 )
 from litzoo.callbacks.label_issues.report import (
+    correction_columns,
     draw_suspects,
     summary,
     suspect_columns,
@@ -42,7 +43,8 @@ class NoisyLabelFinder(Callback):
 
     At the end of training it writes all samples to `suspects.csv` in the run folder, the most suspicious first, with a
     suggested label, its probability and the reason; and to `label_issues.json` how many labels are flagged, in total
-    and for each pair of classes, and the noise matrix. It draws the first samples if the data are images, and prints
+    and for each pair of classes, and the noise matrix; and to `proposed_corrections.csv` the flagged labels with the
+    suggested ones, in the form of `data.corrections`. It draws the first samples if the data are images, and prints
     how many labels are flagged. For an interrupted run, the report covers its complete epochs. Where labels were
     corrupted on purpose, it also logs every epoch how well the ranking finds them: `train/suspects/precision` and
     `train/suspects/recall` of the first W samples, where W is the number of wrong labels (so that both are equal), and
@@ -161,7 +163,9 @@ class NoisyLabelFinder(Callback):
         names, datamodule = pl_module.class_names, trainer.datamodule  # type: ignore[attr-defined]
         ranking, judgement = rank_suspects(self.statistics.seen, self.method)
         files = file_column(datamodule, "train", ranking["index"])
-        write_suspects(folder / "suspects.csv", suspect_columns(ranking, judgement, names, files))
+        columns = suspect_columns(ranking, judgement, names, files)
+        write_suspects(folder / "suspects.csv", columns)
+        write_csv(folder / "proposed_corrections.csv", correction_columns(columns))
         found = summary(ranking["given"], judgement, names)
         write_summary(folder / "label_issues.json", found)
         if isinstance(datamodule, HasTrainImages):

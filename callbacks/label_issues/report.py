@@ -53,6 +53,19 @@ def suspect_columns(
     return columns
 
 
+def correction_columns(columns: Mapping[str, Sequence[object]]) -> dict[str, list[object]]:
+    """Returns columns of a file of corrections that gives each flagged label the suggested one.
+
+    Args:
+        columns: From `suspect_columns`.
+    """
+    rows = [row for row, flagged in enumerate(columns["flagged"]) if flagged]
+    names = [name for name in ("file", "part", "index", "given") if name in columns]
+    chosen = {name: [columns[name][row] for row in rows] for name in (*names, "suggested")}
+    suggested = chosen.pop("suggested")
+    return {**chosen, "action": ["relabel"] * len(rows), "label": suggested}
+
+
 def reasons(given: Tensor, judgement: LabelJudgement, names: Sequence[str]) -> list[str]:
     """Says in words why labels are flagged; an empty text for those that are not.
 
