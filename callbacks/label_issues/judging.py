@@ -7,11 +7,11 @@ from torch import Tensor
 
 from litzoo.lit_modules.noise_matrix import estimate_noise_matrix
 
-LEAST_ODDS = 0.08
-"""Smallest odds of a wrong to a right label, before the sample itself is looked at.
+FIRST_ODDS, LEAST_ODDS, ODDS_BY_RATE = 0.08, 0.05, 0.4
+"""Least odds of a wrong to a right label, before the sample is looked at: for labels wrong without a system.
 
-They keep labels that are wrong for no systematic reason in sight. Chosen on other seeds than those of the tables in
-docs/label_issues.md, between 0.05 and 0.15.
+The first, and then the second plus the third times the fraction of labels that the first flags. Chosen on other seeds
+than those of the tables in docs/label_issues.md; any from half to twice as large flag about as many labels.
 """
 ITERATIONS = 40
 CHUNK = 10_000
@@ -35,6 +35,11 @@ class LabelJudgement(NamedTuple):
     probability: Tensor
     noise_matrix: Tensor
 
+    def reordered(self, order: Tensor) -> "LabelJudgement":
+        """Returns the judgement of the labels at positions `[n]`, in this order."""
+        wrong, log_odds, suggested, probability, matrix = self
+        return LabelJudgement(wrong[order], log_odds[order], suggested[order], probability[order], matrix)
+
 
 def judge_labels(probabilities: Tensor, given: Tensor) -> LabelJudgement:
     """Judges labels by the predictions of a model that was trained on such labels.
@@ -49,21 +54,34 @@ def judge_labels(probabilities: Tensor, given: Tensor) -> LabelJudgement:
         given: Labels 0 to K - 1, int64 `[N]`.
     """
     matrix = estimate_noise_matrix(probabilities, given)
-    diagonal = matrix.diagonal().clamp(min=1e-3)
-    odds = (matrix.T.double() / diagonal[:, None]).clamp(min=LEAST_ODDS).fill_diagonal_(1)  # [label, true class]
-    parts = []
-    for rows, label in zip(probabilities.split(CHUNK), given.split(CHUNK), strict=True):
-        weights = true_class_probabilities(rows, matrix).double() * odds[label]
-        right = weights.gather(1, label[:, None])[:, 0]
-        others = weights.scatter(1, label[:, None], 0)
-        largest, suggested = others.max(dim=1)
-        total = others.sum(dim=1)
-        log_odds = total.clamp(min=1e-30).log() - right.clamp(min=1e-30).log()
-        parts.append((total / (total + right), log_odds, suggested, largest / (total + right)))
-    if not parts:
+    if not len(given):
         empty = torch.zeros(0, dtype=torch.double)
         return LabelJudgement(empty, empty, empty.long(), empty, matrix)
-    return LabelJudgement(*(torch.cat(each) for each in zip(*parts, strict=True)), matrix)
+    true = torch.cat([true_class_probabilities(rows, matrix) for rows in probabilities.split(CHUNK)])
+    first = _judge(true, given, matrix, FIRST_ODDS)
+    flagged = (first[0] > 0.5).double().mean().item()
+    return LabelJudgement(*_judge(true, given, matrix, LEAST_ODDS + ODDS_BY_RATE * flagged), matrix)
+
+
+def _judge(true: Tensor, given: Tensor, matrix: Tensor, least_odds: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Returns the first four fields of `LabelJudgement` by Bayes' rule.
+
+    Args:
+        true: Probabilities of the true class `[N, K]`.
+        given: Labels, int64 `[N]`.
+        matrix: Fraction of each true class (row) that has each label (column) `[K, K]`.
+        least_odds: Smallest odds of a wrong to a right label.
+    """
+    diagonal = matrix.diagonal().clamp(min=1e-3)
+    odds = (matrix.T.double() / diagonal[:, None]).clamp(min=least_odds).fill_diagonal_(1)  # [label, true class]
+    weights = true.double() * odds[given]
+    right = weights.gather(1, given[:, None])[:, 0]
+    others = weights.scatter(1, given[:, None], 0)
+    largest, suggested = others.max(dim=1)
+    total = others.sum(dim=1)
+    log_odds = total.clamp(min=1e-30).log() - right.clamp(min=1e-30).log()
+    every = (total + right).clamp(min=1e-30)
+    return total / every, log_odds, suggested, largest / every
 
 
 def true_class_probabilities(probabilities: Tensor, matrix: Tensor) -> Tensor:

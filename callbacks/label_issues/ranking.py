@@ -47,11 +47,7 @@ def rank_suspects(seen: Mapping[str, Tensor], method: Method = "posterior") -> t
         score = key = (columns["loss"] if method == "loss" else -columns["margin"])[index].double() / counts
     order = torch.argsort(key, descending=True, stable=True)
     labels = {name: columns[name][index][order].long() for name in ("given", "predicted", "clean")}
-    *judged, matrix = judgement
-    return (
-        {"index": index[order], "score": score[order], **labels},
-        LabelJudgement(*(each[order] for each in judged), matrix),
-    )
+    return {"index": index[order], "score": score[order], **labels}, judgement.reordered(order)
 
 
 def known_labels(seen: Mapping[str, Tensor]) -> bool:

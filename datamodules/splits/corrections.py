@@ -2,8 +2,9 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +15,8 @@ _NAMED = 5
 """Rows that an error message names at most."""
 
 
-class Correction(NamedTuple):
+@dataclass(frozen=True)
+class Correction:
     """One row of the file.
 
     Attributes:

@@ -66,7 +66,7 @@ class Pool(NamedTuple):
     part: Tensor
     training: int
 
-    def index(self, positions: Tensor) -> Tensor:
+    def index_of(self, positions: Tensor) -> Tensor:
         """Returns the positions in the full training set, or in the test set."""
         return torch.where(positions < self.training, positions, positions - self.training)
 

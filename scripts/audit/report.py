@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from litzoo.callbacks.files import atomic_write, display_path, write_csv
-from litzoo.callbacks.label_issues.judging import LabelJudgement, judge_labels
+from litzoo.callbacks.label_issues.judging import judge_labels
 from litzoo.callbacks.label_issues.ranking import ranking_quality, wrong_labels
 from litzoo.callbacks.label_issues.report import (
     correction_columns,
@@ -34,11 +34,10 @@ def write_report(folder: Path, outputs: dict[str, Tensor], pool: Pool, datamodul
     given = pool.targets[position]
     judgement = judge_labels(outputs["probabilities"], given)
     order = torch.argsort(judgement.log_odds, descending=True, stable=True)
-    *judged, matrix = judgement
-    judgement = LabelJudgement(*(each[order] for each in judged), matrix)
+    judgement = judgement.reordered(order)
     position, given = position[order], given[order]
     ranking = {
-        "index": pool.index(position),
+        "index": pool.index_of(position),
         "score": judgement.wrong,
         "given": given,
         "predicted": outputs["probabilities"][order].argmax(dim=1),
