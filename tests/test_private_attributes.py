@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, Weight
 from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.loops import fit_loop, training_epoch_loop
 from torch.nn.modules import batchnorm
+from torchvision.transforms import v2
 
 ROOT = Path(__file__).parents[1]
 ROW = re.compile(r"^\| `([\w/]+\.py)` \| `(\w+)` of `([\w.]+)` \| (.+) \|$", re.MULTILINE)
@@ -34,6 +35,9 @@ OWNERS = {
     "batchnorm": batchnorm,
     "torch": torch,
     "models": torchvision.models,
+    "RandAugment": v2.RandAugment,
+    "AugMix": v2.AugMix,
+    "AutoAugment": v2.AutoAugment(),
 }
 
 

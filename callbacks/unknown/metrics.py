@@ -37,11 +37,11 @@ def open_set_scores(
         unknown_names: True class name of each unknown sample, in order; empty if the names are not available.
 
     Returns:
-        Of the scores: `unknown/auroc`, `unknown/aupr_unknown_positive`, `unknown/fpr95_known_positive` and
-        `unknown/oscr`. Of the decisions: `unknown/found`, the fraction of unknown samples classified as unknown, and
-        `unknown/found/<class>` for each unknown class; `known/accepted`, the fraction of known samples accepted, and
-        `known/acc`, accepted as the right class; `open_set_f1`, the macro F1 over the known classes and "unknown",
-        without classes that are neither a target nor a prediction.
+        Of the scores: `unknown/auroc`, `unknown/aupr_unknown_positive`, `unknown/fpr95_known_positive`,
+        `unknown/fpr95_unknown_positive` and `unknown/oscr`. Of the decisions: `unknown/found`, the fraction of unknown
+        samples classified as unknown, and `unknown/found/<class>` for each unknown class; `known/accepted`, the
+        fraction of known samples accepted, and `known/acc`, accepted as the right class; `open_set_f1`, the macro F1
+        over the known classes and "unknown", without classes that are neither a target nor a prediction.
 
     Raises:
         ValueError: If there is no known or no unknown sample, a score or the threshold is NaN, or the number of names
@@ -57,6 +57,7 @@ def open_set_scores(
         "unknown/auroc": auroc(scores, unknown),
         "unknown/aupr_unknown_positive": aupr(scores, unknown),
         "unknown/fpr95_known_positive": false_positive_rate(scores, unknown),
+        "unknown/fpr95_unknown_positive": false_positive_rate(-scores, ~unknown),
         "unknown/oscr": oscr(scores, prediction, target),
     }
     rejected, unknown_label = scores > threshold, len(class_names)
@@ -112,7 +113,8 @@ def aupr(scores: Tensor, unknown: Tensor, positive: Literal["unknown", "known"] 
 def false_positive_rate(scores: Tensor, unknown: Tensor, at: float = 0.95) -> float:
     """Returns the fraction of unknown samples accepted at the lowest threshold that accepts a fraction of the known.
 
-    A sample is accepted if its score is at or below the threshold. Known is the positive class: FPR at 95 % TPR.
+    A sample is accepted if its score is at or below the threshold. Known is the positive class: FPR at 95 % TPR. With
+    `-scores` and `~unknown`, unknown is the positive class, as OpenOOD and pytorch-ood report it.
 
     Args:
         scores: `[N]`.

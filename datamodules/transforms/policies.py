@@ -1,36 +1,33 @@
 """The named augmentations of image batches, among them torchvision's policies such as AutoAugment.
 
 torchvision's transforms draw their parameters once per call, so that all images of a batch would be changed in the same
-way. These draw them for each image, on the device of the batch, for uint8 and float images.
+way. These draw them for each image, for uint8 and float images.
 """
 
-import copy
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.distributions import Dirichlet
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import AugMix, AutoAugment, AutoAugmentPolicy, Compose, RandAugment, TrivialAugmentWide
 
 from litzoo.datamodules.transforms.alternating import AlternatingFlip, AugmentationChain, ReflectedShift
 from litzoo.datamodules.transforms.appearance import RandomErase, RandomTone
 from litzoo.datamodules.transforms.geometry import RandomAffine, RandomFlip, RandomShift
+from litzoo.datamodules.transforms.operations import apply_operations
 
-APPLY = "_apply_image_or_video_transform"
-"""The private method of torchvision's policies that applies a drawn operation to an image."""
 Augmentation = Callable[[Tensor], Tensor]
-Chain = list[tuple[str, float]]
-"""Operations to apply to an image, in their order: name and magnitude."""
+_Draws = tuple[list[str], Tensor]
+"""An operation for each image, and its magnitude `[B]`."""
 
 
 class PerSample:
-    """Applies one of torchvision's policies to a batch, with separate draws for each image.
+    """Applies a transform to a batch, with separate draws for each image.
 
-    The result is bit-identical to applying the policy to the images one by one with the same state of torch's
-    generator. For speed (two to four times on a CPU) the operations of all images are drawn first, and images with the
-    same operation and magnitude are changed together. A transform without the private method `APPLY` is applied to the
-    images one by one.
+    For torchvision's policies, the operations and magnitudes of all images are drawn at once, and images with the same
+    operation are changed together. Any other transform is applied to the images one by one.
 
     Args:
         policy: Transform of an image, uint8 `[C, H, W]` with one or three channels.
@@ -38,74 +35,110 @@ class PerSample:
 
     def __init__(self, policy: v2.Transform) -> None:
         self.policy = policy
-        self._recorder: Any = copy.deepcopy(policy)
-        self._last: Tensor | None = None
-        self._chains: list[Chain] = []
-        self._weights: list[Tensor] = []
-        if hasattr(policy, APPLY):
-            setattr(self._recorder, APPLY, self._record)
-        self._mixes = isinstance(policy, v2.AugMix)
-        if self._mixes:
-            self._recorder._sample_dirichlet = self._record_weights
+        # A fill colour is rare; these draw for black.
+        self._vectorized = type(policy) in _DRAWS and policy.fill is None and policy.interpolation in _INTERPOLATIONS
 
     def __call__(self, images: Tensor) -> Tensor:
         """Returns images of the same shape `[B, C, H, W]`, uint8; others are rounded."""
         if images.is_floating_point():
             images = images.round().clamp(0, 255).to(torch.uint8)
-        if not hasattr(self.policy, APPLY):
+        if not self._vectorized:
             return torch.stack([self.policy(image) for image in images])
-        chains: list[Chain] = []
-        weights: list[list[Tensor]] = []
-        for _ in range(len(images)):
-            self._chains, self._weights = [] if self._mixes else [[]], []
-            self._recorder(images[0])
-            chains += self._chains
-            weights.append(self._weights)
-        if self._mixes:
-            return self._mix(images, chains, *map(torch.cat, zip(*weights, strict=True)))
-        return self._apply(images.clone(), chains)
+        return self._mix(images) if isinstance(self.policy, AugMix) else self._apply(images)
 
-    def _record(self, image: Tensor, operation: str, magnitude: float, *how: Any, **named: Any) -> Tensor:
-        """Replaces the method that applies an operation: records it instead."""
-        self._how = how, named
-        if self._mixes and image is not self._last:  # each chain of AugMix starts from the original image
-            self._chains.append([])
-        self._chains[-1].append((operation, magnitude))
-        self._last = image.view_as(image)
-        return self._last
-
-    def _record_weights(self, params: Tensor) -> Tensor:
-        self._weights.append(torch._sample_dirichlet(params))
-        return self._weights[-1]
-
-    def _apply(self, images: Tensor, chains: list[Chain]) -> Tensor:
-        """Applies to each image the operations of its chain, in place."""
-        for step in range(max(map(len, chains), default=0)):
-            same: dict[tuple[str, float], list[int]] = {}
-            for row, chain in enumerate(chains):
-                if step < len(chain):
-                    same.setdefault(chain[step], []).append(row)
-            for drawn, rows in same.items():
-                how, named = self._how
-                images[rows] = getattr(self.policy, APPLY)(images[rows], *drawn, *how, **named)
+    def _apply(self, images: Tensor) -> Tensor:
+        policy: Any = self.policy
+        for operations, magnitudes in _DRAWS[type(policy)](policy, images):
+            images = apply_operations(images, operations, magnitudes, _INTERPOLATIONS[policy.interpolation])
         return images
 
-    def _mix(self, images: Tensor, chains: list[Chain], original: Tensor, weights: Tensor) -> Tensor:
-        """Mixes each image with the results of its chains, as AugMix does.
+    def _mix(self, images: Tensor) -> Tensor:
+        """Mixes each image with the results of several chains of operations."""
+        policy = cast(AugMix, self.policy)
+        width, device = policy.mixture_width, images.device
+        original, mixed = Dirichlet(torch.full((2,), policy.alpha)).sample((len(images),)).to(device).T
+        weights = Dirichlet(torch.full((width,), policy.alpha)).sample((len(images),)).to(device) * mixed[:, None]
+        chains = self._apply(images.repeat_interleave(width, 0)).unflatten(0, (-1, width))
+        mix = original[:, None, None, None] * images + (weights[..., None, None, None] * chains).sum(dim=1)
+        return mix.to(torch.uint8)
+
+
+class _Space:
+    """The operations of a policy, with the magnitudes that each may have for images of a size.
+
+    Args:
+        policy: One of torchvision's policies.
+        images: `[B, C, H, W]`.
+        bins: Number of magnitudes of each operation.
+    """
+
+    def __init__(self, policy: Any, images: Tensor, bins: int) -> None:
+        self.count = len(images)
+        space = policy._AUGMENTATION_SPACE
+        if isinstance(policy, AugMix) and not policy.all_ops:
+            space = policy._PARTIAL_AUGMENTATION_SPACE
+        self.names = list(space)
+        tables = [table(bins, *images.shape[-2:]) for table, _ in space.values()]
+        self.magnitudes = torch.stack([torch.zeros(bins) if each is None else each.float() for each in tables])
+        self.signed = torch.tensor([signed for _, signed in space.values()])
+
+    def draws(self, numbers: Tensor, bins: Tensor, applied: Tensor | None = None) -> _Draws:
+        """Returns operations by number `[B]` and magnitude `[B]`, half of the signed ones negative.
 
         Args:
-            images: The original images, uint8 `[B, C, H, W]`.
-            chains: The operations of all chains, `width` per image.
-            original: Weights of the original image and of the mixed chains, `[B, 2]`.
-            weights: Weights of the chains, `[B, width]`.
+            numbers: Of the operation, int64.
+            bins: Of the magnitude, int64.
+            applied: Whether the operation is applied at all, bool.
         """
-        width = weights.shape[1]
-        changed = self._apply(images.repeat_interleave(width, 0), chains).unflatten(0, (-1, width))
-        weights = (weights * original[:, 1:])[..., None, None, None]
-        mix = original[:, :1, None, None] * images
-        for number in range(width):
-            mix += weights[:, number] * changed[:, number]
-        return mix.to(torch.uint8)
+        negative = self.signed[numbers] & (torch.rand(self.count) < 0.5)
+        magnitudes = torch.where(negative, -1, 1) * self.magnitudes[numbers, bins]
+        applied = torch.ones_like(negative) if applied is None else applied
+        pairs = zip(numbers.tolist(), applied.tolist(), strict=True)
+        return [self.names[number] if used else "Identity" for number, used in pairs], magnitudes
+
+    def random(self, bins: Tensor, applied: Tensor | None = None) -> _Draws:
+        """Returns random operations."""
+        return self.draws(torch.randint(len(self.names), (self.count,)), bins, applied)
+
+
+def _draw_rand_augment(policy: RandAugment, images: Tensor) -> Iterator[_Draws]:
+    space = _Space(policy, images, policy.num_magnitude_bins)
+    for _ in range(policy.num_ops):
+        yield space.random(torch.full((space.count,), policy.magnitude))
+
+
+def _draw_trivial_augment(policy: TrivialAugmentWide, images: Tensor) -> Iterator[_Draws]:
+    space = _Space(policy, images, policy.num_magnitude_bins)
+    yield space.random(torch.randint(policy.num_magnitude_bins, (space.count,)))
+
+
+def _draw_auto_augment(policy: AutoAugment, images: Tensor) -> Iterator[_Draws]:
+    space = _Space(policy, images, 10)
+    chosen = torch.randint(len(policy._policies), (space.count,))
+    for step in (0, 1):
+        names, probabilities, bins = zip(*(pair[step] for pair in policy._policies), strict=True)
+        numbers = torch.tensor([space.names.index(name) for name in names])[chosen]
+        applied = torch.rand(space.count) <= torch.tensor(probabilities)[chosen]
+        yield space.draws(numbers, torch.tensor([each or 0 for each in bins])[chosen], applied)
+
+
+def _draw_aug_mix(policy: AugMix, images: Tensor) -> Iterator[_Draws]:
+    space = _Space(policy, images, 10)
+    longest = policy.chain_depth if policy.chain_depth > 0 else 3
+    depths = torch.full((space.count,), longest) if policy.chain_depth > 0 else torch.randint(1, 4, (space.count,))
+    for step in range(longest):
+        yield space.random(torch.randint(policy.severity, (space.count,)), step < depths)
+
+
+_DRAWS: dict[type, Callable[[Any, Tensor], Iterator[_Draws]]] = {
+    RandAugment: _draw_rand_augment,
+    TrivialAugmentWide: _draw_trivial_augment,
+    AutoAugment: _draw_auto_augment,
+    AugMix: _draw_aug_mix,
+}
+_INTERPOLATIONS: dict[Any, Any] = {
+    kind: kind.value for kind in (v2.InterpolationMode.NEAREST, v2.InterpolationMode.BILINEAR)
+} | {"nearest": "nearest", "bilinear": "bilinear"}
 
 
 def _strong() -> list[Augmentation]:

@@ -11,7 +11,16 @@ from litzoo.scripts.tables import mean_and_std, mean_interval
 SHOWN_IN_PERCENT = {
     *("acc", "f1", "ece", "balanced_acc", "precision", "recall", "average_precision"),
     *("coverage", "accuracy", "barred"),
-    *("auroc", "aupr_unknown_positive", "fpr95_known_positive", "oscr", "found", "accepted", "open_set_f1"),
+    *(
+        "auroc",
+        "aupr_unknown_positive",
+        "fpr95_known_positive",
+        "fpr95_unknown_positive",
+        "oscr",
+        "found",
+        "accepted",
+        "open_set_f1",
+    ),
 }
 """Metrics between 0 and 1."""
 

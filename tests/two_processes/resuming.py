@@ -27,6 +27,7 @@ class Copies(Callback):
 
 def resumed_within_epoch() -> dict[str, Any]:
     """Returns weights and metrics of the unbroken and of the resumed training."""
+
     def train(*callbacks: Callback, ckpt_path: str | None = None) -> dict[str, Any]:
         module = perceptron(dropout=0.5)
         every = [EpochSeed(), ExactResume(), *callbacks, BestCheckpoint(), LastCheckpoint(every_n_steps=1)]

@@ -174,3 +174,21 @@ def principal_axes(features: Tensor) -> tuple[Tensor, Tensor, int]:
     values, axes = values.flip(0), axes.flip(1)
     smallest = values[0] * len(values) * torch.finfo(torch.float32).eps ** 2
     return values, axes, int((values > smallest).sum())
+
+
+def linear_head(known: Evidence, head: nn.Linear | None) -> tuple[Tensor, Tensor]:
+    """Returns weight `[K, D]` and bias `[K]`, in float64, of the head that maps features to logits.
+
+    Args:
+        known: Logits and features of training samples, on the CPU in float64.
+        head: The head, if it is a single linear layer; otherwise a linear layer is fitted by least squares.
+    """
+    if head is not None:
+        weight = head.weight.detach().cpu().double()
+        return weight, weight.new_zeros(len(weight)) if head.bias is None else head.bias.detach().cpu().double()
+    feature_mean, logit_mean = known.features.mean(dim=0), known.logits.mean(dim=0)
+    features, logits = known.features - feature_mean, known.logits - logit_mean
+    variances, axes, rank = principal_axes(features)
+    axes = axes[:, :rank]
+    weight = logits.T @ features / len(features) @ axes / variances[:rank] @ axes.T
+    return weight, logit_mean - weight @ feature_mean

@@ -1,4 +1,7 @@
+from typing import Literal
+
 import torch
+from sklearn.covariance import ledoit_wolf_shrinkage
 from torch import Tensor, nn
 
 from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, principal_axes, to_float64
@@ -8,11 +11,12 @@ class Mahalanobis(UnknownScore):
     """Squared Mahalanobis distance of the features to the nearest class mean (Lee et al., NeurIPS 2018).
 
     All classes share the covariance of the training features about their class means. Without shrinkage it is inverted
-    by the pseudo-inverse, so that directions in which the training features do not vary are ignored; with shrinkage
-    these directions weigh heavily.
+    by the pseudo-inverse, so that directions in which the training features do not vary are ignored, and those in
+    which they hardly vary weigh most; with shrinkage a direction never weighs without limit.
 
     Args:
-        shrinkage: s, in [0, 1]: the covariance Σ becomes (1 − s) Σ + s · tr(Σ) / D · I.
+        shrinkage: s, in [0, 1]: the covariance Σ becomes (1 − s) Σ + s · tr(Σ) / D · I. By default estimated from the
+            features (Ledoit & Wolf 2004); 0 is the score of the paper.
 
     Raises:
         ValueError: If the shrinkage is outside [0, 1]; at `fit`, if a class has no sample, or the features of every
@@ -22,31 +26,74 @@ class Mahalanobis(UnknownScore):
     fits = True
     uses_features = True
 
-    def __init__(self, shrinkage: float = 0.0) -> None:
+    def __init__(self, shrinkage: float | Literal["auto"] = "auto") -> None:
         super().__init__()
         self.shrinkage = shrinkage
-        if not 0 <= shrinkage <= 1:
-            raise self._invalid("shrinkage", "is outside [0, 1]")
+        if shrinkage != "auto" and (isinstance(shrinkage, str) or not 0 <= shrinkage <= 1):
+            raise self._invalid("shrinkage", "is neither in [0, 1] nor auto")
 
     def compute_statistics(self, known: Evidence, target: Tensor, head: nn.Linear | None) -> dict[str, Tensor]:
         """Returns the `whitening` matrix `[D, R]` and the whitened class `means` `[K, R]`."""
-        features, classes = known.features, known.logits.shape[1]
-        sums = features.new_zeros(classes, features.shape[1]).index_add_(0, target, features)
-        counts = target.bincount(minlength=classes)
-        if not counts.all():
-            raise ValueError(f"Mahalanobis: class {int(counts.argmin())} (of {classes}, from 0) has no training sample")
-        means = sums / counts[:, None]
-        variances, axes, rank = principal_axes(features - means[target])
-        if not rank:
-            raise ValueError("Mahalanobis: the training features of every class are constant; choose another score")
-        if self.shrinkage:
-            variances, rank = (1 - self.shrinkage) * variances + self.shrinkage * variances.mean(), len(variances)
-        whitening = axes[:, :rank] / variances[:rank].sqrt()
+        means = self._class_means(known, target)
+        whitening = self._whitening(known.features - means[target], "the training features of every class are constant")
         return {"whitening": whitening, "means": means @ whitening}
 
     def __call__(self, evidence: Evidence) -> Tensor:
         """Returns scores `[N]`, at least 0."""
         whitened = to_float64(evidence.features) @ self.statistic("whitening")
-        # Computed by matrix products, distances much smaller than the means would lose all their digits.
-        distances = torch.cdist(whitened, self.statistic("means"), compute_mode="donot_use_mm_for_euclid_dist")
-        return distances.amin(dim=1).square()
+        return _squared_distance(whitened, self.statistic("means"))
+
+    def _class_means(self, known: Evidence, target: Tensor) -> Tensor:
+        features, classes = known.features, known.logits.shape[1]
+        sums = features.new_zeros(classes, features.shape[1]).index_add_(0, target, features)
+        counts = target.bincount(minlength=classes)
+        if not counts.all():
+            raise ValueError(
+                f"{type(self).__name__}: class {int(counts.argmin())} (of {classes}, from 0) has no training sample"
+            )
+        return sums / counts[:, None]
+
+    def _whitening(self, centered: Tensor, problem: str) -> Tensor:
+        """Returns the matrix `[D, R]` that turns the covariance of centered features `[N, D]` into the identity."""
+        variances, axes, rank = principal_axes(centered)
+        if not rank:
+            raise ValueError(f"{type(self).__name__}: {problem}; choose another score")
+        shrinkage = self.shrinkage
+        if shrinkage == "auto":
+            shrinkage = float(ledoit_wolf_shrinkage(centered.numpy(), assume_centered=True))
+        if shrinkage:
+            variances, rank = (1 - shrinkage) * variances + shrinkage * variances.mean(), len(variances)
+        return axes[:, :rank] / variances[:rank].sqrt()
+
+
+class RelativeMahalanobis(Mahalanobis):
+    """Mahalanobis distance to the nearest class, minus that to all training samples (Ren et al. 2021).
+
+    The second distance is that under one Gaussian for the features of all classes. What is far from everything in
+    directions that do not tell the classes apart cancels out, which helps with unknown classes that resemble known
+    ones. The score may be negative.
+
+    Args:
+        shrinkage: As for `Mahalanobis`, of both covariances.
+
+    Raises:
+        ValueError: As `Mahalanobis`.
+    """
+
+    def compute_statistics(self, known: Evidence, target: Tensor, head: nn.Linear | None) -> dict[str, Tensor]:
+        """Returns the statistics of `Mahalanobis`, and `overall_whitening` `[D, R]` and `overall_mean` `[1, R]`."""
+        mean = known.features.mean(dim=0, keepdim=True)
+        whitening = self._whitening(known.features - mean, "the training features are constant")
+        statistics = super().compute_statistics(known, target, head)
+        return {**statistics, "overall_whitening": whitening, "overall_mean": mean @ whitening}
+
+    def __call__(self, evidence: Evidence) -> Tensor:
+        """Returns scores `[N]`."""
+        whitened = to_float64(evidence.features) @ self.statistic("overall_whitening")
+        return super().__call__(evidence) - _squared_distance(whitened, self.statistic("overall_mean"))
+
+
+def _squared_distance(whitened: Tensor, means: Tensor) -> Tensor:
+    """Returns the squared distance `[N]` of whitened features `[N, R]` to the nearest of the means `[K, R]`."""
+    # Computed by matrix products, distances much smaller than the means would lose all their digits.
+    return torch.cdist(whitened, means, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1).square()

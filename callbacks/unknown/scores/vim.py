@@ -1,7 +1,9 @@
 import torch
 from torch import Tensor, nn
 
-from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, principal_axes, to_float64
+from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, linear_head, principal_axes, to_float64
+
+_EXPLAINED = 0.99
 
 
 class ViM(UnknownScore):
@@ -14,8 +16,9 @@ class ViM(UnknownScore):
     virtual logit gives the same ranking.
 
     Args:
-        dimension: Dimension of the principal subspace. By default that of the authors' code (1000 for D ≥ 2048
-            features, 512 for D ≥ 768, else D // 2), or the rank of the training features minus one if that is less.
+        dimension: Dimension of the principal subspace. By default the smallest that holds 99 % of the mean square of
+            the training features, and less than their rank. (The authors' code has 1000 for D ≥ 2048 features, 512
+            for D ≥ 768, else D // 2; trained heads of narrow networks vary in far fewer directions.)
 
     Raises:
         ValueError: If the dimension is below 1; at `fit`, if the training features have no residual, or their largest
@@ -33,11 +36,11 @@ class ViM(UnknownScore):
 
     def compute_statistics(self, known: Evidence, target: Tensor, head: nn.Linear | None) -> dict[str, Tensor]:
         """Returns `origin` `[D]`, `residual` `[D, D − dimension]` (the axes of the residual), and `alpha`."""
-        weight, bias = _least_squares_head(known) if head is None else _parameters(head)
+        weight, bias = linear_head(known, head)
         origin = -torch.linalg.pinv(weight) @ bias
         shifted = known.features - origin
-        _, axes, rank = principal_axes(shifted)
-        residual = axes[:, self._dimension(rank, len(axes)) :].contiguous()
+        variances, axes, rank = principal_axes(shifted)
+        residual = axes[:, self._dimension(variances, rank) :].contiguous()
         largest = known.logits.amax(dim=1).mean()
         if largest <= 0:
             raise ValueError(
@@ -51,30 +54,16 @@ class ViM(UnknownScore):
         residual = (to_float64(evidence.features) - self.statistic("origin")) @ self.statistic("residual")
         return self.statistic("alpha") * residual.norm(dim=1) - to_float64(evidence.logits).logsumexp(dim=1)
 
-    def _dimension(self, rank: int, size: int) -> int:
+    def _dimension(self, variances: Tensor, rank: int) -> int:
         if not rank:
             raise ValueError(
                 "ViM: all training features are at the origin, where the head's logits are 0; choose another score"
             )
         if self.dimension is None:
-            return min(1000 if size >= 2048 else 512 if size >= 768 else size // 2, rank - 1)
+            explained = variances.cumsum(dim=0) / variances.sum()
+            return min(int((explained < _EXPLAINED).sum()) + 1, rank - 1)
         if self.dimension >= rank:
             raise self._invalid(
                 "dimension", f"is not below {rank}, the rank of the training features; give less, or leave it out"
             )
         return self.dimension
-
-
-def _parameters(head: nn.Linear) -> tuple[Tensor, Tensor]:
-    weight = head.weight.detach().cpu().double()
-    return weight, weight.new_zeros(len(weight)) if head.bias is None else head.bias.detach().cpu().double()
-
-
-def _least_squares_head(known: Evidence) -> tuple[Tensor, Tensor]:
-    """Returns weight and bias of the least-squares fit of a linear layer from features to logits."""
-    feature_mean, logit_mean = known.features.mean(dim=0), known.logits.mean(dim=0)
-    features, logits = known.features - feature_mean, known.logits - logit_mean
-    variances, axes, rank = principal_axes(features)
-    axes = axes[:, :rank]
-    weight = logits.T @ features / len(features) @ axes / variances[:rank] @ axes.T
-    return weight, logit_mean - weight @ feature_mean

@@ -23,6 +23,7 @@ def test_by_hand():
             "unknown/auroc": auroc(SCORES, TARGET < 0),
             "unknown/aupr_unknown_positive": aupr(SCORES, TARGET < 0),
             "unknown/fpr95_known_positive": false_positive_rate(SCORES, TARGET < 0),
+            "unknown/fpr95_unknown_positive": false_positive_rate(-SCORES, TARGET >= 0),
             "unknown/oscr": oscr(SCORES, PREDICTION, TARGET),
             "unknown/found": 3 / 4,
             "known/accepted": 5 / 6,

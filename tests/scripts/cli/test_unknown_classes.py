@@ -69,7 +69,7 @@ def predictions(run_folder):
 @pytest.mark.slow
 def test_a_new_process_finds_the_same(detecting):
     after_fit = metrics(detecting)
-    assert len([name for name in after_fit if name.startswith("test/unknown/auroc/")]) == 6
+    assert len([name for name in after_fit if name.startswith("test/unknown/auroc/")]) == 8
     litzoo("predict", *CONFIG, *SMALL)
     here = predictions(detecting)
     for name in ("metrics.json", "predictions.csv"):

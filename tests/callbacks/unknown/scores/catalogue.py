@@ -17,7 +17,9 @@ SCORES = [
 OPTIONS = {
     "Energy": [{"temperature": 3.0}],
     "GeneralizedEntropy": [{"gamma": 0.5, "top": 2}],
-    "Mahalanobis": [{"shrinkage": 0.2}],
+    "Mahalanobis": [{"shrinkage": 0.2}, {"shrinkage": 0.0}],
+    "RelativeMahalanobis": [{"shrinkage": 0.0}],
+    "ReAct": [{"percentile": 99.0}],
     "NearestNeighbors": [{"k": 1}],
     "OpenMax": [{"tail": 5, "alpha": 1}],
     "ViM": [{"dimension": 3}],

@@ -13,8 +13,9 @@ def select(evidence, rows):
 def test_all_scores_are_found_with_their_flags():
     assert {MaxSoftmax, ViM} <= set(SCORES)
     assert len(SCORES) >= 9
-    assert {score.__name__ for score in SCORES if score.fits} == {"NearestNeighbors", "Mahalanobis", "OpenMax", "ViM"}
-    assert {score.__name__ for score in SCORES if score.uses_features} == {"NearestNeighbors", "Mahalanobis", "ViM"}
+    of_features = {"NearestNeighbors", "Mahalanobis", "ReAct", "RelativeMahalanobis", "ViM"}
+    assert {score.__name__ for score in SCORES if score.uses_features} == of_features
+    assert {score.__name__ for score in SCORES if score.fits} == of_features | {"OpenMax"}
 
 
 @every_score

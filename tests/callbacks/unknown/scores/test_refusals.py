@@ -2,7 +2,15 @@ import pytest
 import torch
 
 from litzoo.callbacks.unknown import scores as unknown_scores
-from litzoo.callbacks.unknown.scores import Evidence, Mahalanobis, NearestNeighbors, OpenMax, ViM
+from litzoo.callbacks.unknown.scores import (
+    Evidence,
+    Mahalanobis,
+    NearestNeighbors,
+    OpenMax,
+    ReAct,
+    RelativeMahalanobis,
+    ViM,
+)
 from tests.callbacks.unknown.scores.catalogue import SCORES, D, K, fitted, known_samples
 
 NAN, INF = float("nan"), float("inf")
@@ -10,7 +18,8 @@ INVALID = [
     *(("Energy", "temperature", value) for value in (0, -1.0, NAN, INF)),
     *(("GeneralizedEntropy", "gamma", value) for value in (0, 1.0, -0.1, NAN)),
     ("GeneralizedEntropy", "top", 0),
-    *(("Mahalanobis", "shrinkage", value) for value in (-0.1, 1.1, NAN)),
+    *(("Mahalanobis", "shrinkage", value) for value in (-0.1, 1.1, NAN, "ledoit")),
+    *(("ReAct", "percentile", value) for value in (0, 100.0, NAN)),
     ("NearestNeighbors", "k", 0),
     ("OpenMax", "alpha", 0),
     ("OpenMax", "tail", 1),
@@ -44,7 +53,7 @@ def test_invalid_training_samples_raise(score_class, logits, target, message):
         score_class().fit(Evidence(logits, KNOWN.features[: len(target)]), target, HEAD)
 
 
-@pytest.mark.parametrize("score_class", [Mahalanobis, NearestNeighbors, ViM])
+@pytest.mark.parametrize("score_class", [Mahalanobis, NearestNeighbors, ReAct, RelativeMahalanobis, ViM])
 @pytest.mark.parametrize(
     ("features", "message"),
     [

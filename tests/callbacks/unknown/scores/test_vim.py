@@ -25,36 +25,36 @@ def in_numpy(evidence):
     return Evidence(*(values.double().numpy() for values in evidence))
 
 
-@pytest.mark.parametrize(("dimension", "used"), [(None, D // 2), (3, 3), (D - 1, D - 1)])
-def test_scores_are_those_of_the_paper(dimension, used):
+@pytest.mark.parametrize("dimension", [1, 3, D - 1])
+def test_scores_are_those_of_the_paper(dimension):
     known, target, head = known_samples(dtype=torch.float64)
     samples, score = some_samples(head), ViM(dimension)
     score.fit(known, target, head)
     probability, expected = by_the_paper(
-        in_numpy(known), head.weight.numpy(), head.bias.numpy(), in_numpy(samples), used
+        in_numpy(known), head.weight.numpy(), head.bias.numpy(), in_numpy(samples), dimension
     )
     scores = score(samples).numpy()
     assert scores == pytest.approx(expected, rel=1e-6)
     assert 1 / (1 + np.exp(-scores)) == pytest.approx(probability, abs=1e-9)
 
 
-@pytest.mark.parametrize(("size", "used"), [(5, 2), (767, 383), (768, 512)])
-def test_dimension_is_that_of_the_authors_code(size, used):
-    known, target, head = known_samples(rows=1000, features=size)
+@pytest.mark.parametrize("spread", [0.01, 1.0])
+def test_the_principal_subspace_holds_99_percent(spread):
+    known, target, head = known_samples(rows=1000, features=40, dtype=torch.float64)
+    known.features[:, 4:] *= spread
     score = ViM()
     score.fit(known, target, head)
-    assert score.state_dict()["ViM.residual"].shape == (size, size - used)
-
-
-def test_dimension_for_the_features_of_a_resnet_50():
-    assert ViM()._dimension(2048, 2048) == 1000
-    assert ViM()._dimension(2047, 2047) == 512
+    shifted = in_numpy(known).features + pinv(head.weight.numpy()) @ head.bias.numpy()
+    squares = np.sort(np.linalg.svd(shifted, compute_uv=False) ** 2)[::-1].cumsum()
+    used = int(np.argmax(squares >= 0.99 * squares[-1])) + 1
+    assert score.state_dict()["ViM.residual"].shape == (40, 40 - used)
+    assert 0 < used < 40
 
 
 def test_a_head_without_bias_has_its_origin_at_0():
     known, target, _ = known_samples(dtype=torch.float64)
     head = nn.Linear(D, 4, bias=False, dtype=torch.float64).requires_grad_(False)
-    samples, score = some_samples(head), ViM()
+    samples, score = some_samples(head), ViM(D // 2)
     score.fit(known, target, head)
     _, expected = by_the_paper(in_numpy(known), head.weight.numpy(), np.zeros(4), in_numpy(samples), D // 2)
     assert score(samples).numpy() == pytest.approx(expected, rel=1e-6)
@@ -62,7 +62,7 @@ def test_a_head_without_bias_has_its_origin_at_0():
 
 def test_without_a_head_it_is_fitted_to_the_logits():
     known, target, head = known_samples()
-    given, found, samples = ViM(), ViM(), some_samples(head)
+    given, found, samples = ViM(3), ViM(3), some_samples(head)
     given.fit(known, target, head)
     found.fit(known, target, None)
     torch.testing.assert_close(found(samples), given(samples), rtol=1e-4, atol=1e-4)
