@@ -36,6 +36,7 @@ from litzoo.datamodules import (
 )
 from litzoo.datamodules.splits.core import Split
 from litzoo.lit_modules import CNNClassifier
+from litzoo.lit_modules.noise_matrix import estimate_noise_matrix
 from litzoo.scripts.benchmarks.harness import environment, format_environment, publish
 from litzoo.scripts.tables import markdown_table, mean_and_std
 
@@ -196,6 +197,7 @@ def statistics_of(found: dict[str, Any]) -> tuple[dict[str, Tensor], float]:
 
 def evaluate(found: dict[str, Any]) -> dict[str, Any]:
     """Evaluates all methods on one cell: method -> average precision, F1 of the own cut, and so on."""
+    from cleanlab.count import compute_confident_joint, estimate_latent
     from cleanlab.filter import find_label_issues
     from cleanlab.rank import get_label_quality_scores
 
@@ -212,8 +214,15 @@ def evaluate(found: dict[str, Any]) -> dict[str, Any]:
         flagged = np.zeros(len(given), dtype=bool)
         flagged[ranking["index"][judgement.wrong > 0.5].numpy()] = True
         result[f"finder {method}"] = quality(wrong, score, flagged if method == METHODS[0] else None)
+    true_matrix = noise_matrix(found["clean"], given)
+    matrices = {"finder": judgement.noise_matrix.numpy()}
     held_out = torch.from_numpy(found["oof"]).softmax(dim=1)
     judgement = judge_labels(held_out, torch.from_numpy(given))
+    matrices["audit"] = judgement.noise_matrix.numpy()
+    matrices["cleanlab"] = estimate_latent(compute_confident_joint(given, held_out.numpy()), given)[1].T
+    warm_up = torch.from_numpy(found["epochs"][1]).float().softmax(dim=1)  # the last of two epochs
+    matrices["`ForwardCorrection`"] = estimate_noise_matrix(warm_up, torch.from_numpy(given)).numpy()
+    matrices["predicted classes"] = noise_matrix(warm_up.argmax(dim=1).numpy(), given)
     result["audit"] = quality(wrong, judgement.log_odds.numpy(), (judgement.wrong > 0.5).numpy())
     for method in ("self_confidence", "normalized_margin"):
         score = -get_label_quality_scores(given, held_out.numpy(), method=method)
@@ -223,10 +232,20 @@ def evaluate(found: dict[str, Any]) -> dict[str, Any]:
         "wrong": int(wrong.sum()),
         "samples": len(given),
         "methods": result,
+        "matrix_errors": {
+            name: float(np.abs(matrix - true_matrix).sum(axis=1).mean()) for name, matrix in matrices.items()
+        },
         "seconds": {
             "training": float(found["seconds"]), "finder": seconds, "folds": float(found["fold_seconds"])
         },
     }  # fmt: skip
+
+
+def noise_matrix(true: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Returns the fraction of each class (row) that has each label (column), float64 `[10, 10]`."""
+    counts = np.zeros((10, 10))
+    np.add.at(counts, (true, given), 1)
+    return counts / counts.sum(axis=1, keepdims=True).clip(min=1)
 
 
 def quality(wrong: np.ndarray, score: np.ndarray, flagged: np.ndarray | None) -> dict[str, float]:
@@ -257,7 +276,7 @@ def tables(result: dict[str, Any]) -> str:
     """Formats the result as Markdown."""
     own = {"finder posterior": "`NoisyLabelFinder`", "audit": "`litzoo audit`", "cleanlab self_confidence": "cleanlab"}
     rankings = [*(f"finder {method}" for method in METHODS), "audit", *(f"cleanlab {m}" for m in ("self_confidence", "normalized_margin"))]  # fmt: skip  # noqa: E501
-    cuts, averages = [], []
+    cuts, averages, errors = [], [], []
     for name, cells in result["cells"].items():
         data, noise = name.split()
         title = f"{DATA[data]}, {TITLES[noise]}"
@@ -267,6 +286,8 @@ def tables(result: dict[str, Any]) -> str:
             flagged = f"{statistics.mean(value['flagged'] for value in values):,.0f}"
             row.append(flagged if noise == "clean" else f"{flagged}; {mean_and_std([v['f1'] for v in values], 3)}")
         cuts.append(row)
+        found = [each["matrix_errors"] for each in cells]
+        errors.append([title, *(f"{statistics.mean(each[name] for each in found):.2f}" for name in found[0])])
         if noise != "clean":
             averages.append(
                 [
@@ -293,6 +314,9 @@ def tables(result: dict[str, Any]) -> str:
             markdown_table(["data, noise", "wrong", *own.values()], cuts),
             "Average precision of the rankings (mean):",
             markdown_table(["data, noise", *rankings], averages),
+            "Error of the estimated noise matrix: sum of the absolute errors of a row, mean over the rows and seeds. "
+            "`ForwardCorrection` estimates after two epochs; *predicted classes* counts what it predicts:",
+            markdown_table(["data, noise", *next(iter(result["cells"].values()))[0]["matrix_errors"]], errors),
             "Test accuracy after training again, on the clean test set (mean). *Recovered* is the part of the loss by "
             "the noise that the correction by suggested labels brings back:",
             markdown_table(["data, noise", "noisy", "corrected", "dropped", "clean", "recovered"], loops),
