@@ -8,8 +8,8 @@ import torch
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_warn
-from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, DistributedSampler, Subset
 
 from litzoo.datamodules.batch import Batch
 from litzoo.datamodules.dataset import IndexedDataset, identity
@@ -172,13 +172,21 @@ class BaseDataModule(LightningDataModule, ABC):
         """
         assert self.train_set is not None
         if getattr(self.trainer, "overfit_batches", 0):
-            return self._loader(self.train_set, self.batch_size)  # in order: the same few batches every epoch
+            return self._loader(self.overfitted(self.train_set), self.batch_size)
         return self._loader(self.train_set, None, sampler=self.train_batches())
+
+    def overfitted(self, dataset: Any) -> Any:
+        """Returns a data set in a random order that stays the same, so that `overfit_batches` trains on mixed batches.
+
+        Lightning replaces samplers that shuffle; in the order of the data a batch may be of one class.
+        """
+        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(self.seed))
+        return Subset(dataset, order.tolist())
 
     def train_batches(self) -> EpochBatches:
         """Returns the sampler of training batches."""
         assert self.train_set is not None
-        return EpochBatches(len(self.train_set), self.batch_size, self.drop_last, **self._processes())
+        return EpochBatches(len(self.train_set), self.batch_size, self.drop_last, **self._training_options())
 
     def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
         """Serves the validation set in order, or nothing if `val_size` is 0."""
@@ -251,6 +259,11 @@ class BaseDataModule(LightningDataModule, ABC):
             return {"num_replicas": 1, "rank": 0}
         return {"num_replicas": self.trainer.world_size, "rank": self.trainer.global_rank}
 
+    def _training_options(self) -> dict[str, Any]:
+        """Returns the arguments of `EpochBatches` that depend on the processes and on the module that is trained."""
+        module = getattr(self.trainer, "lightning_module", None)
+        return {**self._processes(), "least": 2 if module is not None and _has_batch_norm(module) else 1}
+
     def _evaluation_sampler(self, dataset: IndexedDataset) -> DistributedSampler[Any]:
         return DistributedSampler(dataset, shuffle=False, **self._processes())
 
@@ -274,3 +287,8 @@ class BaseDataModule(LightningDataModule, ABC):
             pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
             **options,
         )
+
+
+def _has_batch_norm(module: nn.Module) -> bool:
+    """Whether a module normalises batches of each process alone (a `SyncBatchNorm` is none of these classes)."""
+    return any(isinstance(each, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)) for each in module.modules())

@@ -251,7 +251,7 @@ class ClassLabels(_Base):
         """Returns the sampler of labeled training batches."""
         assert self.split is not None
         assert self.targets is not None
-        options: dict[str, Any] = {"drop_last": self.drop_last, "steps": self.steps, **self._processes()}
+        options: dict[str, Any] = {"drop_last": self.drop_last, "steps": self.steps, **self._training_options()}
         classes = self.targets[self.split.train]
         if self.sampling == "weighted":
             return WeightedBatches(classes, self.class_weights, self.batch_size, **options)
@@ -276,7 +276,7 @@ class ClassLabels(_Base):
         labeled = super().train_dataloader()
         assert self.unlabeled_set is not None
         if getattr(self.trainer, "overfit_batches", 0):
-            unlabeled = self._loader(self.unlabeled_set, self.unlabeled_batch_size)
+            unlabeled = self._loader(self.overfitted(self.unlabeled_set), self.unlabeled_batch_size)
         else:
             options = {"steps": self.steps, "stream": 1, **self._processes()}
             batches = EpochBatches(len(self.unlabeled_set), self.unlabeled_batch_size, **options)

@@ -22,7 +22,7 @@ class EpochBatches(DistributedSampler[np.ndarray]):
 
     A resumed run therefore gets the same batches as an uninterrupted one. The ranks share the batches of one order:
     no sample is dropped or repeated (torch's `DistributedSampler` repeats samples until all ranks have equally many).
-    If the last batch has fewer samples than there are ranks, they are added to the batches before.
+    If the last batch has fewer than `least` samples for each rank, they are added to the batches before.
 
     It is a `DistributedSampler` so that Lightning does not replace it and calls `set_epoch`.
 
@@ -35,6 +35,8 @@ class EpochBatches(DistributedSampler[np.ndarray]):
         stream: Number that separates the random orders of two loaders of a run.
         num_replicas: Number of processes.
         rank: Rank of this process.
+        least: Smallest last batch of a rank, but at most `batch_size`; 2 for batch norm, which cannot be trained with
+            one sample.
 
     Raises:
         ValueError: If there are fewer samples than processes, or `drop_last` would drop every batch.
@@ -49,12 +51,13 @@ class EpochBatches(DistributedSampler[np.ndarray]):
         stream: int = 0,
         num_replicas: int = 1,
         rank: int = 0,
+        least: int = 1,
     ) -> None:
         super().__init__(range(size), num_replicas, rank)  # type: ignore[arg-type]
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", torch.initial_seed())) % 2**32
         self.size = size
         self.stream = [stream] if stream else []
-        self.sizes = _batch_sizes(size, batch_size, drop_last, steps, num_replicas)
+        self.sizes = _batch_sizes(size, batch_size, drop_last, steps, num_replicas, min(least, batch_size))
         self._start = 0
 
     def start_at(self, batch: int) -> None:
@@ -228,7 +231,9 @@ def _reshuffled(random: np.random.RandomState, indices: np.ndarray, total: int) 
     return np.concatenate(drawn)[:total] if drawn else indices[:0]
 
 
-def _batch_sizes(size: int, batch_size: int, drop_last: bool, steps: int | None, processes: int) -> np.ndarray:
+def _batch_sizes(
+    size: int, batch_size: int, drop_last: bool, steps: int | None, processes: int, least: int
+) -> np.ndarray:
     """Returns the size of each batch, ordered by step and within a step by rank."""
     whole, left = divmod(size, batch_size * processes)
     if steps is not None:
@@ -242,7 +247,8 @@ def _batch_sizes(size: int, batch_size: int, drop_last: bool, steps: int | None,
     sizes = np.full(whole * processes, batch_size)
     if drop_last or left == 0:
         return sizes
-    if left < processes:
-        sizes[len(sizes) - processes : len(sizes) - processes + left] += 1
+    rest = left // processes + (np.arange(processes) < left % processes)
+    if whole and left < least * processes:
+        sizes[-processes:] += rest
         return sizes
-    return np.r_[sizes, left // processes + (np.arange(processes) < left % processes)]
+    return np.r_[sizes, rest]

@@ -1,6 +1,7 @@
 """LitModule: the base class of all modules."""
 
 import inspect
+import math
 import warnings
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
@@ -16,7 +18,12 @@ from litzoo.datamodules.batch import Batch
 from litzoo.lit_modules.metrics import EpochMeans
 from litzoo.lit_modules.networks.stages import Stage as NetworkStage
 from litzoo.lit_modules.networks.stages import stages_of
-from litzoo.lit_modules.optimization import optimizer_config, require_schedule_left
+from litzoo.lit_modules.optimization import (
+    optimizer_config,
+    optimizer_steps,
+    require_monitored,
+    require_schedule_left,
+)
 from litzoo.lit_modules.weights.plain_loading import keep_plain, read_content, refuse_foreign_code
 
 Stage = Literal["train", "val", "test"]
@@ -52,6 +59,7 @@ class LitModule(LightningModule, ABC):
     loss_extras: tuple[str, ...] = ("index", "epoch")
     semi_supervised = False
     weight_groups: list[dict[str, Any]] | None = None
+    _validated = True  # whether validation has run since the last step of a `ReduceLROnPlateau`
 
     def __init__(
         self,
@@ -155,6 +163,23 @@ class LitModule(LightningModule, ABC):
         """Returns the stages of the network from the input to the head, which is the last."""
         return stages_of(self.net)
 
+    @property
+    def lr(self) -> float:
+        """The learning rate of the first parameter group; Lightning's `LearningRateFinder` reads and sets it."""
+        optimizers = self.trainer.optimizers
+        return float(optimizers[0].param_groups[0]["lr"]) if optimizers else math.nan
+
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        """Sets the rate of all groups and the start of the schedules."""
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group |= {name: rate for name in ("lr", "initial_lr") if name in group}
+        for config in self.trainer.lr_scheduler_configs:
+            if hasattr(config.scheduler, "base_lrs"):
+                config.scheduler.base_lrs = [rate] * len(config.scheduler.base_lrs)
+        rank_zero_info(f"The learning rate is set to the suggestion, {rate:.3g}")
+
     # Lightning's hooks.
 
     def setup(self, stage: str) -> None:
@@ -168,18 +193,51 @@ class LitModule(LightningModule, ABC):
         if self.weight_groups is not None:
             weights = [dict(group) for group in self.weight_groups]  # copies, since the optimizer modifies them
         return optimizer_config(
-            self.make_optimizer, self.make_scheduler, weights, lambda: int(self.trainer.estimated_stepping_batches)
+            self.make_optimizer, self.make_scheduler, weights, lambda: int(optimizer_steps(self.trainer))
         )
 
     def on_train_start(self) -> None:
-        """Raises if the training is resumed for longer than its schedule; calls `reserve` of the loss if it has one."""
+        """Checks the schedules against the training; calls `reserve` of the loss if it has one."""
         trainer = self.trainer
         targets = getattr(trainer.datamodule, "targets", None)  # type: ignore[attr-defined]
         if targets is not None and (reserve := getattr(self.loss, "reserve", None)):
             reserve(len(targets))
+        if trainer.ckpt_path is None:
+            self._validated = False  # that of an earlier training does not count
         if trainer.ckpt_path is not None:
             schedulers = (config.scheduler for config in trainer.lr_scheduler_configs)
-            require_schedule_left(schedulers, lambda: trainer.estimated_stepping_batches)
+            require_schedule_left(schedulers, lambda: optimizer_steps(trainer))
+        for config in trainer.lr_scheduler_configs:
+            if config.reduce_on_plateau:
+                require_monitored(trainer, str(config.monitor))
+                warnings.filterwarnings("ignore", "ReduceLROnPlateau conditioned on metric val/")
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Steps a scheduler; a `ReduceLROnPlateau` on a validation metric only if validation has run since its last."""
+        plateau = [
+            str(each.monitor)
+            for each in self.trainer.lr_scheduler_configs
+            if each.scheduler is scheduler and each.reduce_on_plateau
+        ]
+        if plateau and plateau[0].startswith("val/"):
+            if not self._validated:
+                return
+            self._validated = False
+        super().lr_scheduler_step(scheduler, metric)
+
+    def on_train_epoch_end(self) -> None:
+        """Raises if a `ReduceLROnPlateau` monitors a validation metric that validation does not log.
+
+        Raises:
+            ValueError: In that case.
+        """
+        for config in self.trainer.lr_scheduler_configs if self._validated else ():
+            metrics, monitor = self.trainer.callback_metrics, str(config.monitor)
+            if config.reduce_on_plateau and monitor.startswith("val/") and monitor not in metrics:
+                raise ValueError(
+                    f"model.scheduler: ReduceLROnPlateau monitors {monitor}, which is not logged; choose one of "
+                    f"{', '.join(sorted(metrics))}"
+                )
 
     def on_train_epoch_start(self) -> None:
         """Resets the means, and calls `begin_epoch` of the loss if it has one; an epoch may have been interrupted."""
@@ -199,10 +257,22 @@ class LitModule(LightningModule, ABC):
         trainer = self.trainer
         # `_can_stop_early` is False while there are fewer than `min_epochs` or `min_steps`.
         stops = trainer.should_stop and trainer.fit_loop._can_stop_early
-        if trainer.is_last_batch or stops or 0 < trainer.max_steps <= trainer.global_step:
-            self._log_training()
-        if trainer.is_last_batch and (end := getattr(self.loss, "end_epoch", None)):
+        if trainer.is_last_batch:
+            self.finish_epoch()
+        elif stops or 0 < trainer.max_steps <= trainer.global_step:
+            self.log_training()
+
+    def finish_epoch(self) -> None:
+        """Logs `train/...` and calls `end_epoch` of the loss if it has one, after the last batch of an epoch."""
+        self.log_training()
+        if end := getattr(self.loss, "end_epoch", None):
             end(self.current_epoch)
+
+    def log_training(self) -> None:
+        """Logs `train/...`, the means of the epoch so far; again if a training is resumed after the last batch."""
+        if self.train_means.update_pending():
+            for name, value in self.train_means.compute().items():
+                self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
 
     def on_validation_epoch_start(self) -> None:
         """Creates new metrics: in float32, also in half-precision training, and on the current device."""
@@ -224,6 +294,7 @@ class LitModule(LightningModule, ABC):
     def on_validation_epoch_end(self) -> None:
         """Logs `val/...` or `test/...`; nothing if no process has updated a metric."""
         assert self.eval_metrics is not None
+        self._validated = self._validated or not self.trainer.sanity_checking
         updated = any(metric.update_called for metric in self.eval_metrics.values())
         if not self.trainer.strategy.reduce_boolean_decision(updated, all=False):
             return
@@ -246,6 +317,11 @@ class LitModule(LightningModule, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Saves the class name, which the hyperparameters of a module created in Python lack."""
         checkpoint["module"] = type(self).__name__
+        checkpoint["validated"] = self._validated
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restores whether a `ReduceLROnPlateau` has to step."""
+        self._validated = checkpoint.get("validated", True)
 
     @classmethod
     def load_from_checkpoint(
@@ -296,9 +372,3 @@ class LitModule(LightningModule, ABC):
         """Whether this process only evaluates samples of others, since there are fewer samples than processes."""
         loaders = self.trainer.test_dataloaders if self.trainer.testing else self.trainer.val_dataloaders
         return getattr(getattr(loaders, "sampler", None), "repeats", False)
-
-    def _log_training(self) -> None:
-        if self.train_means.update_pending():
-            for name, value in self.train_means.compute().items():
-                self.log(f"train/{name}", value, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
-            self.train_means.reset()

@@ -7,6 +7,8 @@ from functools import partial
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import nn
 from torch.optim import Optimizer
@@ -142,9 +144,34 @@ def optimizer_config(
             "scheduler": scheduler,
             "interval": "step" if per_step else "epoch",
             "monitor": getattr(scheduler, "monitor", "val/loss"),  # for ReduceLROnPlateau
+            "strict": False,  # an epoch without validation has no value; `require_monitored` refuses what never has one
             "name": "train/lr",
         },
     }
+
+
+def optimizer_steps(trainer: Trainer) -> float:
+    """Returns the number of optimizer steps of the whole training, also if gradient accumulation is scheduled."""
+    steps = trainer.estimated_stepping_batches
+    schedules = [each for each in trainer.callbacks if isinstance(each, GradientAccumulationScheduler)]  # type: ignore[attr-defined]
+    if steps < 0 or trainer.max_epochs in (None, -1) or not schedules:
+        return steps if steps >= 0 else math.inf  # -1 is Lightning's for a loader without length
+    per_epoch = [schedules[0].get_accumulate_grad_batches(epoch) for epoch in range(max(trainer.max_epochs or 0, 1))]
+    steps = sum(math.ceil(trainer.num_training_batches / batches) for batches in per_epoch)
+    return steps if trainer.max_steps == -1 else min(steps, trainer.max_steps)
+
+
+def require_monitored(trainer: Trainer, monitor: str) -> None:
+    """Raises if a scheduler monitors a validation metric, but the training has no validation.
+
+    Raises:
+        ValueError: In that case.
+    """
+    if monitor.startswith("val/") and not (trainer.enable_validation and any(trainer.num_val_batches)):
+        raise ValueError(
+            f"model.scheduler: ReduceLROnPlateau monitors {monitor}, but there is no validation: set data.val_size and "
+            "--trainer.limit_val_batches above 0, or give it a monitor such as train/loss"
+        )
 
 
 def require_schedule_left(schedulers: Iterable[Any], total_steps: Callable[[], float]) -> None:

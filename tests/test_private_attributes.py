@@ -10,7 +10,7 @@ import torch
 import torchvision
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningCLI
-from lightning.pytorch.loops import fit_loop, training_epoch_loop
+from lightning.pytorch.loops import evaluation_loop, fit_loop, training_epoch_loop
 from torch.nn.modules import batchnorm
 from torchvision.transforms import v2
 
@@ -29,8 +29,8 @@ OWNERS = {
     "TQDMProgressBar": TQDMProgressBar,
     "WeightAveraging": WeightAveraging,
     "LightningCLI": LightningCLI,
-    "fit_loop": fit_loop,
     "_FitLoop": fit_loop._FitLoop,
+    "_EvaluationLoop": evaluation_loop._EvaluationLoop,
     "_TrainingEpochLoop": training_epoch_loop._TrainingEpochLoop,
     "batchnorm": batchnorm,
     "torch": torch,

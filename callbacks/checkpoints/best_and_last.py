@@ -2,11 +2,14 @@
 
 import time
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from litzoo.callbacks.checkpoints._epoch_state import is_within_epoch
 
 
 def starts_new_training(trainer: Trainer, stage: str) -> bool:
@@ -75,8 +78,8 @@ class LastCheckpoint(MovableCheckpoint):
     """Saves `checkpoints/last.ckpt` at the end of every epoch; an interrupted run is resumed from it.
 
     (`save_last` of Lightning's `ModelCheckpoint` saves it only in epochs that also improve the best one.) With long
-    epochs, it also saves within them; the resumed run goes on with the next batch. After a batch that ends an epoch or
-    is followed by a validation it saves after that.
+    epochs, it also saves within them; the resumed run goes on with the next batch. SIGTERM makes a single process save
+    after the current step, or in the middle of a validation, which the resumed run repeats.
 
     Args:
         every_n_steps: Optimizer steps between two checkpoints within an epoch.
@@ -92,34 +95,37 @@ class LastCheckpoint(MovableCheckpoint):
                 raise ValueError(f"LastCheckpoint.{name}: {value} is not positive; leave it out to save every epoch")
         super().__init__(filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
         self.every_n_steps, self.every_n_minutes = every_n_steps, every_n_minutes
-        self._saved_step, self._saved_time, self._due = 0, time.monotonic(), False
+        self._saved_step, self._saved_batch, self._saved_time = 0, -1, time.monotonic()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""
         super().on_train_start(trainer, pl_module)
-        self._saved_step, self._saved_time, self._due = trainer.global_step, time.monotonic(), False
+        self._note_saved(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves if it is time, and no gradients are accumulated that the checkpoint would lack."""
-        loop = trainer.fit_loop.epoch_loop
-        if (self.every_n_steps or self.every_n_minutes) and not loop._should_accumulate() and self._is_time(trainer):
-            self._due = True
-            # Lightning would leave out the validation if it resumed between this batch and its validation.
-            if not trainer.is_last_batch and not loop._should_check_val_fx(cast(Any, trainer.fit_loop._data_fetcher)):
-                self._save_within_epoch(trainer)
+        """Saves if it is time."""
+        if self._is_time(trainer) or _is_ended_alone(trainer):
+            self._save_within_epoch(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Saves after a validation within an epoch if it is time."""
-        if self._due and trainer.state.fn == "fit" and not trainer.is_last_batch:
+        """Saves if SIGTERM came during a validation within an epoch."""
+        if _is_ended_alone(trainer) and is_within_epoch(trainer):
             self._save_within_epoch(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves the checkpoint of the epoch."""
-        self._saved_step, self._saved_time, self._due = trainer.global_step, time.monotonic(), False
+        self._note_saved(trainer)
         self._last_global_step_saved = -1
         super().on_train_epoch_end(trainer, pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Saves if SIGTERM came after the step, such as during a validation."""
+        super().on_exception(trainer, pl_module, exception)
+        ended = isinstance(exception, SIGTERMException) and _is_ended_alone(trainer) and is_within_epoch(trainer)
+        if ended and self._saved_batch != trainer.fit_loop.total_batch_idx:
+            self._save_within_epoch(trainer)
 
     def _is_time(self, trainer: Trainer) -> bool:
         if self.every_n_steps and trainer.global_step - self._saved_step >= self.every_n_steps:
@@ -130,14 +136,23 @@ class LastCheckpoint(MovableCheckpoint):
         return bool(trainer.strategy.broadcast(passed)) if trainer.world_size > 1 else passed
 
     def _save_within_epoch(self, trainer: Trainer) -> None:
-        self._saved_step, self._saved_time, self._due = trainer.global_step, time.monotonic(), False
+        self._note_saved(trainer)
         self._last_global_step_saved = -1
         self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    def _note_saved(self, trainer: Trainer) -> None:
+        self._saved_step, self._saved_batch = trainer.global_step, trainer.fit_loop.total_batch_idx
+        self._saved_time = time.monotonic()
 
     @property
     def state_key(self) -> str:
         """Key of this callback's state in checkpoints."""
         return "LastCheckpoint"
+
+
+def _is_ended_alone(trainer: Trainer) -> bool:
+    """Whether SIGTERM ends a single process; of several, others may be in the middle of a step, or gone."""
+    return trainer.received_sigterm and trainer.world_size == 1
 
 
 class BestCheckpoint(MovableCheckpoint):

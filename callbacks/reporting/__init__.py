@@ -3,6 +3,7 @@
 from litzoo.callbacks.reporting.classification import ConfusionMatrixFigure, PredictionGrid
 from litzoo.callbacks.reporting.detection import DetectionProgress
 from litzoo.callbacks.reporting.history import EpochHistory, TrainingCurves
+from litzoo.callbacks.reporting.learning_rate import LearningRateFigure
 from litzoo.callbacks.reporting.predictions_csv import PredictionsCSV
 from litzoo.callbacks.reporting.progress_bar import EpochProgressBar
 from litzoo.callbacks.reporting.run_record import RunRecord
@@ -14,6 +15,7 @@ __all__ = [
     "DetectionProgress",
     "EpochHistory",
     "EpochProgressBar",
+    "LearningRateFigure",
     "PredictionGrid",
     "PredictionsCSV",
     "RunRecord",

@@ -56,6 +56,7 @@ class UnknownDetection:
         if len(self.scores) <= len(report):
             raise ValueError("UnknownClassDetector.report: a score is listed twice; list each score class only once")
         self.known_scores: Tensor | None = None
+        self._calibrated: tuple[Tensor, float, float] | None = None  # scores and acceptance of a threshold, and it
 
     @property
     def score_name(self) -> str:
@@ -72,7 +73,12 @@ class UnknownDetection:
         if self.fixed_threshold is not None:
             return self.fixed_threshold
         assert self.known_scores is not None
-        return acceptance_threshold(self.known_scores, self.acceptance)
+        known = self._calibrated
+        if known is None or known[0] is not self.known_scores or known[1] != self.acceptance:
+            # Computed once: it checks and sorts all scores, and is asked for at every batch.
+            threshold = acceptance_threshold(self.known_scores, self.acceptance)
+            known = self._calibrated = self.known_scores, self.acceptance, threshold
+        return known[2]
 
     @property
     def uses_features(self) -> bool:

@@ -52,6 +52,7 @@ class Classifier(LitModule):
     primary_metric = "acc"
     loss_extras = ("index", "epoch", *CLASS_STATISTICS)
     class_counts: Tensor
+    _counts_known = False
 
     def __init__(
         self,
@@ -145,7 +146,8 @@ class Classifier(LitModule):
         """
         if not self.posthoc_tau:
             return logits
-        if not self.class_counts.any():
+        self._counts_known = self._counts_known or bool(self.class_counts.any())  # waits for the device only once
+        if not self._counts_known:
             raise ValueError(
                 "posthoc_tau: the class counts of the training set are not known, since the model was not trained with "
                 "a datamodule that has class_counts; leave it out"
@@ -216,6 +218,7 @@ class Classifier(LitModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Makes the state of the pseudo-labels optional, so that they can be added to or removed from a checkpoint."""
+        super().on_load_checkpoint(checkpoint)
         if self.pseudo_labels is None:
             checkpoint["state_dict"].pop("pseudo_labels._extra_state", None)
         else:

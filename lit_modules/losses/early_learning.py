@@ -78,7 +78,10 @@ class EarlyLearningRegularization(ClassificationLoss):
         self._past[index] = self.memory * self._past[index] + (1 - self.memory) * new.to(self._past.dtype)
 
     def _make_room(self, probabilities: Tensor, index: Tensor) -> None:
-        """Adds rows for new samples, many at a time, on the device of the probabilities."""
+        """Adds rows for new samples, on the device of the probabilities.
+
+        Without `reserve` at least an eighth of the rows is added at a time: else almost every step would copy them all.
+        """
         samples, classes = self._samples, probabilities.shape[1]
         known = samples is not None and self.training
         if samples is None or not known:
@@ -90,7 +93,8 @@ class EarlyLearningRegularization(ClassificationLoss):
             else probabilities.new_zeros(0, classes)
         )
         if len(past) < needed:
-            past = torch.cat([past, past.new_zeros((needed if known else 2 * needed) - len(past), classes)])
+            rows = needed if known else max(needed, len(past) * 9 // 8)
+            past = torch.cat([past, past.new_zeros(rows - len(past), classes)])
         self._past = past
 
     def get_extra_state(self) -> Tensor:

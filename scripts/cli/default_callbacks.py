@@ -20,6 +20,7 @@ def default_callbacks(model: LightningModule, datamodule: LightningDataModule) -
         zoo.SynchronizedStop(),
         LearningRateMonitor(),
         *(class_at(name)() for name in names),
+        zoo.LearningRateFigure(),
         zoo.TrainingCurves(),
         zoo.PredictionsCSV(),
         zoo.RunRecord(),

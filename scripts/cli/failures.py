@@ -81,7 +81,7 @@ def how_to_resume(arguments: Sequence[str], run_folder: Path) -> str:
         elif not argument.startswith("--ckpt_path="):
             kept.append(argument)
     command = shlex.join(["litzoo", *kept, "--ckpt_path", display_path(last)])
-    return f"resume after the last finished epoch with\n{command}"
+    return f"resume from its last checkpoint with\n{command}"
 
 
 def report_errors(action: Callable[[], object]) -> None:

@@ -33,7 +33,14 @@ from litzoo.scripts.cli.default_callbacks import default_callbacks, with_default
 from litzoo.scripts.cli.errors import filter_messages
 from litzoo.scripts.cli.failures import EndAtOnce, ErrorReport, interruptible, report_errors
 from litzoo.scripts.cli.launch import check_processes, end_with_launcher, launch, trainer_to_launch
-from litzoo.scripts.cli.options import add_links, check_links, check_options, class_at, warn_of_changed_options
+from litzoo.scripts.cli.options import (
+    add_links,
+    check_links,
+    check_options,
+    class_at,
+    warn_of_changed_options,
+    with_class_paths,
+)
 from litzoo.scripts.cli.run_folder import (
     discard_if_empty,
     lock_run_folder,
@@ -74,7 +81,7 @@ class LitzooCLI(LightningCLI):
                 **{name: {"exit_on_error": False} for name in self.subcommands()},
             },
             # The record of the run has the names of configs as they were typed.
-            args=with_shipped_configs(args) if isinstance(args, list) else args,
+            args=with_class_paths(with_shipped_configs(args)) if isinstance(args, list) else args,
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]

@@ -104,6 +104,22 @@ def class_at(path: str) -> type:
     return getattr(import_module(module or "litzoo"), name)
 
 
+def with_class_paths(words: list[str]) -> list[str]:
+    """Returns a command line with the path of `ReduceLROnPlateau`, a name that torch and Lightning both have.
+
+    Lightning's takes the metric to monitor; torch's monitors `val/loss`.
+    """
+    monitors = any(word.startswith("--model.scheduler.monitor") for word in words)
+    path = f"{'lightning.pytorch.cli' if monitors else 'torch.optim.lr_scheduler'}.ReduceLROnPlateau"
+    found = list(words)
+    for position, word in enumerate(words):
+        if word == "--model.scheduler=ReduceLROnPlateau":
+            found[position] = f"--model.scheduler={path}"
+        elif word == "ReduceLROnPlateau" and words[max(position - 1, 0)] == "--model.scheduler":
+            found[position] = path
+    return found
+
+
 MINIMUM = {
     "accumulate_grad_batches": 1,
     "check_val_every_n_epoch": 1,

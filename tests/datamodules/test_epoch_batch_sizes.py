@@ -31,6 +31,24 @@ def test_all_processes_together_serve_each_sample_once(more, batch_size, process
 
 
 @settings(deadline=None)
+@given(SIZES, BATCH_SIZES, PROCESSES, SEEDS)
+def test_no_process_gets_a_single_sample_where_batch_norm_needs_two(more, batch_size, processes, seed):
+    size = processes - 1 + more
+    served = per_process(lambda **rank: EpochBatches(size, batch_size, least=2, **rank), processes, seed)
+    assert sorted(in_order(served)) == list(range(size))
+    sizes = np.array([[len(batch) for batch in batches] for batches in served]).T
+    assert (sizes[:-1] == batch_size).all()
+    if size >= batch_size * processes:  # else there is no batch before
+        assert sizes[-1].min() >= min(2, batch_size)
+    assert sizes[-1].max() <= batch_size + 2
+    assert np.ptp(sizes[-1]) <= 1
+    usual = per_process(lambda **rank: EpochBatches(size, batch_size, **rank), processes, seed)
+    if min(len(batches[-1]) for batches in usual) >= min(2, batch_size):
+        assert in_order(usual).tolist() == in_order(served).tolist()
+        assert [len(batches) for batches in usual] == [len(batches) for batches in served]
+
+
+@settings(deadline=None)
 @given(st.integers(1, 5), BATCH_SIZES, PROCESSES, st.integers(0, 1000), SEEDS)
 def test_drop_last_leaves_whole_batches_of_different_samples(steps, batch_size, processes, left, seed):
     per_step = batch_size * processes

@@ -3,6 +3,7 @@ from functools import partial
 import pytest
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.cli import LightningArgumentParser, ReduceLROnPlateau
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
@@ -23,12 +24,12 @@ class Rates(Callback):
         self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
 
-def train(scheduler, lr=0.1, epochs=EPOCHS, checkpoint=None):
+def train(scheduler, lr=0.1, epochs=EPOCHS, checkpoint=None, callbacks=(), val_size=20, **trainer):
     """Trains; returns the rate of every step, and the trainer."""
     rates = Rates()
-    trainer = cpu_trainer(max_epochs=epochs, callbacks=[rates])
+    trainer = cpu_trainer(**({"max_epochs": epochs, "callbacks": [rates, *callbacks]} | trainer))
     model = SoftmaxRegression((1, 28, 28), 10, optimizer=partial(torch.optim.SGD, lr=lr), scheduler=scheduler)
-    trainer.fit(model, DigitsDataModule(train_size=STEPS * 8, val_size=20, batch_size=8), ckpt_path=checkpoint)
+    trainer.fit(model, DigitsDataModule(train_size=STEPS * 8, val_size=val_size, batch_size=8), ckpt_path=checkpoint)
     return rates.rates, trainer
 
 
@@ -117,3 +118,57 @@ def test_optimizers_get_only_parameters_that_require_gradients():
     model.net.head.weight.requires_grad_(False)
     (group,) = model.configure_optimizers().param_groups
     assert [id(weight) for weight in group["params"]] == [id(model.net.head.bias)]
+
+
+STANDS_STILL = partial(ReduceLROnPlateau, monitor="val/loss", factor=0.5, patience=0)
+
+
+@pytest.mark.filterwarnings("error:ReduceLROnPlateau conditioned on metric")
+def test_reduce_on_plateau_moves_only_after_a_validation():
+    rates, _ = train(STANDS_STILL, lr=1e-12, epochs=7, check_val_every_n_epoch=2)
+    # Validated after epochs 1 (the best), 3 and 5.
+    assert rates[::STEPS] == pytest.approx([1e-12] * 4 + [0.5e-12] * 2 + [0.25e-12])
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 4, 5])
+def test_reduce_on_plateau_resumes_between_two_validations(epochs):
+    _, trainer = train(STANDS_STILL, lr=1e-12, epochs=epochs, check_val_every_n_epoch=2)
+    trainer.save_checkpoint("saved.ckpt")
+    rates, _ = train(STANDS_STILL, lr=1e-12, epochs=7, check_val_every_n_epoch=2, checkpoint="saved.ckpt")
+    expected = [1e-12] * 4 + [0.5e-12] * 2 + [0.25e-12]
+    assert rates[::STEPS] == pytest.approx(expected[epochs:])
+
+
+@pytest.mark.parametrize("options", [{"val_size": 0}, {"limit_val_batches": 0}])
+def test_reduce_on_plateau_without_validation_is_refused_before_training(options):
+    with pytest.raises(ValueError, match=r"monitors val/loss, but there is no validation: set data.val_size"):
+        train(STANDS_STILL, **options)
+    train(partial(ReduceLROnPlateau, monitor="train/loss"), **options)
+
+
+def test_reduce_on_plateau_of_an_unknown_metric_is_refused_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"val/los, which is not logged; choose one of .*val/acc, val/loss"):
+        train(partial(ReduceLROnPlateau, monitor="val/los"))
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"callbacks": [GradientAccumulationScheduler({0: 4, 2: 1})], "epochs": 4}, 2 * 2 + 2 * STEPS),
+        ({"callbacks": [GradientAccumulationScheduler({1: 2})], "epochs": 3, "max_steps": 9}, 9),
+        ({"accumulate_grad_batches": 2}, 3 * EPOCHS),
+        ({"limit_train_batches": 3}, 3 * EPOCHS),
+        ({"max_steps": 7, "max_epochs": -1}, 7),
+    ],
+    ids=["scheduled", "scheduled, max_steps", "accumulated", "limited", "max_steps"],
+)
+def test_a_schedule_ends_with_the_training(options, steps):
+    _, trainer = train(CosineWithWarmup, **options)
+    scheduler = trainer.lr_scheduler_configs[0].scheduler
+    assert trainer.global_step == scheduler.last_epoch == steps
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-12)
+
+
+def test_a_schedule_that_cannot_end_is_refused():
+    with pytest.raises(ValueError, match=r"set --trainer.max_epochs or --trainer.max_steps"):
+        train(CosineWithWarmup, max_epochs=-1)

@@ -5,6 +5,7 @@ import torch.distributed
 from torch import Tensor, nn
 
 from litzoo.lit_modules import FixMatch, FreeMatch
+from tests.two_processes.processes import collectives
 
 SAMPLES, CLASSES = 24, 4
 
@@ -21,5 +22,7 @@ def believe() -> dict[str, Tensor]:
         views = {view: 2 * torch.randn(SAMPLES, CLASSES, generator=generator) for view in ("weak", "strong")}
         mine = {name: rows[rank::processes] for name, rows in (views | {"index": torch.arange(SAMPLES)}).items()}
         for method in (aligned, free):
-            method(student, {"unlabeled": mine})
+            with collectives() as called:
+                method(student, {"unlabeled": mine})
+            assert called == (["all_reduce"] if shared else [])
     return aligned.get_extra_state() | free.get_extra_state()

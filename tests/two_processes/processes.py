@@ -6,10 +6,12 @@ processes, and leave what they found for the tests to look at; those that end th
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy
@@ -46,6 +48,34 @@ def two_processes() -> dict[str, Any]:
     """Returns the options of a trainer in such a process. One that waits in vain for the other fails in a minute."""
     strategy = DDPStrategy(process_group_backend="gloo", timeout=timedelta(minutes=1))
     return {"accelerator": "cpu", "devices": PROCESSES, "strategy": strategy}
+
+
+@contextmanager
+def collectives() -> Iterator[list[str]]:
+    """Yields a list to which the name of every collective operation of this process is added."""
+    called: list[str] = []
+    names = (
+        "all_reduce",
+        "all_gather",
+        "all_gather_into_tensor",
+        "all_gather_object",
+        "barrier",
+        "broadcast",
+        "reduce",
+    )
+
+    def noting(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def note(*arguments: Any, **options: Any) -> Any:
+            called.append(name)
+            return function(*arguments, **options)
+
+        return note
+
+    with ExitStack() as patches:
+        for name in names:
+            function = noting(name, getattr(torch.distributed, name))
+            patches.enter_context(patch.object(torch.distributed, name, function))
+        yield called
 
 
 def free_port() -> int:

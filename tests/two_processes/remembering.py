@@ -5,6 +5,7 @@ import torch.distributed
 from torch import Tensor
 
 from litzoo.lit_modules.losses import EarlyLearningRegularization, ForwardCorrection
+from tests.two_processes.processes import collectives
 
 SAMPLES, CLASSES = 23, 4
 """An odd number: with two processes one has a sample more than the other."""
@@ -21,7 +22,10 @@ def remember() -> dict[str, Tensor]:
         target = torch.randint(CLASSES, (SAMPLES,), generator=generator)
         index = torch.randperm(SAMPLES, generator=generator)
         mine = slice(rank, None, processes)
-        early(logits[mine], target[mine], index[mine])
+        with collectives() as called:
+            early(logits[mine], target[mine], index[mine])
+        # Before the first, they agree on the largest batch.
+        assert called == (["all_reduce"] * (epoch == 0) + ["all_gather_into_tensor"] if shared else [])
         forward(logits[mine], target[mine], epoch=epoch)
         forward.end_epoch(epoch)
     assert forward.matrix is not None

@@ -73,7 +73,7 @@ def test_what_ends_one_process_ends_all_and_says_how_to_resume(how, launcher, re
     )
     check(ended, reason)
     assert ended.codes == [code]
-    assert "resume after the last finished epoch with\n" in ended.stderr
+    assert "resume from its last checkpoint with\n" in ended.stderr
     (resume,) = [line for line in ended.stderr.splitlines() if line.startswith("litzoo fit ")]
     assert shlex.split(resume)[-2:] == ["--ckpt_path", f"{RUN}/checkpoints/last.ckpt"]
     assert not (tmp_path / RUN / "metrics.json").exists()

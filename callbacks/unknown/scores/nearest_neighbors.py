@@ -56,8 +56,10 @@ def _directions(features: Tensor) -> Tensor:
 def _kth_distances(queries: Tensor, known: Tensor, k: int, candidates: int) -> Tensor:
     near = _shifted_squared_distances(queries, known).topk(candidates, dim=1, largest=False)
     distances = to_float64((queries[:, None] - known[near.indices]).norm(dim=2).kthvalue(k, dim=1).values)
-    # A dot product of unit vectors is off by at most D roundings; on CUDA by more, where TF32 is allowed.
-    rounding = torch.inf if queries.is_cuda else (known.shape[1] + 8) * torch.finfo(queries.dtype).eps
+    # A dot product of unit vectors is off by at most D roundings; where TF32 is allowed, both factors have 11 bits.
+    rounding = (known.shape[1] + 8) * torch.finfo(queries.dtype).eps
+    if queries.is_cuda and torch.get_float32_matmul_precision() != "highest":
+        rounding += 2**-8
     uncertain = distances.square() > near.values[:, -1] + queries.square().sum(dim=1) - rounding
     if candidates < len(known) and uncertain.any():
         exact = to_float64(queries[uncertain])

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from litzoo.callbacks import Energy, Mahalanobis, MaxLogit, MaxSoftmax, NearestNeighbors, OpenMax
+from litzoo.callbacks.unknown.calibration import acceptance_threshold
 from litzoo.callbacks.unknown.detection import UnknownDetection, score_signature
 from litzoo.callbacks.unknown.scores import Evidence
 from tests.callbacks.open_set_digits import alike, conformal
@@ -181,3 +182,25 @@ def test_too_few_calibration_samples_for_the_acceptance_raise(acceptance, needed
     assert detection.threshold == pytest.approx(largest_logits(enough).max().item())
     with pytest.raises(ValueError, match=rf"{acceptance} cannot be guaranteed with {needed - 1} .* needs {needed}"):
         detection.calibrate(few)
+
+
+def test_the_threshold_is_computed_once(monkeypatch):
+    """It is asked for at every batch, and sorts all calibration scores."""
+    calls = []
+
+    def counted(scores, acceptance):
+        calls.append(acceptance)
+        return acceptance_threshold(scores, acceptance)
+
+    monkeypatch.setattr("litzoo.callbacks.unknown.detection.acceptance_threshold", counted)
+    detection = UnknownDetection(MaxLogit(), acceptance=0.9)
+    logits = torch.randn(99, 3)
+    detection.calibrate(Evidence(logits, None))
+    first, *_ = (detection.threshold for _ in range(5))
+    assert first == sorted((-logits.max(dim=1).values).tolist())[89]  # the 90th of 99
+    assert calls == [0.9]
+    detection.acceptance = 0.5
+    assert detection.threshold == sorted((-logits.max(dim=1).values).tolist())[49]
+    detection.calibrate(Evidence(logits + 1, None))
+    assert detection.threshold != first
+    assert calls == [0.9, 0.5, 0.5]

@@ -101,3 +101,18 @@ def test_a_checkpoint_holds_no_rows_beyond_the_last_sample_seen():
     loss.set_extra_state(loss.get_extra_state())
     loss(torch.randn(1, 4), torch.tensor([3]), torch.tensor([50]))
     assert loss.get_extra_state().shape == (51, 4)
+
+
+def test_there_are_hardly_more_rows_than_samples():
+    samples, batch = 1000, torch.randn(50, K)
+    for reserves in (False, True):
+        loss, order = EarlyLearningRegularization(), torch.randperm(samples)
+        if reserves:
+            loss.reserve(samples)
+        copies = set()
+        for index in order.split(50):
+            loss(batch, torch.zeros(50, dtype=torch.int64), index)
+            copies.add(len(loss._past))
+        # One row belongs to no sample.
+        assert max(copies) == samples + 1 if reserves else samples < max(copies) <= samples * 9 // 8 + 1
+        assert len(copies) <= 8

@@ -34,17 +34,18 @@ def signals(number, epoch):
 @pytest.mark.parametrize(
     ("number", "epoch", "status", "name"),
     [
+        (signal.SIGTERM, 0, 143, "SIGTERM"),
         (signal.SIGTERM, 2, 143, "SIGTERM"),
         (signal.SIGTERM, 3, 143, "SIGTERM"),
         (signal.SIGINT, 1, 130, "Ctrl-C"),
     ],
-    ids=["SIGTERM in an epoch", "SIGTERM at the end of training", "Ctrl-C"],
+    ids=["SIGTERM in the first epoch", "SIGTERM in an epoch", "SIGTERM at the end of training", "Ctrl-C"],
 )
 def test_who_ends_a_training_is_told_how_to_resume(number, epoch, status, name, monkeypatch, capsys):
     expected = litzoo(*FIT, "--experiment=unbroken").run_folder
     found, (line, command) = run_as_a_command([*FIT, signals(number, epoch)], monkeypatch, capsys)
     assert found == status
-    assert line == f"litzoo: ended by {name}; resume after the last finished epoch with"
+    assert line == f"litzoo: ended by {name}; resume from its last checkpoint with"
     words = shlex.split(command)
     assert words[-2:] == ["--ckpt_path", "runs/digits_mlp/version_0/checkpoints/last.ckpt"]
 
@@ -56,8 +57,8 @@ def test_who_ends_a_training_is_told_how_to_resume(number, epoch, status, name, 
 
 
 def test_an_interrupted_first_epoch_leaves_nothing_to_resume(monkeypatch, capsys):
-    status, lines = run_as_a_command([*FIT, signals(signal.SIGTERM, 0)], monkeypatch, capsys)
-    assert (status, len(lines)) == (143, 1)
+    status, lines = run_as_a_command([*FIT, signals(signal.SIGINT, 0)], monkeypatch, capsys)
+    assert (status, len(lines)) == (130, 1)
     assert "no epoch was finished, so there is no checkpoint to resume from" in lines[0]
     assert not files_in(Path("runs"))
 
