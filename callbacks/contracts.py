@@ -160,3 +160,18 @@ class HasTrainImages(Protocol):
     def train_images(self, index: Tensor) -> Tensor:
         """Returns the images at positions `[n]` in the full training set, unscaled: uint8 `[n, C, H, W]`."""
         ...
+
+
+@runtime_checkable
+class HasFeatureGroups(Protocol):
+    """Datamodule: the samples are rows of a table. For `PermutationImportance`.
+
+    Attributes:
+        feature_groups: Column -> positions of its features in the input.
+        test_set: The test rows, with `inputs` `[N, F]` and `targets` `[N]`.
+        eval_batch_size: Samples in an evaluation batch.
+    """
+
+    feature_groups: dict[str, list[int]]
+    test_set: Any
+    eval_batch_size: int

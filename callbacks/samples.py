@@ -118,10 +118,9 @@ def label_names(class_names: Sequence[str]) -> list[str]:
     return [*class_names, "", "unknown"]
 
 
-def file_column(datamodule: Any, part: Literal["train", "test", "predict"], index: Tensor) -> dict[str, list[str]]:
-    """Returns the column `file` of a table of samples at positions `[n]`; no column if samples are not files."""
-    files = datamodule.file_names(part, index) if isinstance(datamodule, BaseDataModule) else []
-    return {"file": files} if files else {}
+def file_column(datamodule: Any, part: Literal["train", "test", "predict"], index: Tensor) -> dict[str, list[Any]]:
+    """Returns the columns that say which samples those at positions `[n]` are: their file, or row and identifiers."""
+    return datamodule.sample_columns(part, index) if isinstance(datamodule, BaseDataModule) else {}
 
 
 def _first(columns: Mapping[str, Tensor]) -> Tensor:

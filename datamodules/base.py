@@ -1,7 +1,9 @@
 """The base class of all datamodules."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Literal
 
 import torch
@@ -17,6 +19,25 @@ from litzoo.datamodules.io.paths import data_root
 from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
 from litzoo.datamodules.splits.core import Split
 from litzoo.datamodules.splits.record import describe, fingerprint, require_same_split
+
+_RESTORED: ContextVar[Mapping[str, Any]] = ContextVar("restored", default={})  # noqa: B039 (never changed)
+
+
+@contextmanager
+def restored_from(checkpoint: Mapping[str, Any]) -> Iterator[None]:
+    """Tells datamodules that are created within what a checkpoint holds of them.
+
+    Lightning restores a datamodule after the module has been created, which is too late for what the module is created
+    from, such as the number of inputs.
+
+    Args:
+        checkpoint: Content of the checkpoint.
+    """
+    token = _RESTORED.set(checkpoint)
+    try:
+        yield
+    finally:
+        _RESTORED.reset(token)
 
 
 class BaseDataModule(LightningDataModule, ABC):
@@ -48,6 +69,7 @@ class BaseDataModule(LightningDataModule, ABC):
         new_set: Samples to predict instead of the test set, if there are any.
         files: File names of the samples, if samples are files: of the full training set (`train`), the test set
             (`test`) and `new_set` (`predict`).
+        restored: What the checkpoint of a command holds of this datamodule, if it is created for one.
     """
 
     links: tuple[str, ...] = ()
@@ -91,6 +113,7 @@ class BaseDataModule(LightningDataModule, ABC):
         self.test_set: IndexedDataset | None = None
         self.new_set: IndexedDataset | None = None
         self.files: dict[str, list[str]] = {}
+        self.restored: Mapping[str, Any] = _RESTORED.get().get(type(self).__qualname__, {})
 
     @abstractmethod
     def find_split(self) -> None:
@@ -215,6 +238,11 @@ class BaseDataModule(LightningDataModule, ABC):
         """
         files = self.files.get("test" if part == "predict" and self.new_set is None else part)
         return [files[position] if position < len(files) else "" for position in index.tolist()] if files else []
+
+    def sample_columns(self, part: Literal["train", "test", "predict"], index: Tensor) -> dict[str, list[Any]]:
+        """Returns columns that say which samples those at `index` `[n]` are: their `file`, if they are files."""
+        files = self.file_names(part, index)
+        return {"file": files} if files else {}
 
     def evaluation_batches(self, part: Literal["train", "val", "unlabeled"], device: torch.device) -> Iterator[Any]:
         """Yields this rank's samples of a part once, in order, without augmentation, as evaluation does.

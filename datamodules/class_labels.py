@@ -12,7 +12,7 @@ from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.samplers import BalancedBatches, EpochBatches, WeightedBatches, class_weights
 from litzoo.datamodules.splits.classes import ClassRequest, split_classes
-from litzoo.datamodules.splits.core import Split, positions_of
+from litzoo.datamodules.splits.core import ClassName, Split, positions_of
 from litzoo.datamodules.splits.corrections import Corrections, correct
 from litzoo.datamodules.splits.human_noise import HumanNoise
 from litzoo.datamodules.splits.imbalance import Imbalance
@@ -59,8 +59,9 @@ class ClassLabels(_Base):
         noisy_val: Whether the validation set has the same noise; else its labels are clean.
         corrections: CSV file of labels to correct and samples to drop, in the working folder or in `root`; see
             `Corrections`.
-        unlabeled_batch_size: Unlabeled samples in a training batch. If `null`, only labeled samples are served; else
-            each batch is a `SemiSupervisedBatch`, and an epoch ends when the larger part has been served once.
+        unlabeled_batch_size: Unlabeled samples in a training batch; needs `num_labeled`, or a folder of unlabeled
+            images. If `null`, only labeled samples are served; else each batch is a `SemiSupervisedBatch`, and an epoch
+            ends when the larger part has been served once.
         sampling: `shuffle` serves every training sample once per epoch; `weighted` serves each class in proportion to
             its size times its class weight; `balanced` makes batches with equally many samples of every class.
         class_weighting: How class weights, for `weighted` sampling and for losses that use them, depend on the class
@@ -75,12 +76,14 @@ class ClassLabels(_Base):
         class_names: Names of the known classes in the order of the targets; on the class, names of all classes.
         lookalikes: Pairs of similar classes, by name, for `AsymmetricNoise`.
         known: For each target its label in the files.
+        has_unlabeled_samples: Whether the full training set ends with samples that have no label at all.
         test_class_names: Names of all classes in the test set, unknown ones too.
     """
 
     links: tuple[str, ...] = ("num_classes", "class_names")
     class_names: tuple[str, ...]
-    lookalikes: ClassVar[dict[str | int, str | int]] = {}
+    has_unlabeled_samples: bool = False
+    lookalikes: ClassVar[dict[ClassName, ClassName]] = {}
     split_by: tuple[str, ...] = (
         "known_classes",
         "val_size",
@@ -102,7 +105,7 @@ class ClassLabels(_Base):
         class_weighting: Literal["inverse", "sqrt", "effective", "complement"] = "inverse",
         effective_beta: float = 0.999,
         train_size: int | float | dict[str, int] | None = None,
-        known_classes: list[str | int] | None = None,
+        known_classes: list[ClassName] | None = None,
         imbalance: Imbalance | None = None,
         num_labeled: int | float | None = None,
         balance_labeled: bool = True,
@@ -115,10 +118,17 @@ class ClassLabels(_Base):
         super().__init__(**options)
         if noisy_val and label_noise is None:
             raise ValueError("data.noisy_val is true, but data.label_noise is null: set both or neither")
-        if unlabeled_batch_size is not None and (num_labeled is None or unlabeled_batch_size < 1):
+        if unlabeled_batch_size is not None:
+            has_pool = num_labeled is not None or self.has_unlabeled_samples
+            if not has_pool or unlabeled_batch_size < 1:
+                raise ValueError(
+                    f"data.unlabeled_batch_size {unlabeled_batch_size} with data.num_labeled {num_labeled}: give at "
+                    "least 1, and the number of labeled samples"
+                )
+        if num_labeled is not None and self.has_unlabeled_samples:
             raise ValueError(
-                f"data.unlabeled_batch_size {unlabeled_batch_size} with data.num_labeled {num_labeled}: give at least "
-                "1, and the number of labeled samples"
+                f"data.num_labeled {num_labeled} hides labels, but data.unlabeled_folder provides images without one: "
+                "leave one of them out; data.train_size takes fewer labeled images"
             )
         if sampling not in ("shuffle", "weighted", "balanced"):
             raise ValueError(f"data.sampling: {sampling!r} is not one of shuffle, weighted, balanced")
@@ -152,7 +162,10 @@ class ClassLabels(_Base):
 
     @abstractmethod
     def read(self, train: bool) -> tuple[Rows, Tensor]:
-        """Returns all inputs of the training or test set, `N` rows, and their labels, int64 `[N]`."""
+        """Returns all inputs of the training or test set, `N` rows, and their labels, int64 `[N]`.
+
+        Training samples without a label, if there are any, have the label `UNKNOWN` and come last.
+        """
 
     def read_test(self) -> tuple[Rows, Tensor]:
         """Returns the inputs of the test set, and their labels as positions in `test_class_names`."""
@@ -161,6 +174,10 @@ class ClassLabels(_Base):
     def read_labels(self) -> Tensor:
         """Returns the labels of the training set; override it if they can be read without the inputs."""
         return self.read(train=True)[1]
+
+    def membership(self) -> dict[str, Any]:
+        """Returns `val` and `ids` of `ClassRequest`, if files or their content decide the parts of the training set."""
+        return {}
 
     def find_split(self) -> None:
         """Splits the training set and corrupts its labels, unless that has been done."""
@@ -177,7 +194,8 @@ class ClassLabels(_Base):
             noisy, clean = self.label_noise is not None, self.clean_targets
             self.train_set = IndexedDataset(inputs, self.targets, self.split.train, clean if noisy else None)
             self.val_set = IndexedDataset(inputs, self.targets, self.split.val, clean if self.noisy_val else None)
-            self.unlabeled_set = IndexedDataset(inputs, None, self.split.unlabeled, clean)
+            hidden = None if self.has_unlabeled_samples else clean
+            self.unlabeled_set = IndexedDataset(inputs, None, self.split.unlabeled, hidden)
         if stage in ("test", "predict") and self.test_set is None:
             inputs, labels = self.read_test()
             self.test_labels = labels.clone()
@@ -207,10 +225,10 @@ class ClassLabels(_Base):
         return class_weights(self.class_counts, self.class_weighting, self.effective_beta)
 
     def target_of(self, labels: Tensor) -> Tensor:
-        """Converts labels as in the files `[n]` to targets 0 to K - 1, or `UNKNOWN` for classes that are not known."""
+        """Converts labels as in the files `[n]` to targets 0 to K - 1; unknown classes and no label to `UNKNOWN`."""
         table = torch.full((len(self.test_class_names),), UNKNOWN)
         table[self.known] = torch.arange(self.num_classes)
-        return table[labels]
+        return table[labels].where(labels != UNKNOWN, UNKNOWN)
 
     def true_class_names(self, index: Tensor) -> list[str]:
         """Returns the class names of test samples at indices `[n]`, of unknown classes too."""
@@ -233,6 +251,8 @@ class ClassLabels(_Base):
         report["per_class"] = {part: self._count(each) for part, each in targets.items()}
         if self.corrections is not None:
             report["corrections"] = {"file": self.corrections, **self._corrected}
+        if self.has_unlabeled_samples and "unlabeled" in targets:
+            report["without_label"] = {"unlabeled": len(targets.pop("unlabeled"))}
         if unknown := {part: count for part, each in targets.items() if (count := int((each == UNKNOWN).sum()))}:
             report["unknown"] = unknown
         return report
@@ -294,12 +314,16 @@ class ClassLabels(_Base):
             self.balance_labeled,
             self.unknown_unlabeled,
             self.seed,
+            **self.membership(),
         )
-        split = split_classes(labels, request)
+        labeled = labels[labels != UNKNOWN]
+        split = split_classes(labeled, request)
+        if self.has_unlabeled_samples:
+            split = split._replace(unlabeled=torch.arange(len(labeled), len(labels)))
         clean = self.target_of(labels)
         targets = clean.clone()
         if isinstance(self.label_noise, HumanNoise):
-            given = self._human_targets(self.label_noise, labels, split.train)
+            given = self._human_targets(self.label_noise, labeled, split.train)
             for part in (split.train, split.val) if self.noisy_val else (split.train,):
                 targets[part] = given[part]
         elif self.label_noise is not None:

@@ -89,6 +89,10 @@ class Regressor(LitModule):
         for name in ("loss", "r2"):
             metrics[name].update(self._standardize(prediction), self._standardize(target))
 
+    def default_callbacks(self, datamodule: Any) -> list[str]:
+        """Names the figures of a test: residuals, and for a table the importance of its columns."""
+        return ["ResidualPlot", *(["PermutationImportance"] if hasattr(type(datamodule), "feature_groups") else [])]
+
     def setup(self, stage: str) -> None:
         """Rejects half-precision training, for which Lightning would round the targets in every batch.
 

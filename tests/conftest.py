@@ -23,6 +23,8 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     builders.write_mnist(root, "FashionMNIST")
     builders.write_cifar10(root)
     builders.write_image_folder(root / "cifar10")
+    builders.write_image_folder(root / "few_digits" / "labeled", train=100, test=20)
+    builders.write_unlabeled(root / "few_digits" / "unlabeled")
     builders.write_housing(root)
     builders.write_instances(root / "nuclei" / "train", 24)
     builders.write_instances(root / "nuclei" / "test", 8, seed=1)

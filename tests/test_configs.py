@@ -8,7 +8,9 @@ import pytest
 import torch
 import yaml
 
+from litzoo.datamodules import TableDataModule
 from litzoo.scripts.cli.main import run
+from litzoo.scripts.cli.options import class_at
 from tests.callbacks.kills import differences as differences_of_results
 from tests.counted import count
 from tests.scripts.helpers import CONFIGS, litzoo
@@ -132,6 +134,19 @@ ONLY = {  # base -> experiment -> what differs
         "mnist_long_tailed_posthoc": {f"{NET}posthoc_tau"},
         "mnist_long_tailed_ldam": {f"{NET}loss", f"{DATA}class_weighting"},
     },
+    "cifar10_fast": {
+        "cifar10_94": {f"{NET}widths", f"{DATA}val_size", "trainer.max_epochs"},
+        "cifar10_overfitting": {f"{NET}loss", f"{NET}tta", f"{DATA}augment", "trainer.max_epochs"},
+        "cifar10_noisy_ce": {f"{NET}loss", f"{DATA}label_noise", f"{DATA}noisy_val"},
+        "cifar10n_worst_ce": {f"{NET}loss", f"{DATA}label_noise", f"{DATA}noisy_val"},
+    },
+    **{
+        f"{family}_ce": {
+            **{f"{family}_{loss}": {f"{NET}loss"} for loss in ("gce", "sce", "elr", "forward", "sop")},
+            f"{family}_coteaching": {f"{NET}forget_rate"},
+        }
+        for family in ("cifar10_noisy", "cifar10n_worst")
+    },
     "cifar10_resnet18": {"cifar10_disturb_label": {f"{NET}loss"}, "cifar10_autoaugment": {f"{DATA}augment"}},
     "california_housing": {
         "regressor_dropout": {f"{NET}dropout"},
@@ -171,7 +186,10 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
     segments = "MaskRCNNSegmenter" in text
     classifies = "Regressor" not in text and not segments
     detects = "UnknownClassDetector" in config.read_text(encoding="utf-8")
-    figures = {"training_curves.png"} | ({"confusion_matrix.png", "predictions.png"} if classifies else set())
+    table = issubclass(class_at(yaml.safe_load(text)["data"]["class_path"]), TableDataModule)
+    figures = {"training_curves.png"} | ({"confusion_matrix.png"} if classifies else set())
+    figures |= {"importance.png"} if table else {"predictions.png"} if classifies else set()
+    figures |= {"residuals.png"} if "Regressor" in text else set()
     figures |= {"detection_progress.png"} if segments else set()
     figures |= {"unknown_scores.png", "unknown_gallery.png"} if detects else set()
     pseudo_labels = "pseudo_labels:" in config.read_text(encoding="utf-8")

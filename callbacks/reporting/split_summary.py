@@ -45,9 +45,10 @@ def print_split(report: dict[str, Any]) -> None:
 
     Args:
         report: From `BaseDataModule.split_report`: `seed`, `fingerprint`, `sizes` (part -> samples) and, if known,
-            `class_names`, `per_class` (part -> one count per class), `unknown` (part -> samples of unknown classes) and
-            `label_noise` (part -> fraction of wrong labels) and `corrections` (the `file`, and part -> samples that
-            were `relabelled` and `dropped`).
+            `class_names`, `per_class` (part -> one count per class), `unknown` (part -> samples of unknown classes),
+            `without_label` (part -> samples that have none), `label_noise` (part -> fraction of wrong labels),
+            `corrections` (the `file`, and part -> samples that were `relabelled` and `dropped`) and `notes` (sentences
+            that are printed below the table).
     """
     wrong = [f", {fraction:.2%} of the {part} labels wrong" for part, fraction in report.get("label_noise", {}).items()]
     line = f"data: split {report['seed']}, fingerprint {report['fingerprint']}{''.join(wrong)}"
@@ -61,15 +62,20 @@ def print_split(report: dict[str, Any]) -> None:
     table = Table(("class" if few else f"{len(counts[0])} classes") if counts else "samples")
     for part in parts:
         table.add_column(part, justify="right")
+    without_label = report.get("without_label", {})
     if counts and few:
         for name, *row in zip(report["class_names"], *counts, strict=True):
-            table.add_row(escape(name), *(f"{count:,}" for count in row))
+            cells = ("" if part in without_label else f"{count:,}" for part, count in zip(parts, row, strict=True))
+            table.add_row(escape(name), *cells)
     elif counts:
         rows: dict[str, Callable[[list[int]], int]]
         rows = {"smallest": min, "median": statistics.median_low, "largest": max}
         for name, choose in rows.items():
             table.add_row(name, *(f"{choose(column):,}" for column in counts))
-    if unknown := report.get("unknown"):
-        table.add_row("unknown", *(f"{unknown[part]:,}" if part in unknown else "" for part in parts))
+    for name in ("unknown", "without_label"):
+        if numbers := report.get(name):
+            table.add_row(name.replace("_", " "), *(f"{numbers[part]:,}" if part in numbers else "" for part in parts))
     table.add_row("all", *(f"{size:,}" for size in report["sizes"].values()), style="bold")
     Console().print(table)
+    for note in report.get("notes", ()):
+        Console().print(escape(note), highlight=False, soft_wrap=True)

@@ -112,7 +112,7 @@ class CIFAR10DataModule(ImageDataModule):
 
     def _list_class_folders(self, train: bool) -> tuple[list[Path], Tensor]:
         folder = self.root / CLASS_FOLDERS / ("train" if train else "test")
-        of_class = [images_in(folder / name, self.root) for name in self.file_class_names]
+        of_class = [images_in(folder / name) for name in self.file_class_names]
         if empty := [name for name, paths in zip(self.file_class_names, of_class, strict=True) if not paths]:
             raise ValueError(
                 f"{folder}: no image in the class folder {', '.join(empty)}; unpack CIFAR-10's class folders into "

@@ -9,12 +9,19 @@ from lightning.pytorch.utilities import rank_zero_warn
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.dataset import Rows
 from litzoo.datamodules.images.base import ImageDataModule
-from litzoo.datamodules.io.class_folders import class_names_in, images_in
+from litzoo.datamodules.images.folder_samples import FolderSamples, Samples
+from litzoo.datamodules.io.class_folders import images_in
+from litzoo.datamodules.io.image_layouts import ClassFolders, ImageLayout
 from litzoo.datamodules.io.images import FORMATS, ImageReader, ImagesOnDisk, read_all
-from litzoo.datamodules.io.paths import data_root, require_file, require_within
-from litzoo.datamodules.splits.core import hold_out
+from litzoo.datamodules.io.label_files import LabelFile
+from litzoo.datamodules.io.paths import data_root, find_path, require_file
+from litzoo.datamodules.splits.membership import membership_notes
+from litzoo.datamodules.splits.near_duplicates import SIDE
+from litzoo.datamodules.splits.record import changed_options, require_same_split
+from litzoo.datamodules.splits.recorded import RecordedSamples
 
 STATISTICS_IMAGES = 5000
 """Images that mean and standard deviation are computed from, at most about so many."""
@@ -44,15 +51,34 @@ def channel_statistics(images: Rows, indices: Tensor) -> tuple[tuple[float, ...]
 
 
 class ImageFolderDataModule(ImageDataModule):
-    """Images in one folder per class: `<folder>/{train,test}/<class>/*.jpg`, or `<folder>/<class>/*.jpg`.
+    """Your own images: in class folders or labeled by a CSV file, with or without folders for training and test.
+
+    - `<folder>/<class>/*.jpg`. A test set is drawn.
+    - `<folder>/{train,val,test}/<class>/*.jpg`, by the usual names in any case (`Training`, `valid`, `Test`). A `val`
+      folder is the validation set; without it validation is drawn from `train`, without `test` a test set is.
+    - `labels_file`: a CSV file with the columns `file`, `label` and, if it gives the parts, `split`.
+
+    Where the test set is drawn, a sample's part is a function of the content of its file and the seed: adding,
+    removing, renaming and relabelling images moves no other image between training, validation and test. Copies of an
+    image, also resized or encoded anew ones, are not on both sides: one of them is left out and listed. A resumed run
+    uses the images that its checkpoint has recorded; new ones wait for a new run. When a checkpoint is tested, images
+    that it was trained on are left out.
 
     Reads the common formats that Pillow supports, also from folders within class folders; ignores other and hidden
-    files. Without `train` and `test`, a fifth of the images is held out for testing, independently of the seed. Every
-    file is read once before training, so that a damaged one cannot interrupt a run. Mean and standard deviation of the
-    channels are those of the training images (of about 5,000 if there are more) and are stored in checkpoints.
+    files. Every file is read once before training, so that a damaged one cannot interrupt a run. Mean and standard
+    deviation of the channels are those of the training images (of about 5,000 if there are more) and are stored in
+    checkpoints.
 
     Args:
-        folder: Folder within `root`; symbolic links in it must stay within `root`.
+        folder: Folder of the images, looked up in the working folder, then in `root`. Links are followed.
+        labels_file: CSV file of the labels, looked up in the working folder, then in `root` and `folder`. Its file
+            names are relative to `folder`.
+        unlabeled_folder: Folder of images without labels, looked up like `folder`; they are the unlabeled pool of
+            semi-supervised training. Copies of labeled images are left out of it.
+        test_size: Size of the test set where it is drawn, a fraction or a count; `null` is 0.2. Not allowed with test
+            files of your own.
+        near_duplicates: `leave_out` compares small versions of the images too, where the test set is drawn or there is
+            an unlabeled folder; `keep` leaves out only exact copies.
         size: Height and width that images are resized and centre-cropped to; one number for both. If `null`, all
             images must have the size of the first one.
         grey: Whether to read images with one channel; else with three.
@@ -60,15 +86,16 @@ class ImageFolderDataModule(ImageDataModule):
         memory_limit: Largest size of the images in GiB, per part and process, up to which they are kept in memory;
             larger sets are read from their files when they are served, which `num_workers` speeds up.
         root: See `BaseDataModule`.
-        **options: See `ImageDataModule`, `ClassLabels` and `BaseDataModule`.
+        **options: See `ImageDataModule`, `ClassLabels` and `BaseDataModule`. A fraction for `val_size` is of what the
+            test set leaves; with a `val` folder, only 0 has an effect: no validation.
 
     Raises:
-        FileNotFoundError: If there is no such folder.
-        ValueError: If it has fewer than two class folders, one of them is empty, a path leads out of `root`, images
-            differ in size and no size is given, or an image cannot be read and `corrupt` is `refuse`.
+        FileNotFoundError: If there is no such folder or file.
+        ValueError: If there are fewer than two classes, one of them has no image, images differ in size and no size is
+            given, or an image cannot be read and `corrupt` is `refuse`.
     """
 
-    split_by = (*ImageDataModule.split_by, "folder", "corrupt")
+    split_by = (*ImageDataModule.split_by, "folder", "corrupt", "test_size", "near_duplicates")
 
     def __init__(
         self,
@@ -77,49 +104,82 @@ class ImageFolderDataModule(ImageDataModule):
         grey: bool = False,
         corrupt: Literal["refuse", "skip"] = "refuse",
         memory_limit: float = 4.0,
+        labels_file: str | None = None,
+        unlabeled_folder: str | None = None,
+        test_size: int | float | None = None,
+        near_duplicates: Literal["leave_out", "keep"] = "leave_out",
         root: str | None = None,
         **options: Any,
     ) -> None:
         if corrupt not in ("refuse", "skip"):
             raise ValueError(f"data.corrupt: {corrupt!r} is not one of refuse, skip")
+        if near_duplicates not in ("leave_out", "keep"):
+            raise ValueError(f"data.near_duplicates: {near_duplicates!r} is not one of leave_out, keep")
         if not memory_limit >= 0:
             raise ValueError(f"data.memory_limit: {memory_limit} GiB is not a limit; give 0 to keep no image in memory")
         if not folder:
             raise ValueError("data.folder: is empty; name a folder that holds class folders")
-        self.corrupt, self.memory_limit = corrupt, memory_limit
+        if test_size is not None and (not isinstance(test_size, (int, float)) or test_size <= 0):
+            raise ValueError(f"data.test_size: {test_size}; give a count of at least 1, or a fraction above 0")
+        self.corrupt, self.memory_limit, self.near_duplicates = corrupt, memory_limit, near_duplicates
+        self.test_size = test_size
         self.root = data_root(root)
-        self.folder = self.root / folder
-        require_within(self.folder, self.root)
+        self.folder = find_path(folder, self.root)
+        self.layout: ImageLayout
+        if labels_file is None:
+            self.layout = ClassFolders(self.folder)
+        else:
+            place = find_path(labels_file, self.root, self.folder)
+            self.layout = LabelFile(place, self.folder, skip_absent=corrupt == "skip")
+        if test_size is not None and "test" in self.layout.parts:
+            raise ValueError(
+                f"data.test_size: {test_size}, but {self.folder} has test images of its own; leave the option out"
+            )
         self.left_out: dict[str, list[str]] = {}
-        parts = [name for name in ("train", "test") if (self.folder / name).is_dir()]
-        if len(parts) == 1:
-            raise ValueError(f"{self.folder} has a folder {parts[0]}: it needs train and test, or class folders only")
-        self.has_parts = bool(parts)
-        self.class_names = self.file_class_names = class_names_in(self._part(train=True), self.root)
+        self.class_names = self.file_class_names = self.layout.class_names
+        self.pool_folder = None if unlabeled_folder is None else find_path(unlabeled_folder, self.root)
+        pool = [] if self.pool_folder is None else self._pool_files(self.pool_folder)
+        self.has_unlabeled_samples = bool(pool)
         height, width = self._first_size() if size is None else (size, size) if isinstance(size, int) else size
         if min(height, width) < 1:
             raise ValueError(f"data.size: {size} is too small; give at least 1 pixel")
         self.input_shape = (1 if grey else 3, height, width)
         self.reader = ImageReader(self.input_shape, resize=size is not None)
+        self._recorded: RecordedSamples | None = None
+        self._resumed = False
+        self._assigned: dict[bool, tuple[Samples, Samples | None]] = {}
+        self._kept: dict[str, list[int]] = {}
         super().__init__(root=root, **options)
+        if "val" in self.layout.parts and self.val_size not in (0, 0.1):
+            rank_zero_warn(
+                f"data.val_size {self.val_size} is not used: {self.folder} has validation images of its own; 0 would "
+                "leave them out"
+            )
+        thumbnail = ImageReader((3, SIDE, SIDE), resize=True) if near_duplicates == "leave_out" else None
+        self._samples = FolderSamples(
+            self.layout, pool, 0.2 if test_size is None else test_size, self.val_size, self.seed, self.known, thumbnail
+        )
+
+    @property
+    def by_content(self) -> bool:
+        """Whether samples are assigned to the parts by their content, since there are no test files."""
+        return "test" not in self.layout.parts
 
     def read(self, train: bool) -> tuple[Rows, Tensor]:
         """Returns all images of the training or test set, in memory or read on demand, and their labels."""
+        part = "train" if train else "test"
         paths, labels = self._files(train)
         needed = torch.Size(self.input_shape).numel() * len(paths)
         in_memory = needed <= self.memory_limit * 2**30
         images, kept, _ = read_all(paths, self.reader, keep=in_memory, skip=self.corrupt == "skip")
-        names = [path.relative_to(self.folder).as_posix() for path in paths]
+        names = [self._name(path) for path in paths]
         if unreadable := [names[position] for position in sorted(set(range(len(names))) - set(kept))]:
-            self.left_out["train" if train else "test"] = unreadable
-            named = ", ".join(unreadable[:10]) + (" and others, listed in splits.json" if unreadable[10:] else "")
-            rank_zero_warn(
-                f"{len(unreadable)} of {len(names)} files are left out: {named} (unreadable, in {self.folder})"
-            )
+            self._leave_out(part, unreadable, f"unreadable, in {self.folder}", len(names))
         if lost := set(labels.tolist()) - set(labels[kept].tolist()):
-            name = self.file_class_names[min(lost)]
-            raise ValueError(f"{self.folder}: no image of class {name!r} can be read; repair or remove it")
-        self.files["train" if train else "test"] = [names[position] for position in kept]
+            name = "an image without a label" if min(lost) == UNKNOWN else f"class {self.file_class_names[min(lost)]!r}"
+            raise ValueError(f"{self.folder}: no image of {name} can be read; repair or remove it")
+        self.files[part] = [names[position] for position in kept]
+        self._kept[part] = kept
         rows = ImagesOnDisk([paths[position] for position in kept], self.reader) if images is None else images
         return rows, labels[kept]
 
@@ -128,19 +188,42 @@ class ImageFolderDataModule(ImageDataModule):
         if self.corrupt == "skip":
             return self.read(train=True)[1]
         paths, labels = self._files(train=True)
-        self.files["train"] = [path.relative_to(self.folder).as_posix() for path in paths]
+        self.files["train"] = [self._name(path) for path in paths]
+        self._kept["train"] = list(range(len(paths)))
         return labels
 
+    def membership(self) -> dict[str, Any]:
+        """Returns which samples are for validation, and the ids of all, if files or their content decide this."""
+        samples, _ = self._assignment()
+        kept = [each for each in self._kept["train"] if samples.labels[each] != UNKNOWN]
+        return {
+            "val": None if samples.val is None else samples.val[kept],
+            "ids": None if samples.ids is None else [samples.ids[each] for each in kept],
+        }
+
     def identity(self) -> dict[str, Tensor]:
-        """Returns the names of the training files: an index with another file is another sample."""
-        return {"names": torch.frombuffer(bytearray(os.fsencode("\n".join(self.files["train"]))), dtype=torch.uint8)}
+        """Returns the names of the training files, or their content ids where these decide the parts."""
+        ids = self._assignment()[0].ids
+        names = self.files["train"] if ids is None else [ids[position] for position in self._kept["train"]]
+        return {"names": torch.frombuffer(bytearray(os.fsencode("\n".join(names))), dtype=torch.uint8)}
+
+    def split_options(self) -> dict[str, str]:
+        """Returns the options that determine the split; the place of the files does not where their content does."""
+        options = super().split_options()
+        return {name: value for name, value in options.items() if not (self.by_content and name == "folder")}
 
     def split_report(self) -> dict[str, Any]:
-        """Adds the names of the files that were left out."""
-        return super().split_report() | ({"left_out": self.left_out} if self.left_out else {})
+        """Adds the names of the files that were left out, and notes for the printed table."""
+        report = super().split_report()
+        if self.by_content:
+            counts = {part: each for part, each in report["per_class"].items() if sum(each)}
+            report["notes"] = membership_notes(counts, self.class_names)
+        return report | ({"left_out": self.left_out} if self.left_out else {})
 
     def setup(self, stage: str) -> None:
         """Reads and splits what `stage` needs; fitting reads the test set too, to find damage before training."""
+        if stage in ("fit", "validate"):
+            self._resumed = self._recorded is not None
         super().setup(stage)
         if stage == "fit":
             super().setup("test")
@@ -156,42 +239,114 @@ class ImageFolderDataModule(ImageDataModule):
         return super().normalise(images)
 
     def state_dict(self) -> dict[str, Any]:
-        """Adds mean and standard deviation of the channels."""
-        measured = {"mean": self.mean, "std": self.std} if hasattr(self, "mean") else {}
-        return super().state_dict() | measured
+        """Adds mean and standard deviation of the channels, and the samples if their content decides the parts."""
+        state = super().state_dict()
+        if hasattr(self, "mean"):
+            state |= {"mean": self.mean, "std": self.std}
+        if self.by_content and self.split is not None and self.test_set is not None:
+            state["samples"] = self._record().state()
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the mean and standard deviation of the training that the checkpoint is from."""
-        super().load_state_dict(state_dict)
+        """Restores mean and standard deviation of the training that the checkpoint is from, and its samples.
+
+        Raises:
+            ValueError: If the training was on another split; recorded samples are found again wherever they are.
+        """
         if "mean" in state_dict:
             self.mean, self.std = tuple(state_dict["mean"]), tuple(state_dict["std"])
             self._scaling = None
+        if self.by_content and "samples" in state_dict:
+            self._restore(RecordedSamples.from_state(state_dict["samples"]), state_dict)
+        else:
+            super().load_state_dict(state_dict)
 
-    def _part(self, train: bool) -> Path:
-        return self.folder / ("train" if train else "test") if self.has_parts else self.folder
+    def _restore(self, recorded: RecordedSamples, state: dict[str, Any]) -> None:
+        if changed_options(state, self.split_options()):
+            require_same_split(state, "of other options", self.split_options())
+        fitting, testing = self.train_set is not None, self.test_set is not None
+        if fitting and testing and self._record() == recorded:
+            self._require_same_labels(state)
+            return
+        self._recorded = self._samples.recorded = recorded
+        self._assigned.clear()
+        self.split = self.targets = self.train_set = self.val_set = self.unlabeled_set = self.test_set = None
+        if fitting:
+            self.setup("fit" if testing else "validate")
+            self._require_same_labels(state)
+        elif testing:
+            self.setup("test")
+
+    def _require_same_labels(self, state: dict[str, Any]) -> None:
+        if self.fingerprint() != state["fingerprint"]:
+            raise ValueError(
+                f"the labels in {self.folder} have changed since the checkpoint was saved (fingerprint "
+                f"{state['fingerprint']}, here {self.fingerprint()}): start a new run, which keeps every image in its "
+                "part, or use the checkpoint with `litzoo test`"
+            )
+
+    def _record(self) -> RecordedSamples:
+        samples, tested = self._assignment()
+        assert samples.ids is not None
+        assert tested is not None
+        assert tested.ids is not None
+        kept = self._kept["train"]
+        names = [self._name(samples.paths[each]) for each in kept]
+        return RecordedSamples([samples.ids[each] for each in kept], names, tested.ids)
+
+    def _assignment(self) -> tuple[Samples, Samples | None]:
+        """Returns the samples of the full training set and, if it is drawn, of the test set; reports omissions."""
+        if self._resumed not in self._assigned:
+            self._assigned[self._resumed] = self._samples.assign(self._resumed)
+            for reason, names in self.layout.left_out.items():
+                self._leave_out(reason, names, f"{reason}, in {self.folder}")
+            if copies := self._samples.duplicates:
+                pairs = [f"{self._name(path)} (like {self._name(other)})" for path, other in copies.items()]
+                self._leave_out(
+                    "duplicates",
+                    sorted(pairs),
+                    "copies of images in another part; data.near_duplicates keep leaves out exact ones only",
+                )
+            if disputed := [self._name(path) for path in self._samples.disputed]:
+                rank_zero_warn(
+                    f"{len(disputed)} files have a copy with another label: {', '.join(disputed[:10])}"
+                    f"{', …' if disputed[10:] else ''} (in {self.folder}); keep one of each, with the right label"
+                )
+            if waiting := [self._name(path) for path in self._samples.waiting]:
+                self._leave_out("new", waiting, "new since the checkpoint; they wait for a new run")
+            if trained_on := [self._name(path) for path in self._samples.trained_on]:
+                self._leave_out("trained on", trained_on, "would be tested, but the checkpoint was trained on them")
+        return self._assigned[self._resumed]
 
     def _files(self, train: bool) -> tuple[list[Path], Tensor]:
-        """Lists the files of the training or test set, ordered by class and name, and their labels."""
-        part = self._part(train)
-        names = self.file_class_names
-        if extra := set(class_names_in(part, self.root, least=2 if train else 1)) - set(names):
-            raise ValueError(
-                f"{part} has class folders that the training set does not have: {', '.join(sorted(extra))}; put "
-                "unknown classes into a separate folder and name it in data.unknowns"
+        """Lists the files of the full training set or the test set, and their labels."""
+        training, test = self._assignment() if train or self.by_content else (None, None)
+        samples = training if train else test
+        return self.layout.files("test") if samples is None else (samples.paths, samples.labels)
+
+    def _leave_out(self, part: str, names: list[str], reason: str, total: int | None = None) -> None:
+        self.left_out[part] = names
+        named = ", ".join(names[:10]) + (" and others, listed in splits.json" if names[10:] else "")
+        of = "" if total is None else f" of {total}"
+        rank_zero_warn(f"{len(names)}{of} files are left out: {named} ({reason})")
+
+    def _name(self, path: Path) -> str:
+        """Returns the name of a file relative to the folder of labeled or of unlabeled images."""
+        for folder in (self.folder, self.pool_folder):
+            if folder is not None and path.is_relative_to(folder):
+                return path.relative_to(folder).as_posix()
+        return path.as_posix()
+
+    def _pool_files(self, folder: Path) -> list[Path]:
+        if not folder.is_dir() or not (files := images_in(folder)):
+            raise FileNotFoundError(
+                f"data.unlabeled_folder: {folder} {'holds no image' if folder.is_dir() else 'is not a folder'}; it is "
+                "looked up in the working folder, then in data.root"
             )
-        by_class = [images_in(part / name, self.root) for name in names]
-        empty = [name for name, paths in zip(names, by_class, strict=True) if not paths]
-        if empty and (train or len(empty) == len(by_class)):
-            raise ValueError(f"{part}: no image in the class folder {', '.join(empty)}; fill or remove it")
-        paths = [path for paths in by_class for path in paths]
-        labels = torch.tensor([label for label, paths in enumerate(by_class) for _ in paths])
-        if not self.has_parts:
-            chosen = hold_out(labels, fraction=0.2)[0 if train else 1]
-            paths, labels = [paths[position] for position in chosen.tolist()], labels[chosen]
-        return paths, labels
+        return files
 
     def _first_size(self) -> tuple[int, int]:
-        first = self._files(train=True)[0][0]
+        first = self.layout.files("train")[0][0]
         try:
             require_file(first)
             with Image.open(first, formats=FORMATS) as file:

@@ -1,70 +1,62 @@
 """Lists class folders and image files."""
 
 import re
+import unicodedata
 from pathlib import Path
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
-
-from litzoo.datamodules.io.paths import require_within
 
 EXTENSIONS = {*IMG_EXTENSIONS, ".gif"}
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters, and the surrogates that Python decodes invalid UTF-8 to."""
 
 
-def class_names_in(folder: Path, root: Path, least: int = 2) -> tuple[str, ...]:
-    """Returns the names of the folders in a folder, sorted, without hidden ones.
+def class_folders_in(folder: Path, least: int = 2) -> dict[str, list[Path]]:
+    """Returns class name -> its folder, sorted by name, without hidden folders; links are followed.
+
+    Names that differ only in their Unicode form are one class, which then has several folders: file systems store an
+    umlaut as one character (NFC) or as two (NFD).
 
     Args:
         folder: Folder that holds the class folders.
-        root: Folder that must contain it, and the targets of all links in it.
-        least: Minimum number of class folders.
+        least: Minimum number of classes.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it holds fewer than `least` folders, or a link that is broken or leads out of `root`.
+        ValueError: If it holds fewer than `least` classes, a broken link, or a name that cannot be displayed.
     """
-    require_within(folder, root)
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"{folder} is not a folder; data.folder is relative to data.root, which defaults to the environment "
-            "variable LITZOO_DATA_DIR"
+            f"{folder} is not a folder; data.folder is looked up in the working folder, then in data.root, which "
+            "defaults to the environment variable LITZOO_DATA_DIR"
         )
     found = [path for path in folder.iterdir() if not path.name.startswith(".")]
     for path in found:
         if path.is_symlink() and not path.exists():
             raise ValueError(f"{path} is a broken link; repair or remove it")
-        if path.is_symlink() and path.is_dir():
-            require_within(path, root)
-    names = sorted(path.name for path in found if path.is_dir())
-    if len(names) < least:
-        found_names = f" ({', '.join(names)})" if names else ""
-        raise ValueError(f"{folder}: {len(names)} class folders{found_names}; it needs at least {least}")
-    for name in names:
-        if UNPRINTABLE.search(name):
-            raise ValueError(f"{folder}: the class folder {name!a} has a name that cannot be displayed; rename it")
-    return tuple(names)
+    folders: dict[str, list[Path]] = {}
+    for path in sorted(path for path in found if path.is_dir()):
+        if UNPRINTABLE.search(path.name):
+            raise ValueError(f"{folder}: the class folder {path.name!a} has a name that cannot be displayed; rename it")
+        folders.setdefault(unicodedata.normalize("NFC", path.name), []).append(path)
+    if len(folders) < least:
+        names = f" ({', '.join(sorted(folders))})" if folders else ""
+        raise ValueError(f"{folder}: {len(folders)} class folders{names}; it needs at least {least}")
+    return dict(sorted(folders.items()))
 
 
-def images_in(folder: Path, root: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
     """Lists the image files in a folder and its subfolders, sorted.
 
-    Hidden files and folders are ignored, and links to folders are not followed.
-
-    Raises:
-        ValueError: If an image is a link that leads out of `root`.
+    Hidden files and folders are ignored, and links to folders are not followed; links to images are.
     """
-    images = sorted(
+    return sorted(
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in EXTENSIONS
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and not path.is_dir()
     )
-    for path in images:
-        if path.is_symlink():
-            require_within(path, root)
-    return images
 
 
 def images_to_predict(folder: str) -> tuple[list[Path], list[str]]:
@@ -78,10 +70,9 @@ def images_to_predict(folder: str) -> tuple[list[Path], list[str]]:
 
     Raises:
         FileNotFoundError: If there is no image.
-        ValueError: If an image is a link that leads out of the folder.
     """
     place = Path(folder).expanduser()
-    paths = images_in(place, place) if folder and place.is_dir() else []
+    paths = images_in(place) if folder and place.is_dir() else []
     if not paths:
         raise FileNotFoundError(
             f"data.predict_folder: {folder!r} {'holds no image' if folder and place.is_dir() else 'is not a folder'}; "

@@ -14,7 +14,7 @@ from torchvision.datasets.utils import download_and_extract_archive
 from litzoo.datamodules.io.class_folders import images_in
 from litzoo.datamodules.io.downloads import download_once
 from litzoo.datamodules.io.images import DamagedImageError, in_threads, open_image
-from litzoo.datamodules.io.paths import data_root, require_within
+from litzoo.datamodules.io.paths import data_root, find_path
 from litzoo.datamodules.segmentation.base import SegmentationDataModule
 from litzoo.datamodules.segmentation.dataset import AnnotatedImage
 from litzoo.datamodules.splits.core import HOLD_OUT_SEED, split_train_val
@@ -29,19 +29,17 @@ WARNED_FILES = 5
 """Number of files that a warning lists."""
 
 
-def pairs_in(folder: Path, root: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
+def pairs_in(folder: Path) -> tuple[list[tuple[Path, Path]], list[str]]:
     """Lists pairs of image and mask, sorted, and messages about files without a partner or with several.
 
     Args:
         folder: Folder that holds `PNGImages` and `PedMasks`.
-        root: Folder that must contain the targets of all links.
 
     Raises:
         FileNotFoundError: If one of the two folders is absent, or holds no image.
-        ValueError: If a link leads out of `root`.
     """
     problems: list[str] = []
-    images, masks = (_by_stem(_files(folder / name, root), problems) for name in (IMAGES, MASKS))
+    images, masks = (_by_stem(_files(folder / name), problems) for name in (IMAGES, MASKS))
     by_mask = {f"{stem}{SUFFIX}": path for stem, path in images.items()}
     pairs = [(path, masks[stem]) for stem, path in by_mask.items() if stem in masks]
     problems += [f"{path} has no mask {MASKS}/{stem}.png" for stem, path in by_mask.items() if stem not in masks]
@@ -76,13 +74,13 @@ def read_pair(paths: tuple[Path, Path]) -> AnnotatedImage:
     return AnnotatedImage(image.contiguous(), _numbered(mask, values), torch.ones(len(values), dtype=torch.int64))
 
 
-def _files(folder: Path, root: Path) -> list[Path]:
-    files = images_in(folder, root) if folder.is_dir() else []
+def _files(folder: Path) -> list[Path]:
+    files = images_in(folder) if folder.is_dir() else []
     if not files:
         raise FileNotFoundError(
             f"{folder} {'holds no image' if folder.is_dir() else 'is absent'}: put images into {IMAGES}, and a mask "
-            f"X{SUFFIX}.png for each X.png into {MASKS}; set data.folder to their folder, relative to data.root, which "
-            "defaults to the environment variable LITZOO_DATA_DIR"
+            f"X{SUFFIX}.png for each X.png into {MASKS}; set data.folder to their folder, in the working folder or in "
+            "data.root, which defaults to the environment variable LITZOO_DATA_DIR"
         )
     return files
 
@@ -110,7 +108,7 @@ class PennFudanDataModule(SegmentationDataModule):
     set is held out, independently of the seed. The original data set is downloaded if absent.
 
     Args:
-        folder: Folder within `root`; symbolic links in it must stay within `root`.
+        folder: Folder, looked up in the working folder, then in `root`; symbolic links are followed.
         class_name: Name of the class of all objects.
         test_size: Number of images to hold out for testing if there is no `test` folder: a count or a fraction.
         corrupt: `refuse` raises for an image or mask that cannot be used (damaged, without a partner, different sizes,
@@ -120,7 +118,7 @@ class PennFudanDataModule(SegmentationDataModule):
 
     Raises:
         FileNotFoundError: If the images or the masks are absent.
-        ValueError: If a path leads out of `root`, or a file cannot be used and `corrupt` is `refuse`.
+        ValueError: If a file cannot be used and `corrupt` is `refuse`.
     """
 
     split_by = (*SegmentationDataModule.split_by, "folder", "test_size", "corrupt")
@@ -141,8 +139,7 @@ class PennFudanDataModule(SegmentationDataModule):
         if not isinstance(test_size, (int, float)) or test_size <= 0:
             raise ValueError(f"data.test_size: {test_size}; give a count of at least 1, or a fraction above 0")
         super().__init__(root=root, **options)
-        self.folder = data_root(root) / folder
-        require_within(self.folder, self.root)
+        self.folder = find_path(folder, data_root(root))
         self.class_names = (class_name,)
         self.test_size, self.corrupt = test_size, corrupt
         self.left_out: dict[str, list[str]] = {}
@@ -192,7 +189,7 @@ class PennFudanDataModule(SegmentationDataModule):
 
     def _read(self, name: str) -> tuple[list[str], list[AnnotatedImage]]:
         if name not in self._parts:
-            pairs, problems = pairs_in(self.folder / name, self.root)
+            pairs, problems = pairs_in(self.folder / name)
             names, samples = [], []
             for (path, _), found in zip(pairs, in_threads(_read_pair_or_error, pairs), strict=True):
                 if isinstance(found, DamagedImageError):

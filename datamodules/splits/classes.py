@@ -9,6 +9,7 @@ from torch import Tensor
 
 from litzoo.datamodules.splits.core import Split, class_orders, count_of, first_of_each, proportional_counts
 from litzoo.datamodules.splits.imbalance import Imbalance
+from litzoo.datamodules.splits.membership import draw_numbers
 from litzoo.datamodules.splits.record import describe
 
 Size = int | float | dict[str, int]
@@ -29,6 +30,9 @@ class ClassRequest(NamedTuple):
         unknown_unlabeled: Number of samples of unknown classes in the unlabeled pool: a count, or a fraction of all
             samples of unknown classes.
         seed: Seed of all draws.
+        val: Whether each sample is a validation sample, bool `[N]`, if that is decided already; `val_size` is not used.
+        ids: Content id of each sample, if draws within a class follow a hash of the content and the seed, rather than
+            the positions of the samples.
     """
 
     known: Sequence[int]
@@ -40,6 +44,8 @@ class ClassRequest(NamedTuple):
     balance_labeled: bool
     unknown_unlabeled: int | float
     seed: int
+    val: Tensor | None = None
+    ids: Sequence[str] | None = None
 
 
 def split_classes(labels: Tensor, request: ClassRequest) -> Split:
@@ -60,7 +66,7 @@ def split_classes(labels: Tensor, request: ClassRequest) -> Split:
     by_label = np.argsort(request.known, kind="stable")
 
     def orders(pool: np.ndarray, part: int) -> list[np.ndarray]:
-        drawn = class_orders(values, pool, request.seed, part)
+        drawn = _class_orders(values, pool, request, part)
         return [drawn.get(label, everything[:0]) for label in request.known]
 
     def in_proportion(counts: np.ndarray, size: int) -> np.ndarray:
@@ -68,11 +74,16 @@ def split_classes(labels: Tensor, request: ClassRequest) -> Split:
         divided[by_label] = proportional_counts(counts[by_label], size)
         return divided
 
-    drawn = orders(everything, part=0)  # of unknown classes too: leaving a class out does not change the others
-    counts = np.array([len(order) for order in drawn])
-    val = first_of_each(drawn, in_proportion(counts, count_of("val_size", request.val_size, counts.sum())))
+    if request.val is None:
+        drawn = orders(everything, part=0)  # of unknown classes too: leaving a class out does not change the others
+        counts = np.array([len(order) for order in drawn])
+        val = first_of_each(drawn, in_proportion(counts, count_of("val_size", request.val_size, counts.sum())))
+        rest = np.setdiff1d(everything, val)
+    else:
+        val = np.flatnonzero(request.val.numpy() & np.isin(values, request.known))
+        rest = np.flatnonzero(~request.val.numpy())
 
-    drawn = orders(np.setdiff1d(everything, val), part=1)
+    drawn = orders(rest, part=1)
     counts = np.array([len(order) for order in drawn])
     sizes = _train_counts(request, counts, len(val), in_proportion)
     train, unlabeled = first_of_each(drawn, sizes), everything[:0]
@@ -84,6 +95,15 @@ def split_classes(labels: Tensor, request: ClassRequest) -> Split:
     if request.unknown_unlabeled:
         unlabeled = np.union1d(unlabeled, _draw_unknown(values, request))
     return Split(*map(torch.from_numpy, (train, val, unlabeled)))
+
+
+def _class_orders(values: np.ndarray, pool: np.ndarray, request: ClassRequest, part: int) -> dict[int, np.ndarray]:
+    """Returns the samples of each class in the order in which draws take them."""
+    if request.ids is None:
+        return class_orders(values, pool, request.seed, part)
+    numbers = draw_numbers(request.ids, f"class {request.seed} {part}")
+    by_hash = pool[np.argsort(numbers[pool], kind="stable")]
+    return {int(label): by_hash[values[by_hash] == label] for label in np.unique(values[pool])}
 
 
 Divide = Callable[[np.ndarray, int], np.ndarray]
@@ -141,7 +161,8 @@ def _labeled_counts(request: ClassRequest, sizes: np.ndarray, in_proportion: Div
 def _draw_unknown(values: np.ndarray, request: ClassRequest) -> np.ndarray:
     """Draws samples of unknown classes, in proportion to the sizes of these classes."""
     # Shuffles all classes, so that making one more class known does not change the others.
-    drawn = class_orders(values, np.arange(len(values)), request.seed, part=5)
+    pool = np.arange(len(values)) if request.val is None else np.flatnonzero(~request.val.numpy())
+    drawn = _class_orders(values, pool, request, part=5)
     unknown = [order for label, order in drawn.items() if label not in request.known]
     counts = np.array([len(order) for order in unknown], dtype=np.int64)
     size = count_of("unknown_unlabeled", request.unknown_unlabeled, counts.sum())

@@ -6,12 +6,16 @@ Random numbers come from `numpy.random.RandomState` only, whose stream is frozen
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
 HOLD_OUT_SEED = int(np.iinfo(np.uint32).max)  # unlikely to be a user's seed
+ClassName = str | int | float | bool
+"""A class name as it stands in YAML, where `yes` without quotes is true and `01` is 1."""
 EMPTY = torch.empty(0, dtype=torch.int64)
 
 
@@ -148,27 +152,56 @@ def first_of_each(orders: list[np.ndarray], counts: np.ndarray) -> np.ndarray:
     return np.sort(np.concatenate([EMPTY.numpy(), *(order[:n] for order, n in zip(orders, counts, strict=True))]))
 
 
-def position_of(option: str, name: str | int, names: Sequence[str]) -> int:
+def position_of(option: str, name: ClassName, names: Sequence[str]) -> int:
     """Finds the position of a class by its name, or by its number if no class name is a number.
 
-    Digits are named by their numbers: `7` is the digit seven, also if only some of the digits are known.
+    Digits are named by their numbers: `7` is the digit seven, also if only some of the digits are known. A name without
+    quotes that YAML reads as another value is found too: `yes` (true), `01` (1) or `1e3` (1000.0). Unicode forms are
+    not distinguished.
 
     Args:
         option: The option that names the class, for the message.
-        name: Name or number of the class.
+        name: Name or number of the class, as YAML reads it.
         names: Names of all classes, in the order of their targets.
 
     Raises:
-        ValueError: If there is no such class.
+        ValueError: If there is no such class, or several that YAML reads like the given one.
     """
-    if str(name) in names:
-        return names.index(str(name))
-    if isinstance(name, int) and 0 <= name < len(names) and not any(each.isdigit() for each in names):
+    text, forms = normalize("NFC", str(name)), [normalize("NFC", each) for each in names]
+    if text in forms:
+        return forms.index(text)
+    alike = (
+        [] if isinstance(name, str) else [position for position, each in enumerate(names) if _is_read_as(each, name)]
+    )
+    if len(alike) == 1:
+        return alike[0]
+    if alike:
+        found = " and ".join(repr(names[position]) for position in alike)
+        raise ValueError(f"{option}: YAML reads {found} as {name!r}; write the name of the class in quotes")
+    if (
+        isinstance(name, int)
+        and not isinstance(name, bool)
+        and 0 <= name < len(names)
+        and not any(each.isdigit() for each in names)
+    ):
         return name
     raise ValueError(f"{option}: there is no class {name!r}; the classes are {', '.join(names)}")
 
 
-def positions_of(option: str, given: Collection[str | int], names: Sequence[str]) -> list[int]:
+def _is_read_as(name: str, value: object) -> bool:
+    """Returns whether YAML, or a command line, reads a class name as a value that is not a text."""
+    if isinstance(value, str):
+        return False
+    try:
+        read = yaml.safe_load(name)
+        if isinstance(read, str) and isinstance(value, float):  # 1e3 is a number to other parsers than PyYAML
+            read = float(read)
+    except (yaml.YAMLError, ValueError):
+        return False
+    return type(read) is type(value) and read == value
+
+
+def positions_of(option: str, given: Collection[ClassName], names: Sequence[str]) -> list[int]:
     """Finds the positions of several classes.
 
     Raises:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from litzoo.datamodules.splits.core import positions_of, round_to_total
+from litzoo.datamodules.splits.core import ClassName, positions_of, round_to_total
 
 
 class Imbalance(ABC):
@@ -90,7 +90,7 @@ class ClassCounts(Imbalance):
         ValueError: If a number is below 1.
     """
 
-    def __init__(self, sizes: list[int] | dict[str | int, int]) -> None:
+    def __init__(self, sizes: list[int] | dict[ClassName, int]) -> None:
         if not sizes:
             raise ValueError("ClassCounts.sizes: is empty; give a number for each class, or for some classes by name")
         if any(size < 1 for size in (sizes.values() if isinstance(sizes, dict) else sizes)):

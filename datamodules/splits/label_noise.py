@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from litzoo.datamodules.splits.core import position_of, positions_of, round_to_total
+from litzoo.datamodules.splits.core import ClassName, position_of, positions_of, round_to_total
 
-Flips = Mapping[str | int, str | int]
+Flips = Mapping[ClassName, ClassName]
 
 
 class LabelNoise(ABC):
@@ -65,7 +65,7 @@ class AsymmetricNoise(LabelNoise):
         ValueError: If the rate is outside [0, 1].
     """
 
-    def __init__(self, rate: float, flips: dict[str | int, str | int] | None = None) -> None:
+    def __init__(self, rate: float, flips: dict[ClassName, ClassName] | None = None) -> None:
         self.rate = _checked_rate("AsymmetricNoise", rate)
         self.flips = flips
 

@@ -27,6 +27,19 @@ def describe(option: Any) -> str:
     return f"{type(option).__name__}({', '.join(f'{name}={value}' for name, value in vars(option).items())})"
 
 
+def changed_options(saved: Mapping[str, Any], options: Mapping[str, str]) -> list[str]:
+    """Returns the options of the split that differ from those in a checkpoint, one text each.
+
+    An option that the checkpoint does not have is newer than it, and left out.
+    """
+    before = saved.get("options", {})
+    return [
+        f"data.{name} was {before.get(name)}, is {value}"
+        for name, value in options.items()
+        if value != before.get(name)
+    ]
+
+
 def require_same_split(saved: Mapping[str, Any], fingerprint: str, options: Mapping[str, str]) -> None:
     """Checks that a checkpoint was trained on the present split.
 
@@ -40,12 +53,7 @@ def require_same_split(saved: Mapping[str, Any], fingerprint: str, options: Mapp
     """
     if saved["fingerprint"] == fingerprint:
         return
-    before = saved.get("options", {})
-    changed = [
-        f"data.{name} was {before.get(name)}, is {value}"
-        for name, value in options.items()
-        if value != before.get(name)
-    ]
+    changed = changed_options(saved, options)
     raise ValueError(
         f"the checkpoint was trained on another split of the data (fingerprint {saved['fingerprint']}, here "
         f"{fingerprint}): {'; '.join(changed) or 'all options are equal, but the files have changed'}. Use the data "

@@ -1,119 +1,290 @@
-"""The base class of datamodules of tables, and the preprocessing of their columns."""
+"""The base class of datamodules of tables."""
 
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
-from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from litzoo.datamodules.base import BaseDataModule
 from litzoo.datamodules.dataset import IndexedDataset
-from litzoo.datamodules.splits.core import hold_out, split_train_val
+from litzoo.datamodules.splits.core import hold_out
+from litzoo.datamodules.splits.membership import content_id, draw_members
+from litzoo.datamodules.splits.record import changed_options, fingerprint, require_same_split
+from litzoo.datamodules.splits.recorded import RecordedSamples
+from litzoo.datamodules.tables.columns import canonical_texts
+from litzoo.datamodules.tables.reading import TableReading
 
 HELD_OUT = 0.2
 """Fraction of the rows in the test set."""
 
 
 class TableDataModule(BaseDataModule):
-    """Tables with one value per row to predict.
+    """Tables with one target per row.
 
-    Columns are preprocessed with statistics of the training rows only. Numeric columns: missing values are replaced by
-    the median and marked in an additional indicator column, then standardised. Categorical columns are one-hot encoded;
-    a missing value is a category, and a category that does not occur in training is encoded as zeros. Targets keep
-    their units.
+    A subclass defines `target` and `read_frame`, and derives from `NumberTargets` (regression) or `RowClasses`
+    (classification) before this class. Columns are preprocessed as `TableReading` describes, fitted on the training
+    rows only. A checkpoint holds what was fitted, and everything that uses the checkpoint uses that.
 
-    There is no official test set: a fifth of the rows is held out, independently of the seed.
+    A fifth of the rows is held out for testing, independently of the seed.
 
     Args:
         **options: See `BaseDataModule`.
+
+    Attributes:
+        where: Name of the table, for messages.
+        where_new: Name of the rows to predict, for messages.
+        target: Name of the target column.
+        by_content: Whether a row's part (training, validation, test) is drawn by a hash of its cells, so that it does
+            not depend on the other rows; otherwise by its position.
+        test_size: Size of the test set, a count or a fraction.
+        reading: The fitted preprocessing; `None` before `setup`.
     """
 
-    links = ("input_shape", "target_mean", "target_std")
+    links: tuple[str, ...] = ("input_shape",)
+    where: str = "the table"
+    where_new: str = "the new rows"
+    target: str
+    by_content: bool = False
+    test_size: int | float = HELD_OUT
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._inputs: Tensor | None = None
+        self.reading: TableReading | None = None
+        self._frame: pd.DataFrame | None = None
+        self._ids: list[str] = []
+        self._rows: dict[str, np.ndarray] = {}
+        self._validation: np.ndarray | None = None
+        self._new: pd.DataFrame | None = None
+        self._record: RecordedSamples | None = None
+        self._stages: list[str] = []
+        if "reading" in self.restored:
+            self.reading = TableReading.from_state(self.restored["reading"])
 
     @abstractmethod
-    def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns numeric columns `[N, A]`, missing as NaN, categorical ones `[N, B]`, missing empty, and targets."""
+    def read_frame(self) -> pd.DataFrame:
+        """Returns all rows: the target, the inputs and perhaps identifiers, indexed by their names in messages."""
 
-    def read_new(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Returns numeric and categorical columns of rows to predict instead of the test set, if there are any."""
+    def read_new(self) -> pd.DataFrame | None:
+        """Returns rows to predict instead of the test set, if there are any."""
         return None
 
+    @abstractmethod
+    def target_values(self, frame: pd.DataFrame) -> Tensor:
+        """Returns the targets of all rows: labels, int64 `[N]`, or values, float32 `[N]`."""
+
+    @abstractmethod
+    def serve(self, stage: str) -> None:
+        """Makes the data sets of a stage; `table_inputs` are their inputs."""
+
+    def fit_reading(self, frame: pd.DataFrame, rows: np.ndarray) -> TableReading:
+        """Fits the preprocessing to the training rows, at positions `rows` of all rows."""
+        return TableReading.fit(frame, rows, target=self.target)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All rows, read once."""
+        if self._frame is None:
+            self._frame = self.read_frame()
+        return self._frame
+
+    def rows_of(self, part: Literal["train", "test"]) -> np.ndarray:
+        """Returns the positions, among all rows, of the full training set or the test set."""
+        if not self._rows:
+            self._assign_rows()
+        return self._rows[part]
+
+    def validation_rows(self) -> np.ndarray | None:
+        """Returns which rows of the full training set validate, bool `[N]`; `None` if not drawn by content."""
+        self.rows_of("train")
+        return self._validation
+
+    def row_ids(self, part: Literal["train", "test"]) -> list[str]:
+        """Returns the content ids of a part's rows: hashes of their cells without target and identifiers."""
+        rows = self.rows_of(part)
+        if not self._ids:
+            self._ids = self._content_ids()
+        return [self._ids[row] for row in rows]
+
+    def may_validate(self, frame: pd.DataFrame) -> np.ndarray:
+        """Returns which of all rows validation samples can be drawn from, bool `[N]`."""
+        return np.ones(len(frame), dtype=bool)
+
     def find_split(self) -> None:
-        """Reads, splits and preprocesses the table, like `setup`."""
-        self.setup("fit")
+        """Reads and splits the table."""
+        raise NotImplementedError
 
     def setup(self, stage: str) -> None:
-        """Reads, splits and preprocesses all parts at once, since all depend on statistics of the training rows."""
-        if self.split is None:
-            self._prepare()
-        if stage == "predict" and (new := self.read_new()) is not None:
-            self.new_set = IndexedDataset(self._preprocessed(*new), None)
+        """Reads, splits and preprocesses the table; for new rows with a checkpoint's preprocessing only those."""
+        if stage == "predict" and (self._new is not None or (new := self.read_new()) is not None):
+            self._new = new if self._new is None else self._new
+            self.new_set = IndexedDataset(self._fitted().tensor(self._new, self.where_new), None)
+            self._fitted().warn_of_unseen(self._new, self.where_new)
+        else:
+            self.find_split()
+            self.serve(stage)
+        self._stages.append(stage)
 
-    def _prepare(self) -> None:
-        numbers, categories, values = self.read()
-        targets = torch.from_numpy(values).float()
-        training, test = hold_out(targets, HELD_OUT)
-        split = split_train_val(targets[training], self.train_size, self.val_size, self.seed)
-        fitted = training[split.train].numpy()
-        self._columns = ColumnTransformer(
-            [
-                ("numbers", _numeric_pipeline(), list(range(numbers.shape[1]))),
-                (
-                    "categories",
-                    _one_hot_encoder(),
-                    list(range(numbers.shape[1], numbers.shape[1] + categories.shape[1])),
-                ),
-            ]
-        )
-        self._columns.fit(_joined(numbers[fitted], categories[fitted]))
-        self._inputs = self._preprocessed(numbers, categories)
-        self.split, self.targets = split, targets[training]
-        self.train_set = IndexedDataset(self._inputs[training], self.targets, split.train)
-        self.val_set = IndexedDataset(self._inputs[training], self.targets, split.val)
-        self.test_set = IndexedDataset(self._inputs[test], targets[test])
-
-    def _preprocessed(self, numbers: np.ndarray, categories: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.asarray(self._columns.transform(_joined(numbers, categories)), dtype=np.float32))
+    def table_inputs(self, part: Literal["train", "test"]) -> Tensor:
+        """Returns the inputs of the full training set or the test set, float32 `[n, F]`."""
+        rows = self.frame.iloc[self.rows_of(part)]
+        if part == "test" and self._record is not None:
+            self._fitted().warn_of_unseen(rows, self.where)
+        return self._fitted().tensor(rows, self.where)
 
     @property
     def input_shape(self) -> tuple[int]:
-        """`(F,)`: the number of preprocessed columns. Reads the table."""
-        self.setup("fit")
-        assert self._inputs is not None
-        return (self._inputs.shape[1],)
+        """`(F,)`: the number of preprocessed columns. Reads the table, unless a checkpoint has told it."""
+        if self.reading is None:
+            self.setup("fit")
+        return (self._fitted().num_features,)
 
     @property
-    def target_mean(self) -> float:
-        """Mean of the training targets. Reads the table."""
-        return self._training_targets().mean().item()
+    def feature_groups(self) -> dict[str, list[int]]:
+        """Column -> positions of its features in the input. For the importance of columns."""
+        return self._fitted().feature_groups
 
-    @property
-    def target_std(self) -> float:
-        """Standard deviation of the training targets. Reads the table."""
-        return self._training_targets().std().item()
+    def sample_columns(self, part: Literal["train", "test", "predict"], index: Tensor) -> dict[str, list[Any]]:
+        """Returns the number in the file and the identifiers of rows at `index` `[n]`, for tables of samples."""
+        new = part == "predict" and self._new is not None
+        if not (self.by_content or new):
+            return {}
+        rows = self.frame.iloc[self.rows_of("train" if part == "train" else "test")] if self._new is None else self._new
+        chosen = rows.iloc[index.numpy()]
+        names = [name for name in self._fitted().id_columns if name in chosen]
+        columns: dict[str, list[Any]] = {"row": list(chosen.index)}
+        return columns | {name: ["" if cell is None else cell for cell in chosen[name]] for name in names}
 
-    def _training_targets(self) -> Tensor:
-        self.setup("fit")
-        assert self.train_set is not None
-        return self.train_set.targets[self.train_set.indices].double()
+    def fingerprint(self) -> str:
+        """Returns a hash of the rows of each part with their targets, whatever their order in the file."""
+        if not self.by_content:
+            return super().fingerprint()
+        assert self.split is not None
+        assert self.targets is not None
+        ids, ordered = np.array(self.row_ids("train")), {}
+        for name, part in self.split.parts().items():
+            targets, own = self.targets[part].numpy(), ids[part.numpy()]
+            order = np.lexsort((targets, own))
+            ordered[name] = torch.frombuffer(bytearray("".join(own[order]).encode() or b"-"), dtype=torch.uint8).long()
+            ordered[f"{name}_targets"] = torch.from_numpy(targets[order])
+        return fingerprint(**ordered)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Adds the fitted preprocessing, and for rows drawn by content which ones were used."""
+        state = super().state_dict()
+        if self.reading is not None:
+            state["reading"] = self.reading.state()
+        if self.by_content and self.split is not None:
+            names = [str(name) for name in self.frame.index[self.rows_of("train")]]
+            state["samples"] = RecordedSamples(self.row_ids("train"), names, self.row_ids("test")).state()
+        return state
 
-def _joined(numbers: np.ndarray, categories: np.ndarray) -> np.ndarray:
-    return np.concatenate([numbers.astype(object), categories.astype(object)], axis=1)
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the preprocessing of a checkpoint, and checks that it was trained on these rows.
 
+        A resumed training uses exactly the rows it recorded. In tests and predictions the table may have grown; a test
+        row that the checkpoint was trained on is left out.
 
-def _numeric_pipeline() -> Any:
-    return make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+        Raises:
+            ValueError: If the options of the split are others, recorded rows are gone, or a column is missing or new.
+        """
+        if "reading" in state_dict:
+            self.reading = TableReading.from_state(state_dict["reading"])
+        try:
+            if "samples" not in state_dict:
+                super().load_state_dict(state_dict)
+            elif self._new is None:
+                self._take_record(state_dict)
+        except FileNotFoundError as error:
+            rank_zero_warn(f"Not checked whether the checkpoint was trained on this split of the data: {error}")
+        self._serve_again()
 
+    def _take_record(self, state: dict[str, Any]) -> None:
+        """Restricts the rows to those that a checkpoint allows."""
+        if changed_options(state, self.split_options()):
+            require_same_split(state, "another", self.split_options())
+        record = self._record = RecordedSamples.from_state(state["samples"])
+        resumed = self.trainer is not None and self.trainer.state.fn == "fit"
+        known = set(record.ids)
+        if not resumed:
+            trained = np.array([each in known for each in self.row_ids("test")], dtype=bool)
+            if trained.any():
+                rank_zero_warn(
+                    f"{trained.sum():,} rows of the test set are left out: the checkpoint was trained on them"
+                )
+                self._rows["test"] = self._rows["test"][~trained]
+            return
+        positions: dict[str, list[int]] = {}
+        everything = self._ids or self._content_ids()
+        for position, each in enumerate(everything):
+            positions.setdefault(each, []).append(position)
+        if gone := record.absent(positions):
+            raise ValueError(
+                f"{self.where}: {len(gone):,} rows the training used are gone (row {', '.join(gone[:5])} of the file "
+                "at that time): a training can only be resumed with them; restore them, or start a new training"
+            )
+        left = {each: iter(rows) for each, rows in positions.items()}
+        rows = [next(left[each], positions[each][0]) for each in record.ids]
+        waiting = len(set(self._rows["train"].tolist()) - set(rows))
+        if waiting:
+            rank_zero_warn(
+                f"{waiting:,} new training rows are not used by the resumed training: they wait for a new one"
+            )
+        assert self._validation is not None
+        validation = dict(zip(self._rows["train"].tolist(), self._validation.tolist(), strict=True))
+        self._rows["train"] = np.array(rows)
+        self._validation = np.array([validation.get(row, False) for row in rows], dtype=bool)
+        self.split = None
+        self.find_split()
+        require_same_split(state, self.fingerprint(), self.split_options())
 
-def _one_hot_encoder() -> Any:
-    return OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    def _serve_again(self) -> None:
+        self.train_set = self.val_set = self.unlabeled_set = self.test_set = self.new_set = None
+        stages, self._stages = dict.fromkeys(self._stages), []
+        for stage in stages:
+            self.setup(stage)
+
+    def _fitted(self) -> TableReading:
+        if self.reading is None:
+            self.find_split()
+            assert self.split is not None
+            used = torch.cat([self.split.train, self.split.unlabeled]).sort().values
+            self.reading = self.fit_reading(self.frame, self.rows_of("train")[used.numpy()])
+        return self.reading
+
+    def _content_ids(self) -> list[str]:
+        skipped = [self.target, *self.identifiers(self.frame)]
+        return [content_id(text.encode()) for text in canonical_texts(self.frame, skipped)]
+
+    def identifiers(self, frame: pd.DataFrame) -> Sequence[str]:
+        """Returns the names of columns that only name the rows."""
+        return ()
+
+    def _assign_rows(self) -> None:
+        frame = self.frame
+        if not self.by_content:
+            parts = hold_out(self.target_values(frame), HELD_OUT)
+            self._rows = {"train": parts[0].numpy(), "test": parts[1].numpy()}
+            return
+        self._ids = self._content_ids()
+        validation = np.zeros(len(frame), dtype=bool)
+        may_validate = self.may_validate(frame)
+        try:
+            test = draw_members("test_size", self.test_size, self._ids, "test")
+            candidates = np.flatnonzero(~test & may_validate)
+            ids = [self._ids[row] for row in candidates]
+            validation[candidates] = draw_members("val_size", self.val_size, ids, f"val {self.seed}")
+        except ValueError as error:
+            raise ValueError(f"{self.where}: {error}") from None
+        training = np.flatnonzero(~test)
+        if validation[training].all():
+            raise ValueError(
+                f"{self.where}: test_size {self.test_size} and val_size {self.val_size} leave no training sample of "
+                f"{len(frame)}: lower them"
+            )
+        self._rows = {"train": training, "test": np.flatnonzero(test)}
+        self._validation = validation[training]

@@ -1,169 +1,193 @@
-"""Regression on CSV files with a header line."""
+"""Regression and classification on CSV files with a header line."""
 
-import csv
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
+from lightning.pytorch.utilities import rank_zero_only
 
-from litzoo.datamodules.io.paths import require_file, require_within
-from litzoo.datamodules.tables.base import TableDataModule
+from litzoo.datamodules.io.paths import find_path
+from litzoo.datamodules.splits.membership import membership_notes
+from litzoo.datamodules.tables.base import HELD_OUT, TableDataModule
+from litzoo.datamodules.tables.columns import is_identifier, require_known
+from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
+from litzoo.datamodules.tables.reading import TableReading
+from litzoo.datamodules.tables.targets import NumberTargets, RowClasses
 
-LARGEST = 1e18
-"""Largest number in a column; squares of larger ones overflow float32."""
-MOST_CATEGORIES = 100
-"""Largest number of categories in a column."""
-
-
-def read_columns(path: Path, remedy: str) -> dict[str, list[str]]:
-    """Reads a CSV file as column name -> cells.
-
-    Args:
-        path: Path of the file.
-        remedy: What to do if the file is absent, for the message.
-
-    Raises:
-        FileNotFoundError: If it cannot be read.
-        ValueError: If it is not a CSV file with a header and rows of the same length.
-    """
-    try:
-        require_file(path)
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            rows = [row for row in csv.reader(stream) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not a CSV file: {error}") from error
-    except OSError as error:
-        raise FileNotFoundError(f"{path} cannot be read ({error.strerror or error}); {remedy}") from error
-    if len(rows) < 2:
-        raise ValueError(f"{path}: has {len(rows)} lines; it needs a header line and rows")
-    header, *body = rows
-    if repeated := {name for name in header if header.count(name) > 1}:
-        raise ValueError(f"{path}: the header names {', '.join(map(repr, sorted(repeated)))} twice")
-    for number, row in enumerate(body, start=2):
-        if len(row) != len(header):
-            raise ValueError(f"{path}: row {number} has {len(row)} cells, the header {len(header)}")
-    return {name: [row[column] for row in body] for column, name in enumerate(header)}
+if TYPE_CHECKING:
+    _Base = TableDataModule
+else:
+    _Base = object  # a mixin: the classes that use it derive from `TableDataModule` themselves
 
 
-def numbers_in(cells: list[str]) -> np.ndarray | None:
-    """Converts cells to numbers, empty ones to NaN; returns `None` if another cell is not a number."""
-    if any("_" in cell for cell in cells):
-        return None  # Python parses 1_000 as a number, other programs do not
-    try:
-        return np.array([float(cell) if cell.strip() else np.nan for cell in cells])
-    except ValueError:
-        return None
+class CSVFile(_Base):
+    """Mixin for tables in a CSV file with a header line.
 
-
-class CSVRegressionDataModule(TableDataModule):
-    """A CSV file with a header line and a numeric column to predict.
-
-    A column is numeric if every cell that is not empty is a number, else categorical. Empty cells are missing values.
+    Columns are found by name. Cells are numbers, dates, booleans (two words such as `yes` and `no`) or categories: see
+    `TableReading`. A row's part (training, validation, test) is drawn by a hash of its cells and the seed: rows that
+    are added, removed, moved or relabeled move no other row. The test set does not depend on the seed.
 
     Args:
-        file: Name of the file, relative to `root`.
+        file: Path of the file, relative to the working folder or to `root`.
         target: Name of the column to predict.
-        drop_columns: Names of columns to leave out, such as identifiers.
+        drop_columns: Names of columns to leave out.
+        id_columns: Names of columns that only name the rows: no inputs, but written into `predictions.csv`. A column
+            whose name says so (`id`, `customer_id`, ...) and whose cells all differ is one without being named.
+        categorical_columns: Names of columns whose numbers are codes of categories.
+        date_formats: Column -> format of its dates, as in `strftime` (`%d/%m/%Y`), where it is not certain.
         predict_file: CSV file, anywhere, with rows for `predict` to use instead of the test set. It must have the
-            columns used in training, in any order; further columns are ignored, including the target.
-        **options: See `TableDataModule` and `BaseDataModule`.
+            columns used in training, in any order, and no others; target and identifiers may be absent.
+        test_size: Size of the test set, a fraction or a count.
+        separator: Character between cells; found from the file if `null`, like the next two.
+        decimal: Decimal sign of numbers, `.` or `,`.
+        encoding: Encoding of the text, such as `cp1252`.
+        missing_values: Cells that are missing values, beside empty ones; by default those of pandas (`NA`, `NaN`,
+            `null`, ...).
+        **options: See `BaseDataModule`, and for classification `ClassLabels`.
 
     Raises:
-        ValueError: If the file is outside of `root`.
+        ValueError: If an option is not valid.
     """
+
+    by_content = True
+    split_by: tuple[str, ...]
 
     def __init__(
         self,
         file: str,
         target: str,
         drop_columns: list[str] | None = None,
+        id_columns: list[str] | None = None,
+        categorical_columns: list[str] | None = None,
+        date_formats: dict[str, str] | None = None,
         predict_file: str | None = None,
+        test_size: int | float = HELD_OUT,
+        separator: str | None = None,
+        decimal: str | None = None,
+        encoding: str | None = None,
+        missing_values: list[str] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.file = file
-        self.target = target
-        self.drop_columns = drop_columns or []
-        self.predict_file = predict_file
-        self._numbers: list[str] = []
-        self._categories: list[str] = []
-        require_within(self.root / file, self.root)
-
-    def read(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns the numeric columns, the categorical columns and the targets.
-
-        Raises:
-            FileNotFoundError: If the file is absent.
-            ValueError: If it is not a CSV file with a header, a named column does not exist, a row and the header
-                differ in length, the target has an empty cell or one that is not a finite number, a number is beyond
-                1e18, no column is left, or a categorical column has more than 100 categories.
-        """
-        if not self.file:
+        if not file:
             raise ValueError("data.file: is empty; name a CSV file")
-        path = self.root / self.file
-        columns = read_columns(
-            path, "data.file is relative to data.root, which defaults to the environment variable LITZOO_DATA_DIR"
-        )
-        for name in [self.target, *self.drop_columns]:
-            if name not in columns:
-                hint = ". Columns are separated by commas" if len(columns) == 1 else ""
-                raise ValueError(f"{path}: no column {name!r}; the columns are {', '.join(columns)}{hint}")
-        values = numbers_in(cells := columns.pop(self.target))
-        if values is None or not np.isfinite(values).all():
-            row, cell = next(
-                (row, cell)
-                for row, cell in enumerate(cells, start=2)
-                if (value := numbers_in([cell])) is None or not np.isfinite(value).all()
-            )
-            raise ValueError(
-                f"{path}: the target column {self.target!r} has cells that are empty or not a number; the first is "
-                f"{cell!r} in row {row}"
-            )
-        if np.abs(values).max() > LARGEST:
-            raise ValueError(f"{path}: target column {self.target!r} has numbers beyond {LARGEST:g}; scale them")
-        for name in self.drop_columns:
-            columns.pop(name, None)
-        self._numbers = [name for name, cells in columns.items() if numbers_in(cells) is not None]
-        self._categories = [name for name in columns if name not in self._numbers]
-        for name in self._categories:
-            if (different := len(set(columns[name]))) > MOST_CATEGORIES:
-                raise ValueError(
-                    f"{path}: column {name!r} has {different} categories, more than {MOST_CATEGORIES}; name it in "
-                    "data.drop_columns, or merge categories"
-                )
-        if not columns:
-            raise ValueError(f"{path}: no column is left to predict {self.target!r} from")
-        return *self._split_columns(path, columns, "name it in data.drop_columns"), values
+        if not test_size:
+            raise ValueError(f"data.test_size: {test_size} leaves no test set; give a count or a fraction")
+        self.path = find_path(file, self.root)
+        self.where, self.where_new = str(self.path), str(predict_file)
+        self.file, self.predict_file, self.test_size = file, predict_file, test_size
+        self.target = clean_name(target)
+        self.drop_columns = list(map(clean_name, drop_columns or []))
+        self.id_columns = list(map(clean_name, id_columns or []))
+        self.categorical_columns = list(map(clean_name, categorical_columns or []))
+        self.date_formats = {clean_name(name): each for name, each in (date_formats or {}).items()}
+        self.format = TableFormat(separator, decimal, encoding, missing_values)
+        if self.target in self.id_columns:
+            raise ValueError(f"data.id_columns: {self.target!r} is the target; remove it from the list")
+        self.split_by = (*self.split_by, "test_size", "target")
 
-    def read_new(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Returns the numeric and categorical columns of `predict_file`.
+    def read_frame(self) -> pd.DataFrame:
+        """Returns the cells of the file as text, a missing one as `None`, indexed by the number of the row.
 
         Raises:
             FileNotFoundError: If the file is absent.
-            ValueError: If it is not a CSV file with a header, lacks a column that was used in training, or has text in
-                a numeric column.
+            ValueError: If it is not a CSV file with a header, a named column does not exist, or no column is left.
+        """
+        remedy = (
+            "data.file is relative to the working folder or data.root, which defaults to the environment variable "
+            "LITZOO_DATA_DIR"
+        )
+        frame, self.format = read_table(self.path, remedy, self.format, [self.target])
+        named = {
+            "data.target": [self.target],
+            "data.drop_columns": self.drop_columns,
+            "data.id_columns": self.id_columns,
+            "data.categorical_columns": self.categorical_columns,
+            "data.date_formats": list(self.date_formats),
+        }
+        require_known(named, list(frame.columns), self.where)
+        if not set(frame.columns) - {self.target, *self.drop_columns, *self.identifiers(frame)}:
+            raise ValueError(f"{self.where}: no column is left to predict {self.target!r} from")
+        return frame
+
+    def read_new(self) -> pd.DataFrame | None:
+        """Returns the rows of `predict_file`.
+
+        Raises:
+            FileNotFoundError: If the file is absent.
+            ValueError: If it is not a CSV file with a header.
         """
         if self.predict_file is None:
             return None
-        path = Path(self.predict_file).expanduser()
-        columns = read_columns(path, "set data.predict_file to a CSV file")
-        if absent := [name for name in (*self._numbers, *self._categories) if name not in columns]:
-            raise ValueError(f"{path}: no column {', '.join(map(repr, absent))}, which was used in training")
-        return self._split_columns(path, columns, "repair it")
+        return self._fitted().read(self.predict_file, "set data.predict_file to a CSV file")
 
-    def _split_columns(self, path: Path, columns: dict[str, list[str]], remedy: str) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the numeric and the categorical columns as two arrays."""
-        rows = len(next(iter(columns.values())))
-        numbers = np.empty((rows, len(self._numbers)))
-        for place, name in enumerate(self._numbers):
-            values = numbers_in(columns[name])
-            if values is None:
-                raise ValueError(f"{path}: column {name!r} has text, but was numeric in training")
-            if (np.abs(values) > LARGEST).any():
-                problem = "infinite numbers" if np.isinf(values).any() else f"numbers beyond {LARGEST:g}"
-                raise ValueError(f"{path}: column {name!r} has {problem}; {remedy}")
-            numbers[:, place] = values
-        categories = np.empty((rows, len(self._categories)), dtype=object)
-        for place, name in enumerate(self._categories):
-            categories[:, place] = columns[name]
-        return numbers, categories
+    def identifiers(self, frame: pd.DataFrame) -> Sequence[str]:
+        """Returns the columns that only name the rows, named in `id_columns` or by themselves."""
+        known = {*self.id_columns, *self.drop_columns, *self.categorical_columns, *self.date_formats, self.target}
+        found = [name for name in frame.columns if name not in known and is_identifier(name, frame[name])]
+        return [*self.id_columns, *found]
+
+    def fit_reading(self, frame: pd.DataFrame, rows: np.ndarray) -> TableReading:
+        """Fits the preprocessing to the training rows, and prints what was found in the file."""
+        reading = TableReading.fit(
+            frame,
+            rows,
+            date_formats=self.date_formats,
+            categorical=self.categorical_columns,
+            where=self.where,
+            ignored=self.drop_columns,
+            id_columns=list(self.identifiers(frame)),
+            target=self.target,
+            class_names=list(getattr(self, "file_class_names", [])),
+            format=self.format,
+        )
+        _print(self._description(frame, reading))
+        return reading
+
+    def split_report(self) -> dict[str, Any]:
+        """Adds what was found in the file: its format and the kind of each column."""
+        report = super().split_report()
+        report["notes"] = membership_notes(report.get("per_class", {}), report.get("class_names", []))
+        if self.reading is not None:
+            kinds = {column.name: column.kind for column in self.reading.columns}
+            form = self.reading.format
+            found = {"separator": form.separator, "decimal": form.decimal, "encoding": form.encoding}
+            report["table"] = {**found, "columns": kinds, "identifiers": self.reading.id_columns}
+        return report
+
+    def _description(self, frame: pd.DataFrame, reading: TableReading) -> str:
+        kinds: dict[str, list[str]] = {}
+        for column in reading.columns:
+            kinds.setdefault(column.kind, []).append(column.name)
+        form = reading.format
+        lines = [
+            f"{self.where}: {len(frame):,} rows, separator {form.separator!r}, decimal sign {form.decimal!r}, encoding "
+            f"{form.encoding}"
+        ]
+        lines += [f"  {kind}: {', '.join(names)}" for kind, names in kinds.items()]
+        if reading.id_columns:
+            lines.append(f"  identifiers, no inputs: {', '.join(reading.id_columns)}")
+        gaps = {column.name: int(frame[column.name].isna().sum()) for column in reading.columns}
+        if missing := [f"{name} {count:,}" for name, count in gaps.items() if count]:
+            lines.append(f"  missing values: {', '.join(missing)}")
+        return "\n".join(lines)
+
+
+class CSVRegressionDataModule(NumberTargets, CSVFile, TableDataModule):
+    """A CSV file with a header line and a numeric column to predict.
+
+    Args:
+        **options: See `CSVFile`, `TableDataModule` and `BaseDataModule`.
+    """
+
+
+class CSVClassificationDataModule(RowClasses, CSVFile, TableDataModule):
+    """A CSV file with a header line and a column with the class of each row.
+
+    Args:
+        **options: See `CSVFile`, `RowClasses`, `ClassLabels` and `BaseDataModule`.
+    """
+
+
+_print = rank_zero_only(print)

@@ -190,8 +190,10 @@ class Classifier(LitModule):
             metrics.update(preds=outputs["logits"][known], target=outputs["target"][known])
 
     def default_callbacks(self, datamodule: Any) -> list[str]:
-        """Names the report on pseudo-labels and, if the datamodule has images, the figures of a test."""
+        """Names the report on pseudo-labels, and the figures of a test that images or a table have."""
         names = ["PseudoLabelReport"] if self.semi_supervised else []
+        if hasattr(type(datamodule), "feature_groups"):
+            return [*names, "ConfusionMatrixFigure", "PermutationImportance"]
         return [*names, "PredictionGrid", "ConfusionMatrixFigure"] if hasattr(datamodule, "test_images") else names
 
     def setup(self, stage: str) -> None:

@@ -1,11 +1,11 @@
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from litzoo.datamodules.batch import Batch
 from litzoo.lit_modules.classifiers.base import Classifier
+from litzoo.lit_modules.co_teaching import CoTeaching
 from litzoo.lit_modules.networks import CNN, Pair
 
 
@@ -54,36 +54,35 @@ class CoTeachingClassifier(Classifier):
         average_pool: bool = False,
         **options: Any,
     ) -> None:
-        if not 0 <= forget_rate < 1:
-            raise ValueError(f"forget_rate: {forget_rate} is outside [0, 1); give the fraction of wrong labels")
-        if ramp_epochs < 1:
-            raise ValueError(f"ramp_epochs: {ramp_epochs} is below 1")
+        co_teaching = CoTeaching(forget_rate, ramp_epochs)
         net = CNN(input_shape, num_classes, widths, depth, hidden, batch_norm, dropout, hidden_dropout, average_pool)
         super().__init__(Pair(net), num_classes, **options)
-        if self.mix is not None or self.remembers_samples:
-            raise ValueError("CoTeachingClassifier takes neither mix nor a loss that remembers samples: leave it out")
-        if self.hparams.get("compile"):  # `training_loss` calls the two networks, not the pair
-            self.net.first.compile()
-            self.net.second.compile()
-        self.forget_rate, self.ramp_epochs = forget_rate, ramp_epochs
+        self.co_teaching, self.forget_rate, self.ramp_epochs = co_teaching, forget_rate, ramp_epochs
+        prepare_pair(self)
 
     def training_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns the mean logits `[B, K]`, and the sum of both networks' objectives."""
-        x, target = self.prepare_input(batch["input"]), batch["target"]
-        first, second = self.net.first(x), self.net.second(x)
-        forgotten = self.forget_rate * min(self.current_epoch / self.ramp_epochs, 1)
-        count = max(1, round((1 - forgotten) * len(x)))
-        loss = self._objective_of(first, batch, smallest_losses(second, target, count))
-        loss = loss + self._objective_of(second, batch, smallest_losses(first, target, count))
-        return (first + second) / 2, loss
-
-    def _objective_of(self, logits: Tensor, batch: Batch, rows: Tensor) -> Tensor:
-        """Returns the objective of one network's logits `[B, K]` on the selected rows of the batch."""
-        selected = cast(Batch, {"index": batch["index"][rows]})
-        return self.objective(logits[rows], selected, batch["target"][rows])
+        return co_taught(self, self.co_teaching, batch)
 
 
-def smallest_losses(logits: Tensor, target: Tensor, count: int) -> Tensor:
-    """Returns the positions of the samples with the smallest cross-entropies, int64 `[count]`."""
-    losses = F.cross_entropy(logits.detach().float(), target, reduction="none")
-    return losses.topk(count, largest=False).indices
+def prepare_pair(module: Classifier) -> None:
+    """Checks the options of a module whose network is a `Pair`, and compiles both networks if that is requested.
+
+    Raises:
+        ValueError: If `mix` or a loss that keeps a state for each sample is given.
+    """
+    if module.mix is not None or module.remembers_samples:
+        raise ValueError("co-teaching takes neither mix nor a loss that remembers samples: leave it out")
+    net: Any = module.net
+    if module.hparams.get("compile"):  # `co_taught` calls the two networks, not the pair
+        net.first.compile()
+        net.second.compile()
+
+
+def co_taught(module: Classifier, co_teaching: CoTeaching, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Returns the mean logits `[B, K]` of a module's two networks, and the sum of their objectives."""
+    net: Any = module.net
+    x = module.prepare_input(batch["input"])
+    first, second = net.first(x), net.second(x)
+    loss = co_teaching.loss((first, second), batch, module.current_epoch, module.objective)
+    return (first + second) / 2, loss

@@ -5,8 +5,12 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from litzoo.datamodules.batch import Batch
 from litzoo.lit_modules.classifiers.base import Classifier
-from litzoo.lit_modules.networks import WhitenedCNN
+from litzoo.lit_modules.classifiers.co_teaching import co_taught, prepare_pair
+from litzoo.lit_modules.co_teaching import CoTeaching
+from litzoo.lit_modules.networks import Pair, WhitenedCNN
+from litzoo.lit_modules.networks.whitened_cnn import Whitening
 
 WHITENING_IMAGES = 5000
 
@@ -26,13 +30,20 @@ class WhitenedCNNClassifier(Classifier):
             decay.
         whitening_bias_epochs: Epochs in which the bias of the whitening layer is trained; after that its gradient and
             that of the first block's input are not computed.
-        **options: See `Classifier` and `LitModule`.
+        batch_norm: Whether the convolutions have batch norm; else they have biases.
+        dropout: Dropout rate of the features before the head, in [0, 1).
+        forget_rate: If given, two such networks are trained by co-teaching, and finally leave out this fraction of each
+            batch, in [0, 1); see `CoTeachingClassifier`.
+        ramp_epochs: Epochs over which the fraction left out rises.
+        **options: See `Classifier` and `LitModule`; co-teaching takes neither `mix` nor a loss that keeps a state for
+            each sample.
 
     Raises:
-        ValueError: If a width is below 1, the image too small, or an option negative.
+        ValueError: If a width is below 1, the image too small, an option out of range, or co-teaching combined with
+            `mix` or a loss that keeps a state for each sample.
     """
 
-    net: WhitenedCNN
+    net: WhitenedCNN | Pair
 
     def __init__(
         self,
@@ -42,13 +53,22 @@ class WhitenedCNNClassifier(Classifier):
         logit_scale: float = 1 / 9,
         bias_lr_scale: float = 64.0,
         whitening_bias_epochs: int = 3,
+        batch_norm: bool = True,
+        dropout: float = 0.0,
+        forget_rate: float | None = None,
+        ramp_epochs: int = 5,
         **options: Any,
     ) -> None:
         if not 0 < bias_lr_scale < float("inf"):
             raise ValueError(f"bias_lr_scale: {bias_lr_scale} is not a factor above 0; 64 is usual, 1 changes nothing")
         if whitening_bias_epochs < 0:
             raise ValueError(f"whitening_bias_epochs: {whitening_bias_epochs} is negative; 0 does not train the bias")
-        super().__init__(WhitenedCNN(input_shape, num_classes, widths, logit_scale), num_classes, **options)
+        co_teaching = None if forget_rate is None else CoTeaching(forget_rate, ramp_epochs)
+        net = WhitenedCNN(input_shape, num_classes, widths, logit_scale, batch_norm, dropout)
+        super().__init__(net if co_teaching is None else Pair(net), num_classes, **options)
+        self.co_teaching = co_teaching
+        if co_teaching is not None:
+            prepare_pair(self)
         self.bias_lr_scale, self.whitening_bias_epochs = bias_lr_scale, whitening_bias_epochs
 
     def setup(self, stage: str) -> None:
@@ -60,19 +80,23 @@ class WhitenedCNNClassifier(Classifier):
             ValueError: If there is no datamodule to take training images from.
         """
         super().setup(stage)
-        if stage == "fit" and not self.net.whitening.is_fitted:
-            self.net.whitening.fit(self._whitening_images())
+        if stage == "fit" and not all(layer.is_fitted for layer in self._whitenings):
+            images = self._whitening_images()
+            for layer in self._whitenings:
+                layer.fit(images)
 
     def on_train_epoch_start(self) -> None:
         """Stops training the bias of the whitening layer after its epochs."""
         super().on_train_epoch_start()
         if self.trainer.world_size == 1:  # DistributedDataParallel waits for the gradient of every parameter
-            self.net.whitening.bias.requires_grad_(self._trains_whitening_bias)
+            for layer in self._whitenings:
+                layer.bias.requires_grad_(self._trains_whitening_bias)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Drops the gradient of the whitening layer's bias after its epochs."""
         if not self._trains_whitening_bias:
-            self.net.whitening.bias.grad = None
+            for layer in self._whitenings:
+                layer.bias.grad = None
 
     def configure_optimizers(self) -> Any:
         """Creates optimizer and scheduler, with the biases in a parameter group with a learning rate of their own."""
@@ -84,6 +108,14 @@ class WhitenedCNNClassifier(Classifier):
                 {"params": biases, "lr_scale": self.bias_lr_scale, "weight_decay": 0.0},
             ]
         return super().configure_optimizers()
+
+    def training_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Returns logits `[B, K]` and the objective; those of two networks if there are two."""
+        return super().training_loss(batch) if self.co_teaching is None else co_taught(self, self.co_teaching, batch)
+
+    @property
+    def _whitenings(self) -> list[Whitening]:
+        return [layer for layer in self.net.modules() if isinstance(layer, Whitening)]
 
     @property
     def _trains_whitening_bias(self) -> bool:

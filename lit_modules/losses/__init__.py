@@ -14,6 +14,7 @@ from litzoo.lit_modules.losses.ldam_loss import LDAMLoss
 from litzoo.lit_modules.losses.logit_adjusted_cross_entropy import LogitAdjustedCrossEntropy
 from litzoo.lit_modules.losses.logit_norm import LogitNorm
 from litzoo.lit_modules.losses.one_hot_squared_error import OneHotSquaredError
+from litzoo.lit_modules.losses.over_parameterization import SparseOverParameterization
 from litzoo.lit_modules.losses.symmetric_cross_entropy import SymmetricCrossEntropy
 from litzoo.lit_modules.losses.weighted_cross_entropy import WeightedCrossEntropy
 
@@ -32,6 +33,7 @@ __all__ = [
     "LogitAdjustedCrossEntropy",
     "LogitNorm",
     "OneHotSquaredError",
+    "SparseOverParameterization",
     "SymmetricCrossEntropy",
     "WeightedCrossEntropy",
 ]

@@ -86,11 +86,41 @@ class ShiftBatchNorm(nn.BatchNorm2d):
         self.register_buffer("weight", torch.ones(width))
 
 
-def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
-    """Returns a 3×3 convolution that starts as the identity on its first channels (Dirac initialisation)."""
-    layer = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-    nn.init.dirac_(layer.weight.data[:inputs])
-    return layer
+class DiracConvolution(nn.Conv2d):
+    """A 3×3 convolution that starts as the identity on its first channels (Dirac initialisation).
+
+    Args:
+        inputs: Channels of its input.
+        outputs: Channels of its output.
+        bias: Whether it has a bias, which starts at 0.
+    """
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = False) -> None:
+        super().__init__(inputs, outputs, 3, padding=1, bias=bias)
+
+    def reset_parameters(self) -> None:
+        """Initialises the weights again."""
+        super().reset_parameters()
+        nn.init.dirac_(self.weight.data[: self.in_channels])
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+
+class NormalHead(nn.Linear):
+    """A linear layer without bias whose weights start with a variance of 1 / inputs.
+
+    Args:
+        inputs: Width of its input.
+        outputs: Width of its output.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Initialises the weights again."""
+        super().reset_parameters()
+        nn.init.normal_(self.weight, std=self.in_features**-0.5)
 
 
 class WhitenedCNN(nn.Module):
@@ -104,9 +134,12 @@ class WhitenedCNN(nn.Module):
         num_classes: Number of outputs.
         widths: Channels of each block.
         logit_scale: Factor of the features, and thus of the logits.
+        batch_norm: Whether the convolutions have batch norm; else they have biases.
+        dropout: Dropout rate of the features, in [0, 1).
 
     Raises:
-        ValueError: If a width is below 1, or the image is too small to be halved once a block.
+        ValueError: If a width is below 1, the image is too small to be halved once a block, or the dropout rate out of
+            range.
     """
 
     def __init__(
@@ -115,8 +148,12 @@ class WhitenedCNN(nn.Module):
         num_classes: int,
         widths: Sequence[int] = (64, 256, 256),
         logit_scale: float = 1 / 9,
+        batch_norm: bool = True,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout: {dropout} is outside [0, 1)")
         channels, height, width = input_shape
         if not widths or min(widths) < 1:
             raise ValueError(f"widths: {list(widths)}; give the channels of at least one block, each at least 1")
@@ -128,20 +165,22 @@ class WhitenedCNN(nn.Module):
             )
         inputs, blocks = self.whitening.width, []
         for outputs in widths:
-            first, second = _convolution(inputs, outputs), _convolution(outputs, outputs)
+            first, second = (DiracConvolution(width, outputs, bias=not batch_norm) for width in (inputs, outputs))
             # Pooling before the normalisation saves three quarters of its time and the activation's.
-            layers = [first, nn.MaxPool2d(2), ShiftBatchNorm(outputs), nn.GELU()]
-            layers += [second, ShiftBatchNorm(outputs), nn.GELU()]
+            normal = [[ShiftBatchNorm(outputs)] if batch_norm else [] for _ in range(2)]
+            layers = [first, nn.MaxPool2d(2), *normal[0], nn.GELU(), second, *normal[1], nn.GELU()]
             blocks.append(nn.Sequential(*layers))
             inputs = outputs
         self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Linear(inputs, num_classes, bias=False)
-        nn.init.normal_(self.head.weight, std=inputs**-0.5)
+        self.dropout = nn.Dropout(dropout)
+        self.head = NormalHead(inputs, num_classes)
         self.logit_scale = logit_scale
 
     def features(self, x: Tensor) -> Tensor:
         """Returns the input of the head, `[B, widths[-1]]`, for images `[B, C, H, W]`."""
-        return self.blocks(F.gelu(self.whitening(x))).amax((2, 3)) * self.logit_scale
+        maps = self.blocks(F.gelu(self.whitening(x)))
+        # Not `amax`: compiled for bf16 on a CPU, its gradient divides by the number of maxima that it finds again, 0.
+        return self.dropout(F.adaptive_max_pool2d(maps, 1).flatten(1) * self.logit_scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns logits `[B, num_classes]` for images `[B, C, H, W]`."""

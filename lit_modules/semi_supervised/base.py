@@ -180,8 +180,8 @@ def require_pool(method: PseudoLabels, datamodule: Any) -> None:
     if datamodule is not None and getattr(datamodule, "unlabeled_batch_size", None) is None:
         raise ValueError(
             f"model.pseudo_labels: {type(method).__name__} needs a pool of unlabeled samples, and "
-            f"{type(datamodule).__name__} has none: set data.num_labeled and data.unlabeled_batch_size, or leave "
-            "pseudo_labels out"
+            f"{type(datamodule).__name__} has none: set data.num_labeled (or data.unlabeled_folder, for images "
+            "without labels) and data.unlabeled_batch_size, or leave pseudo_labels out"
         )
 
 

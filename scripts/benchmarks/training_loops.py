@@ -141,14 +141,18 @@ class TrainingLoops:
 
 
 def bare_epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, batches: Iterable[tuple[Tensor, Tensor]], autocast: bool
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    autocast: bool,
+    loss_function: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
 ) -> float:
     """Trains on batches of inputs and targets, without anything else; returns the seconds."""
     model.train()
     start = time.perf_counter()
     for x, y in batches:
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-            loss = F.cross_entropy(model(x), y)
+            loss = loss_function(model(x), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

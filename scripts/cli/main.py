@@ -18,6 +18,7 @@ from litzoo import (
     lit_modules,  # noqa: F401
 )
 from litzoo.callbacks.checkpoints.atomic_io import use_atomic_checkpoints
+from litzoo.datamodules.base import restored_from
 from litzoo.scripts.cli.arguments import check_config_files, check_words
 from litzoo.scripts.cli.checkpoints import (
     check_checkpoint,
@@ -135,6 +136,11 @@ class LitzooCLI(LightningCLI):
             raise ValueError("no datamodule: name one with --data, or give an experiment with --config")
         settle_model_options(self._given_model, options.model, options.ckpt_path)
         check_links(class_at(options.data.class_path), class_at(options.model.class_path))
+
+    def instantiate_classes(self) -> None:
+        """Creates all; a datamodule knows what the checkpoint holds of it, since the module is made from that."""
+        with restored_from(self._checkpoint if self.options.ckpt_path else {}):
+            super().instantiate_classes()
 
     def after_instantiate_classes(self) -> None:
         """Checks that the checkpoint's weights fit the module, and that it was trained on such data."""

@@ -79,9 +79,23 @@ def check_links(data_class: type, model_class: type) -> None:
                 if has
                 else "an argument of the second, but not an attribute of the first"
             )
-            + ". Images go with classifiers, tables with the Regressor, images with masks with the "
-            "MaskRCNNSegmenter; a class of your own has to declare it, as docs/python.md shows"
+            + ". Images and tables with classes go with classifiers, tables with numbers with the Regressor, images "
+            "with masks with the MaskRCNNSegmenter; a class of your own has to declare it, as docs/python.md shows"
         )
+    if hasattr(data_class, "feature_groups") and _takes_images(model_class):
+        raise ValueError(
+            f"data {data_class.__name__} and model {model_class.__name__} do not go together: 'input_shape' of a table "
+            "is one number, the second needs images [C, H, W]; MLPClassifier and SoftmaxRegression take tables"
+        )
+
+
+def _takes_images(model_class: type) -> bool:
+    """Whether the constructor of a module takes an `input_shape` of three numbers."""
+    for owner in model_class.__mro__:
+        parameter = inspect.signature(vars(owner).get("__init__", _takes_images)).parameters.get("input_shape")
+        if parameter is not None:
+            return parameter.annotation == tuple[int, int, int]
+    return False
 
 
 def arguments_of(owner_class: type) -> set[str]:

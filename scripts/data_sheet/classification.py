@@ -53,7 +53,9 @@ def draw_samples(figure: SubFigure, datamodule: ImageDataModule, classes: list[i
 
 def draw_histogram(figure: SubFigure, datamodule: ImageDataModule) -> None:
     """Draws the samples per class of each part, and of one epoch if a sampler changes them."""
-    counts = dict(datamodule.split_report()["per_class"])
+    report = datamodule.split_report()
+    hidden = report.get("without_label", {})
+    counts = {part: each for part, each in report["per_class"].items() if part not in hidden}
     if datamodule.sampling != "shuffle":
         train = datamodule.train_set
         assert train is not None

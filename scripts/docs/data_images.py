@@ -16,7 +16,7 @@ from PIL import Image
 from litzoo.scripts.data_sheet.command import draw_figures, prepare_datamodule
 
 DOCUMENT = Path("docs/data.md")
-YAML_WITH_IMAGE = re.compile(r"```yaml\n(.*?)```\n\n!\[[^]]*\]\((images/[\w.]+)\)", re.DOTALL)
+YAML_WITH_IMAGE = re.compile(r"```yaml\n((?:(?!```).)*)```\n\n!\[[^]]*\]\((images/[\w.]+)\)", re.DOTALL)
 
 
 def examples(text: str) -> Iterator[tuple[dict[str, Any], str]]:

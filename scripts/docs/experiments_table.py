@@ -12,7 +12,7 @@ import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from sklearn.linear_model import LinearRegression
@@ -36,21 +36,43 @@ COMMAND = re.compile(
 )
 """A run of a shipped config without other options, started by a user or by `litzoo compare`."""
 
+
+class Reference(NamedTuple):
+    """Test accuracy of the same system in its source, or in the paper or repository that is named.
+
+    Attributes:
+        result: The accuracy.
+        epoch: `best` if it is that of the best epoch on the test set, `last` if that of the last; empty if unknown.
+    """
+
+    result: str
+    epoch: str = ""
+
+
+NOISY = "at 40 / 60 % (BadLabels README)"
 SOURCE = {
-    "mnist_softmax_mse": "86.88 %",
-    "mnist_cnn": "98.9 %",
-    "mnist_cnn_deep": "99.3 %",
-    "fashion_mnist_mlp": "89.39 %",
-    "cifar10_resnet18": "81.34 % (50 epochs)",
-    "cifar10_disturb_label": "82.46 % (50 epochs)",
-    "mnist_noisy_coteaching": "91.7 % (Han et al. 2018)",
-    "mnist_1000_supervised": "69.65 %",
-    "mnist_1000_pseudo_online": "79.52 %",
-    "mnist_1000_pseudo_frozen": "78.48 %",
-    "cifar10_4000_fixmatch": "95.7 % (USB, WRN-28-2)",
-    "cifar10_4000_freematch": "95.9 % (USB, WRN-28-2)",
+    "mnist_softmax_mse": Reference("86.88 %", "best"),
+    "mnist_cnn": Reference("98.9 %", "best"),
+    "mnist_cnn_deep": Reference("99.3 %", "best"),
+    "fashion_mnist_mlp": Reference("89.39 %", "best"),
+    "cifar10_94": Reference("94.0 % (Jordan 2024; original images)", "last"),
+    "cifar10_resnet18": Reference("81.34 % (50 epochs)"),
+    "cifar10_disturb_label": Reference("82.46 % (50 epochs)"),
+    "cifar10_noisy_ce": Reference(f"64.8 / 41.4 % {NOISY}", "last"),
+    "cifar10_noisy_coteaching": Reference(f"84.7 / 58.0 % {NOISY}", "last"),
+    "cifar10_noisy_elr": Reference(f"87.8 / 85.7 % {NOISY}", "last"),
+    "cifar10_noisy_sop": Reference(f"95.5 / 94.7 % {NOISY}", "last"),
+    "cifar10n_worst_ce": Reference("83.9 % (noisypy README)", "best"),
+    "cifar10n_worst_elr": Reference("87.9 % (noisypy README)", "best"),
+    "cifar10n_worst_sop": Reference("92.9 % (SOP+, noisypy README)", "best"),
+    "mnist_noisy_coteaching": Reference("91.7 % (Han et al. 2018)", "last"),
+    "mnist_1000_supervised": Reference("69.65 %"),
+    "mnist_1000_pseudo_online": Reference("79.52 %"),
+    "mnist_1000_pseudo_frozen": Reference("78.48 %"),
+    "cifar10_4000_fixmatch": Reference("95.7 % (USB, WRN-28-2)", "best"),
+    "cifar10_4000_freematch": Reference("95.9 % (USB, WRN-28-2)", "best"),
 }
-"""Experiment -> test accuracy of the same system in its source, or in the paper that is named."""
+"""Experiment -> its reference."""
 
 NEEDS_GPU = (
     *("cifar10_resnet18", "cifar10_disturb_label", "cifar10_unknown", "cifar10_autoaugment"),
@@ -132,16 +154,17 @@ def linear_rmse(data: dict[str, Any], part: str = "test_set") -> float:
 
 def experiment_row(name: str, runs: Sequence[Run], baseline: float | None) -> list[str]:
     """Returns the row of an experiment in docs/experiments.md."""
+    reference = SOURCE.get(name, Reference(""))
     if not runs:
         missing = "not measured (needs a GPU)" if name in NEEDS_GPU else "not measured"
-        return [f"`{name}`", SOURCE.get(name, ""), missing, "", "", "", "", "", ""]
+        return [f"`{name}`", *reference, missing, *[""] * 6]
     metric = runs[0]["primary_metric"]
     scale, unit = UNITS.get(metric, (1, f" {metric}"))
     values = [scale * run["metrics"][f"test/{metric}"] for run in runs]
     digits = 2 if max(values) < 1000 else 0
     return [
         f"`{name}`",
-        SOURCE.get(name, "") if baseline is None else f"{baseline:,.{digits}f} RMSE (linear regression)",
+        *(reference if baseline is None else (f"{baseline:,.{digits}f} RMSE (linear regression)", "")),
         f"**{mean_and_std(values, digits)}{unit}**",
         " to ".join(f"{bound:,.{digits}f}" for bound in mean_interval(values) or ()),
         f"{len(runs)} ({', '.join(str(run['seed']) for run in runs)})",
@@ -176,11 +199,11 @@ def source_rows(rows: Sequence[Sequence[str]]) -> list[list[str]]:
         rows: Rows of docs/experiments.md, see `experiment_row`.
     """
     shown = []
-    for name, reference, result, _, seeds, effort, _, hardware, _ in rows:
+    for name, reference, epoch, result, _, seeds, effort, _, hardware, _ in rows:
         experiment = name.strip("`")
         if experiment in SOURCE and seeds:
             shown.append(
-                [f"[{name}](configs/{experiment}.yaml)", reference, result, seeds.split()[0], effort, hardware]
+                [f"[{name}](configs/{experiment}.yaml)", reference, epoch, result, seeds.split()[0], effort, hardware]
             )
     return shown
 
@@ -193,7 +216,8 @@ def write_tables(runs: Mapping[str, Sequence[Run]], baselines: Mapping[str, floa
         baselines: Experiment -> RMSE of linear regression.
     """
     effort = ["epochs, training time", "precision", "hardware", "date"]
-    header = ["experiment", "reference", "test result (mean ± std)", "95 % interval of the mean", "n (seeds)", *effort]
+    header = ["experiment", "reference", "best or last epoch", "test result (mean ± std)"]
+    header += ["95 % interval of the mean", "n (seeds)", *effort]
     rows = [experiment_row(name, found, baselines.get(name)) for name, found in runs.items()]
     replace_between(DOCUMENT, "experiments", markdown_table(header, rows))
     commands = [run["command"] for name in SHORT for run in runs[name]]
@@ -201,7 +225,7 @@ def write_tables(runs: Mapping[str, Sequence[Run]], baselines: Mapping[str, floa
     header = ["experiment", *SEGMENTATION_METRICS.values(), "n", *effort]
     segmentation = [segmentation_row(name, found) for name, found in runs.items() if name.endswith("_maskrcnn")]
     replace_between(SEGMENTATION, "segmentation", markdown_table(header, segmentation))
-    header = ["experiment", "the source", "litzoo (mean ± std)", "n", "epochs, training time", "hardware"]
+    header = ["experiment", "the source", "its epoch", "litzoo (mean ± std)", "n", "epochs, training time", "hardware"]
     replace_between(README, "beside the source", markdown_table(header, source_rows(rows)))
 
 

@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 CIFAR_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()  # noqa: SIM905
@@ -37,7 +38,7 @@ def write_mnist(root: Path, name: str = "MNIST", train: int = 100, test: int = 4
 
 
 def write_cifar10(root: Path, train: int = 100, test: int = 40) -> None:
-    """Writes `<root>/cifar-10-batches-py`; its files have other checksums than the original's."""
+    """Writes `<root>/cifar-10-batches-py`, whose checksums are not the original's, and human labels in `cifar10n`."""
     folder = root / "cifar-10-batches-py"
     folder.mkdir(parents=True, exist_ok=True)
     images, labels = random_images(train + test, 32, 32, 3, seed=2)
@@ -48,6 +49,10 @@ def write_cifar10(root: Path, train: int = 100, test: int = 40) -> None:
         batch = {"data": rows[chunk], "labels": labels[chunk].tolist(), "batch_label": file}
         (folder / file).write_bytes(pickle.dumps(batch))
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": CIFAR_CLASSES}))
+    clean = labels[:train]
+    given = np.where(np.arange(train) % 5 < 2, (clean + 1) % 10, clean)
+    (root / "cifar10n").mkdir(exist_ok=True)
+    torch.save({"clean_label": clean, "worse_label": given}, root / "cifar10n" / "CIFAR-10_human.pt")
 
 
 def write_image_folder(folder: Path, train: int = 100, test: int = 40, side: int = 32) -> None:
@@ -57,6 +62,13 @@ def write_image_folder(folder: Path, train: int = 100, test: int = 40, side: int
             path = folder / part / CIFAR_CLASSES[label] / f"{number:03}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(path)
+
+
+def write_unlabeled(folder: Path, count: int = 24, side: int = 32) -> None:
+    """Writes `<folder>/<number>.png`, 3×side×side."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, image in enumerate(random_images(count, side, side, 3, seed=9)[0]):
+        Image.fromarray(image).save(folder / f"{number:03}.png")
 
 
 def write_housing(root: Path, rows: int = 120) -> None:

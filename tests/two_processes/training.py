@@ -28,7 +28,7 @@ from litzoo.lit_modules import (
     OnlinePseudoLabels,
     Regressor,
 )
-from litzoo.lit_modules.losses import EarlyLearningRegularization, WeightedCrossEntropy
+from litzoo.lit_modules.losses import EarlyLearningRegularization, SparseOverParameterization, WeightedCrossEntropy
 from tests.training import cpu_trainer
 
 EPOCHS = 2
@@ -56,6 +56,12 @@ FAMILIES: dict[str, Family] = {
     ),
     "weighted sampling": (partial(mlp, 10), DigitsDataModule, {**LONG_TAILED, "sampling": "weighted"}, []),
     "ELR": (lambda: mlp(10, loss=EarlyLearningRegularization()), DigitsDataModule, NOISY, []),
+    "SOP": (
+        lambda: mlp(10, loss=SparseOverParameterization(0.5, 0.5, 0.1)),
+        DigitsDataModule,
+        NOISY,
+        [],
+    ),
     "co-teaching": (
         # So slow a ramp that nothing is left out: each process picks among its own samples.
         partial(CoTeachingClassifier, forget_rate=0.3, ramp_epochs=100, **CNN),

@@ -27,6 +27,7 @@ from litzoo.callbacks import (
 )
 from litzoo.datamodules import SymmetricNoise
 from litzoo.lit_modules import Bootstrapping, DisturbLabel, EarlyLearningRegularization, FixMatch, MixUp
+from litzoo.lit_modules.losses import SparseOverParameterization
 from tests.callbacks.checkpoints.test_resumed_batches import RecordsBatches
 from tests.callbacks.kills import differences
 from tests.callbacks.open_set_digits import LAST, digits, perceptron
@@ -47,6 +48,7 @@ KINDS = {
     "best weights": {"callbacks": [BestWeightsEarlyStopping]},
     "mixing": {"model": lambda: {"mix": MixUp()}},
     "early learning": {"model": lambda: {"loss": EarlyLearningRegularization()}},
+    "over-parameterization": {"model": lambda: {"loss": SparseOverParameterization(0.5, 0.5, 0.1)}},
     "disturbed labels": {"model": lambda: {"loss": DisturbLabel(0.3)}},
     "bootstrapping": {"model": lambda: {"loss": Bootstrapping()}},
     "noisy label finder": {"callbacks": [NoisyLabelFinder], "data": {"label_noise": SymmetricNoise(0.2)}},

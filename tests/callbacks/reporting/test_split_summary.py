@@ -121,6 +121,20 @@ def test_many_classes_are_printed_as_smallest_median_and_largest_count(capsys):
     ]
 
 
+def test_a_pool_without_labels_and_notes_are_printed(capsys):
+    sizes, counts = {"train": 5, "unlabeled": 2000}, {"train": [3, 2], "unlabeled": [0, 0]}
+    report = {"seed": 0, "fingerprint": "f", "sizes": sizes, "per_class": counts, "class_names": ("cat", "dog")}
+    print_split(report | {"without_label": {"unlabeled": 2000}, "notes": ["no sample of dog in [test]"]})
+    printed = capsys.readouterr().out
+    assert rows(printed)[1:] == [
+        ["cat", "3"],
+        ["dog", "2"],
+        ["without label", "", "2,000"],
+        ["all", "5", "2,000"],
+    ]
+    assert printed.rstrip().splitlines()[-1] == "no sample of dog in [test]"
+
+
 def test_class_names_are_not_parsed_as_markup(capsys):
     names = ["[red]", "dog [old]", "[/b]", "Käse"]
     print_split(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.datamodules.tables.test_csv_regression import LINES, changed, datamodule, write
+from tests.datamodules.tables.test_csv_regression import LINES, changed, datamodule, read, write
 
 MANY_WORDS = ["size,colour,y", *[f"{row},word {row},{row}" for row in range(101)]]
 
@@ -55,7 +55,7 @@ def test_a_table_that_cannot_be_used_is_refused_with_file_and_reason(lines, opti
 
 def test_a_hundred_words_are_not_too_many():
     write(MANY_WORDS[:-1])
-    assert datamodule().read()[1].shape == (100, 1)
+    assert read(datamodule())[1].shape == (100, 1)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,8 @@ def test_a_cell_beyond_all_bounds_is_refused():
 
 @pytest.mark.parametrize("file", ["absent.csv", "folder", "absent/table.csv"])
 def test_an_absent_file_is_refused_with_where_it_was_looked_for(file, tmp_path):
-    (tmp_path / "folder").mkdir()
+    root = tmp_path / "data"
+    (root / "folder").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match=r"data\.file.*data\.root.*LITZOO_DATA_DIR") as error:
-        datamodule(root=str(tmp_path), file=file).setup("fit")
-    assert str(tmp_path / file) in str(error.value)
+        datamodule(root=str(root), file=file).setup("fit")
+    assert str(root / file) in str(error.value)

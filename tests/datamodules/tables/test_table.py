@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from litzoo.datamodules import CSVRegressionDataModule
+from tests.datamodules.tables.test_csv_regression import ByPosition
 
 ROWS = 60
 
@@ -22,9 +22,7 @@ def load(rows, **options):
     """Writes and loads a table; returns `part -> (file rows, prepared inputs)`: the target names the row."""
     with open("table.csv", "w") as file:
         file.write("\n".join(",".join(row) for row in [["size", "gappy", "constant", "colour", "y"], *rows]))
-    datamodule = CSVRegressionDataModule(
-        **{"root": ".", "file": "table.csv", "target": "y", "val_size": 0.25, **options}
-    )
+    datamodule = ByPosition(**{"root": ".", "file": "table.csv", "target": "y", "val_size": 0.25, **options})
     datamodule.setup("fit")
     parts = {}
     for name in ("train", "val", "test"):

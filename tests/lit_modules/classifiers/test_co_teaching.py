@@ -10,7 +10,7 @@ from litzoo.lit_modules import (
     MixUp,
     OneHotSquaredError,
 )
-from litzoo.lit_modules.classifiers.co_teaching import smallest_losses
+from litzoo.lit_modules.co_teaching import smallest_losses
 from tests.training import cpu_trainer
 
 

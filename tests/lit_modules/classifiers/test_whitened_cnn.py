@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from litzoo.callbacks import EpochSeed, ExactResume, GradualUnfreezing, LastCheckpoint
 from litzoo.datamodules import DigitsDataModule
-from litzoo.lit_modules import Triangular, WhitenedCNNClassifier
+from litzoo.lit_modules import MixUp, Triangular, WhitenedCNNClassifier
 from litzoo.lit_modules.networks.whitened_cnn import whitening_filters
 from tests.training import cpu_trainer
 
@@ -138,8 +138,38 @@ def test_training_without_a_datamodule_is_refused():
         ({"bias_lr_scale": 0}, "bias_lr_scale: 0 is not a factor above 0"),
         ({"whitening_bias_epochs": -1}, "whitening_bias_epochs: -1 is negative"),
         ({"widths": []}, "at least one block"),
+        ({"dropout": 1.0}, r"dropout: 1.0 is outside \[0, 1\)"),
+        ({"forget_rate": 20}, r"forget_rate: 20 is outside \[0, 1\)"),
+        ({"forget_rate": 0.2, "ramp_epochs": 0}, "ramp_epochs: 0 is below 1"),
+        ({"forget_rate": 0.2, "mix": MixUp()}, "takes neither mix nor a loss that remembers samples"),
     ],
 )
 def test_impossible_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         classifier(**options)
+
+
+def test_co_teaching_trains_two_networks_that_share_the_filters_and_differ_in_their_weights():
+    module = classifier(forget_rate=0.4, ramp_epochs=1)
+    train(module, epochs=2)
+    first, second = module.net.first, module.net.second
+    assert first.whitening.is_fitted
+    assert torch.equal(first.whitening.weight, second.whitening.weight)
+    assert not torch.equal(first.head.weight, second.head.weight)
+    loaded = WhitenedCNNClassifier.load_from_checkpoint(LAST)
+    x = torch.randn(3, 1, 28, 28)
+    torch.testing.assert_close(loaded.eval()(x), (first.eval()(x) + second.eval()(x)) / 2)
+    biases = {weight for weight in module.parameters() if weight.ndim == 1}
+    assert set(module.weight_groups[1]["params"]) == biases
+    assert len(biases) == 2 * 5
+
+
+def test_co_teaching_leaves_samples_out_of_the_loss():
+    values = []
+    for rate in (0.0, 0.5):
+        module = classifier(forget_rate=rate)
+        cpu_trainer(max_steps=1).fit(module, data := digits())
+        module.trainer.fit_loop.epoch_progress.current.completed = 9
+        batch = data.as_evaluated(data.train_set.__getitems__(list(range(20))))
+        values.append(module.training_loss(batch)[1].item())
+    assert values[1] < values[0]

@@ -112,7 +112,7 @@ def test_there_are_hardly_more_rows_than_samples():
         copies = set()
         for index in order.split(50):
             loss(batch, torch.zeros(50, dtype=torch.int64), index)
-            copies.add(len(loss._past))
+            copies.add(len(loss._rows))
         # One row belongs to no sample.
         assert max(copies) == samples + 1 if reserves else samples < max(copies) <= samples * 9 // 8 + 1
         assert len(copies) <= 8

@@ -48,6 +48,10 @@ IMPOSSIBLE = [
     ("LogitAdjustedCrossEntropy", "tau", -0.1),
     ("LogitNorm", "temperature", 0),
     ("LogitNorm", "temperature", -0.04),
+    ("SparseOverParameterization", "lr_u", -0.1),
+    ("SparseOverParameterization", "lr_v", -0.1),
+    ("SparseOverParameterization", "start", -0.1),
+    ("SparseOverParameterization", "start", 1.1),
     ("SymmetricCrossEntropy", "alpha", -0.1),
     ("SymmetricCrossEntropy", "beta", -0.1),
     ("SymmetricCrossEntropy", "log_zero", 0),
@@ -70,9 +74,10 @@ def test_statistics_of_other_classes_are_refused(name, classes):
         loss(LOGITS, TARGET, **{each: known[each] for each in asked})
 
 
-def test_positions_of_other_samples_are_refused():
+@pytest.mark.parametrize("name", ["EarlyLearningRegularization", "SparseOverParameterization"])
+def test_positions_of_other_samples_are_refused(name):
     with pytest.raises(ValueError, match=r"index: \[2\] positions for \[3\] targets"):
-        losses.EarlyLearningRegularization()(LOGITS, TARGET, torch.arange(2))
+        getattr(losses, name)()(LOGITS, TARGET, torch.arange(2))
 
 
 @every_loss

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from litzoo.lit_modules.networks import WhitenedCNN, stages_of
+from litzoo.lit_modules.networks import Pair, WhitenedCNN, stages_of
 from litzoo.lit_modules.networks.whitened_cnn import EPS, whitening_filters
 
 
@@ -109,3 +109,49 @@ def test_impossible_widths_are_refused(side, widths, message):
 
 def test_the_smallest_image_works():
     assert WhitenedCNN((1, 9, 9), 10, (4, 4, 4))(torch.randn(2, 1, 9, 9)).shape == (2, 10)
+
+
+def test_without_batch_norm_convolutions_have_biases_that_start_at_0():
+    net = WhitenedCNN((3, 32, 32), 10, (8, 8), batch_norm=False)
+    assert not [each for each in net.modules() if isinstance(each, nn.BatchNorm2d)]
+    convolutions = [each for each in net.blocks.modules() if isinstance(each, nn.Conv2d)]
+    assert [layer.bias.abs().sum().item() for layer in convolutions] == [0] * 4
+    assert len(list(net.blocks.buffers())) == 0
+
+
+def test_dropout_acts_on_the_features_in_training_only():
+    net = WhitenedCNN((3, 32, 32), 10, (8, 64), dropout=0.5)
+    x = torch.randn(4, 3, 32, 32)
+    net.whitening.fit(x)
+    zeros = (net.features(x) == 0).float().mean()
+    assert 0.3 < zeros < 0.7
+    assert (net.eval().features(x) == 0).float().mean() < 0.1
+
+
+def test_a_second_network_starts_with_other_weights_of_the_same_kind():
+    pair = Pair(WhitenedCNN((3, 32, 32), 10, (32, 40)))
+    for first, second in zip(pair.first.blocks.modules(), pair.second.blocks.modules(), strict=True):
+        if isinstance(first, nn.Conv2d):
+            x = torch.randn(1, first.in_channels, 5, 5)
+            torch.testing.assert_close(second(x)[:, : first.in_channels], x)
+    assert not torch.equal(pair.first.blocks[0][0].weight, pair.second.blocks[0][0].weight)
+    assert pair.second.head.weight.std().item() == pytest.approx(40**-0.5, rel=0.15)
+
+
+def test_the_gradient_of_a_feature_goes_to_one_pixel_also_where_several_are_largest():
+    net, maps = WhitenedCNN((3, 32, 32), 10, (8, 8)), []
+    net.blocks.register_forward_hook(lambda *_: maps.append(_[2]) or _[2].retain_grad())
+    net.features(torch.zeros(2, 3, 32, 32)).sum().backward()
+    assert (maps[0].flatten(2) == maps[0].flatten(2).max(2, keepdim=True).values).sum(2).max() > 1
+    assert ((maps[0].grad != 0).sum((2, 3)) == 1).all()
+
+
+@pytest.mark.slow
+def test_a_compiled_network_has_finite_gradients_in_bf16():
+    net, x = WhitenedCNN((3, 32, 32), 10, (8, 8)), torch.randn(8, 3, 32, 32)
+    net.whitening.fit(x)
+    net.compile()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = net(x).float().square().sum()
+    loss.backward()
+    assert all(weight.grad.isfinite().all() for weight in net.parameters())

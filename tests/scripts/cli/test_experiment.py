@@ -98,7 +98,11 @@ def test_progress_bar_of_the_user_takes_the_place_of_the_default():
 def test_regression_gets_no_figures_of_classes():
     cli = litzoo("fit", *TABLE, "--data.val_size=0.2", "--trainer.max_epochs=1")
     assert not of_class(cli, zoo.PredictionGrid) + of_class(cli, zoo.ConfusionMatrixFigure)
-    assert {path.name for path in (cli.run_folder / "figures").iterdir()} == {"training_curves.png"}
+    assert {path.name for path in (cli.run_folder / "figures").iterdir()} == {
+        "importance.png",
+        "residuals.png",
+        "training_curves.png",
+    }
     metrics = json.loads((cli.run_folder / "metrics.json").read_text())
     assert {"train/loss", "val/loss", "val/rmse", "test/mae", "test/rmse", "test/r2"} <= set(metrics)
 

@@ -8,19 +8,23 @@ from litzoo.scripts.cli.options import arguments_of, check_links, class_at
 IMAGES = ["MNISTDataModule", "FashionMNISTDataModule", "CIFAR10DataModule", "DigitsDataModule"]
 IMAGES += ["ImageFolderDataModule"]
 TABLES = ["DiabetesDataModule", "CSVRegressionDataModule"]
+CLASS_TABLES = ["BreastCancerDataModule", "WineDataModule", "CSVClassificationDataModule"]
 CLASSIFIERS = ["SoftmaxRegression", "MLPClassifier", "CNNClassifier", "ResNetClassifier", "CoTeachingClassifier"]
 CLASSIFIERS += ["TransferClassifier", "WhitenedCNNClassifier"]
 REGRESSORS = ["Regressor"]
 MASKS, SEGMENTERS = ["PennFudanDataModule", "ShapesDataModule"], ["MaskRCNNSegmenter"]
-FITTING = [(data, model) for data in IMAGES for model in CLASSIFIERS] + [
+VECTORS = ["SoftmaxRegression", "MLPClassifier"]
+FITTING = [(data, model) for data in CLASS_TABLES for model in VECTORS]
+FITTING += [(data, model) for data in IMAGES for model in CLASSIFIERS] + [
     (data, model) for data in TABLES for model in REGRESSORS
 ]
 FITTING += [(data, model) for data in MASKS for model in SEGMENTERS]
-UNFITTING = [(data, model) for data in IMAGES for model in REGRESSORS] + [
+UNFITTING = [(data, model) for data in IMAGES + CLASS_TABLES for model in REGRESSORS] + [
     (data, model) for data in TABLES for model in CLASSIFIERS
 ]
+UNFITTING += [(data, model) for data in CLASS_TABLES for model in CLASSIFIERS if model not in VECTORS]
 UNFITTING += [(data, model) for data in MASKS for model in CLASSIFIERS + REGRESSORS]
-UNFITTING += [(data, model) for data in IMAGES + TABLES for model in SEGMENTERS]
+UNFITTING += [(data, model) for data in IMAGES + TABLES + CLASS_TABLES for model in SEGMENTERS]
 
 
 @pytest.mark.parametrize(("data", "model"), FITTING)
@@ -43,14 +47,14 @@ def test_lists_above_leave_no_class_out():
         return {owner.__name__ for owner in classes if not inspect.isabstract(owner)}
 
     data = concrete(datamodules, datamodules.BaseDataModule)
-    assert data == {*IMAGES, *TABLES, *MASKS}
+    assert data == {*IMAGES, *TABLES, *CLASS_TABLES, *MASKS}
     # A classifier whose network is handed over, in Python, cannot be named in YAML.
     assert concrete(lit_modules, lit_modules.LitModule) == {*CLASSIFIERS, *REGRESSORS, *SEGMENTERS, "Classifier"}
 
 
 def test_every_link_is_taken_by_some_module():
     taken = set().union(*(arguments_of(getattr(lit_modules, name)) for name in [*CLASSIFIERS, *REGRESSORS]))
-    links = {name for data in [*IMAGES, *TABLES, *MASKS] for name in getattr(datamodules, data).links}
+    links = {name for data in [*IMAGES, *TABLES, *CLASS_TABLES, *MASKS] for name in getattr(datamodules, data).links}
     assert links == {"num_classes", "class_names", "input_shape", "target_mean", "target_std"}
     assert links <= taken
 

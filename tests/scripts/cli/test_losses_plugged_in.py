@@ -24,6 +24,7 @@ OPTIONS = {  # a loss without an entry is plugged in with its defaults
     "LabelSmoothing": {"alpha": 0.2, "spread": "others"},
     "LogitAdjustedCrossEntropy": {"tau": 0.5},
     "LogitNorm": {"temperature": 0.1},
+    "SparseOverParameterization": {"lr_u": 0.5, "lr_v": 0.1, "start": 0.01},
     "SymmetricCrossEntropy": {"alpha": 6.0, "beta": 0.1, "log_zero": -2.0},
 }
 CRASH = "--trainer.callbacks+={class_path: tests.scripts.helpers.DiesInEpoch, init_args: {epoch: 2}}"
@@ -69,7 +70,12 @@ def test_a_loss_can_be_given_in_yaml():
 
 
 @pytest.mark.parametrize(
-    "options", [["EarlyLearningRegularization", {"memory": 0.5}], ["ForwardCorrection", {"warm_up": 2}]]
+    "options",
+    [
+        ["EarlyLearningRegularization", {"memory": 0.5}],
+        ["ForwardCorrection", {"warm_up": 2}],
+        ["SparseOverParameterization", {"start": 0.1}],
+    ],
 )
 def test_a_killed_run_with_a_loss_that_remembers_ends_where_an_unbroken_one_does(options, tmp_path):
     name, own = options

@@ -7,11 +7,18 @@ import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from litzoo.datamodules import TableDataModule
+from litzoo.scripts.cli.options import class_at
 from litzoo.scripts.data_sheet.command import main, show_data
 from tests.scripts.helpers import CONFIGS, MLP, TABLE, files_in, lines_of_error
 from tests.test_configs import EVERY_CONFIG, covering, fitting
 
-WITH_IMAGES = [path for path in EVERY_CONFIG if "Regressor" not in path.read_text(encoding="utf-8")]
+TABLES = [
+    path
+    for path in EVERY_CONFIG
+    if issubclass(class_at(yaml.safe_load(path.read_text(encoding="utf-8"))["data"]["class_path"]), TableDataModule)
+]
+WITH_IMAGES = [path for path in EVERY_CONFIG if path not in TABLES]
 
 
 def drawn_options(path):
@@ -27,8 +34,7 @@ EVERY_OPTION = covering({path: drawn_options(path) for path in WITH_IMAGES})
 
 def test_there_are_configs_with_images():
     assert {"image_folder", "mnist_noisy", "cifar10_resnet18", "digits_mlp"} <= {path.stem for path in WITH_IMAGES}
-    tables = [path for path in EVERY_CONFIG if "Regressor" in path.read_text(encoding="utf-8")]
-    assert sorted([*WITH_IMAGES, *tables]) == EVERY_CONFIG
+    assert {"diabetes_regressor", "csv_classifier", "wine_mlp"} <= {path.stem for path in TABLES}
 
 
 @pytest.mark.parametrize("config", EVERY_OPTION, ids=lambda path: path.stem)

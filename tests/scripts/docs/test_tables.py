@@ -60,7 +60,7 @@ def test_only_the_newest_run_of_each_seed_without_other_options_counts():
     assert [(run["seed"], run["metrics"]) for run in runs] == [(0, {"test/acc": 0.98}), (1, {"test/acc": 0.96})]
     cells = experiment_row("mnist_mlp", runs, None)
     # The sample standard deviation of 98 and 96; t(0.975, 1) = 12.706 times √2 / √2.
-    assert cells[2:5] == ["**97.00 ± 1.41 %**", "84.29 to 109.71", "2 (0, 1)"]
+    assert cells[3:6] == ["**97.00 ± 1.41 %**", "84.29 to 109.71", "2 (0, 1)"]
 
 
 def test_the_newest_run_of_several_folders_is_that_with_the_latest_date():
@@ -107,8 +107,8 @@ def test_runs_of_a_comparison_count_if_there_are_no_others():
     }
     resumed = found["mnist_cnn"][1]
     assert resumed["metrics"] == {"test/acc": 0.7}
-    assert experiment_row("mnist_cnn", found["mnist_cnn"], None)[5] == "15, 9 s"
-    assert experiment_row("mnist_cnn", [resumed], None)[5] == "15"
+    assert experiment_row("mnist_cnn", found["mnist_cnn"], None)[6] == "15, 9 s"
+    assert experiment_row("mnist_cnn", [resumed], None)[6] == "15"
 
 
 @pytest.mark.parametrize("program", ["litzoo", "__main__.py", "python -m litzoo.__main__"])
@@ -132,7 +132,7 @@ def test_the_table_of_segmentation_has_the_means_over_the_seeds():
     missing = segmentation_row("nuclei_maskrcnn", [])
     assert len(missing) == len(cells)
     assert missing[1] == "not measured"
-    assert experiment_row("shapes_maskrcnn", [run], None)[2] == "**90.00 % mask AP50**"
+    assert experiment_row("shapes_maskrcnn", [run], None)[3] == "**90.00 % mask AP50**"
 
 
 def test_results_are_shown_beside_those_of_the_source():
@@ -144,4 +144,4 @@ def test_results_are_shown_beside_those_of_the_source():
         experiment_row("cifar10_resnet18", [], None),
     ]
     linked = "[`mnist_cnn`](configs/mnist_cnn.yaml)"
-    assert source_rows(rows) == [[linked, "98.9 %", "**50.00 %**", "1", "15, 9 s", "x"]]
+    assert source_rows(rows) == [[linked, "98.9 %", "best", "**50.00 %**", "1", "15, 9 s", "x"]]

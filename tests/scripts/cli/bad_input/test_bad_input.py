@@ -91,7 +91,10 @@ TABLE_OF_MISTAKES = {
     "empty images": ([*MNIST, "--data.root=empty"], ["train-images-idx3-ubyte", "remove"]),
     "missing labels": ([*MNIST, "--data.root=partly"], ["train-labels-idx1-ubyte", "absent", "remove"]),
     "foreign CIFAR": ([*CIFAR, "--data.root=short"], ["cifar-10-batches-py", "CIFAR-10", "remove"]),
-    "no such CSV": ([*HOUSING, "--data.root=none"], ["california_housing.csv", "data.root", "LITZOO_DATA_DIR"]),
+    "no such CSV": (
+        [*HOUSING, "--data.root=none", "--data.file=no.csv"],
+        ["none/no.csv", "data.root", "LITZOO_DATA_DIR"],
+    ),
     "CSV without target": ([*HOUSING, "--data.root=."], ["median_house_value", "no column", "rooms, price"]),
     "CSV with text in the target": (
         [*HOUSING, "--data.root=.", "--data.target=price"],

@@ -1,0 +1,84 @@
+"""Figures of a regressor's test."""
+
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
+
+from litzoo.callbacks.files import run_folder_of
+from litzoo.callbacks.reporting.figures import new_figure, publish_figure
+from litzoo.lit_modules.metrics import EpochOutputs
+
+_MOST_POINTS = 5000
+
+
+class ResidualPlot(Callback):
+    """Draws the residuals of the test, prediction minus target, as `figures/residuals.png` and in TensorBoard.
+
+    Three panels: predictions against targets, residuals against predictions, and the histogram of the residuals. The
+    first two show at most 5,000 samples, evenly spaced over the test set.
+    """
+
+    def __init__(self) -> None:
+        self._outputs = EpochOutputs("prediction", "target")
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Discards the outputs of an interrupted test."""
+        self._outputs.reset()
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Collects the outputs of a test step.
+
+        Raises:
+            TypeError: If the module does not predict numbers.
+        """
+        if "prediction" not in outputs:
+            raise TypeError(
+                f"ResidualPlot draws predicted numbers, but {type(pl_module).__name__} predicts none: remove the "
+                "callback or choose a regressor"
+            )
+        self._outputs.update(outputs)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Gathers the outputs of all processes; rank 0 draws and publishes the figure."""
+        run_folder = run_folder_of(trainer)
+        outputs = {name: values.double().cpu().numpy() for name, values in self._outputs.gather().items()}
+        if trainer.is_global_zero:
+            figure = draw_residuals(outputs["prediction"], outputs["target"])
+            publish_figure(trainer, "residuals", figure, run_folder)
+
+
+def draw_residuals(prediction: np.ndarray, target: np.ndarray) -> Figure:
+    """Draws predictions against targets, residuals against predictions, and a histogram of the residuals.
+
+    Args:
+        prediction: Predictions `[N]`, in the target's units.
+        target: Targets `[N]`.
+    """
+    residual = prediction - target
+    figure = new_figure(12.5, 3.9)
+    fit, spread, counts = figure.subplots(1, 3)
+    shown = np.unique(np.linspace(0, len(target) - 1, min(len(target), _MOST_POINTS)).astype(int))
+    look = {"s": 8, "alpha": 0.4, "linewidths": 0}
+    fit.scatter(target[shown], prediction[shown], **look)
+    fit.axline((target[0], target[0]), slope=1, color="black", linewidth=1)
+    fit.set(title=f"test set, {len(target):,} samples", xlabel="target", ylabel="prediction")
+    spread.scatter(prediction[shown], residual[shown], **look)
+    spread.axhline(0, color="black", linewidth=1)
+    rmse, bias = np.sqrt((residual**2).mean()), residual.mean()
+    spread.set(title=f"RMSE {rmse:.4g}, mean residual {bias:.4g}", xlabel="prediction", ylabel="prediction − target")
+    counts.hist(residual, bins=min(60, max(10, len(target) // 20)))
+    counts.axvline(0, color="black", linewidth=1)
+    counts.set(title="residuals", xlabel="prediction − target", ylabel="samples")
+    for panel in (fit, spread, counts):
+        panel.grid(alpha=0.3)
+    return figure

@@ -1,0 +1,223 @@
+"""Reads CSV files as people have them: the separator, decimal sign and encoding are found where they are certain."""
+
+import csv
+import io
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from litzoo.datamodules.io.paths import require_file
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+MISSING = {"", "NA", "N/A", "n/a", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None"}
+MISSING |= {"#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
+"""Cells that stand for a missing value: those of `pandas.read_csv`."""
+_SAMPLE = 200
+"""Rows from which the separator is found."""
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
+_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+"""Byte order marks and their encodings."""
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """How the text of a CSV file becomes cells; what is `None` is found from the file.
+
+    Args:
+        separator: Character between cells.
+        decimal: Decimal sign of numbers, `.` or `,`.
+        encoding: Encoding of the text, as Python names it.
+        missing_values: Cells that are missing values, beside empty ones; by default those of pandas (`NA`, `NaN`,
+            `null`, ...).
+
+    Raises:
+        ValueError: If the separator is not one character, the decimal sign another one, or Python does not know the
+            encoding.
+    """
+
+    separator: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    missing_values: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.separator is not None and (len(self.separator) != 1 or self.separator in '"\r\n'):
+            raise ValueError(f"data.separator: {self.separator!r} is not a separator; give one character, such as ';'")
+        if self.decimal not in (None, ".", ","):
+            raise ValueError(f"data.decimal: {self.decimal!r} is not a decimal sign; give '.' or ','")
+        if self.decimal is not None and self.decimal == self.separator:
+            raise ValueError(f"data.decimal and data.separator are both {self.decimal!r}; change one")
+        try:
+            "".encode(self.encoding or "utf-8")
+        except LookupError:
+            raise ValueError(
+                f"data.encoding: Python does not know {self.encoding!r}; give for example utf-8, cp1252 or latin-1"
+            ) from None
+
+    def missing(self) -> set[str]:
+        """Returns all cells that are missing values."""
+        return {"", *(MISSING if self.missing_values is None else map(str, self.missing_values))}
+
+
+def read_table(
+    path: Path, remedy: str, given: TableFormat | None = None, names: Sequence[str] = ()
+) -> tuple[pd.DataFrame, TableFormat]:
+    """Reads a CSV file with a header line.
+
+    Names and cells are stripped. A file may begin with a byte order mark, or with Excel's line `sep=;`. An unnamed
+    first column, as R and pandas write it, is called `Unnamed: 0`; other unnamed columns have to be empty, and are left
+    out.
+
+    Args:
+        path: Path of the file.
+        remedy: What to do if the file is absent, for the message.
+        given: What is known of the format. A decimal sign that the file does not show is taken to be a point.
+        names: Names of some columns: they decide between separators.
+
+    Returns:
+        The cells as text, `None` where a value is missing, with decimal points in numbers: `[N, columns]`, indexed by
+        the number of the row in the file (the header is row 1). And the format with what was found.
+
+    Raises:
+        FileNotFoundError: If the file cannot be read.
+        ValueError: If it is not a CSV file with a header and rows of the same length, or if its separator, decimal sign
+            or encoding is not certain; the message names the option that settles it.
+    """
+    given = given or TableFormat()
+    text, encoding = _decoded(path, remedy, given.encoding)
+    marked = re.match(r"sep=(.)\r?\n", text)
+    start = marked.end() if marked else 0
+    separator = given.separator or (marked[1] if marked else _separator_of(path, text, names))
+    header, rows, numbers = _cells(path, text[start:], separator, given.missing(), first=2 if marked else 1)
+    frame = pd.DataFrame(rows, columns=header, index=numbers, dtype=object)
+    for position in [at for at, name in enumerate(header) if not name]:
+        if position and frame.iloc[:, position].notna().any():
+            raise ValueError(f"{path}: column {position + 1} has cells, but no name in the header; name it")
+    frame = frame.loc[:, [bool(name) or not at for at, name in enumerate(header)]]
+    frame.columns = [name or "Unnamed: 0" for name in frame.columns]
+    if (repeated := frame.columns[frame.columns.duplicated()].unique()).size:
+        raise ValueError(
+            f"{path}: the header names {', '.join(map(repr, sorted(repeated)))} twice; rename or remove one"
+        )
+    decimal = given.decimal or _decimal_of(path, frame)
+    if decimal == ",":
+        frame = frame.apply(_with_points)
+    return frame, replace(given, separator=separator, decimal=decimal, encoding=encoding)
+
+
+def clean_name(name: object) -> str:
+    """Returns a column's name as it is compared: stripped, and in Unicode's composed form (NFC)."""
+    return unicodedata.normalize("NFC", str(name)).strip()
+
+
+def _decoded(path: Path, remedy: str, encoding: str | None) -> tuple[str, str]:
+    """Returns the text of a file, and its encoding."""
+    try:
+        require_file(path)
+        data = path.read_bytes()
+    except OSError as error:
+        raise FileNotFoundError(f"{path} cannot be read ({error.strerror or error}); {remedy}") from error
+    marked = next((codec for mark, codec in _MARKS.items() if data.startswith(mark)), None)
+    if encoding is None and marked is None and b"\0" in data:
+        raise ValueError(
+            f"{path} is not a CSV file: it has bytes that are 0; save a workbook as CSV, or name the encoding of the "
+            "text in data.encoding"
+        )
+    try:
+        return data.decode(encoding or marked or "utf-8"), encoding or marked or "utf-8"
+    except UnicodeDecodeError as error:
+        problem = f"{path} is not a CSV file: {error}; name its encoding in data.encoding, for example cp1252"
+        if encoding or marked:
+            raise ValueError(problem) from error
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        raise ValueError(problem) from None
+    letters = "".join(dict.fromkeys(character for character in text if ord(character) > 127))
+    if any(unicodedata.category(character) == "Cc" and character not in "\t\r\n" for character in text):
+        raise ValueError(problem)
+    warnings.warn(
+        f"{path} is not UTF-8: it is read as cp1252 (Western European), with the characters {letters[:20]}; if these "
+        "are wrong, name its encoding in data.encoding",
+        stacklevel=2,
+    )
+    return text, "cp1252"
+
+
+def _rows(text: str, separator: str) -> Iterator[list[str]]:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+
+
+def _separator_of(path: Path, text: str, names: Sequence[str]) -> str:
+    """Finds the separator: the header has it, and all of the first rows as often."""
+    likely: dict[str, bool] = {}
+    for separator in SEPARATORS:
+        try:
+            rows = [row for row, _ in zip(_rows(text, separator), range(_SAMPLE), strict=False) if row]
+        except csv.Error:
+            continue
+        if rows and len(rows[0]) > 1:
+            likely[separator] = len({len(row) for row in rows}) == 1
+            if names and set(map(clean_name, names)) <= set(map(clean_name, rows[0])):
+                return separator
+    certain = [separator for separator, equal in likely.items() if equal] or list(likely)
+    if len(certain) > 1:
+        found = " and ".join(SEPARATORS[separator] for separator in certain)
+        raise ValueError(f"{path}: its columns can be separated by {found}; choose one with data.separator")
+    return certain[0] if certain else ","
+
+
+def _cells(
+    path: Path, text: str, separator: str, missing: set[str], first: int
+) -> tuple[list[str], list[list[str | None]], list[int]]:
+    """Returns the header, the rows that are not empty, missing cells as `None`, and their numbers in the file."""
+    try:
+        numbered = [(number, row) for number, row in enumerate(_rows(text, separator), start=first) if any(row)]
+    except csv.Error as error:
+        raise ValueError(f"{path} is not a CSV file: {error}") from error
+    if len(numbered) < 2:
+        raise ValueError(f"{path}: has {len(numbered)} lines; it needs a header line and rows")
+    (_, header), *body = numbered
+    for number, row in body:
+        if len(row) != len(header):
+            raise ValueError(
+                f"{path}: row {number} has {len(row)} cells, the header {len(header)} (separated by "
+                f"{SEPARATORS.get(separator, repr(separator))}); repair the row, quote cells that contain the "
+                "separator, or set data.separator"
+            )
+    rows = [[None if (text := cell.strip()) in missing else text for cell in row] for _, row in body]
+    return [clean_name(name) for name in header], rows, [number for number, _ in body]
+
+
+def _decimal_of(path: Path, frame: pd.DataFrame) -> str:
+    """Finds the decimal sign: a comma if a column has numbers with one that cannot separate thousands."""
+    doubtful: tuple[str, str] | None = None
+    for name in frame:
+        if not (with_comma := [cell for cell in frame[name] if cell and "," in cell]):
+            continue
+        if not all(map(_DECIMAL_COMMA.fullmatch, with_comma)):
+            continue
+        if not all(map(_THOUSANDS.fullmatch, with_comma)):
+            return ","
+        doubtful = str(name), with_comma[0]
+    if doubtful:
+        name, cell = doubtful
+        raise ValueError(
+            f"{path}: column {name!r} has cells such as {cell!r}, a decimal comma or a separator of thousands; set "
+            "data.decimal to ',' for the first, else remove the separators"
+        )
+    return "."
+
+
+def _with_points(cells: pd.Series) -> pd.Series:
+    """Returns cells with a decimal point instead of a comma in those that are numbers."""
+    changed = [
+        cell.replace(",", ".") if cell and "," in cell and _DECIMAL_COMMA.fullmatch(cell) else cell for cell in cells
+    ]
+    return pd.Series(changed, index=cells.index, dtype=object)

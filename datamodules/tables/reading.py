@@ -1,0 +1,238 @@
+"""How a table becomes a tensor: columns by name, imputation, scaling and categories as fitted in training."""
+
+import difflib
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from torch import Tensor
+
+from litzoo.datamodules.tables.columns import Column, categories_of, column_of, values_of
+from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
+
+SHOWN = 5
+"""Names that a message lists."""
+
+
+@dataclass
+class TableReading:
+    """The fitted preprocessing of a table: turns a CSV file or a data frame into float32 `[N, F]`.
+
+    Columns are found by name. Missing numbers become the median of the training rows and are marked in an indicator
+    column, if the training rows lack some too; then all are standardised. Categories are one-hot encoded; a missing
+    cell is a category, and a category that did not occur in training is encoded as zeros, with a warning.
+
+    It consists of plain numbers, texts and lists, so that a checkpoint holds it: `state` and `from_state`. Predicting
+    needs nothing else, neither the training data nor a datamodule:
+
+        reading = TableReading.from_state(checkpoint["CSVRegressionDataModule"]["reading"])
+        inputs = reading.tensor(pandas.read_csv("new_rows.csv"))
+
+    Attributes:
+        columns: The columns that are inputs, in their order in training.
+        medians: What replaces a missing number, one for each value.
+        gaps: Positions of the values with an indicator.
+        means: Means of the values and indicators, in this order, over the training rows.
+        scales: Their standard deviations; 1 for a constant one.
+        categories: Categories of each column of categories, in order.
+        ignored: Other columns that a table may have: target, identifiers and those that were left out.
+        id_columns: Names of the identifiers.
+        target: Name of the target column.
+        class_names: Names of the classes, for classification.
+        format: Format of the training file as it was read; missing values are the same for new files.
+    """
+
+    columns: list[Column]
+    medians: list[float] = field(default_factory=list)
+    gaps: list[int] = field(default_factory=list)
+    means: list[float] = field(default_factory=list)
+    scales: list[float] = field(default_factory=list)
+    categories: list[list[str]] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+    id_columns: list[str] = field(default_factory=list)
+    target: str = ""
+    class_names: list[str] = field(default_factory=list)
+    format: TableFormat = field(default_factory=TableFormat)
+
+    @classmethod
+    def fit(
+        cls,
+        frame: pd.DataFrame,
+        rows: Sequence[int] | np.ndarray | None = None,
+        *,
+        date_formats: Mapping[str, str] | None = None,
+        categorical: Sequence[str] = (),
+        where: str = "the table",
+        **others: Any,
+    ) -> "TableReading":
+        """Decides what each column is, and fits medians, scales and categories.
+
+        Args:
+            frame: All rows: they decide what a column is (a number, a date, ...).
+            rows: Positions of the training rows, which everything else is fitted on; `None` for all.
+            date_formats: Column -> format of its dates.
+            categorical: Columns of categories that could be mistaken for numbers, such as codes.
+            where: Name of the file, for messages.
+            **others: `ignored`, `id_columns`, `target`, `class_names` and `format`, see the attributes.
+
+        Raises:
+            ValueError: If a column is not clear, or none is left; see `column_of`.
+        """
+        ignored = {*others.get("ignored", ()), *others.get("id_columns", ()), others.get("target", "")}
+        names = [name for name in frame.columns if name not in ignored]
+        if not names:
+            raise ValueError(f"{where}: no column is left to predict {others.get('target', '')!r} from")
+        columns = [
+            column_of(frame[name], name, (date_formats or {}).get(name), name in categorical, where) for name in names
+        ]
+        reading = cls(columns, **others)
+        fitted = frame if rows is None else frame.iloc[np.asarray(rows)]
+        if empty := [name for name in names if fitted[name].isna().all()]:
+            warnings.warn(
+                f"{where}: column {', '.join(map(repr, empty))} is empty in all training rows: it has no influence",
+                stacklevel=2,
+            )
+        values = reading._values(fitted, where)
+        if values.shape[1]:
+            imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True).fit(values)
+            scaler = StandardScaler().fit(imputer.transform(values))
+            reading.medians = [float(each) for each in imputer.statistics_]
+            reading.gaps = [int(each) for each in imputer.indicator_.features_]
+            reading.means, reading.scales = scaler.mean_.tolist(), scaler.scale_.tolist()
+        words = reading._words(fitted)
+        if words.shape[1]:
+            encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(words)
+            reading.categories = [list(map(str, each)) for each in encoder.categories_]
+        return reading
+
+    def state(self) -> dict[str, Any]:
+        """Returns the reading as plain numbers, texts, lists and dictionaries, for a checkpoint or JSON."""
+        state = asdict(self)
+        missing = self.format.missing_values
+        state["format"]["missing_values"] = None if missing is None else list(map(str, missing))
+        state["columns"] = [{**column, "periods": list(column["periods"])} for column in state["columns"]]
+        return state
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "TableReading":
+        """Returns the reading that `state` was made of."""
+        columns = [Column(**column) for column in state["columns"]]
+        return cls(**{**state, "columns": columns, "format": TableFormat(**state["format"])})
+
+    @property
+    def num_features(self) -> int:
+        """F, the number of inputs of a row."""
+        return len(self.means) + sum(map(len, self.categories))
+
+    @property
+    def feature_groups(self) -> dict[str, list[int]]:
+        """Column -> positions of its features among the F."""
+        value_owners = [column.name for column in self.columns for _ in column.value_names]
+        owners = [*value_owners, *(value_owners[position] for position in self.gaps)]
+        words = [column.name for column in self.columns if column.kind == "category"]
+        owners += [name for name, known in zip(words, self.categories, strict=True) for _ in known]
+        groups: dict[str, list[int]] = {column.name: [] for column in self.columns}
+        for position, name in enumerate(owners):
+            groups[name].append(position)
+        return groups
+
+    def read(self, path: str | Path, remedy: str = "give the path of a CSV file") -> pd.DataFrame:
+        """Reads a CSV file of new rows: the separator and decimal sign are found anew, else those of training.
+
+        Raises:
+            FileNotFoundError: If it cannot be read.
+            ValueError: If it is not a CSV file; see `read_table`.
+        """
+        path, names = Path(path).expanduser(), [column.name for column in self.columns]
+        missing = TableFormat(missing_values=self.format.missing_values)
+        try:
+            return read_table(path, remedy, missing, names)[0]
+        except ValueError:
+            given = TableFormat(self.format.separator, self.format.decimal, None, self.format.missing_values)
+            return read_table(path, remedy, given, names)[0]
+
+    def tensor(self, table: pd.DataFrame | str | Path, where: str | None = None) -> Tensor:
+        """Returns the inputs of rows, float32 `[N, F]`.
+
+        Args:
+            table: A data frame, or the path of a CSV file. Columns are matched by name, in any order.
+            where: Name of the table, for messages.
+
+        Raises:
+            ValueError: If a column that was used in training is missing, there is one that training did not have, or a
+                cell is not what its column had in training.
+        """
+        if not isinstance(table, pd.DataFrame):
+            where = where or str(table)
+            table = self.read(table)
+        where = where or "the table"
+        table = table.set_axis([clean_name(name) for name in table.columns], axis=1)
+        self._require_columns(list(table.columns), where)
+        parts = []
+        if self.means:
+            values = self._values(table, where)
+            gaps = np.isnan(values)
+            filled = np.where(gaps, self.medians, values)
+            everything = np.concatenate([filled, gaps[:, self.gaps]], axis=1)
+            parts.append((everything - np.array(self.means)) / np.array(self.scales))
+        words = self._words(table)
+        for position, known in enumerate(self.categories):
+            parts.append(words[:, [position]] == np.array(known, dtype=object))
+        return torch.from_numpy(np.concatenate(parts, axis=1, dtype=np.float32))
+
+    def warn_of_unseen(self, table: pd.DataFrame, where: str) -> None:
+        """Warns of categories that did not occur in training, with the number of rows."""
+        words = self._words(table)
+        names = [column.name for column in self.columns if column.kind == "category"]
+        for name, column, known in zip(names, words.T, self.categories, strict=True):
+            unseen = column[~np.isin(column.astype(str), known)]
+            if len(unseen):
+                shown = ", ".join(repr(each) if each else "missing" for each in list(dict.fromkeys(unseen))[:SHOWN])
+                warnings.warn(
+                    f"{where}: column {name!r} has categories in {len(unseen):,} of {len(table):,} rows that did not "
+                    f"occur in training, and are encoded as zeros: {shown}",
+                    stacklevel=2,
+                )
+
+    def _require_columns(self, names: Sequence[str], where: str) -> None:
+        needed = [column.name for column in self.columns]
+        absent = [name for name in needed if name not in names]
+        new = [name for name in names if name not in needed and name not in self._other_columns]
+        if doubled := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise ValueError(f"{where}: has the column {', '.join(map(repr, doubled))} twice")
+        if absent:
+            likely = {name: match for name in absent for match in difflib.get_close_matches(name, new, 1)}
+            hint = "".join(f"; is {match!r} the renamed {name!r}?" for name, match in likely.items())
+            raise ValueError(
+                f"{where}: no column {', '.join(map(repr, absent))}, which was used in training{hint}; give the "
+                "columns the names they had in training"
+            )
+        if new:
+            raise ValueError(
+                f"{where}: column {', '.join(map(repr, new))} did not exist in training; remove it (columns of "
+                f"training: {', '.join([*needed, *sorted(self._other_columns)])})"
+            )
+
+    @property
+    def _other_columns(self) -> set[str]:
+        return {*self.ignored, *self.id_columns, self.target} - {""}
+
+    def _values(self, frame: pd.DataFrame, where: str) -> np.ndarray:
+        columns = [column for column in self.columns if column.kind != "category"]
+        return np.concatenate(
+            [np.empty((len(frame), 0)), *(values_of(column, frame[column.name], where) for column in columns)], axis=1
+        )
+
+    def _words(self, frame: pd.DataFrame) -> np.ndarray:
+        names = [column.name for column in self.columns if column.kind == "category"]
+        words = np.empty((len(frame), len(names)), dtype=object)
+        for place, name in enumerate(names):
+            words[:, place] = categories_of(frame[name])
+        return words

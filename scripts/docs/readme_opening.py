@@ -1,0 +1,215 @@
+"""Writes the opening of README.md, a figure and two tables, from the result files in docs/results.
+
+Usage: python -m litzoo.scripts.docs.readme_opening [--timed RUN ...]
+
+The first table compares cross-entropy with the best method on CIFAR-10 with wrong labels, from the files that
+`litzoo compare --write` has saved; the best is chosen by validation accuracy, whose labels are as wrong as those of
+training. The second shows how long the systems of the sources take. `--timed` takes folders of runs, each trained on an
+otherwise idle machine; only their seconds are quoted. They are kept in docs/results/timed_runs.json. What has no result
+file is shown as "not measured yet".
+"""
+
+import argparse
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import fill
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+
+from litzoo.callbacks.files import read_json, write_json
+from litzoo.scripts.cli.run_folder import read_record
+from litzoo.scripts.tables import markdown_table, mean_and_std, replace_between
+
+RESULTS = Path("docs/results")
+FIGURE = Path("docs/images/opening.png")
+README = Path("README.md")
+MISSING = "not measured yet"
+ABOUT_NOISE = (
+    "Validation labels are as wrong as those of training; the method was chosen by them. Images: CIFAR-10 stored as "
+    "JPEG, which costs three to four points; the original files: not measured. Each method with its command: "
+    "[docs/losses.md](docs/losses.md#cifar-10-50--wrong-labels)."
+)
+ABOUT_TIMES = "Times on CIFAR-10 are those of single runs on an otherwise idle machine with two cores."
+PLAIN = "cross-entropy"
+
+COMPARISONS = {
+    "cifar10_noisy_50": "50 %, symmetric",
+    "cifar10_noisy_asymmetric_40": "40 %, asymmetric",
+    "cifar10n_worst": "40 %, by people (CIFAR-10N)",
+    "cifar10_noisy_50_long": "50 %, symmetric; long, not augmented",
+    "cifar10_noisy_asymmetric_40_long": "40 %, asymmetric; long, not augmented",
+}
+"""Name of a comparison, whose first variant is trained with cross-entropy -> its wrong labels."""
+
+SYSTEMS = (
+    ("CIFAR-10, ResNet-18, 50 epochs", 81.34, "cifar10_resnet18", "cifar10_fast"),
+    ("CIFAR-10, the same with DisturbLabel", 82.46, "cifar10_resnet18", "cifar10_fast"),
+    ("Fashion-MNIST, fully connected", 89.39, None, "fashion_mnist_mlp"),
+    ("MNIST, two convolutions", 98.9, None, "mnist_cnn"),
+    ("MNIST, three convolutions", 99.3, None, "mnist_cnn_deep"),
+    ("MNIST, 1,000 labels and pseudo-labels", 79.52, None, "mnist_1000_pseudo_online"),
+)
+"""System of the sources, its test accuracy in percent, the timed recipe, and the experiment beside it."""
+
+
+class Compared(NamedTuple):
+    """Test accuracies in percent of a comparison, one for each seed: of the first variant and of the best other."""
+
+    plain: list[float]
+    best: list[float]
+    method: str
+    difference: Mapping[str, Any]
+
+
+def read_comparison(path: Path) -> Compared | None:
+    """Reads the result file of a comparison; None if there is none, or it has one variant.
+
+    The best variant is the one with the highest validation accuracy after the last epoch, averaged over the seeds.
+    """
+    content = read_json(path)
+    if len(content.get("variants", {})) < 2:
+        return None
+    plain, *others = content["variants"]
+
+    def validated(variant: str) -> float:
+        curves = content["curves"]["val/acc"][variant].values()
+        return statistics.mean(epochs[max(epochs, key=int)] for epochs in curves)
+
+    def tested(variant: str) -> list[float]:
+        return [100 * run["metrics"]["test/acc"] for run in content["variants"][variant]["runs"]]
+
+    best = max(others, key=validated)
+    return Compared(tested(plain), tested(best), best, content["variants"][best]["difference"])
+
+
+def comparison_rows(results: Path, timed: Mapping[str, Any]) -> list[list[str]]:
+    """Returns the rows of the first table.
+
+    Args:
+        results: Folder of the result files.
+        timed: Experiment -> its timed run.
+    """
+    rows = []
+    for name, labels in COMPARISONS.items():
+        found = read_comparison(results / f"compare_{name}.json")
+        if found is None:
+            rows.append([labels, MISSING, *[""] * 4])
+            continue
+        gain = found.difference
+        interval = "" if gain["low"] is None else f" ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
+        rows.append(
+            [
+                labels,
+                f"{mean_and_std(found.plain, 1)} %",
+                f"**{mean_and_std(found.best, 1)} %**, `{found.method}`",
+                f"{100 * gain['mean']:+.1f}{interval}",
+                str(len(found.best)),
+                "" if name.endswith("_long") else _duration(timed.get(found.method)),
+            ]
+        )
+    return rows
+
+
+def system_rows(results: Path, timed: Mapping[str, Any]) -> list[list[str]]:
+    """Returns the rows of the second table."""
+    recipes = read_json(results / "source_recipes.json").get("recipes", {})
+    experiments = read_json(results / "experiments.json").get("runs", {})
+    rows = []
+    for system, accuracy, recipe, experiment in SYSTEMS:
+        theirs = "" if recipe is None else MISSING
+        if recipe in recipes:
+            theirs = f"{recipes[recipe]['epochs'] * recipes[recipe]['seconds_per_epoch'] / 3600:.1f} h"
+        runs = experiments.get(experiment) or ([timed[experiment]] if experiment in timed else [])
+        ours = [100 * run["metrics"]["test/acc"] for run in runs]
+        # Runs of longer ago were timed alone, one after the other; those of CIFAR-10 were not.
+        seconds = timed.get(experiment) or (runs[0] if runs and not experiment.startswith("cifar10") else None)
+        rows.append(
+            [
+                system,
+                f"{accuracy} %",
+                theirs,
+                f"`{experiment}`: {f'**{mean_and_std(ours, 2)} %**' if ours else MISSING}",
+                _duration(seconds),
+            ]
+        )
+    return rows
+
+
+def draw(results: Path, path: Path) -> bool:
+    """Draws test accuracies of cross-entropy and the best method beside each other; False if nothing is measured."""
+    found = {labels: read_comparison(results / f"compare_{name}.json") for name, labels in COMPARISONS.items()}
+    measured = {labels: each for labels, each in found.items() if each is not None}
+    if not measured:
+        return False
+    figure = Figure(figsize=(7, 0.6 + 0.7 * len(measured)), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    for place, each in enumerate(measured.values()):
+        for shift, values, colour in ((0.2, each.plain, "tab:gray"), (-0.2, each.best, "tab:blue")):
+            mean = statistics.mean(values)
+            axes.barh(place - shift, mean, 0.38, color=colour)
+            axes.text(mean + 0.5, place - shift, f"{mean:.1f} %", va="center", fontsize=8)
+        axes.text(1, place + 0.2, each.method, va="center", color="white", fontsize=8)
+        axes.text(1, place - 0.2, PLAIN, va="center", color="white", fontsize=8)
+    axes.set_yticks(range(len(measured)), list(measured), fontsize=8)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 100), xlabel="test accuracy (correct labels) in percent, last epoch")
+    axes.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    return True
+
+
+def opening(results: Path, figure: str | None) -> str:
+    """Returns the Markdown of the opening.
+
+    Args:
+        results: Folder of the result files.
+        figure: Path of the figure relative to README.md, or None.
+    """
+    timed = read_json(results / "timed_runs.json")
+    header = ["wrong training labels", PLAIN, "best method", "gain in points", "n", "training time"]
+    parts = ["**CIFAR-10 with wrong labels, on two CPU cores.** Test accuracy after the last epoch:"]
+    parts += [f"![Test accuracies of cross-entropy and of the best method]({figure})"] if figure else []
+    parts.append(markdown_table(header, comparison_rows(results, timed)))
+    parts.append(fill(ABOUT_NOISE, 120))
+    parts.append("**The systems of the tutorial articles** that litzoo grew from:")
+    header = ["system", "their accuracy", "their recipe, here", "litzoo", "training time"]
+    parts.append(markdown_table(header, system_rows(results, timed)))
+    recipes = read_json(results / "source_recipes.json")
+    how = f"two epochs timed and multiplied ({recipes['environment']})" if recipes else MISSING
+    parts.append(fill(f"Their recipe, a per-image pipeline in float32: {how}. {ABOUT_TIMES}", 120))
+    return "\n\n".join(parts)
+
+
+def add_timed(runs: list[Path], results: Path) -> None:
+    """Adds runs of an otherwise idle machine to timed_runs.json, under the name of their config."""
+    path = results / "timed_runs.json"
+    timed = read_json(path)
+    for folder in runs:
+        record, metrics = read_record(folder), read_json(folder / "metrics.json")
+        if "test/acc" not in metrics or record.get("training_seconds") is None:
+            raise ValueError(f"--timed {folder}: holds no finished and tested run")
+        kept = ("seed", "training_seconds", "epochs", "precision", "hardware", "date", "torch", "git_revision")
+        timed[folder.absolute().parent.name] = {name: record.get(name) for name in kept} | {
+            "metrics": {"test/acc": metrics["test/acc"]}
+        }
+    if runs:
+        write_json(path, timed)
+
+
+def _duration(run: Mapping[str, Any] | None) -> str:
+    return MISSING if run is None else f"{run['training_seconds'] / 60:.1f} min"
+
+
+def main() -> None:
+    """Writes the opening."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--timed", type=Path, nargs="+", default=[], help="run folders, EXPERIMENT/version_K")
+    add_timed(parser.parse_args().timed, RESULTS)
+    replace_between(README, "opening", opening(RESULTS, str(FIGURE) if draw(RESULTS, FIGURE) else None))
+
+
+if __name__ == "__main__":
+    main()

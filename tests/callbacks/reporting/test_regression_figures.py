@@ -1,0 +1,119 @@
+"""The residual plot and the importance of columns, against values computed by hand and by scikit-learn."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from sklearn.inspection import permutation_importance as of_scikit_learn
+from sklearn.linear_model import LinearRegression
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from litzoo.callbacks import PermutationImportance, ResidualPlot
+from litzoo.callbacks.reporting.importance import permutation_importance
+from litzoo.callbacks.reporting.regression import draw_residuals
+from litzoo.datamodules import CSVRegressionDataModule, DiabetesDataModule, DigitsDataModule, WineDataModule
+from litzoo.lit_modules import MLPClassifier, Regressor, SoftmaxRegression
+
+QUIET = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False, "max_epochs": 1}
+
+
+def run_test(model, datamodule, *callbacks):
+    trainer = Trainer(**QUIET, logger=TensorBoardLogger("run", name="", version=""), callbacks=list(callbacks))
+    trainer.test(model, datamodule=datamodule, verbose=False)
+    board = EventAccumulator("run").Reload()
+    return set(board.Tags()["images"]), {path.name for path in Path("run/figures").glob("*.png")}
+
+
+def test_both_are_written_and_logged(coarse_figures):
+    datamodule = DiabetesDataModule()
+    model = Regressor(datamodule.input_shape, datamodule.target_mean, datamodule.target_std)
+    images, files = run_test(model, datamodule, ResidualPlot(), PermutationImportance(repeats=2))
+    assert images == {"figures/residuals", "figures/importance"}
+    assert files == {"residuals.png", "importance.png"}
+    with open("run/importance.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert sorted(row["column"] for row in rows) == sorted(datamodule.feature_groups)
+    values = [float(row["importance"]) for row in rows]
+    assert values == sorted(values, reverse=True)
+
+
+def test_residuals_are_prediction_minus_target():
+    prediction, target = np.array([1.0, 2.0, 6.0]), np.array([1.0, 4.0, 3.0])
+    fit, spread, counts = draw_residuals(prediction, target).axes
+    assert fit.collections[0].get_offsets().tolist() == [[1, 1], [4, 2], [3, 6]]
+    assert spread.collections[0].get_offsets().tolist() == [[1, 0], [2, -2], [6, 3]]
+    assert spread.get_title() == "RMSE 2.082, mean residual 0.3333"
+    assert sum(bar.get_height() for bar in counts.patches) == 3
+
+
+def test_importance_agrees_with_scikit_learn():
+    random = np.random.RandomState(0)
+    inputs = random.normal(size=(2000, 3))
+    target = 3 * inputs[:, 0] + inputs[:, 1] + 0.1 * random.normal(size=2000)
+    model = LinearRegression().fit(inputs, target)
+    expected = of_scikit_learn(model, inputs, target, scoring="neg_root_mean_squared_error", n_repeats=20)
+    found = permutation_importance(
+        lambda x: torch.from_numpy(model.predict(x.numpy())),
+        torch.from_numpy(inputs),
+        torch.from_numpy(target),
+        {"a": [0], "b": [1], "noise": [2]},
+        repeats=20,
+    )
+    for name, mean in zip(found, expected.importances_mean, strict=True):
+        assert np.mean(found[name]) == pytest.approx(mean, rel=0.03, abs=2e-3)
+
+
+def test_features_of_a_column_are_shuffled_together():
+    """Of one-hot features that are shuffled together a row keeps exactly one, which the model counts."""
+    inputs = torch.eye(4).repeat(25, 1)
+    seen = []
+
+    def predict(x):
+        seen.append(x.sum(dim=1))
+        return x @ torch.arange(4.0)
+
+    targets = inputs @ torch.arange(4.0)
+    (rises,) = permutation_importance(predict, inputs, targets, {"word": [0, 1, 2, 3]}, repeats=3).values()
+    assert all((each == 1).all() for each in seen)
+    assert min(rises) > 1
+
+
+def test_a_classifier_loses_accuracy():
+    datamodule = WineDataModule()
+    model = MLPClassifier(datamodule.input_shape, 3, class_names=datamodule.class_names)
+    trainer = Trainer(**QUIET | {"max_epochs": 15}, logger=False, enable_checkpointing=False)
+    trainer.fit(model, datamodule=datamodule)
+    images, _ = run_test(model, datamodule, PermutationImportance())
+    assert images == {"figures/importance"}
+    with open("run/importance.csv", newline="") as stream:
+        first = next(iter(csv.DictReader(stream)))
+    assert 0 < float(first["importance"]) < 1
+
+
+@pytest.mark.parametrize(
+    ("callback", "words"),
+    [
+        (ResidualPlot, "ResidualPlot draws predicted numbers, but SoftmaxRegression predicts none"),
+        (PermutationImportance, "shuffles the columns of a table, but DigitsDataModule has no feature_groups"),
+    ],
+)
+def test_they_refuse_what_they_are_not_for(callback, words):
+    with pytest.raises(TypeError, match=words):
+        run_test(SoftmaxRegression((1, 28, 28), 10), DigitsDataModule(), callback())
+
+
+def test_no_repeats_are_refused():
+    with pytest.raises(ValueError, match=r"PermutationImportance\.repeats: 0"):
+        PermutationImportance(repeats=0)
+
+
+def test_an_exact_model_and_two_test_rows_are_drawn_too(coarse_figures):
+    Path("table.csv").write_text("size,y\n" + "".join(f"{row},{2 * row}\n" for row in range(20)))
+    datamodule = CSVRegressionDataModule(file="table.csv", target="y", test_size=2)
+    model = Regressor(datamodule.input_shape, datamodule.target_mean, datamodule.target_std)
+    _, files = run_test(model, datamodule, ResidualPlot(), PermutationImportance())
+    assert files == {"residuals.png", "importance.png"}

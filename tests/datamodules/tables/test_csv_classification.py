@@ -1,0 +1,188 @@
+"""Classification on tables: class names, and all troubles of labels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Trainer
+from sklearn.datasets import load_breast_cancer, load_wine
+from sklearn.linear_model import LogisticRegression
+
+from litzoo.callbacks import NoisyLabelFinder
+from litzoo.datamodules import (
+    BreastCancerDataModule,
+    ClassCounts,
+    CSVClassificationDataModule,
+    SymmetricNoise,
+    WineDataModule,
+)
+from litzoo.datamodules.batch import UNKNOWN
+from litzoo.lit_modules import MLPClassifier
+from litzoo.lit_modules.semi_supervised import FixMatch
+from tests.datamodules.tables.test_membership import HEADER, rows, write
+from tests.datamodules.tables.test_table_checkpoints import QUIET
+
+
+def table(**options):
+    module = CSVClassificationDataModule(file="table.csv", **{"target": "y", "id_columns": ["id"], **options})
+    module.setup("fit")
+    return module
+
+
+def with_classes(*names, count=120):
+    write([[*row[:4], names[number % len(names)]] for number, row in enumerate(rows(count))])
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["yes", "no"], ["no", "yes"]),
+        (["10", "2", "9"], ["2", "9", "10"]),
+        (["True", "False"], ["False", "True"]),
+        ([" b", "a "], ["a", "b"]),
+        (["01", "1e3"], ["01", "1e3"]),
+    ],
+)
+def test_classes_are_named_as_in_the_table(names, expected):
+    with_classes(*names)
+    assert table().class_names == tuple(expected)
+
+
+def test_labels_are_those_of_the_rows():
+    write(rows())
+    module = table()
+    for part in ("train", "test"):
+        dataset = getattr(module, f"{part}_set")
+        names = module.sample_columns(part, dataset.indices)["id"]
+        expected = [int(name[1:]) % 3 for name in names]
+        assert dataset.targets[dataset.indices].tolist() == expected
+        assert module.true_class_names(torch.arange(len(module.test_set)))[:3] == [
+            str(int(name[1:]) % 3) for name in module.sample_columns("test", torch.arange(3))["id"]
+        ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "words"),
+    [
+        (["a", ""], {}, ["'y' has 60 cells that are empty or stand for a missing value", "row 3"]),
+        (["a", "NA"], {}, ["row 3", "data.missing_values"]),
+        (["a"], {}, ["only the class 'a'"]),
+        ([f"{value / 7:.3f}" for value in range(120)], {}, ["120 different values", "CSVRegressionDataModule"]),
+        (["a", "b"], {"target": "z"}, ["no column 'z' (data.target)", "id, size"]),
+        (["a", "b"], {"id_columns": ["y"]}, ["data.id_columns: 'y' is the target"]),
+        (["a", "b"], {"id_columns": ["no"]}, ["no column 'no' (data.id_columns)"]),
+        (["a", "b"], {"drop_columns": ["size", "weight", "colour"]}, ["no column is left"]),
+        (["a", "b"], {"strong_swap": 2}, ["data.strong_swap: 2"]),
+    ],
+)
+def test_a_target_that_is_no_class_is_refused(cells, options, words):
+    with_classes(*cells)
+    with pytest.raises(ValueError, match=r".+") as error:
+        table(**options)
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_NA_is_a_class_where_the_user_says_so():  # noqa: N802
+    with_classes("a", "NA")
+    assert table(missing_values=[""]).class_names == ("NA", "a")
+
+
+def test_all_troubles_of_labels_work_together():
+    write(rows(600))
+    module = table(
+        known_classes=["1", "0"],
+        imbalance=ClassCounts([100, 60]),
+        num_labeled=40,
+        label_noise=SymmetricNoise(0.25),
+        unlabeled_batch_size=16,
+        unknown_unlabeled=10,
+    )
+    module.setup("test")
+    report = module.split_report()
+    assert module.class_names == ("1", "0")
+    assert report["sizes"]["train"] == 40
+    assert report["sizes"]["unlabeled"] == 160 - 40 + 10
+    assert report["label_noise"] == {"train": 0.25}
+    assert report["unknown"]["unlabeled"] == 10
+    assert report["unknown"]["test"] == int((module.test_set.targets == UNKNOWN).sum()) > 0
+    assert any("hash of its content" in note for note in report["notes"])
+
+
+def test_preprocessing_is_fitted_on_labeled_and_unlabeled_training_rows():
+    write(rows(600))
+    module = table(num_labeled=40, imbalance=ClassCounts([30, 30, 30]))
+    used = torch.cat([module.split.train, module.split.unlabeled])
+    inputs = module.train_set.inputs[used][:, :2].double()
+    assert len(used) == 90
+    torch.testing.assert_close(inputs.mean(0), torch.zeros(2).double(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(inputs.std(0, correction=0), torch.ones(2).double(), atol=1e-6, rtol=0)
+
+
+def test_the_strong_view_takes_whole_columns_from_other_rows():
+    write(rows(600))
+    module = table(num_labeled=40, unlabeled_batch_size=64, strong_swap=0.5)
+    rows_in = module.train_set.inputs[:64]
+    batch = {"labeled": {"input": rows_in}, "unlabeled": {"input": rows_in, "index": torch.arange(64)}}
+    views = module.on_after_batch_transfer(batch, 0)["unlabeled"]
+    assert torch.equal(views["weak"], rows_in)
+    changed = 0
+    for features in module.feature_groups.values():
+        mine, seen = rows_in[:, features], views["strong"][:, features]
+        assert all(any(torch.equal(row, other) for other in mine) for row in seen)
+        changed += int((mine != seen).any(dim=1).sum())
+    assert 0 < changed < 64 * len(module.feature_groups)
+
+
+def test_fixmatch_learns_from_a_pool_of_rows_and_suspects_are_named_by_their_identifiers():
+    write(rows(300))
+    module = CSVClassificationDataModule(
+        file="table.csv", target="y", id_columns=["id"], num_labeled=60, unlabeled_batch_size=32, batch_size=16
+    )
+    model = MLPClassifier(module.input_shape, 3, class_names=module.class_names, pseudo_labels=FixMatch(0.4))
+    trainer = Trainer(**QUIET, max_epochs=2, enable_checkpointing=False)
+    trainer.fit(model, datamodule=module)
+    trainer.test(model, datamodule=module, verbose=False)
+    assert np.isfinite(float(trainer.callback_metrics["test/loss"]))
+
+
+def test_noisy_labels_are_listed_with_row_and_identifier():
+    write(rows(300))
+    module = CSVClassificationDataModule(
+        file="table.csv", target="y", id_columns=["id"], label_noise=SymmetricNoise(0.2)
+    )
+    model = MLPClassifier(module.input_shape, 3, class_names=module.class_names)
+    trainer = Trainer(**QUIET, max_epochs=3, enable_checkpointing=False, callbacks=NoisyLabelFinder())
+    trainer.fit(model, datamodule=module)
+    (path,) = Path.cwd().rglob("suspects.csv")
+    header, first, *_ = path.read_text().splitlines()
+    assert {"row", "id"} <= set(header.split(","))
+    cells = dict(zip(header.split(","), first.split(","), strict=True))
+    assert rows(300)[int(cells["row"]) - 2][0] == cells["id"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "least"), [(BreastCancerDataModule, load_breast_cancer, 0.9), (WineDataModule, load_wine, 0.9)]
+)
+def test_embedded_tables_are_those_of_scikit_learn(kind, source, least):
+    module, original = kind(val_size=0.1), source()
+    module.setup("fit")
+    module.setup("test")
+    assert len(module.frame) == len(original.data)
+    assert module.target_values(module.frame).tolist() == original.target.tolist()
+    fractions = [np.bincount(part.targets[part.indices]) / len(part) for part in (module.train_set, module.test_set)]
+    np.testing.assert_allclose(*fractions, atol=0.03)
+    train, test = module.train_set, module.test_set
+    model = LogisticRegression(max_iter=1000).fit(train.inputs[train.indices], train.targets[train.indices])
+    assert model.score(test.inputs, test.targets) > least
+    assert "data" not in str(module.root) or not module.root.exists()
+
+
+def test_an_identifier_is_found_by_its_name_and_is_no_input():
+    write(rows(), ["customer_id", *HEADER[1:]])
+    module = table(id_columns=[])
+    assert module.reading.id_columns == ["customer_id"]
+    assert set(module.feature_groups) == {"size", "weight", "colour"}
+    write(rows(), ["name", *HEADER[1:]])
+    with pytest.raises(ValueError, match=r"column 'name' has 120 categories.*data\.id_columns.*data\.drop_columns"):
+        table(id_columns=[])
