@@ -16,17 +16,19 @@ Reduce = Callable[[Tensor, str], Tensor]
 
 
 class SampleColumn(NamedTuple):
-    """One value for each sample.
+    """One value, or one row of values, for each sample.
 
     Attributes:
         empty: Value of samples that have not been seen.
         dtype: Type of the values.
         reduction: How the values of several processes are merged.
+        width: Values in a row; `None` for a single value.
     """
 
     empty: float
     dtype: torch.dtype
     reduction: Literal["sum", "max"]
+    width: int | None = None
 
 
 class SampleColumns:
@@ -39,8 +41,8 @@ class SampleColumns:
         columns: Name -> description of the column.
 
     Attributes:
-        seen: Name -> values `[N]` of all complete epochs.
-        epoch: Name -> values `[N]` of the current epoch, in this process.
+        seen: Name -> values `[N]`, or `[N, width]`, of all complete epochs.
+        epoch: Name -> values of the current epoch, in this process.
     """
 
     def __init__(self, columns: Mapping[str, SampleColumn]) -> None:
@@ -80,7 +82,7 @@ class SampleColumns:
         own_size = max(len(_first(self.epoch)), len(_first(self.seen)))
         size = int(reduce(torch.tensor(own_size, device=device), "max"))
         seen, new = self._enlarged(self.seen, size), self.merge_processes(self._enlarged(self.epoch, size), reduce)
-        for name, (empty, _, reduction) in self.columns.items():
+        for name, (empty, _, reduction, _) in self.columns.items():
             if reduction == "sum":
                 seen[name] = new[name] if reset_sums else seen[name] + new[name]
             else:
@@ -100,8 +102,8 @@ class SampleColumns:
 
     def _empty(self, size: int, device: torch.device) -> dict[str, Tensor]:
         return {
-            name: torch.full((size,), empty, dtype=dtype, device=device)
-            for name, (empty, dtype, _) in self.columns.items()
+            name: torch.full((size,) if width is None else (size, width), empty, dtype=dtype, device=device)
+            for name, (empty, dtype, _, width) in self.columns.items()
         }
 
     def _enlarged(self, columns: dict[str, Tensor], size: int) -> dict[str, Tensor]:

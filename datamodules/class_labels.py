@@ -1,6 +1,7 @@
 """Options and behaviour that all datamodules with one class per sample share, whatever the samples are."""
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -12,7 +13,8 @@ from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.samplers import BalancedBatches, EpochBatches, WeightedBatches, class_weights
 from litzoo.datamodules.splits.argument_types import check_split_types
 from litzoo.datamodules.splits.classes import ClassRequest, split_classes
-from litzoo.datamodules.splits.core import ClassName, positions_of
+from litzoo.datamodules.splits.core import ClassName, Split, positions_of
+from litzoo.datamodules.splits.corrections import Corrections, correct
 from litzoo.datamodules.splits.human_noise import HumanNoise
 from litzoo.datamodules.splits.imbalance import Imbalance
 from litzoo.datamodules.splits.label_noise import LabelNoise, corrupt
@@ -38,6 +40,8 @@ class ClassLabels(_Base):
     4. `num_labeled`: the samples that keep their labels; the others form the unlabeled pool, together with
        `unknown_unlabeled` samples of unknown classes.
     5. `label_noise`: the labels that are wrong.
+    6. `corrections`: labels that are corrected, and samples that are dropped, also in the test set. All draws before
+       are those of the labels as delivered, so that the other samples stay where they are.
 
     Args:
         train_size: Number of training samples: a count, a fraction of what validation leaves, `{per_class: n}`, or
@@ -54,6 +58,8 @@ class ClassLabels(_Base):
         label_noise: Wrong labels in the training set: `SymmetricNoise`, `AsymmetricNoise` or `MatrixNoise`,
             or labels that people gave, `HumanNoise`.
         noisy_val: Whether the validation set has the same noise; else its labels are clean.
+        corrections: CSV file of labels to correct and samples to drop, in the working folder or in `root`; see
+            `Corrections`.
         unlabeled_batch_size: Unlabeled samples in a training batch; needs `num_labeled`, or a folder of unlabeled
             images. If `null`, only labeled samples are served; else each batch is a `SemiSupervisedBatch`, and an epoch
             ends when the larger part has been served once.
@@ -90,6 +96,7 @@ class ClassLabels(_Base):
         "unknown_unlabeled",
         "label_noise",
         "noisy_val",
+        "corrections",
         "seed",
     )
 
@@ -107,6 +114,7 @@ class ClassLabels(_Base):
         unknown_unlabeled: int | float = 0,
         label_noise: LabelNoise | HumanNoise | None = None,
         noisy_val: bool = False,
+        corrections: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -152,6 +160,8 @@ class ClassLabels(_Base):
         self.class_names = tuple(self.file_class_names[label] for label in self.known)
         self.test_labels: Tensor | None = None
         self.clean_targets: Tensor | None = None
+        self.corrections = corrections
+        self._corrected: dict[str, dict[str, int]] = {}  # relabelled or dropped -> part -> samples
 
     @abstractmethod
     def read(self, train: bool) -> tuple[Rows, Tensor]:
@@ -190,8 +200,10 @@ class ClassLabels(_Base):
             hidden = None if self.has_unlabeled_samples else clean
             self.unlabeled_set = IndexedDataset(inputs, None, self.split.unlabeled, hidden)
         if stage in ("test", "predict") and self.test_set is None:
-            inputs, self.test_labels = self.read_test()
-            self.test_set = IndexedDataset(inputs, self.target_of(self.test_labels))
+            inputs, labels = self.read_test()
+            self.test_labels = labels.clone()
+            kept = self._correct_test(self.test_labels)
+            self.test_set = IndexedDataset(inputs, self.target_of(self.test_labels), kept)
 
     @property
     def num_classes(self) -> int:
@@ -240,6 +252,8 @@ class ClassLabels(_Base):
         if self.test_set is not None:
             targets["test"] = self.test_set.targets
         report["per_class"] = {part: self._count(each) for part, each in targets.items()}
+        if self.corrections is not None:
+            report["corrections"] = {"file": self.corrections, **self._corrected}
         if self.has_unlabeled_samples and "unlabeled" in targets:
             report["without_label"] = {"unlabeled": len(targets.pop("unlabeled"))}
         if unknown := {part: count for part, each in targets.items() if (count := int((each == UNKNOWN).sum()))}:
@@ -330,7 +344,47 @@ class ClassLabels(_Base):
                 f"data.unlabeled_batch_size {self.unlabeled_batch_size}, but data.num_labeled {self.num_labeled} "
                 f"labels all {len(split.train)} training samples: lower num_labeled"
             )
+        split = self._correct_training(split, targets)
         self.split, self.targets, self.clean_targets = split, targets, clean
+
+    def _correct_training(self, split: Split, targets: Tensor) -> Split:
+        """Applies the corrections to `targets` `[N]`; returns the split without dropped samples."""
+        if self.corrections is None:
+            return split
+        found = Corrections(self._corrections_path()).resolve(
+            "train", self.files.get("train", []), targets, self.class_names, self._other_files("test")
+        )
+        parts, counts = correct(targets, *found, split.parts())
+        self._corrected = {name: {**self._corrected.get(name, {}), **by_part} for name, by_part in counts.items()}
+        if 0 in (left := self._count(targets[parts["train"]])):
+            raise ValueError(
+                f"data.corrections: {self.corrections} leaves no training sample with the label "
+                f"{self.class_names[left.index(0)]!r}: correct or drop fewer, or leave the class out of "
+                "data.known_classes"
+            )
+        return split._replace(**parts)
+
+    def _correct_test(self, labels: Tensor) -> Tensor | None:
+        """Applies the corrections to the test labels `[N]`; returns the positions that are kept, `None` for all."""
+        if self.corrections is None:
+            return None
+        found = Corrections(self._corrections_path()).resolve(
+            "test", self.files.get("test", []), labels, self.test_class_names, self._other_files("train")
+        )
+        parts, counts = correct(labels, *found, {"test": torch.arange(len(labels))})
+        self._corrected = {name: {**self._corrected.get(name, {}), **by_part} for name, by_part in counts.items()}
+        return parts["test"]
+
+    def _corrections_path(self) -> Path:
+        assert self.corrections is not None
+        path = Path(self.corrections).expanduser()
+        return path if path.exists() or not (self.root / path).exists() else self.root / path
+
+    def _other_files(self, part: str) -> list[str] | None:
+        """Returns the file names of the other part, and of files that are left out; `None` before they are known."""
+        if part not in self.files:
+            return None
+        return [*self.files[part], *(name for names in getattr(self, "left_out", {}).values() for name in names)]
 
     def _human_targets(self, noise: HumanNoise, labels: Tensor, train: Tensor) -> Tensor:
         given = self.target_of(noise.given_labels(self.root, labels))

@@ -16,6 +16,7 @@ COMMANDS = {
     "compare": ("litzoo.scripts.compare.command", "train several configs with several seeds, and compare them"),
     "open-set-splits": ("litzoo.scripts.open_set_splits", "train on random splits into known and unknown classes"),
     "show-data": ("litzoo.scripts.data_sheet.command", "draw what a config trains on, without training"),
+    "audit": ("litzoo.scripts.audit.command", "look for wrong labels in a whole data set, by cross-validation"),
     "configs": ("litzoo.scripts.configs", "list the shipped experiments, or copy one here"),
 }
 """Sub-command -> the module whose `main` runs it, and what it does."""

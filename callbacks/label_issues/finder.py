@@ -8,16 +8,24 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from litzoo.callbacks.checkpoints.best_and_last import starts_new_training
 from litzoo.callbacks.contracts import HasClassNames, HasTrainImages, require_class_names
-from litzoo.callbacks.files import display_path, run_folder_of
+from litzoo.callbacks.files import display_path, run_folder_of, write_csv
 from litzoo.callbacks.label_issues.ranking import (
-    count_flagged,
-    draw_suspects,
+    METHODS,
+    Method,
+    known_labels,
     rank_suspects,
     ranking_quality,
-    write_suspects,
     wrong_labels,
 )
-from litzoo.callbacks.label_issues.statistics import SampleLosses
+from litzoo.callbacks.label_issues.report import (
+    correction_columns,
+    draw_suspects,
+    summary,
+    suspect_columns,
+    write_summary,
+    write_suspects,
+)
+from litzoo.callbacks.label_issues.statistics import SampleStatistics
 from litzoo.callbacks.reporting.figures import publish_figure
 from litzoo.callbacks.samples import file_column
 
@@ -25,43 +33,53 @@ _NEEDED = ("logits", "target", "index")
 
 
 class NoisyLabelFinder(Callback):
-    """Ranks training samples by how likely their label is wrong: by its mean cross-entropy over the epochs.
+    """Ranks training samples by how likely their label is wrong, and tells how many are, from a single training.
 
     A network fits what most labels agree on before it memorises wrong labels (Arpit et al., "A closer look at
-    memorization in deep networks", ICML 2017), so that wrong labels have a higher mean loss. The losses are those of
-    the training steps; the model is not run again.
+    memorization in deep networks", ICML 2017). So the mean over the epochs of the probabilities that it predicts for a
+    sample speaks against a wrong label. They are those of the training steps; the model is not run again. From them the
+    noise matrix is estimated, and the probability that each label is wrong (`judge_labels`); labels above 0.5 are
+    flagged.
 
-    At the end of training it writes all samples to `suspects.csv` in the run folder, the most suspicious first, draws
-    the first ones if the data are images, and prints how many are flagged. For an interrupted run, the report covers
-    its complete epochs. Where labels were corrupted on purpose, it also logs every epoch how well the ranking finds
-    them: `train/suspects/precision` and `train/suspects/recall` of the first W samples, where W is the number of wrong
-    labels (so that both are equal), and `train/suspects/average_precision`.
+    At the end of training it writes all samples to `suspects.csv` in the run folder, the most suspicious first, with a
+    suggested label, its probability and the reason; and to `label_issues.json` how many labels are flagged, in total
+    and for each pair of classes, and the noise matrix; and to `proposed_corrections.csv` the flagged labels with the
+    suggested ones, in the form of `data.corrections`. It draws the first samples if the data are images, and prints
+    how many labels are flagged. For an interrupted run, the report covers its complete epochs. Where labels were
+    corrupted on purpose, it also logs every epoch how well the ranking finds them: `train/suspects/precision` and
+    `train/suspects/recall` of the first W samples, where W is the number of wrong labels (so that both are equal), and
+    `train/suspects/average_precision`.
 
     Args:
-        skip_epochs: Epochs at the start to ignore, in which all losses are still high. Until a later epoch is
+        skip_epochs: Epochs at the start to ignore, in which all predictions are still poor. Until a later epoch is
             complete, the latest one is used.
         count: Number of images to draw.
+        method: What samples are ranked by: `posterior`, the probability that the label is wrong, `normalized_margin`,
+            `margin` or `loss`; see `rank_suspects`. Which labels are flagged does not depend on it.
 
     Raises:
-        ValueError: If `skip_epochs` is negative, or `count` below 1.
+        ValueError: If `skip_epochs` is negative, `count` below 1, or the method unknown.
 
     Example:
         >>> NoisyLabelFinder(skip_epochs=2, count=12).skip_epochs
         2
     """
 
-    def __init__(self, skip_epochs: int = 1, count: int = 36) -> None:
+    def __init__(self, skip_epochs: int = 1, count: int = 36, method: Method = "posterior") -> None:
         if skip_epochs < 0:
             raise ValueError(f"NoisyLabelFinder.skip_epochs: {skip_epochs} is negative; give 0 to use every epoch")
         if count < 1:
             raise ValueError(f"NoisyLabelFinder.count: {count} images; give at least 1")
+        if method not in METHODS:
+            raise ValueError(f"NoisyLabelFinder.method: {method!r} is none of {', '.join(METHODS)}")
+        self.method: Method = method
         self.skip_epochs = skip_epochs
         self.count = count
-        self.losses = SampleLosses()
+        self.statistics = SampleStatistics(0)  # for the classes of the module, from `setup` on
         self._run_folder: Path | None = None  # None when there is nothing to report
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Checks that the module has a loss for each label, and resets the losses of another training.
+        """Checks that the module predicts each sample's class, and resets the statistics of another training.
 
         Raises:
             TypeError: If the module has no `class_names`.
@@ -70,18 +88,19 @@ class NoisyLabelFinder(Callback):
         require_class_names(self, "ranks the labels of classes", pl_module)
         if mix := getattr(pl_module, "mix", None):
             raise ValueError(
-                f"NoisyLabelFinder ranks labels by their training losses, but {type(mix).__name__} trains on images "
-                "mixed from two samples: remove one of the two"
+                f"NoisyLabelFinder ranks labels by the predictions in training, but {type(mix).__name__} trains on "
+                "images mixed from two samples: remove one of the two"
             )
-        whole_epochs = self.losses.seen
-        self.losses = SampleLosses()  # discards an interrupted epoch
-        if not starts_new_training(trainer, stage):
-            self.losses.seen = whole_epochs
+        assert isinstance(pl_module, HasClassNames)
+        whole_epochs = self.statistics.seen
+        self.statistics = SampleStatistics(len(pl_module.class_names))  # discards an interrupted epoch
+        if not starts_new_training(trainer, stage) and whole_epochs["probabilities"].numel():
+            self.statistics.seen = whole_epochs
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gets the run folder, which needs all processes; after an interruption they may no longer respond."""
         self._run_folder = run_folder_of(trainer)
-        self.losses.to(trainer.strategy.root_device)
+        self.statistics.to(trainer.strategy.root_device)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -93,18 +112,21 @@ class NoisyLabelFinder(Callback):
         """
         if batch_idx == 0:
             _check_outputs(outputs, pl_module)
-        self.losses.add(outputs["logits"], outputs["target"], outputs["index"])
+        self.statistics.add(outputs["logits"], outputs["target"], outputs["index"])
         labeled = batch.get("labeled", batch)
         if "clean_target" in labeled:
-            self.losses.add_clean(labeled["clean_target"], labeled["index"])
+            self.statistics.add_clean(labeled["clean_target"], labeled["index"])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Merges the losses of all processes, and logs the quality of the ranking where true labels are known."""
-        self.losses.end_epoch(
+        """Merges the statistics of all processes, and logs the quality of the ranking where true labels are known."""
+        self.statistics.end_epoch(
             lambda values, how: trainer.strategy.reduce(values, reduce_op=how),
             reset_sums=trainer.current_epoch <= self.skip_epochs,
         )
-        for name, value in ranking_quality(wrong_labels(rank_suspects(self.losses.seen))).items():
+        if not known_labels(self.statistics.seen):
+            return
+        ranking, _ = rank_suspects(self.statistics.seen, self.method)
+        for name, value in ranking_quality(wrong_labels(ranking)).items():
             # Every process has the same value; `sync_dist` only avoids Lightning's warning.
             pl_module.log(f"train/suspects/{name}", value, batch_size=1, sync_dist=True)
 
@@ -117,27 +139,40 @@ class NoisyLabelFinder(Callback):
         self._report(trainer, pl_module)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the losses of the complete epochs, so that a resumed run reports on all of them."""
-        return {"seen": {name: values.cpu() for name, values in self.losses.seen.items()}}
+        """Returns the statistics of the complete epochs, so that a resumed run reports on all of them."""
+        return {"seen": {name: values.cpu() for name, values in self.statistics.seen.items()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the losses."""
-        self.losses.seen = dict(state_dict["seen"])
+        """Restores the statistics.
+
+        Raises:
+            ValueError: If they are those of a version that only kept losses.
+        """
+        if "probabilities" not in state_dict["seen"]:
+            raise ValueError(
+                "NoisyLabelFinder: the checkpoint is of an older version, which kept the losses of the labels but no "
+                "probabilities: remove the callback to resume it, or train anew"
+            )
+        self.statistics.seen = dict(state_dict["seen"])
 
     def _report(self, trainer: Trainer, pl_module: LightningModule) -> None:
         folder, self._run_folder = self._run_folder, None
-        ranking = rank_suspects(self.losses.seen)
-        if folder is None or not trainer.is_global_zero or not len(ranking["index"]):
+        if folder is None or not trainer.is_global_zero or not self.statistics.seen["count"].any():
             return
         assert isinstance(pl_module, HasClassNames)
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        names, datamodule = pl_module.class_names, trainer.datamodule  # type: ignore[attr-defined]
+        ranking, judgement = rank_suspects(self.statistics.seen, self.method)
         files = file_column(datamodule, "train", ranking["index"])
-        write_suspects(folder / "suspects.csv", ranking, pl_module.class_names, files)
+        columns = suspect_columns(ranking, judgement, names, files)
+        write_suspects(folder / "suspects.csv", columns)
+        write_csv(folder / "proposed_corrections.csv", correction_columns(columns))
+        found = summary(ranking["given"], judgement, names)
+        write_summary(folder / "label_issues.json", found)
         if isinstance(datamodule, HasTrainImages):
             images = datamodule.train_images(ranking["index"][: self.count])
-            publish_figure(trainer, "suspects", draw_suspects(ranking, images, pl_module.class_names), folder)
+            publish_figure(trainer, "suspects", draw_suspects(ranking, found["flagged"], images, names), folder)
         wrong = wrong_labels(ranking)
-        line = f"{count_flagged(ranking['score']):,} of {len(wrong):,} training labels are flagged"
+        line = f"{found['flagged']:,} of {len(wrong):,} training labels are flagged"
         if quality := ranking_quality(wrong):
             total = int(wrong.sum())
             line += (

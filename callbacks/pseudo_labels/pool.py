@@ -108,7 +108,7 @@ class PoolLabels(SampleColumns):
         """Merges the epoch of all processes: all columns of a sample come from the process that saw it last."""
         self._samples_in_epoch = 0
         merged, chosen = {}, torch.ones_like(epoch["order"], dtype=torch.bool)
-        for name, (empty, _, reduction) in self.columns.items():
+        for name, (empty, _, reduction, _) in self.columns.items():
             merged[name] = reduce(torch.where(chosen, epoch[name], empty), reduction)
             chosen &= epoch[name] == merged[name]
         return merged

@@ -46,12 +46,16 @@ def print_split(report: dict[str, Any]) -> None:
     Args:
         report: From `BaseDataModule.split_report`: `seed`, `fingerprint`, `sizes` (part -> samples) and, if known,
             `class_names`, `per_class` (part -> one count per class), `unknown` (part -> samples of unknown classes),
-            `without_label` (part -> samples that have none), `label_noise` (part -> fraction of wrong labels) and
-            `notes` (sentences that are printed below the table).
+            `without_label` (part -> samples that have none), `label_noise` (part -> fraction of wrong labels),
+            `corrections` (the `file`, and part -> samples that were `relabelled` and `dropped`) and `notes` (sentences
+            that are printed below the table).
     """
     wrong = [f", {fraction:.2%} of the {part} labels wrong" for part, fraction in report.get("label_noise", {}).items()]
     line = f"data: split {report['seed']}, fingerprint {report['fingerprint']}{''.join(wrong)}"
     Console().print(line, highlight=False, soft_wrap=True)
+    if corrections := report.get("corrections"):
+        changes = [f"{sum(corrections.get(name, {}).values()):,} samples {name}" for name in ("relabelled", "dropped")]
+        Console().print(f"{corrections['file']}: {', '.join(changes)}", highlight=False, soft_wrap=True)
     parts = list(report["sizes"])
     counts = [report["per_class"][part] for part in parts] if "per_class" in report else []
     few = not counts or len(counts[0]) <= _MAX_CLASSES

@@ -5,6 +5,10 @@ from torch import Tensor
 
 from litzoo.lit_modules.distributed import from_all_processes
 from litzoo.lit_modules.losses.base import ClassificationLoss, Reduction, checked, cross_entropies
+from litzoo.lit_modules.noise_matrix import estimate_noise_matrix
+
+_MOST = 100_000
+"""Samples of each process that the estimate is made of, at most: for memory."""
 
 
 class ForwardCorrection(ClassificationLoss):
@@ -12,8 +16,9 @@ class ForwardCorrection(ClassificationLoss):
 
     −log Σ_j p_j T[j, label], T[j, k] the fraction of true class j that is labeled k. With the identity it is
     cross-entropy. An unknown T is estimated: the first epochs train with cross-entropy; in the last of them the labels
-    of the samples predicted as class j are counted (as in confident learning, Northcutt et al. 2021). The paper's own
-    estimate, the softmax of the most confident sample of class j, is of an outlier and underestimates the noise.
+    of the samples that are confidently predicted as class j are counted (`estimate_noise_matrix`, after confident
+    learning, Northcutt et al. 2021). The paper's own estimate, the softmax of the most confident sample of class j, is
+    of an outlier and underestimates the noise.
 
     Args:
         matrix: T, K rows of K fractions that add up to 1; estimated by default.
@@ -32,7 +37,7 @@ class ForwardCorrection(ClassificationLoss):
         self.remembers = matrix is None
         self.warm_up = int(self.in_range("warm_up", warm_up, 1)) if self.remembers else 0
         self.matrix = None if matrix is None else _checked_matrix(matrix)
-        self._counts: Tensor | None = None  # int64 [K, K]: samples by predicted class and by label
+        self._seen: list[tuple[Tensor, Tensor]] = []  # probabilities [B, K] and labels [B] of the epoch of the estimate
 
     def forward(self, logits: Tensor, target: Tensor, epoch: int = 0) -> Tensor:
         """Returns the loss for logits `[B, K]` and classes `[B]` in an epoch, counted from 0.
@@ -43,10 +48,10 @@ class ForwardCorrection(ClassificationLoss):
         logits = checked(logits, target)
         if epoch < self.warm_up:
             if self.training and epoch == self.warm_up - 1:
-                self._count(logits, target)
+                self._remember(logits, target)
             return self.reduce(cross_entropies(logits, target))
         if self.matrix is None:
-            self.matrix, self._counts = self._estimate(), None
+            self.matrix, self._seen = self._estimate(), []
         if len(self.matrix) != logits.shape[1]:
             raise ValueError(
                 f"ForwardCorrection.matrix: {len(self.matrix)} rows for logits of {logits.shape[1]} classes"
@@ -58,36 +63,43 @@ class ForwardCorrection(ClassificationLoss):
     def begin_epoch(self, epoch: int) -> None:
         """Resets the estimate during the warm-up, after another or an interrupted training."""
         if epoch < self.warm_up:
-            self.matrix = self._counts = None
+            self.matrix, self._seen = None, []
 
     def end_epoch(self, epoch: int) -> None:
         """Estimates T at the end of the warm-up, so that checkpoints contain the estimate of all processes."""
-        if epoch == self.warm_up - 1 and self._counts is not None:
-            self.matrix, self._counts = self._estimate(), None
+        if epoch == self.warm_up - 1 and self._seen:
+            self.matrix, self._seen = self._estimate(), []
 
-    def _count(self, logits: Tensor, target: Tensor) -> None:
-        """Adds a batch to the counts."""
-        counts = torch.zeros(logits.shape[1], logits.shape[1], dtype=torch.int64, device=logits.device)
-        counts.index_put_((logits.argmax(dim=1), target), torch.ones_like(target), accumulate=True)
-        self._counts = counts if self._counts is None else counts + self._counts.to(counts.device)
+    def _remember(self, logits: Tensor, target: Tensor) -> None:
+        """Keeps the predictions of a batch for the estimate."""
+        if sum(len(labels) for _, labels in self._seen) < _MOST:
+            self._seen.append((logits.detach().float().softmax(dim=1), target))
 
     def _estimate(self) -> Tensor:
-        """Returns T from the counts of all processes; a class that is never predicted gets a row of the identity."""
-        if self._counts is None:
+        """Returns T from the predictions of all processes."""
+        if not self._seen:
             raise ValueError(f"ForwardCorrection has no estimate: epoch {self.warm_up - 1} was not trained with it")
-        counts = torch.stack(from_all_processes(self._counts)).sum(dim=0)
-        counts = torch.where(counts.sum(dim=1, keepdim=True) > 0, counts, torch.eye(len(counts)).to(counts))
-        return (counts / counts.sum(dim=1, keepdim=True)).clamp(min=1e-6)  # a fraction of 0 could give an infinite loss
+        probabilities, labels = (
+            torch.cat(from_all_processes(torch.cat(each))) for each in zip(*self._seen, strict=True)
+        )
+        return estimate_noise_matrix(probabilities, labels).clamp(
+            min=1e-6
+        )  # a fraction of 0 could give an infinite loss
 
     def get_extra_state(self) -> dict[str, Tensor]:
-        """Returns the estimate, or the counts for it, for the checkpoint."""
-        state = {"matrix": self.matrix, "counts": self._counts} if self.remembers else {}
-        return {name: value for name, value in state.items() if value is not None}
+        """Returns the estimate, or the predictions for it, for the checkpoint."""
+        if not self.remembers:
+            return {}
+        if self.matrix is not None:
+            return {"matrix": self.matrix}
+        names = ("probabilities", "labels")
+        return {name: torch.cat(each) for name, each in zip(names, zip(*self._seen, strict=True), strict=False)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Restores them from a checkpoint; a given matrix is kept."""
         if self.remembers:
-            self.matrix, self._counts = state.get("matrix"), state.get("counts")
+            self.matrix = state.get("matrix")
+            self._seen = [(state["probabilities"], state["labels"])] if "labels" in state else []
 
 
 def _checked_matrix(matrix: list[list[float]]) -> Tensor:

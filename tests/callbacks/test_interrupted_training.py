@@ -160,7 +160,7 @@ def test_label_statistics_do_not_include_an_interrupted_training():
     finder = NoisyLabelFinder(skip_epochs=0)
     interrupted(softmax(), finder, Interrupts("on_train_batch_end", epoch=1), max_epochs=2)
     fit(softmax(), finder)
-    assert finder.losses.seen["count"][finder.losses.seen["count"] > 0].tolist() == [1] * 200
+    assert finder.statistics.seen["count"][finder.statistics.seen["count"] > 0].tolist() == [1] * 200
 
 
 def test_a_resumed_epoch_does_not_count_samples_twice():
@@ -169,7 +169,7 @@ def test_a_resumed_epoch_does_not_count_samples_twice():
     interrupted(softmax(), finder, saves, Interrupts("on_train_batch_end", epoch=1), max_epochs=2)
     trainer = cpu_trainer(callbacks=[finder], num_sanity_val_steps=0, max_epochs=2)
     trainer.fit(softmax(), digits(), ckpt_path="first.ckpt", weights_only=True)
-    assert finder.losses.seen["count"].max() == 2
+    assert finder.statistics.seen["count"].max() == 2
 
 
 def test_scores_of_known_samples_are_those_of_this_validation():

@@ -21,7 +21,7 @@ def rank(folder: str, epochs: int = 3, ckpt_path: str | None = None, **trainer_o
     trainer = cpu_trainer(max_epochs=epochs, **writing, **trainer_options)
     trainer.fit(model, datamodule, ckpt_path=ckpt_path)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if "suspects" in name}
-    return {"seen": finder.losses.seen, "metrics": metrics}
+    return {"seen": finder.statistics.seen, "metrics": metrics}
 
 
 def rank_in_parts(folder: str) -> dict[str, Any]:

@@ -8,14 +8,14 @@ from lightning.pytorch import Callback
 from sklearn.metrics import average_precision_score
 
 from litzoo.callbacks import NoisyLabelFinder, RunSummary
-from litzoo.datamodules import DigitsDataModule
+from litzoo.datamodules import DigitsDataModule, SymmetricNoise
 from litzoo.lit_modules import FixMatch, MLPClassifier, SoftmaxRegression
 from tests.callbacks.noisy_digits import digits, fit, mean_losses, suspects
 
 
 @pytest.mark.parametrize(("skip_epochs", "counted"), [(0, [0, 1, 2]), (1, [1, 2]), (2, [2]), (7, [2])])
 def test_scores_are_mean_losses_over_the_epochs_not_skipped(skip_epochs, counted):
-    records = fit(NoisyLabelFinder(skip_epochs))
+    records = fit(NoisyLabelFinder(skip_epochs, method="loss"))
     expected = mean_losses([records.epochs[epoch] for epoch in counted])
     rows = suspects()
     assert sorted(int(row["index"]) for row in rows) == sorted(expected)
@@ -29,7 +29,7 @@ def test_scores_are_mean_losses_over_the_epochs_not_skipped(skip_epochs, counted
 
 
 def test_every_epoch_logs_precision_recall_and_average_precision():
-    records = fit(NoisyLabelFinder(skip_epochs=0), RunSummary())
+    records = fit(NoisyLabelFinder(skip_epochs=0, method="loss"), RunSummary())
     for epoch, metrics in enumerate(records.metrics):
         losses, given, true = np.array(list(mean_losses(records.epochs[: epoch + 1]).values())).T
         wrong = given != true
@@ -78,7 +78,7 @@ def test_scores_do_not_depend_on_the_true_labels():
 def test_labeled_samples_of_semi_supervised_batches_are_ranked():
     datamodule = digits(num_labeled=60, unlabeled_batch_size=40)
     model = SoftmaxRegression((1, 28, 28), 10, pseudo_labels=FixMatch())
-    records = fit(NoisyLabelFinder(skip_epochs=0), datamodule=datamodule, model=model)
+    records = fit(NoisyLabelFinder(skip_epochs=0, method="loss"), datamodule=datamodule, model=model)
     expected = mean_losses(records.epochs)
     rows = suspects()
     assert {int(row["index"]) for row in rows} == set(datamodule.split.train.tolist())
@@ -107,3 +107,22 @@ def test_data_without_images_have_no_figure():
     fit(NoisyLabelFinder(), datamodule=WithoutImages(train_size=100, batch_size=20))
     assert len(suspects()) == 100
     assert not Path("run/figures").exists()
+
+
+@pytest.mark.parametrize("wrong", [0, 58])
+def test_about_as_many_labels_are_flagged_as_are_wrong(wrong):
+    """Case 20: on clean digits 96 of 1,150 labels were flagged, with 58 wrong ones 54."""
+    torch.manual_seed(0)
+    noise = SymmetricNoise(0.05) if wrong else None
+    datamodule = digits(train_size=None, val_size=0.2, batch_size=16, label_noise=noise)
+    fit(NoisyLabelFinder(), model=MLPClassifier((1, 28, 28), 10, hidden=[64]), datamodule=datamodule, max_epochs=5)
+    rows = suspects()
+    flagged = [row for row in rows if row["flagged"] == "True"]
+    assert len(rows) == 1150
+    assert len(flagged) == pytest.approx(wrong, rel=0.25, abs=0.01 * len(rows))
+    if wrong:
+        assert np.mean([row["given"] != row["true"] for row in flagged]) > 0.75
+        assert np.mean([row["suggested"] == row["true"] for row in flagged]) > 0.75
+        assert all(row["reason"].startswith(f"predicted as {row['suggested']}; wrong") for row in flagged)
+    found = json.loads(Path("run/label_issues.json").read_text())
+    assert found["flagged"] == len(flagged) == sum(pair["flagged"] for pair in found["pairs"])

@@ -32,7 +32,7 @@ def five_epochs(tmp_path_factory):
 )
 def test_the_report_of_an_interrupted_run_covers_its_complete_epochs(epoch, counted, error, five_epochs):
     with pytest.raises((SystemExit, RuntimeError)):
-        fit(NoisyLabelFinder(), Interrupts(epoch, error), max_epochs=5)
+        fit(NoisyLabelFinder(method="loss"), Interrupts(epoch, error), max_epochs=5)
     expected = mean_losses([five_epochs[each] for each in counted])
     rows = suspects()
     assert len(rows) == 200
@@ -53,7 +53,7 @@ def test_a_resumed_run_has_the_same_report():
     fit(finder, LastCheckpoint(), max_epochs=4, enable_checkpointing=True, ckpt_path=checkpoint)
     assert Path("run/suspects.csv").read_text() == Path("whole/suspects.csv").read_text()
     state = torch.load("run/checkpoints/last.ckpt", weights_only=True)["callbacks"][finder.state_key]
-    assert all(torch.equal(values, finder.losses.seen[name]) for name, values in state["seen"].items())
+    assert all(torch.equal(values, finder.statistics.seen[name]) for name, values in state["seen"].items())
 
 
 @pytest.mark.parametrize("skip_epochs", [0, 5])
@@ -62,3 +62,8 @@ def test_skip_epochs_is_not_restored_from_a_checkpoint(skip_epochs):
     finder = NoisyLabelFinder(skip_epochs)
     finder.load_state_dict(saved)
     assert finder.skip_epochs == skip_epochs
+
+
+def test_a_checkpoint_of_an_older_version_is_refused():
+    with pytest.raises(ValueError, match=r"older version.*remove the callback to resume it, or train anew"):
+        NoisyLabelFinder().load_state_dict({"seen": {"loss": torch.zeros(3), "count": torch.zeros(3)}})

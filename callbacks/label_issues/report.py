@@ -1,0 +1,147 @@
+"""The files and the figure of a ranking of suspicious labels."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from litzoo.callbacks.files import write_csv, write_json
+from litzoo.callbacks.label_issues.judging import LabelJudgement, pair_counts
+from litzoo.callbacks.reporting.figures import CaptionedImage, draw_image_rows, split_into_rows
+from litzoo.callbacks.samples import ABSENT, label_names
+
+_FIGURE_COLUMNS = 6
+
+
+def suspect_columns(
+    ranking: Mapping[str, Tensor],
+    judgement: LabelJudgement,
+    class_names: Sequence[str],
+    files: Mapping[str, Sequence[str]],
+) -> dict[str, Sequence[object]]:
+    """Returns the columns of `suspects.csv`, name -> values.
+
+    They are `rank` (from 1), `index`, those of `files`, `given`, `predicted` (when the sample was last seen), `score`,
+    `flagged`, `suggested` (the most probable other class), its `probability`, the `reason` (of flagged labels) and, if
+    a true label is known, `true`.
+
+    Args:
+        ranking: From `rank_suspects`, like the next.
+        judgement: In the order of the ranking.
+        class_names: Names in the order of the labels.
+        files: `{"file": names}` if samples are files, otherwise empty.
+    """
+    names, samples = label_names(class_names), len(ranking["index"])
+    flagged = (judgement.wrong > 0.5).tolist()
+    columns: dict[str, Sequence[object]] = {
+        "rank": range(1, samples + 1),
+        "index": ranking["index"].tolist(),
+        **files,
+        "given": [names[label] for label in ranking["given"].tolist()],
+        "predicted": [names[label] for label in ranking["predicted"].tolist()],
+        "score": [f"{score:.6g}" for score in ranking["score"].tolist()],
+        "flagged": flagged,
+        "suggested": [names[label] for label in judgement.suggested.tolist()],
+        "probability": [f"{value:.4f}" for value in judgement.probability.tolist()],
+        "reason": reasons(ranking["given"], judgement, names),
+    }
+    if bool((ranking["clean"] != ABSENT).any()):
+        columns["true"] = [names[label] for label in ranking["clean"].tolist()]
+    return columns
+
+
+def correction_columns(columns: Mapping[str, Sequence[object]]) -> dict[str, list[object]]:
+    """Returns columns of a file of corrections that gives each flagged label the suggested one.
+
+    Args:
+        columns: From `suspect_columns`.
+    """
+    rows = [row for row, flagged in enumerate(columns["flagged"]) if flagged]
+    names = [name for name in ("file", "part", "index", "given") if name in columns]
+    chosen = {name: [columns[name][row] for row in rows] for name in (*names, "suggested")}
+    suggested = chosen.pop("suggested")
+    return {**chosen, "action": ["relabel"] * len(rows), "label": suggested}
+
+
+def reasons(given: Tensor, judgement: LabelJudgement, names: Sequence[str]) -> list[str]:
+    """Says in words why labels are flagged; an empty text for those that are not.
+
+    Args:
+        given: The labels, int64 `[N]`.
+        judgement: What the predictions say of them.
+        names: Names in the order of the labels.
+    """
+    matrix = judgement.noise_matrix.tolist()
+    texts = []
+    for label, other, wrong in zip(given.tolist(), judgement.suggested.tolist(), judgement.wrong.tolist(), strict=True):
+        text = ""
+        if wrong > 0.5:
+            text = f"predicted as {names[other]}; wrong with probability {wrong:.2f}"
+            if (fraction := matrix[other][label]) >= 0.01:
+                text += f"; of {names[other]}, about {fraction:.0%} are labelled {names[label]}"
+        texts.append(text)
+    return texts
+
+
+def write_suspects(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
+    """Writes the columns of `suspect_columns` as CSV."""
+    write_csv(path, columns)
+
+
+def summary(given: Tensor, judgement: LabelJudgement, class_names: Sequence[str]) -> dict[str, Any]:
+    """Returns how many labels are flagged, in total and for each pair of classes, and the estimated noise matrix.
+
+    Args:
+        given: The labels, int64 `[N]`.
+        judgement: What the predictions say of them.
+        class_names: Names in the order of the labels.
+    """
+    counts = pair_counts(given, judgement)
+    order = torch.argsort(counts.flatten(), descending=True, stable=True).tolist()
+    pairs = [divmod(position, len(counts)) for position in order if counts.flatten()[position]]
+    return {
+        "labels": len(given),
+        "flagged": int(counts.sum()),
+        "pairs": [
+            {"given": class_names[given], "suggested": class_names[other], "flagged": int(counts[given, other])}
+            for given, other in pairs
+        ],
+        "noise_matrix": {
+            "rows": "true class",
+            "columns": "label",
+            "classes": list(class_names),
+            "fractions": [[round(value, 4) for value in row] for row in judgement.noise_matrix.tolist()],
+        },
+    }
+
+
+def write_summary(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes what `summary` returns as JSON."""
+    write_json(path, content)
+
+
+def draw_suspects(ranking: Mapping[str, Tensor], flagged: int, images: Tensor, class_names: Sequence[str]) -> Figure:
+    """Draws the first samples of a ranking with their labels, in red if the given label is known to be wrong.
+
+    Args:
+        ranking: From `rank_suspects`.
+        flagged: How many labels are flagged, for the heading.
+        images: Images of its first n samples, uint8 `[n, C, H, W]`.
+        class_names: Names in the order of the labels.
+    """
+    names, known = label_names(class_names), bool((ranking["clean"] != ABSENT).any())
+    labels = zip(*(ranking[name].tolist() for name in ("given", "predicted", "clean")), strict=True)
+    captioned = []
+    for image, (given, predicted, clean) in zip(images, labels, strict=False):
+        caption = f"given {names[given]}\npredicted {names[predicted]}"
+        if clean != ABSENT:
+            caption += f"\ntrue {names[clean]}"
+        captioned.append(CaptionedImage(image, caption, "tab:red" if clean not in (ABSENT, given) else "black"))
+    samples = len(ranking["index"])
+    heading = f"{flagged:,} of {samples:,} training labels are flagged; the {len(images)} most suspicious"
+    if known:
+        heading += "; red: the label is wrong"
+    return draw_image_rows(split_into_rows(captioned, _FIGURE_COLUMNS), heading, _FIGURE_COLUMNS)

@@ -1,0 +1,188 @@
+"""Looks for wrong labels in a whole data set, by cross-validation.
+
+usage: litzoo audit --config CONFIG [--folds 5] [--output FOLDER] [OPTIONS]
+
+CONFIG is a YAML file or a shipped experiment (`litzoo configs` lists them); OPTIONS are those of `litzoo fit`, such as
+`--trainer.max_epochs 5`. The labeled samples of the training, validation and test set are divided into folds. For each
+fold the experiment's model is trained on the other folds, and predicts this one: so every label is judged by a model
+that has not seen it. The models are thrown away. It writes to FOLDER, `runs/<experiment>/audit` by default:
+
+  report.html                a page to look at the suspects and to decide: keep, relabel or drop
+  suspects.csv               all samples, the most suspicious label first
+  label_issues.json          how many labels are flagged, for each pair of classes, and the noise matrix
+  proposed_corrections.csv   all flagged labels with the suggested one
+
+The page downloads your decisions as corrections.csv; `litzoo fit --data.corrections corrections.csv` applies them.
+An interrupted audit goes on with the next fold when the command is repeated.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.cli import LightningCLI
+from torch import Tensor
+
+from litzoo import callbacks
+from litzoo.callbacks.contracts import HasClassNames, PredictsLogits
+from litzoo.callbacks.evaluation import evaluate_part
+from litzoo.callbacks.files import atomic_write, display_path, read_json, write_json
+from litzoo.datamodules.class_labels import ClassLabels
+from litzoo.scripts.audit.pool import folds_of, pool_of, serve_fold
+from litzoo.scripts.audit.report import write_report
+from litzoo.scripts.cli.failures import report_errors
+from litzoo.scripts.cli.main import LitzooCLI, run
+
+RECORD = "audit.json"
+
+
+def main() -> None:
+    """Runs `litzoo audit`."""
+    if {"-h", "--help"} & set(sys.argv):
+        print((__doc__ or "").strip())
+        return
+    report_errors(lambda: audit(sys.argv[2:]))
+
+
+def audit(arguments: list[str]) -> Path:
+    """Audits the data that a command line of `litzoo fit` trains on.
+
+    Args:
+        arguments: As on the command line, after `litzoo audit`.
+
+    Returns:
+        The folder of the report.
+
+    Raises:
+        TypeError: If the data have no classes, or the module does not predict them.
+        ValueError: If there are too many folds, or the folder holds something else.
+    """
+    parser = argparse.ArgumentParser("litzoo audit", add_help=False, allow_abbrev=False)
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--output", type=Path)
+    own, others = parser.parse_known_args(arguments)
+    if own.folds < 2:
+        raise ValueError(f"--folds {own.folds}: give at least 2")
+    cli = _AuditCLI.created(others)
+    datamodule = cli.datamodule
+    _check(cli.model, datamodule)
+    folder = own.output or Path(cli.options.trainer.default_root_dir) / cli.options.experiment / "audit"
+    datamodule.prepare_data()
+    for stage in ("fit", "test"):
+        datamodule.setup(stage)
+    pool = pool_of(datamodule)
+    folds = list(folds_of(pool, own.folds, datamodule.seed, datamodule.class_names))
+    record = {"fingerprint": pool.fingerprint(), "folds": own.folds, "options": others}
+    _claim(folder, record)
+    for number, (train, held_out) in enumerate(folds):
+        path = folder / f"fold_{number}.pt"
+        if path.exists():
+            print(f"fold {number + 1} of {own.folds}: has been judged, {display_path(path.absolute())}")
+            continue
+        print(f"fold {number + 1} of {own.folds}: {len(train):,} samples to train on, {len(held_out):,} to judge")
+        if number:
+            cli = _AuditCLI.created(others)
+        serve_fold(datamodule, pool, train, held_out)
+        outputs = _train_and_predict(cli, datamodule)
+        with atomic_write(path) as temporary:
+            torch.save(outputs, temporary)
+    outputs = _joined([torch.load(folder / f"fold_{k}.pt", weights_only=True) for k in range(own.folds)])
+    print(write_report(folder, outputs, pool, datamodule, cli.model.class_names))
+    return folder
+
+
+class _AuditCLI(LitzooCLI):
+    """Parses the command line of `litzoo fit`, and instantiates all but its run folder, logger and checkpoints."""
+
+    @classmethod
+    def created(cls, arguments: list[str]) -> Any:
+        """Returns what the options of `litzoo fit` create."""
+        return run(["fit", *arguments], cls)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Creates a trainer that writes nothing, and keeps only callbacks that change the training."""
+        given = self.config_init["fit"].trainer.callbacks or []
+        given = given if isinstance(given, list) else [given]
+        kept = [each for each in given if _changes_training(each)]
+        self.held_out, self.save_config_callback = _HeldOut(), None
+        return LightningCLI.instantiate_trainer(
+            self,
+            logger=False,
+            enable_checkpointing=False,
+            limit_val_batches=0,
+            num_sanity_val_steps=0,
+            callbacks=[*self._defaults(), *kept, self.held_out],
+        )
+
+    def _defaults(self) -> list[Callback]:
+        bar = [] if self.config_init["fit"].trainer.enable_progress_bar is False else [callbacks.EpochProgressBar()]
+        return [callbacks.EpochSeed(), *bar, callbacks.FiniteLoss()]
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Does not train."""
+
+
+class _HeldOut(Callback):
+    """Predicts the held-out fold when training has ended."""
+
+    outputs: dict[str, Tensor] | None = None
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Runs the model on the held-out fold."""
+        self.outputs = evaluate_part(trainer, pl_module, "val", "predictions", features=True)
+
+
+def _changes_training(callback: Callback) -> bool:
+    """Whether a callback changes what is learned; but early stopping would look at the held-out fold."""
+    return type(callback).__module__.startswith("litzoo.callbacks.training") and not isinstance(callback, EarlyStopping)
+
+
+def _check(module: Any, datamodule: Any) -> None:
+    if not isinstance(datamodule, ClassLabels):
+        raise TypeError(f"litzoo audit judges labels of classes, which {type(datamodule).__name__} does not have")
+    if not isinstance(module, PredictsLogits) or not isinstance(module, HasClassNames):
+        raise TypeError(
+            f"litzoo audit needs predicted probabilities, which {type(module).__name__} does not have: choose a "
+            "classifier"
+        )
+    if getattr(module, "semi_supervised", False):
+        raise TypeError("litzoo audit trains on labeled samples only: leave out model.pseudo_labels")
+
+
+def _claim(folder: Path, record: dict[str, Any]) -> None:
+    """Makes the folder of an audit, or checks that it is that of the same audit."""
+    if not folder.exists() or not any(folder.iterdir()):
+        write_json(folder / RECORD, record)
+        return
+    found = read_json(folder / RECORD)
+    if found == json.loads(json.dumps(record)):
+        return
+    what = "something else"
+    if found:
+        what = "another audit: " + "; ".join(
+            f"{name} was {found.get(name)}, is {value}" for name, value in record.items() if found.get(name) != value
+        )
+    raise ValueError(f"{display_path(folder.absolute())} holds {what}; remove the folder, or give another --output")
+
+
+def _train_and_predict(cli: Any, datamodule: Any) -> dict[str, Tensor]:
+    cli.trainer.fit(cli.model, datamodule=datamodule)
+    outputs: dict[str, Tensor] | None = cli.held_out.outputs
+    if outputs is None:
+        raise KeyboardInterrupt
+    probabilities = outputs["logits"].float().softmax(dim=1)
+    features = outputs["features"].half() if "features" in outputs else torch.zeros(len(probabilities), 0)
+    return {"position": outputs["index"].cpu(), "probabilities": probabilities.cpu(), "features": features.cpu()}
+
+
+def _joined(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Returns the outputs of all folds in the order of their positions, with the number of the fold."""
+    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    joined["fold"] = torch.cat([torch.full((len(part["position"]),), k) for k, part in enumerate(parts)])
+    order = torch.argsort(joined["position"])
+    return {name: values[order] for name, values in joined.items()}
