@@ -166,12 +166,24 @@ class BaseDataModule(LightningDataModule, ABC):
         """Returns the options that determine the split, name -> value as text."""
         return {name: describe(getattr(self, name)) for name in self.split_by}
 
+    def unused_samples(self) -> int:
+        """Returns the number of training samples that `train_size` leaves out of all parts."""
+        if self.train_size is None or self.split is None or self.targets is None:
+            return 0
+        return len(self.targets) - sum(map(len, self.split))
+
+    def content_ids(self, part: Literal["train", "test", "all"]) -> list[str]:
+        """Returns ids by which the samples of a set are found again after others were added or removed, if any."""
+        return []
+
     def split_report(self) -> dict[str, Any]:
         """Returns the content of `splits.json`: the seed, and the sizes and the fingerprint of what has been read."""
         report: dict[str, Any] = {"seed": self.seed, "sizes": {}}
         if self.split is not None:
             report["fingerprint"] = self.fingerprint()
             report["sizes"] = {name: len(part) for name, part in self.split.parts().items()}
+            if not_used := self.unused_samples():
+                report["not_used"] = not_used
         if self.calibration_set is not None:
             report["calibration"] = {"of_val": len(self.calibration_set)}
         if self.test_set is not None:

@@ -41,7 +41,8 @@ class ClassLabels(_Base):
        `unknown_unlabeled` samples of unknown classes.
     5. `label_noise`: the labels that are wrong.
     6. `corrections`: labels that are corrected, and samples that are dropped, also in the test set. All draws before
-       are those of the labels as delivered, so that the other samples stay where they are.
+       are those of the labels as delivered, so that the other samples stay where they are: a training or validation
+       sample that is corrected to an unknown class is left out, one corrected to a known class does not join.
 
     Args:
         train_size: Number of training samples: a count, a fraction of what validation leaves, `{per_class: n}`, or
@@ -161,7 +162,8 @@ class ClassLabels(_Base):
         self.test_labels: Tensor | None = None
         self.clean_targets: Tensor | None = None
         self.corrections = corrections
-        self._corrected: dict[str, dict[str, int]] = {}  # relabelled or dropped -> part -> samples
+        self._corrected: dict[str, dict[str, int]] = {}  # relabelled, dropped, ... -> part -> samples
+        self._not_used = 0
 
     @abstractmethod
     def read(self, train: bool) -> tuple[Rows, Tensor]:
@@ -238,6 +240,10 @@ class ClassLabels(_Base):
         assert self.test_labels is not None
         return [self.test_class_names[label] for label in self.test_labels[index].tolist()]
 
+    def unused_samples(self) -> int:
+        """Returns the number of training samples of known classes that the split leaves out of all parts."""
+        return self._not_used
+
     def split_report(self) -> dict[str, Any]:
         """Adds class names, the number of samples of each class in each part, and the measured noise rates."""
         report = super().split_report() | {"class_names": self.class_names}
@@ -250,7 +256,7 @@ class ClassLabels(_Base):
                 noisy = ["train", "val"] if self.noisy_val and self.validates else ["train"]
                 report["label_noise"] = {part: wrong[parts[part]].mean().item() for part in noisy}
         if self.test_set is not None:
-            targets["test"] = self.test_set.targets
+            targets["test"] = self.test_set.targets[self.test_set.indices]
         report["per_class"] = {part: self._count(each) for part, each in targets.items()}
         if self.corrections is not None:
             report["corrections"] = {"file": self.corrections, **self._corrected}
@@ -344,36 +350,94 @@ class ClassLabels(_Base):
                 f"data.unlabeled_batch_size {self.unlabeled_batch_size}, but data.num_labeled {self.num_labeled} "
                 f"labels all {len(split.train)} training samples: lower num_labeled"
             )
-        split = self._correct_training(split, targets)
+        used = torch.cat(list(split))
+        rest = torch.ones(len(clean), dtype=torch.bool)
+        rest[used] = False
+        self._not_used = int((rest & (clean != UNKNOWN)).sum())
+        split = self._correct_training(split, targets, labels)
         self.split, self.targets, self.clean_targets = split, targets, clean
 
-    def _correct_training(self, split: Split, targets: Tensor) -> Split:
-        """Applies the corrections to `targets` `[N]`; returns the split without dropped samples."""
+    def left_out_files(self) -> list[str]:
+        """Returns the names of files that are left out of all parts, which corrections may name all the same."""
+        return []
+
+    def _correct_training(self, split: Split, targets: Tensor, labels: Tensor) -> Split:
+        """Applies the corrections to `targets` `[N]`; returns the split without dropped samples.
+
+        Args:
+            split: The split.
+            targets: Targets, with wrong labels; changed in place.
+            labels: Labels as in the files, `[N]`.
+        """
         if self.corrections is None:
             return split
-        found = Corrections(self._corrections_path()).resolve(
-            "train", self.files.get("train", []), targets, self.class_names, self._other_files("test")
+        files = self.files.get("train", [])
+        if self.has_unlabeled_samples:  # a pool's file may have the name of a labeled one, and has no label to correct
+            files = files[: int((labels != UNKNOWN).sum())]
+        given = torch.where(targets == UNKNOWN, labels, torch.tensor(self.known)[targets])
+        relabelled, dropped = Corrections(self._corrections_path()).resolve(
+            "train",
+            files,
+            given,
+            self.file_class_names,
+            self._other_files("test"),
+            *self._contents("train", len(labels)),
         )
-        parts, counts = correct(targets, *found, split.parts())
-        self._corrected = {name: {**self._corrected.get(name, {}), **by_part} for name, by_part in counts.items()}
+        new = torch.tensor([*relabelled.values()], dtype=torch.int64)
+        relabelled = dict(zip(relabelled, self.target_of(new).tolist(), strict=True))
+        parts, counts = correct(targets, relabelled, dropped, split.parts())
+        counts |= self._without_unknown(parts, relabelled)
+        used = torch.cat(list(split))
+        outside = torch.tensor([*relabelled, *dropped], dtype=torch.int64)
+        if idle := int((~torch.isin(outside, used)).sum()):
+            counts["without_effect"] = {"train": idle}
+        self._corrected |= {name: {**self._corrected.get(name, {}), **by_part} for name, by_part in counts.items()}
         if 0 in (left := self._count(targets[parts["train"]])):
             raise ValueError(
                 f"data.corrections: {self.corrections} leaves no training sample with the label "
                 f"{self.class_names[left.index(0)]!r}: correct or drop fewer, or leave the class out of "
                 "data.known_classes"
             )
+        for part in ("val", "unlabeled"):
+            if len(getattr(split, part)) and not len(parts[part]):
+                self._refuse_empty(part)
         return split._replace(**parts)
+
+    def _without_unknown(self, parts: dict[str, Tensor], relabelled: dict[int, int]) -> dict[str, dict[str, int]]:
+        """Removes labeled samples that were corrected to an unknown class; returns how many, if there are any."""
+        unknown = torch.tensor([each for each, target in relabelled.items() if target == UNKNOWN], dtype=torch.int64)
+        found = {}
+        for part in ("train", "val"):
+            gone = torch.isin(parts[part], unknown)
+            if count := int(gone.sum()):
+                parts[part], found[part] = parts[part][~gone], count
+        return {"of_unknown_class": found} if found else {}
 
     def _correct_test(self, labels: Tensor) -> Tensor | None:
         """Applies the corrections to the test labels `[N]`; returns the positions that are kept, `None` for all."""
         if self.corrections is None:
             return None
         found = Corrections(self._corrections_path()).resolve(
-            "test", self.files.get("test", []), labels, self.test_class_names, self._other_files("train")
+            "test",
+            self.files.get("test", []),
+            labels,
+            self.test_class_names,
+            self._other_files("train"),
+            *self._contents("test", len(labels)),
         )
         parts, counts = correct(labels, *found, {"test": torch.arange(len(labels))})
-        self._corrected = {name: {**self._corrected.get(name, {}), **by_part} for name, by_part in counts.items()}
+        if not len(parts["test"]):
+            self._refuse_empty("test")
+        self._corrected |= {name: {**self._corrected.get(name, {}), **by_part} for name, by_part in counts.items()}
         return parts["test"]
+
+    def _refuse_empty(self, part: str) -> None:
+        raise ValueError(f"data.corrections: {self.corrections} drops all {part} samples: drop fewer")
+
+    def _contents(self, part: Literal["train", "test"], samples: int) -> tuple[list[str], list[str]]:
+        """Returns the content ids of a set's samples and those of all samples; empty where they have none."""
+        ids = self.content_ids(part)
+        return (ids, self.content_ids("all")) if len(ids) == samples else ([], [])
 
     def _corrections_path(self) -> Path:
         assert self.corrections is not None
@@ -384,7 +448,7 @@ class ClassLabels(_Base):
         """Returns the file names of the other part, and of files that are left out; `None` before they are known."""
         if part not in self.files:
             return None
-        return [*self.files[part], *(name for names in getattr(self, "left_out", {}).values() for name in names)]
+        return [*self.files[part], *self.left_out_files()]
 
     def _human_targets(self, noise: HumanNoise, labels: Tensor, train: Tensor) -> Tensor:
         given = self.target_of(noise.given_labels(self.root, labels))

@@ -19,6 +19,7 @@ from litzoo.callbacks.label_issues.ranking import (
 )
 from litzoo.callbacks.label_issues.report import (
     correction_columns,
+    doubt,
     draw_suspects,
     summary,
     suspect_columns,
@@ -28,6 +29,7 @@ from litzoo.callbacks.label_issues.report import (
 from litzoo.callbacks.label_issues.statistics import SampleStatistics
 from litzoo.callbacks.reporting.figures import publish_figure
 from litzoo.callbacks.samples import file_column
+from litzoo.datamodules import BaseDataModule
 
 _NEEDED = ("logits", "target", "index")
 
@@ -163,10 +165,12 @@ class NoisyLabelFinder(Callback):
         names, datamodule = pl_module.class_names, trainer.datamodule  # type: ignore[attr-defined]
         ranking, judgement = rank_suspects(self.statistics.seen, self.method)
         files = file_column(datamodule, "train", ranking["index"])
+        if isinstance(datamodule, BaseDataModule) and (ids := datamodule.content_ids("train")):
+            files = {**files, "content_id": [ids[position] for position in ranking["index"].tolist()]}
         columns = suspect_columns(ranking, judgement, names, files)
         write_suspects(folder / "suspects.csv", columns)
         write_csv(folder / "proposed_corrections.csv", correction_columns(columns))
-        found = summary(ranking["given"], judgement, names)
+        found = summary(ranking["given"], judgement, names, ranking["predicted"])
         write_summary(folder / "label_issues.json", found)
         if isinstance(datamodule, HasTrainImages):
             images = datamodule.train_images(ranking["index"][: self.count])
@@ -180,6 +184,8 @@ class NoisyLabelFinder(Callback):
                 f"and recall), average precision {quality['average_precision']:.4f}"
             )
         print(f"{line}: {display_path(folder / 'suspects.csv')}")
+        same = found["agreement"]["predicted_as_labelled"]
+        print(doubt(found["agreement"]) or f"{same:.1%} of the labels were predicted as given in the last epoch")
 
 
 def _check_outputs(outputs: Any, pl_module: LightningModule) -> None:

@@ -14,6 +14,8 @@ from litzoo.callbacks.reporting.figures import CaptionedImage, draw_image_rows, 
 from litzoo.callbacks.samples import ABSENT, label_names
 
 _FIGURE_COLUMNS = 6
+LOW_AGREEMENT, CLEARLY_ABOVE = 0.7, 0.25
+"""A model that predicts fewer of the labels is doubted, or so little of what the largest class leaves."""
 
 
 def suspect_columns(
@@ -32,7 +34,7 @@ def suspect_columns(
         ranking: From `rank_suspects`, like the next.
         judgement: In the order of the ranking.
         class_names: Names in the order of the labels.
-        files: `{"file": names}` if samples are files, otherwise empty.
+        files: Columns that say which samples they are: `file`, or `content_id`; may be empty.
     """
     names, samples = label_names(class_names), len(ranking["index"])
     flagged = (judgement.wrong > 0.5).tolist()
@@ -60,7 +62,7 @@ def correction_columns(columns: Mapping[str, Sequence[object]]) -> dict[str, lis
         columns: From `suspect_columns`.
     """
     rows = [row for row, flagged in enumerate(columns["flagged"]) if flagged]
-    names = [name for name in ("file", "part", "index", "given") if name in columns]
+    names = [name for name in ("file", "part", "index", "content_id", "given") if name in columns]
     chosen = {name: [columns[name][row] for row in rows] for name in (*names, "suggested")}
     suggested = chosen.pop("suggested")
     return {**chosen, "action": ["relabel"] * len(rows), "label": suggested}
@@ -91,13 +93,43 @@ def write_suspects(path: Path, columns: Mapping[str, Sequence[object]]) -> None:
     write_csv(path, columns)
 
 
-def summary(given: Tensor, judgement: LabelJudgement, class_names: Sequence[str]) -> dict[str, Any]:
+def agreement(given: Tensor, predicted: Tensor) -> dict[str, float]:
+    """Returns the fraction of labels that the model predicts too, and that of the most frequent label.
+
+    Args:
+        given: The labels, int64 `[N]`.
+        predicted: The predicted classes, int64 `[N]`.
+    """
+    if not len(given):
+        return {"predicted_as_labelled": 0.0, "largest_class": 0.0}
+    same, most = (given == predicted).double().mean().item(), int(torch.bincount(given).max()) / len(given)
+    return {"predicted_as_labelled": round(same, 4), "largest_class": round(most, 4)}
+
+
+def doubt(found: Mapping[str, float]) -> str:
+    """Returns a warning if the model is too weak to correct labels by it, else an empty text.
+
+    Args:
+        found: From `agreement`.
+    """
+    same, most = found["predicted_as_labelled"], found["largest_class"]
+    if same >= LOW_AGREEMENT and same >= most + CLEARLY_ABOVE * (1 - most):
+        return ""
+    return (
+        f"The model predicts only {same:.1%} of the labels as given (the largest class has {most:.1%}). Unless that "
+        "many labels are wrong, most suggested labels are the model's own mistakes: train longer or take a better "
+        "model before you correct by them"
+    )
+
+
+def summary(given: Tensor, judgement: LabelJudgement, class_names: Sequence[str], predicted: Tensor) -> dict[str, Any]:
     """Returns how many labels are flagged, in total and for each pair of classes, and the estimated noise matrix.
 
     Args:
         given: The labels, int64 `[N]`.
         judgement: What the predictions say of them.
         class_names: Names in the order of the labels.
+        predicted: The predicted classes, int64 `[N]`.
     """
     counts = pair_counts(given, judgement)
     order = torch.argsort(counts.flatten(), descending=True, stable=True).tolist()
@@ -105,6 +137,7 @@ def summary(given: Tensor, judgement: LabelJudgement, class_names: Sequence[str]
     return {
         "labels": len(given),
         "flagged": int(counts.sum()),
+        "agreement": agreement(given, predicted),
         "pairs": [
             {"given": class_names[given], "suggested": class_names[other], "flagged": int(counts[given, other])}
             for given, other in pairs

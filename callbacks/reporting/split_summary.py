@@ -47,14 +47,18 @@ def print_split(report: dict[str, Any]) -> None:
         report: From `BaseDataModule.split_report`: `seed`, `fingerprint`, `sizes` (part -> samples) and, if known,
             `class_names`, `per_class` (part -> one count per class), `unknown` (part -> samples of unknown classes),
             `without_label` (part -> samples that have none), `label_noise` (part -> fraction of wrong labels),
-            `corrections` (the `file`, and part -> samples that were `relabelled` and `dropped`) and `notes` (sentences
-            that are printed below the table).
+            `not_used` (training samples in no part), `corrections` (the `file`, and part -> samples that were
+            `relabelled`, `dropped`, ...) and `notes` (sentences that are printed below the table).
     """
     wrong = [f", {fraction:.2%} of the {part} labels wrong" for part, fraction in report.get("label_noise", {}).items()]
     line = f"data: split {report['seed']}, fingerprint {report['fingerprint']}{''.join(wrong)}"
     Console().print(line, highlight=False, soft_wrap=True)
     if corrections := report.get("corrections"):
         changes = [f"{sum(corrections.get(name, {}).values()):,} samples {name}" for name in ("relabelled", "dropped")]
+        others = {"of_unknown_class": "left out as of an unknown class", "without_effect": "in no part, without effect"}
+        changes += [
+            f"{sum(corrections[name].values()):,} {text}" for name, text in others.items() if name in corrections
+        ]
         Console().print(f"{corrections['file']}: {', '.join(changes)}", highlight=False, soft_wrap=True)
     parts = list(report["sizes"])
     counts = [report["per_class"][part] for part in parts] if "per_class" in report else []
@@ -77,5 +81,11 @@ def print_split(report: dict[str, Any]) -> None:
             table.add_row(name.replace("_", " "), *(f"{numbers[part]:,}" if part in numbers else "" for part in parts))
     table.add_row("all", *(f"{size:,}" for size in report["sizes"].values()), style="bold")
     Console().print(table)
+    if not_used := report.get("not_used"):
+        Console().print(
+            f"{not_used:,} training samples are not used (data.train_size, data.imbalance)",
+            highlight=False,
+            soft_wrap=True,
+        )
     for note in report.get("notes", ()):
         Console().print(escape(note), highlight=False, soft_wrap=True)

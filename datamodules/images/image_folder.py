@@ -285,6 +285,18 @@ class ImageFolderDataModule(ImageDataModule):
             self.setup("fit")  # a test without a checkpoint computes the statistics here
         return super().normalise(images)
 
+    def left_out_files(self) -> list[str]:
+        """Returns the names of files that are left out, such as damaged ones and copies."""
+        copies = [self._name(path) for path in self._samples.duplicates]
+        return [*copies, *(name for part, names in self.left_out.items() if part != "duplicates" for name in names)]
+
+    def read_all_photos(self) -> None:
+        """Reads the test images at their original size too, after the training images, for an audit of all."""
+        if self.photos is not None and len(self.photos.paths) == len(self._kept["train"]):
+            paths = self._files(train=False)[0]
+            usable = [*self.photos.paths, *(paths[position] for position in self._kept["test"])]
+            self.photos = Photos(usable, self.reader, self.memory_limit * 2**30)
+
     def state_dict(self) -> dict[str, Any]:
         """Adds mean and standard deviation of the channels, and the samples if their content decides the parts."""
         state = super().state_dict()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 Part = Literal["train", "test"]
@@ -21,6 +22,7 @@ class Correction:
 
     Attributes:
         row: Its line in the file, for messages.
+        id: Content id of the sample; empty if the file does not say.
         file: Name of the sample's file; empty if it is named by its index.
         part: `train` or `test`, for samples named by their index.
         index: Position in the full training set or the test set; -1 if the sample is named by its file.
@@ -30,6 +32,7 @@ class Correction:
     """
 
     row: int
+    id: str
     file: str
     part: Part
     index: int
@@ -40,7 +43,7 @@ class Correction:
     @property
     def sample(self) -> str:
         """What the row names, for messages."""
-        return self.file or f"{self.part} {self.index}"
+        return self.file or (f"id {self.id}" if self.id else f"{self.part} {self.index}")
 
 
 class Corrections:
@@ -48,8 +51,9 @@ class Corrections:
 
     A CSV file with a header and the columns `file` (as in `suspects.csv`) or `index`, `action` (`keep`, `relabel` or
     `drop`) and `label` (the new class). With `index`, a column `part` (`train` or `test`) tells which set it counts in;
-    `train` by default. A column `given` holds the labels that the corrections were made for, which are compared with
-    those of the data. Other columns are ignored.
+    `train` by default. A column `content_id` names rows of a table by their content, wherever they are now. A column
+    `given` holds the labels that the corrections were made for, which are compared with those of the data. Other
+    columns are ignored.
 
     Args:
         path: Path of the file.
@@ -70,16 +74,21 @@ class Corrections:
         labels: Tensor,
         names: Sequence[str],
         elsewhere: Sequence[str] | None = None,
+        ids: Sequence[str] = (),
+        other_ids: Sequence[str] = (),
     ) -> tuple[dict[int, int], set[int]]:
         """Finds the samples of a set that the file corrects.
 
         Args:
             part: Which set it is.
-            files: File names of its N samples; empty if samples are not files.
+            files: File names of its N samples; empty if samples are not files. Of equal names the first one counts:
+                those of unlabeled samples come last.
             labels: Their labels, int64 `[N]`; negative ones have no name.
             names: Names in the order of the labels.
             elsewhere: File names that are no mistake, of the other set or left out; `None` if they are not known yet,
                 so that they cannot be checked.
+            ids: Content ids of its N samples; empty if they have none.
+            other_ids: Those of all samples that are not in this set.
 
         Returns:
             Position -> new label of the samples to relabel, and the positions of those to drop.
@@ -88,17 +97,32 @@ class Corrections:
             ValueError: If the file names a sample or a class that does not exist, or a label that the sample does not
                 have.
         """
-        positions = {file: position for position, file in enumerate(files)}
+        positions: dict[str, int] = {}
+        for position, file in enumerate(files):
+            positions.setdefault(file, position)
+        by_id = _Contents(ids, [names[label] if label >= 0 else "unknown" for label in labels.tolist()])
+        outside = set(other_ids)
+        if not files and ids and any(not each.id and not each.file for each in self.rows):
+            rank_zero_warn(
+                f"{self.path} names rows of a table by their index, which is another row as soon as rows are added, "
+                "removed or sorted: keep the column content_id of suspects.csv"
+            )
         others = None if elsewhere is None else set(elsewhere)
         relabelled: dict[int, int] = {}
         dropped: set[int] = set()
-        absent, unknown, changed = [], [], []
+        absent, gone, unknown, changed = [], [], [], []
         for each in self.rows:
             if each.file:
                 position = positions.get(each.file, -1)
                 if position < 0:
                     if not files or (others is not None and each.file not in others):
                         absent.append(f"{each.file} (row {each.row})")
+                    continue
+            elif each.id and ids:
+                position = by_id.take(each)
+                if position < 0:
+                    if each.id not in outside:
+                        gone.append(f"{each.id} (row {each.row})")
                     continue
             elif each.part != part:
                 continue
@@ -117,6 +141,11 @@ class Corrections:
             elif each.action == "drop":
                 dropped.add(position)
         self._refuse(absent, "names samples that the data do not have", "use the file of this data set")
+        self._refuse(
+            gone,
+            f"names {len(gone)} rows by a content_id that the table does not have",
+            "they have been removed or their cells have changed since: remove them from the file of corrections",
+        )
         self._refuse(unknown, "has labels that are no class", f"the classes are {', '.join(names)}")
         self._refuse(
             changed,
@@ -130,6 +159,36 @@ class Corrections:
         if found:
             more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
             raise ValueError(f"data.corrections: {self.path} {problem}: {', '.join(found[:_NAMED])}{more}; {remedy}")
+
+
+class _Contents:
+    """Finds samples by their content id; several may have the same content.
+
+    Args:
+        ids: Content ids of all samples.
+        names: Names of their labels.
+    """
+
+    def __init__(self, ids: Sequence[str], names: Sequence[str]) -> None:
+        self.names = names
+        self.left: dict[str, list[int]] = {}
+        for position, each in enumerate(ids):
+            self.left.setdefault(each, []).append(position)
+
+    def take(self, row: Correction) -> int:
+        """Returns the position of a row's sample, of equal ones one with the given label; -1 if there is none.
+
+        Each position is returned once, the last one again.
+        """
+        left = self.left.get(row.id, [])
+        if not left:
+            return -1
+        wanted = [row.given or None, row.label or None]
+        fits = [position for name in wanted for position in left if self.names[position] == name]
+        position = fits[0] if fits else left[0]
+        if len(left) > 1:
+            left.remove(position)
+        return position
 
 
 def correct(
@@ -167,7 +226,7 @@ def _read(path: Path) -> list[Correction]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"data.corrections: {path} is not a CSV file ({error})") from error
     header = lines[0] if lines else []
-    if "action" not in header or not {"file", "index"} & set(header):
+    if "action" not in header or not {"file", "index", "content_id"} & set(header):
         raise ValueError(
             f"data.corrections: {path} has the columns {', '.join(header) or 'of an empty file'}; it needs file or "
             "index, action (keep, relabel or drop), and label for the new class"
@@ -182,13 +241,13 @@ def _read(path: Path) -> list[Correction]:
 
 def _parsed(path: Path, number: int, cells: Mapping[str, str]) -> Correction:
     action, label, part = cells["action"], cells.get("label", ""), cells.get("part") or "train"
-    file, index = cells.get("file", ""), cells.get("index", "")
+    file, index, content = cells.get("file", ""), cells.get("index", ""), cells.get("content_id", "")
     problem = None
     if action not in ACTIONS:
         problem = f"the action {action!r}, which is none of {', '.join(ACTIONS)}"
     elif action == "relabel" and not label:
         problem = "the action relabel, but no label"
-    elif not file and not (index.isascii() and index.isdigit()):
+    elif not file and not content and not (index.isascii() and index.isdigit()):
         problem = f"neither a file nor an index, but {index!r}"
     elif part not in ("train", "val", "test"):
         problem = f"the part {part!r}, which is none of train, val, test"
@@ -196,9 +255,10 @@ def _parsed(path: Path, number: int, cells: Mapping[str, str]) -> Correction:
         raise ValueError(f"data.corrections: {path}, row {number} has {problem}")
     return Correction(
         row=number,
+        id=content,
         file=file,
         part="test" if part == "test" else "train",  # validation samples count in the full training set
-        index=-1 if file else int(index),
+        index=int(index) if index.isascii() and index.isdigit() and not file else -1,
         action=action,
         label=label if action == "relabel" else "",
         given=cells.get("given", ""),
@@ -209,7 +269,9 @@ def _without_contradictions(path: Path, rows: Sequence[Correction]) -> list[Corr
     """Returns the rows without repetitions; raises if two name the same sample and differ."""
     first: dict[str, Correction] = {}
     for row in rows:
-        other = first.setdefault(row.sample, row)
+        # Rows of a table with equal content have the same id; they differ in part or index.
+        sample = f"{row.sample} {row.part} {row.index}" if row.id and not row.file else row.sample
+        other = first.setdefault(sample, row)
         if (other.action, other.label) != (row.action, row.label):
             said = [f"{each.action} {each.label}".strip() for each in (other, row)]
             raise ValueError(

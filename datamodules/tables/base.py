@@ -110,6 +110,12 @@ class TableDataModule(BaseDataModule):
             self._ids = self._content_ids()
         return [self._ids[row] for row in rows]
 
+    def content_ids(self, part: Literal["train", "test", "all"]) -> list[str]:
+        """Returns the content ids of a set's rows, or of all rows, for tables of samples; else an empty list."""
+        if not self.by_content:
+            return []
+        return self.row_ids(part) if part != "all" else list(self._ids or self._content_ids())
+
     def may_validate(self, frame: pd.DataFrame) -> np.ndarray:
         """Returns which of all rows validation samples can be drawn from, bool `[N]`."""
         return np.ones(len(frame), dtype=bool)

@@ -39,6 +39,9 @@ from litzoo.scripts.cli.failures import report_errors
 from litzoo.scripts.cli.main import LitzooCLI, run
 
 RECORD = "audit.json"
+SHOWN_ONLY = ("logger", "default_root_dir", "enable_progress_bar", "enable_model_summary", "data.root")
+"""Options that do not decide what the folds predict, or that `content` stands for."""
+DATA_HASHES = {"labels": "the samples or their labels", "content": "the samples' content"}
 
 
 def main() -> None:
@@ -77,8 +80,18 @@ def audit(arguments: list[str]) -> Path:
         datamodule.setup(stage)
     pool = pool_of(datamodule)
     folds = list(folds_of(pool, own.folds, datamodule.seed, datamodule.class_names))
-    record = {"fingerprint": pool.fingerprint(), "folds": own.folds, "options": others}
+    record = {
+        "labels": pool.fingerprint(),
+        "content": pool.content(),
+        "folds": own.folds,
+        "options": _options_of(cli),
+    }
     _claim(folder, record)
+    if not_used := datamodule.unused_samples():
+        print(
+            f"{not_used:,} training samples are not judged, since data.train_size or data.imbalance leaves them out; "
+            "--data.train_size null --data.imbalance null judges all"
+        )
     for number, (train, held_out) in enumerate(folds):
         path = folder / f"fold_{number}.pt"
         if path.exists():
@@ -164,10 +177,39 @@ def _claim(folder: Path, record: dict[str, Any]) -> None:
         return
     what = "something else"
     if found:
-        what = "another audit: " + "; ".join(
-            f"{name} was {found.get(name)}, is {value}" for name, value in record.items() if found.get(name) != value
-        )
+        what = f"another audit: {'; '.join(_differences(found, json.loads(json.dumps(record))))}"
     raise ValueError(f"{display_path(folder.absolute())} holds {what}; remove the folder, or give another --output")
+
+
+def _options_of(cli: Any) -> dict[str, Any]:
+    """Returns the options that decide what the folds predict, name -> value, whichever way they were given."""
+    options = cli.options.as_dict()
+    trainer = {name: value for name, value in options["trainer"].items() if name not in SHOWN_ONLY}
+    chosen = {name: options.get(name) for name in ("seed_everything", "data", "model")} | {"trainer": trainer}
+    flat: dict[str, Any] = {}
+    _flatten("", json.loads(json.dumps(chosen, default=str)), flat)
+    return {name: value for name, value in flat.items() if name not in SHOWN_ONLY}
+
+
+def _flatten(name: str, value: Any, flat: dict[str, Any]) -> None:
+    """Writes nested options as `a.b` -> value, without `init_args`, as on the command line."""
+    if isinstance(value, dict) and value:
+        for key, each in value.items():
+            _flatten(name if key == "init_args" else f"{name}.{key}".lstrip("."), each, flat)
+    else:
+        flat[name] = value
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Says what differs between the records of two audits."""
+    texts = [f"{what} have changed" for name, what in DATA_HASHES.items() if before.get(name) != now[name]]
+    if before.get("folds") != now["folds"]:
+        texts.append(f"folds was {before.get('folds')}, is {now['folds']}")
+    old, new = before.get("options"), now["options"]
+    if not isinstance(old, dict):
+        return [*texts, "its options are not recorded"]
+    names = [name for name in dict.fromkeys([*new, *old]) if old.get(name) != new.get(name)]
+    return [*texts, *(f"--{name} was {old.get(name)}, is {new.get(name)}" for name in names)]
 
 
 def _train_and_predict(cli: Any, datamodule: Any) -> dict[str, Tensor]:

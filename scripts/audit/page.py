@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from litzoo.callbacks.contracts import HasTrainImages
+from litzoo.callbacks.label_issues.report import doubt
 from litzoo.scripts.audit.pool import Pool
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -50,7 +51,7 @@ def page_of(
     for place, position in enumerate(flagged.tolist()):
         suspect = {
             name: columns[name][place]
-            for name in ("rank", "part", "index", "file", "given", "suggested", "probability", "reason")
+            for name in ("rank", "part", "index", "file", "content_id", "given", "suggested", "probability", "reason")
             if name in columns
         }
         if images is not None:
@@ -69,7 +70,11 @@ def page_of(
     }
     data = json.dumps(content, ensure_ascii=True).replace("<", "\\u003c")
     title = html.escape(f"{found['flagged']:,} of {found['labels']:,} labels are flagged")
-    return TEMPLATE.read_text(encoding="utf-8").replace("{{title}}", title).replace("{{data}}", data)
+    same = found["agreement"]["predicted_as_labelled"]
+    note = doubt(found["agreement"]) or f"The models predict {same:.1%} of the labels, which they have not seen"
+    note = html.escape(f"{note}.")
+    page = TEMPLATE.read_text(encoding="utf-8")
+    return page.replace("{{title}}", title).replace("{{note}}", note).replace("{{data}}", data)
 
 
 class _Images:

@@ -1,5 +1,6 @@
 """All labeled samples of a datamodule as one set, and its folds."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -11,10 +12,13 @@ from litzoo.callbacks.samples import ABSENT
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.class_labels import ClassLabels
 from litzoo.datamodules.dataset import IndexedDataset, Rows
+from litzoo.datamodules.images.image_folder import ImageFolderDataModule
 from litzoo.datamodules.splits.core import EMPTY, Split
 from litzoo.datamodules.splits.record import fingerprint
 
 PARTS = ("train", "val", "test")
+CHUNK = 1000
+"""Samples that are read at a time."""
 
 
 class JoinedRows:
@@ -75,9 +79,21 @@ class Pool(NamedTuple):
         names = [*datamodule.files.get("train", []), *datamodule.files.get("test", [])]
         return [names[position] for position in positions.tolist()] if len(names) == len(self.rows) else []
 
+    def content_ids(self, datamodule: ClassLabels, positions: Tensor) -> list[str]:
+        """Returns the content ids of samples; an empty list if they have none."""
+        ids = [*datamodule.content_ids("train"), *datamodule.content_ids("test")]
+        return [ids[position] for position in positions.tolist()] if len(ids) == len(self.rows) else []
+
     def fingerprint(self) -> str:
         """Returns a hash of the audited positions and their labels."""
         return fingerprint(chosen=self.chosen, targets=self.targets[self.chosen], part=self.part[self.chosen])
+
+    def content(self) -> str:
+        """Returns a hash of the audited inputs, as the model gets them for evaluation."""
+        digest = hashlib.sha256()
+        for positions in self.chosen.split(CHUNK):
+            digest.update(self.rows.index_select(0, positions).contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
 
 def pool_of(datamodule: ClassLabels) -> Pool:
@@ -121,6 +137,8 @@ def folds_of(pool: Pool, folds: int, seed: int, names: tuple[str, ...]) -> Itera
 
 def serve_fold(datamodule: Any, pool: Pool, train: Tensor, held_out: Tensor) -> None:
     """Makes a datamodule serve a fold: its training set is `train`, its validation set `held_out`."""
+    if isinstance(datamodule, ImageFolderDataModule):
+        datamodule.read_all_photos()
     datamodule.targets, datamodule.split = pool.targets, Split(train, held_out, EMPTY)
     datamodule.train_set = IndexedDataset(pool.rows, pool.targets, train)
     datamodule.val_set = IndexedDataset(pool.rows, pool.targets, held_out)

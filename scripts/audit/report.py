@@ -11,6 +11,7 @@ from litzoo.callbacks.label_issues.judging import judge_labels
 from litzoo.callbacks.label_issues.ranking import ranking_quality, wrong_labels
 from litzoo.callbacks.label_issues.report import (
     correction_columns,
+    doubt,
     summary,
     suspect_columns,
     write_summary,
@@ -47,10 +48,13 @@ def write_report(folder: Path, outputs: dict[str, Tensor], pool: Pool, datamodul
     samples = {
         "part": [PARTS[part] for part in pool.part[position].tolist()],
         **({"file": names} if names else {}),
+        **({"content_id": ids} if (ids := pool.content_ids(datamodule, position)) else {}),
     }
     columns = suspect_columns(ranking, judgement, class_names, samples)
     write_suspects(folder / "suspects.csv", columns)
-    found = summary(given, judgement, class_names)
+    found = summary(given, judgement, class_names, ranking["predicted"])
+    if not_used := datamodule.unused_samples():
+        found["not_judged"] = not_used
     parts = torch.bincount(pool.part[position][: found["flagged"]], minlength=len(PARTS)).tolist()
     found["flagged_by_part"] = dict(zip(PARTS, parts, strict=True))
     write_summary(folder / "label_issues.json", found)
@@ -63,4 +67,6 @@ def write_report(folder: Path, outputs: dict[str, Tensor], pool: Pool, datamodul
     line += ", ".join(f"{count:,} {part}" for part, count in found["flagged_by_part"].items()) + ")"
     if quality := ranking_quality(wrong := wrong_labels(ranking)):
         line += f"; {int(wrong.sum()):,} are wrong, average precision {quality['average_precision']:.4f}"
-    return f"{line}: {display_path((folder / 'report.html').absolute())}"
+    line += f"; the models predict {found['agreement']['predicted_as_labelled']:.1%} of the labels they have not seen"
+    line += f": {display_path((folder / 'report.html').absolute())}"
+    return "\n".join(filter(None, [line, doubt(found["agreement"])]))

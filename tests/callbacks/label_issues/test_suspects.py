@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from litzoo.callbacks.label_issues.judging import LabelJudgement
-from litzoo.callbacks.label_issues.report import draw_suspects, summary, suspect_columns, write_suspects
+from litzoo.callbacks.label_issues.report import (
+    agreement,
+    doubt,
+    draw_suspects,
+    summary,
+    suspect_columns,
+    write_suspects,
+)
 from litzoo.callbacks.samples import ABSENT
 from litzoo.datamodules import UNKNOWN
 from tests.callbacks.drawn import drawn_images
@@ -56,7 +63,7 @@ def test_file_has_no_column_of_true_labels_if_none_is_known():
 
 
 def test_the_summary_counts_flagged_labels_by_pair_of_classes():
-    found = summary(RANKED["given"], JUDGED, NAMES)
+    found = summary(RANKED["given"], JUDGED, NAMES, RANKED["predicted"])
     assert (found["labels"], found["flagged"]) == (4, 2)
     assert found["pairs"] == [
         {"given": "ant", "suggested": "bee, honey", "flagged": 1},
@@ -64,6 +71,20 @@ def test_the_summary_counts_flagged_labels_by_pair_of_classes():
     ]
     assert found["noise_matrix"]["fractions"] == [[1, 0, 0], [0.25, 0.75, 0], [0, 0.001, 0.999]]
     assert found["noise_matrix"]["classes"] == NAMES
+    assert found["agreement"] == {"predicted_as_labelled": 0.25, "largest_class": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("same", "largest", "doubted"), [(0.9, 0.1, False), (0.6, 0.1, True), (0.92, 0.9, True), (0.98, 0.95, False)]
+)
+def test_a_model_that_rarely_predicts_the_labels_is_doubted(same, largest, doubted):
+    found = {"predicted_as_labelled": same, "largest_class": largest}
+    assert bool(doubt(found)) == doubted
+
+
+def test_agreement_is_the_fraction_of_labels_that_are_predicted():
+    found = agreement(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 2]))
+    assert found == {"predicted_as_labelled": 0.75, "largest_class": 0.5}
 
 
 @pytest.mark.parametrize("channels", [1, 3])

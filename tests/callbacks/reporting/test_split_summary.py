@@ -52,6 +52,7 @@ def test_the_file_describes_the_split():
         "class_names": ["3", "5", "8", "9"],
         "per_class": given,
         "label_noise": {"train": true.double().mean().item()},
+        "not_used": int(torch.isin(labels, torch.tensor([3, 5, 8, 9])).sum()) - sum(map(len, positions.values())),
     }
     assert kept["label_noise"]["train"] == pytest.approx(0.2, abs=0.5 / len(split.train))
 

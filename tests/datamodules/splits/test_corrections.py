@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from litzoo.datamodules import DigitsDataModule, SymmetricNoise
+from litzoo.datamodules import UNKNOWN, DigitsDataModule, SymmetricNoise
 
 
 def write(rows, path="corrections.csv"):
@@ -135,3 +135,46 @@ def test_corrections_that_leave_a_class_without_samples_are_refused(plain, tmp_p
     threes = [index for index in plain.split.train.tolist() if plain.targets[index] == 3]
     with pytest.raises(ValueError, match=r"leaves no training sample with the label '3'"):
         digits(corrections=write([row(plain, index, "drop") for index in threes]))
+
+
+def test_counts_of_the_test_set_are_without_dropped_samples(plain, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report = digits(corrections=write([row(plain, 6, "drop", part="test")])).split_report()
+    assert sum(report["per_class"]["test"]) == report["sizes"]["test"] == len(plain.test_set) - 1
+
+
+def test_corrections_that_empty_a_part_are_refused(plain, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [row(plain, index, "drop", part="test") for index in range(len(plain.test_labels))]
+    with pytest.raises(ValueError, match=r"data\.corrections: .*drops all test samples: drop fewer"):
+        digits(corrections=write(rows))
+    rows = [row(plain, index, "drop", part="val") for index in plain.split.val.tolist()]
+    with pytest.raises(ValueError, match=r"data\.corrections: .*drops all val samples: drop fewer"):
+        digits(corrections=write(rows))
+
+
+def test_samples_corrected_to_an_unknown_class_leave_training_and_others_do_not_join(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {"known_classes": [3, 5], "train_size": None, "label_noise": None}
+    plain, labels = digits(**options), DigitsDataModule().read_labels()
+    leaving, staying = plain.split.train[:2].tolist()
+    joining = int(torch.nonzero(labels == 7)[0])
+    given = [str(int(labels[index])) for index in (leaving, staying, joining)]
+    rows = [
+        {"index": leaving, "given": given[0], "action": "relabel", "label": "8"},
+        {"index": staying, "given": given[1], "action": "relabel", "label": "5" if given[1] == "3" else "3"},
+        {"index": joining, "given": given[2], "action": "relabel", "label": "3"},
+    ]
+    corrected = digits(**options, corrections=write(rows))
+    assert corrected.split.train.tolist() == plain.split.train[1:].tolist()
+    assert corrected.targets[leaving] == UNKNOWN
+    assert corrected.targets[staying] == 1 - plain.targets[staying]
+    report = corrected.split_report()
+    assert report["corrections"]["of_unknown_class"] == {"train": 1}
+    assert report["corrections"]["without_effect"] == {"train": 1}
+    assert sum(report["per_class"]["train"]) == report["sizes"]["train"]
+
+
+def test_unused_samples_are_counted(plain):
+    assert plain.split_report()["not_used"] == 1438 - 400
+    assert "not_used" not in digits(train_size=None).split_report()

@@ -153,3 +153,72 @@ def test_help_explains_the_files(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["litzoo", "audit", "--help"])
     main()
     assert "proposed_corrections.csv" in capsys.readouterr().out
+
+
+def test_folds_of_another_model_or_of_other_images_are_not_reused(audited, monkeypatch):
+    folder, _ = audited
+    monkeypatch.chdir(folder)
+    with pytest.raises(
+        ValueError, match=r"holds another audit: --model.hidden was \[32\], is \[16\]; remove the folder"
+    ):
+        audit([*OPTIONS, "--folds=3", "--model.hidden=[16]"])
+    audit([*OPTIONS, "--folds=3", "--trainer.max_epochs=12"])  # said in other words
+    path = next(Path("data/photos/dots").glob("dots_*.png"))
+    before = path.read_bytes()
+    with Image.open(path) as image:
+        image.point(lambda value: min(255, value + 3)).save(path)
+    try:
+        with pytest.raises(
+            ValueError, match=r"holds another audit: (the samples or|the samples' content have changed)"
+        ):
+            audit([*OPTIONS, "--folds=3"])
+    finally:
+        path.write_bytes(before)
+
+
+def test_the_report_says_how_far_the_models_agree_with_the_labels(audited):
+    place = audited[0] / "runs/mine/audit"
+    found = json.loads((place / "label_issues.json").read_text())["agreement"]
+    rows = rows_in(place / "suspects.csv")
+    assert found["predicted_as_labelled"] == pytest.approx(
+        np.mean([row["given"] == row["predicted"] for row in rows]), abs=1e-4
+    )
+    assert found["largest_class"] == pytest.approx(1 / 3, abs=1e-4)
+    assert (
+        f"The models predict {found['predicted_as_labelled']:.1%} of the labels" in (place / "report.html").read_text()
+    )
+
+
+def test_a_weak_model_is_doubted_and_unused_samples_are_named(audited, monkeypatch, capsys):
+    monkeypatch.chdir(audited[0])
+    weak = ["--model.optimizer.lr=0", "--data.train_size=60", "--folds=2", "--output=weak"]
+    audit([*OPTIONS, *weak, "--trainer.max_epochs=1"])
+    printed = capsys.readouterr().out
+    assert re.search(r"\d+ training samples are not judged, since data.train_size", printed)
+    assert "most suggested labels are the model&#x27;s own mistakes" in Path("weak/report.html").read_text()
+    assert "most suggested labels are the model's own mistakes" in printed
+    assert json.loads(Path("weak/label_issues.json").read_text())["not_judged"] > 0
+
+
+def test_photos_at_their_original_size_are_audited(audited, monkeypatch):
+    monkeypatch.chdir(audited[0])
+    Path("crop.yaml").write_text(
+        "data:\n  class_path: ImageFolderDataModule\n  init_args:\n    folder: photos\n    size: 12\n    original_size: true\n"
+        "    augment: [{class_path: torchvision.transforms.v2.RandomResizedCrop, init_args: {size: 12}}]\n"
+    )
+    options = ["--config=crop.yaml", *MODEL, *QUIET, "--trainer.max_epochs=1", "--folds=2", "--output=large"]
+    audit(options)
+    assert len(rows_in("large/suspects.csv")) == 180
+
+
+def test_rows_of_a_table_are_named_by_their_content(audited, monkeypatch):
+    monkeypatch.chdir(audited[0])
+    random = np.random.RandomState(0)
+    x = random.normal(size=120).round(4)
+    write_csv(Path("data/rows.csv"), {"x": x.tolist(), "y": ["high" if each > 0 else "low" for each in x]})
+    data = ["--data=CSVClassificationDataModule", "--data.file=rows.csv", "--data.target=y", "--data.batch_size=16"]
+    options = [*data, *MODEL, "--model.optimizer.lr=0.01", "--experiment=rows", *QUIET, "--trainer.max_epochs=1"]
+    audit([*options, "--folds=2"])
+    proposed = rows_in("runs/rows/audit/suspects.csv")
+    assert len({row["content_id"] for row in proposed}) == len(set(x.tolist()))
+    litzoo("fit", *options, "--data.corrections=runs/rows/audit/proposed_corrections.csv")
