@@ -146,7 +146,8 @@ def test_images_in_a_folder_are_named_by_their_files():
         module.setup("fit")
     train = module.split.train
     assert torch.equal(module.targets[train], (module.clean_targets[train] + 1) % 3)
-    assert all(name.startswith(NAMES[label]) for name, label in zip(module.files["train"], module.clean_targets, strict=True))
+    named = zip(module.files["train"], module.clean_targets, strict=True)
+    assert all(name.startswith(NAMES[label]) for name, label in named)
 
 
 def test_rows_of_a_table_are_named_by_their_number_in_the_file():
