@@ -13,7 +13,7 @@ from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.class_labels import ClassLabels
 from litzoo.datamodules.dataset import Rows
 from litzoo.datamodules.images.base import ImageDataModule
-from litzoo.datamodules.images.image_folder import STATISTICS_IMAGES, channel_statistics
+from litzoo.datamodules.images.statistics import STATISTICS_IMAGES, channel_statistics
 from litzoo.datamodules.io.map_datasets import are_images, is_random, read_dataset, require_map_style
 from litzoo.datamodules.splits.membership import content_id
 
