@@ -82,8 +82,8 @@ NEEDS_GPU = (
 )
 """Experiments that are not measured without a GPU."""
 
-SHORT = ("cifar10_resnet18_short",)
-"""Runs without a config: an experiment for a GPU, shortened for a CPU to show that it learns."""
+SHORT = ("cifar10_resnet18_short", "image_folder_short")
+"""Runs without a config of their own: shipped experiments, shortened for a CPU."""
 
 UNITS = {"acc": (100, " %"), "mask_map_50": (100, " % mask AP50"), "rmse": (1, " RMSE")}
 """Primary metric -> factor and unit in the table; any other metric is shown unscaled, with its name."""

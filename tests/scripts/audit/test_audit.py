@@ -203,7 +203,8 @@ def test_a_weak_model_is_doubted_and_unused_samples_are_named(audited, monkeypat
 def test_photos_at_their_original_size_are_audited(audited, monkeypatch):
     monkeypatch.chdir(audited[0])
     Path("crop.yaml").write_text(
-        "data:\n  class_path: ImageFolderDataModule\n  init_args:\n    folder: photos\n    size: 12\n    original_size: true\n"
+        "data:\n  class_path: ImageFolderDataModule\n"
+        "  init_args:\n    folder: photos\n    size: 12\n    original_size: true\n"
         "    augment: [{class_path: torchvision.transforms.v2.RandomResizedCrop, init_args: {size: 12}}]\n"
     )
     options = ["--config=crop.yaml", *MODEL, *QUIET, "--trainer.max_epochs=1", "--folds=2", "--output=large"]
