@@ -178,9 +178,7 @@ def test_embedded_tables_keep_what_was_fitted_too():
 
 
 @KINDS
-@pytest.mark.parametrize(
-    "sizes", [{"val_size": 20}, {"val_size": 20, "test_size": 30}, {"val_size": 15, "train_size": 40}]
-)
+@pytest.mark.parametrize("sizes", [{}, {"test_size": 30}, {"train_size": 40}])
 def test_a_training_with_a_count_of_validation_rows_is_resumed_after_rows_were_added(kind, sizes):
     model, datamodule = train(rows(), kind, val_size=20, **sizes)
     write([*rows(60, seed=5), *rows()])
