@@ -186,6 +186,10 @@ class RowClasses(_Classes):
         validation = self.validation_rows()
         return {} if validation is None else {"val": torch.from_numpy(validation), "ids": self.row_ids("train")}
 
+    def sample_names(self) -> dict[str, list[str]]:
+        """Returns the numbers, in the file, of the full training set's rows, if there is a file."""
+        return {"row": [str(row) for row in self.frame.index[self.rows_of("train")]]} if self.by_content else {}
+
     def read_labels(self) -> Tensor:
         """Returns the labels of the full training set."""
         return self.target_values(self.frame)[torch.from_numpy(self.rows_of("train"))]
