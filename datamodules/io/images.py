@@ -12,7 +12,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from litzoo.datamodules.io.decisions import Decisions
-from litzoo.datamodules.io.decoding import DamagedImageError, Range, convert, decode
+from litzoo.datamodules.io.decoding import DamagedImageError, Range, convert, decode, refusal
 from litzoo.datamodules.io.threads import in_threads
 
 PROGRESS_BAR_FROM = 2000
@@ -184,7 +184,7 @@ def read_all(
         others.
 
     Raises:
-        DamagedImageError: If a file cannot be read and `skip` is false.
+        DamagedImageError: If files cannot be read and `skip` is false; it names up to ten.
         ValueError: If an image differs in size and is not to be resized.
     """
 
@@ -208,11 +208,11 @@ def read_all(
             for position, image in enumerate(in_threads(attempt, paths[start : start + chunk]), start):
                 progress.advance(bar)
                 if isinstance(image, DamagedImageError):
-                    if not skip:
-                        raise image
                     problems.append(str(image))
                     continue
                 if images is not None:
                     images[len(positions)] = image
                 positions.append(position)
+    if problems and not skip:
+        raise refusal(problems, len(paths), "leave them out with data.corrupt skip")
     return None if images is None else images[: len(positions)], positions, problems

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
@@ -211,10 +212,9 @@ class TableReading:
             unseen = column[~np.isin(column.astype(str), known)]
             if len(unseen):
                 shown = ", ".join(repr(each) if each else "missing" for each in list(dict.fromkeys(unseen))[:SHOWN])
-                warnings.warn(
+                rank_zero_warn(
                     f"{where}: column {name!r} has categories in {len(unseen):,} of {len(table):,} rows that did not "
-                    f"occur in training, and are encoded as zeros: {shown}",
-                    stacklevel=2,
+                    f"occur in training, and are encoded as zeros: {shown}"
                 )
 
     def _require_columns(self, names: Sequence[str], where: str) -> None:
