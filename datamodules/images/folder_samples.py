@@ -10,8 +10,8 @@ from torch import Tensor
 
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.io.image_layouts import ImageLayout
-from litzoo.datamodules.io.threads import in_threads
 from litzoo.datamodules.io.paths import require_file
+from litzoo.datamodules.io.threads import in_threads
 from litzoo.datamodules.splits.membership import content_id, draw_members, draw_numbers
 from litzoo.datamodules.splits.near_duplicates import exact_pairs, find_pairs, newcomers
 from litzoo.datamodules.splits.recorded import RecordedSamples

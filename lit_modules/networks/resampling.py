@@ -9,7 +9,8 @@ def resize_and_crop(images: Tensor, height: int, width: int) -> Tensor:
 
     Rows and columns are resampled by products with matrices of triangle filters, rounded to whole levels after each, as
     Pillow does. It computes in fixed point; so weights are rounded to multiples of 2^-22, which float64 sums exactly.
-    Images of that size are unchanged. Sizes may be symbolic, so that a program for all sizes can be exported.
+    Images of that size are unchanged. A level may differ by 1 where Pillow resamples the rows first, as version 13 does
+    with tall images that are cropped and widened. Sizes may be symbolic, for a program for all sizes.
 
     Args:
         images: uint8 `[B, C, H, W]`.
@@ -54,7 +55,10 @@ def _positions(count: int, images: Tensor) -> Tensor:
 
 
 def _filters(positions: Tensor, start: Tensor, length: Tensor, count: int) -> Tensor:
-    """Returns the weights of the pixels at positions `[n]` in each of `count` pixels of a section, float64 `[count, n]`."""
+    """Returns the weights of the pixels at positions `[n]` in each of `count` pixels of a section.
+
+    They are float64 `[count, n]`.
+    """
     scale = length / count
     centres = start + (torch.arange(count, dtype=torch.float64, device=positions.device) + 0.5) * scale
     distances = (positions + 0.5 - centres[:, None]).abs() / scale.clamp(min=1)

@@ -45,13 +45,16 @@ def predict(words: Sequence[str]) -> Path:
         ValueError: If an argument, the checkpoint or the input is not valid; nothing is written.
     """
     options = _parser().parse_args(words)
-    if not Path(options.ckpt_path).is_file():
-        raise FileNotFoundError(f"--ckpt_path {options.ckpt_path}: there is no such file; name a checkpoint, best.ckpt")
+    absent = not Path(options.ckpt_path).is_file()
+    missing = f"--ckpt_path {options.ckpt_path}: there is no such file; name a checkpoint, such as best.ckpt"
     if options.input is None:
         raise ValueError(
-            "--input: is missing; name a folder of images, an image or a CSV file, or predict the test set of a run "
-            "with --config RUN/config.yaml"
+            (f"{missing}. " if absent else "")
+            + "--input: is not given; name a folder of images, an image or a CSV file (the test set of a run is "
+            "predicted with --config RUN/config.yaml)"
         )
+    if absent:
+        raise FileNotFoundError(missing)
     output = Path(options.output).expanduser()
     if output.is_dir() or not output.name:
         raise ValueError(f"--output {options.output}: is a folder; name a CSV file")
