@@ -37,12 +37,7 @@ def reference() -> dict[str, torch.Tensor]:
         "Energy": detector.EnergyBased.score(samples.logits, t=2.0),
         "Entropy": detector.Entropy.score(samples.logits),
         "GeneralizedEntropy": 3 * detector.GEN.score(samples.logits, 0.1, 3),  # a mean over three classes
-        **{
-            name: torch.as_tensor(
-                each.fit_features(known.features.float(), target).predict_features(samples.features.float())
-            )
-            for name, each in fitted.items()
-        },
+        **{name: torch.as_tensor(each.predict_features(unseen)) for name, each in fitted.items()},
         "ReAct": react.predict(samples.features),
         **{name: torch.as_tensor(value) for name, value in metrics.compute().items()},
     }
