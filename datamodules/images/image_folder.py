@@ -197,7 +197,12 @@ class ImageFolderDataModule(ImageDataModule):
         needed = torch.Size(self.input_shape).numel() * len(paths)
         in_memory = needed <= limit and not (train and self.original_size)
         images, kept, _ = read_all(
-            paths, reading.rows, keep=in_memory, skip=self.corrupt == "skip", decisions=decisions
+            paths,
+            reading.rows,
+            keep=in_memory,
+            skip=self.corrupt == "skip",
+            decisions=decisions,
+            how_to_skip="leave them out with data.corrupt skip",
         )
         names = [self._name(path) for path in paths]
         if unreadable := [names[position] for position in sorted(set(range(len(names))) - set(kept))]:

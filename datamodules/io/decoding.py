@@ -223,13 +223,14 @@ def refusal(problems: Sequence[str], total: int, skip: str) -> DamagedImageError
     Args:
         problems: Message about each of them.
         total: Number of all files.
-        skip: How they are left out.
+        skip: How they are left out; empty if they cannot be.
     """
+    skip = skip and f", or {skip}"
     if len(problems) == 1:
-        return DamagedImageError(f"{problems[0]}; repair or remove it, or {skip}")
+        return DamagedImageError(f"{problems[0]}; repair or remove it{skip}")
     named = "\n  ".join([*problems[:NAMED], *(["..."] if problems[NAMED:] else [])])
     return DamagedImageError(
-        f"{len(problems):,} of {total:,} images cannot be read; repair or remove them, or {skip}:\n  {named}"
+        f"{len(problems):,} of {total:,} images cannot be read; repair or remove them{skip}:\n  {named}"
     )
 
 

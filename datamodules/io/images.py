@@ -168,7 +168,12 @@ class ImagesOnDisk:
 
 
 def read_all(
-    paths: Sequence[Path], reader: Any, keep: bool, skip: bool, decisions: Decisions | None = None
+    paths: Sequence[Path],
+    reader: Any,
+    keep: bool,
+    skip: bool,
+    decisions: Decisions | None = None,
+    how_to_skip: str = "",
 ) -> tuple[Tensor | None, list[int], list[str]]:
     """Reads every image once, with a progress bar if there are many.
 
@@ -178,6 +183,7 @@ def read_all(
         keep: Whether to return the images; else they are only checked.
         skip: Whether to skip damaged files; else they raise an error.
         decisions: The decisions about each file are added.
+        how_to_skip: How a user has damaged files skipped, for the message.
 
     Returns:
         The images, uint8 `[n, C, H, W]`, or `None`; the positions of the readable files; and the error messages of the
@@ -214,5 +220,5 @@ def read_all(
                     images[len(positions)] = image
                 positions.append(position)
     if problems and not skip:
-        raise refusal(problems, len(paths), "leave them out with data.corrupt skip")
+        raise refusal(problems, len(paths), how_to_skip)
     return None if images is None else images[: len(positions)], positions, problems
