@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 
@@ -230,6 +230,11 @@ class BaseDataModule(LightningDataModule, ABC):
             ValueError: If there are fewer samples than processes, or `drop_last` would drop every batch.
         """
         assert self.train_set is not None
+        if len(self.train_set) < self.batch_size:
+            rank_zero_info(
+                f"data.batch_size {self.batch_size} is larger than the training set of {len(self.train_set)} samples: "
+                "an epoch is one step; lower it for more"
+            )
         if getattr(self.trainer, "overfit_batches", 0):
             return self._loader(self.overfitted(self.train_set), self.batch_size)
         return self._loader(self.train_set, None, sampler=self.train_batches())

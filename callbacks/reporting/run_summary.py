@@ -1,5 +1,4 @@
 import math
-import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -149,8 +148,9 @@ def _print_summary(metrics: dict[str, float], run_folder: Path, remarks: Sequenc
     console.print(table)
     for remark in remarks:
         console.print(remark, soft_wrap=True, highlight=False, markup=False)
-    on_path = shutil.which("tensorboard")
-    tensorboard = "tensorboard" if on_path else os.path.relpath(Path(sys.executable).with_name("tensorboard"))
+    own = Path(sys.executable).with_name("tensorboard")
+    below = own.is_relative_to(Path.cwd()) and not shutil.which("tensorboard")
+    tensorboard = display_path(own) if below else "tensorboard"
     for label, location in [
         ("run folder", display_path(run_folder)),
         ("figures", display_path(run_folder / "figures")),

@@ -14,6 +14,7 @@ from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.images.preparation import pixel_scaling
 from litzoo.datamodules.io.class_folders import images_to_predict
 from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk
+from litzoo.datamodules.io.value_range import measured_range, warn_of_range
 from litzoo.datamodules.transforms.alternating import augmented
 from litzoo.datamodules.transforms.plain import describe
 from litzoo.datamodules.transforms.policies import augmentation_of, require_shape
@@ -130,6 +131,8 @@ class ImageDataModule(ClassLabels, BaseDataModule):
         """Reads and splits what `stage` needs; for prediction with `predict_folder` that folder only."""
         if stage == "predict" and self.predict_folder is not None:
             paths, self.files["predict"] = images_to_predict(self.predict_folder)
+            fix = "convert them to 8 bits, or set data.value_range in an image folder's training"
+            warn_of_range(measured_range(paths, self.reading.page), self.reading.value_range, self.predict_folder, fix)
             rows = ImagesOnDisk(paths, self.new_reader)
             self.new_set = IndexedDataset(rows, None)
         else:

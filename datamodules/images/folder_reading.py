@@ -5,12 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torchvision.transforms import v2
 
 from litzoo.datamodules.images.photos import EvaluationReader
-from litzoo.datamodules.io.images import ImageReader, require_background, require_page, require_value_range
+from litzoo.datamodules.io.images import (
+    DamagedImageError,
+    ImageReader,
+    require_background,
+    require_page,
+    require_value_range,
+)
 from litzoo.datamodules.io.value_range import measured_range, range_of
 from litzoo.datamodules.transforms.policies import Choice, steps_of
 
@@ -87,19 +94,27 @@ class FolderReading:
 
 
 class Thumbnails:
-    """Reads small versions of images, to find duplicates; each spans its own range of values.
+    """Reads small versions of images, to find duplicates, with the channels that the network gets.
 
     Args:
         side: Pixels per side.
-        rules: The other rules of decoding.
+        reading: How the images are read. Unless the range of values is known, each image spans its own, since the
+            training images are not known yet.
     """
 
-    def __init__(self, side: int, rules: ImageReader) -> None:
-        self.reader = replace(rules, shape=(3, side, side), resize=True)
+    def __init__(self, side: int, reading: FolderReading) -> None:
+        self.reading = reading
+        self.shape = (reading.reader.shape[0], side, side)
 
     def __call__(self, path: Path) -> Tensor:
-        """Returns an image, uint8 `[3, side, side]`."""
-        return replace(self.reader, value_range=range_of(path, self.reader.page))(path)
+        """Returns an image, uint8 `[C, side, side]`; a damaged one is black, without contrast like no other."""
+        reader = replace(self.reading.reader, shape=self.shape, resize=True)
+        if not self.reading.range_is_given:
+            reader = replace(reader, value_range=range_of(path, reader.page))
+        try:
+            return reader(path)
+        except DamagedImageError:  # whoever reads it reports the damage
+            return torch.zeros(self.shape, dtype=torch.uint8)
 
 
 def split_augments(options: dict[str, Any]) -> tuple[dict[str, list[Any]], dict[str, Any]]:

@@ -10,14 +10,16 @@ from torch import Tensor
 
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.io.image_layouts import ImageLayout
-from litzoo.datamodules.io.images import DamagedImageError, in_threads
 from litzoo.datamodules.io.paths import require_file
+from litzoo.datamodules.io.threads import in_threads
 from litzoo.datamodules.splits.membership import content_id, draw_members, draw_numbers
-from litzoo.datamodules.splits.near_duplicates import SIDE, exact_pairs, find_pairs, newcomers
+from litzoo.datamodules.splits.near_duplicates import exact_pairs, find_pairs, newcomers
 from litzoo.datamodules.splits.recorded import RecordedSamples
 
 _CHUNK = 1000
 _TRAIN, _VAL, _TEST, _POOL = range(4)
+_RECORDED_BYTES = 2**24
+"""Largest size of the small versions in a checkpoint; those of more images are not recorded."""
 
 
 class Samples(NamedTuple):
@@ -48,6 +50,8 @@ class FolderSamples:
         recorded: What a checkpoint has recorded.
         trained_on: Files that would be tested, but have been trained on.
         waiting: Files that are new since the checkpoint.
+        unrecognised: Numbers of recorded training samples that are absent, of all of these, of test samples that are
+            new, and of all test samples, if some of the new ones may be absent ones encoded anew; else empty.
 
     Args:
         layout: The labeled files.
@@ -56,7 +60,8 @@ class FolderSamples:
         val_size: Size of the validation set if it is drawn with it; 0 leaves official validation files out.
         seed: Seed of the validation set.
         known: Labels of the known classes; validation samples are drawn from these.
-        thumbnail: Reads an image as uint8 `[3, SIDE, SIDE]`; `None` to compare files by their bytes only.
+        thumbnail: Reads an image as uint8 `[C, SIDE, SIDE]`; `None` to compare files by their bytes only.
+        name: Returns the name of a file as it is recorded.
     """
 
     def __init__(
@@ -68,8 +73,9 @@ class FolderSamples:
         seed: int,
         known: Collection[int],
         thumbnail: Callable[[Path], Tensor] | None,
+        name: Callable[[Path], str] = Path.as_posix,
     ) -> None:
-        self.layout, self.pool, self.thumbnail = layout, list(pool), thumbnail
+        self.layout, self.pool, self.thumbnail, self.name = layout, list(pool), thumbnail, name
         self.test_size, self.val_size, self.seed, self.known = test_size, val_size, seed, known
         self.by_content = "test" not in layout.parts
         self.duplicates: dict[Path, Path] = {}
@@ -77,6 +83,7 @@ class FolderSamples:
         self.recorded: RecordedSamples | None = None
         self.trained_on: list[Path] = []
         self.waiting: list[Path] = []
+        self.unrecognised: tuple[int, ...] = ()
         self._ids: dict[Path, str] = {}
         self._thumbnails: dict[Path, Tensor] = {}
 
@@ -138,8 +145,8 @@ class FolderSamples:
         parts[official] = _VAL
         open_ = parts == _TRAIN  # drawn by content
         if record is not None and resumed:
-            self.waiting = [path for path, each in zip(paths, ids, strict=True) if each not in trained | tested]
-            waits = np.isin(np.array(ids), [*(trained | tested)], invert=True)
+            waits = np.array(record.new(ids, [self.name(path) for path in paths]))
+            self.waiting = [paths[position] for position in np.flatnonzero(waits)]
             parts[open_ & np.array([each in tested for each in ids])] = _TEST
         else:
             waits = np.zeros(len(paths), dtype=bool)
@@ -161,6 +168,7 @@ class FolderSamples:
         in_test = keep & (parts == _TEST)
         if record is not None and not resumed:
             known_before = np.array([each in trained for each in ids])
+            known_before |= self._encoded_anew(record, paths, ids, in_test)
             self.trained_on = [paths[position] for position in np.flatnonzero(in_test & known_before)]
             in_test &= ~known_before
         training = self._ordered(keep & (parts != _TEST), paths, ids, parts)
@@ -175,6 +183,34 @@ class FolderSamples:
             )
 
         return samples(training), samples(test_order)
+
+    def _encoded_anew(
+        self, record: RecordedSamples, paths: list[Path], ids: list[str], tested: np.ndarray
+    ) -> np.ndarray:
+        """Returns which new test files look like a training image that is recorded and absent, bool `[N]`."""
+        alike = np.zeros(len(paths), dtype=bool)
+        known = {*record.ids, *record.test_ids}
+        new = np.array([position for position in np.flatnonzero(tested) if ids[position] not in known])
+        absent = torch.tensor(record.absent_positions(set(ids)))
+        if not len(absent) or not len(new):
+            return alike
+        if record.thumbnails is None or self.thumbnail is None:
+            self.unrecognised = len(absent), len(record.ids), len(new), int(tested.sum())
+            return alike
+        small = self._small_images([paths[position] for position in new])
+        if small.shape[1:] == record.thumbnails.shape[1:]:
+            images = torch.cat([record.thumbnails[absent], small])
+            numbers = torch.arange(len(images))
+            pairs = find_pairs(images, numbers[: len(absent)], numbers[len(absent) :])
+            alike[new[[other - len(absent) for _, other in pairs]]] = True
+        return alike
+
+    def recorded_thumbnails(self, paths: list[Path]) -> Tensor | None:
+        """Returns the small versions of files for a record, unless they are too many or not compared."""
+        if self.thumbnail is None or not paths or any(path not in self._thumbnails for path in paths):
+            return None
+        size = len(paths) * self._thumbnails[paths[0]].numel()
+        return self._small_images(paths) if size <= _RECORDED_BYTES else None
 
     def _ordered(self, chosen: np.ndarray, paths: list[Path], ids: list[str], parts: np.ndarray) -> list[int]:
         """Returns positions in an order that names and labels do not change; unlabeled files last."""
@@ -216,18 +252,12 @@ class FolderSamples:
         return [self._ids[path] for path in paths]
 
     def _small_images(self, paths: list[Path]) -> Tensor:
+        assert self.thumbnail is not None
         new = [path for path in paths if path not in self._thumbnails]
         for start in range(0, len(new), _CHUNK):
             chunk = new[start : start + _CHUNK]
-            self._thumbnails |= zip(chunk, in_threads(self._thumbnail_of, chunk), strict=True)
+            self._thumbnails |= zip(chunk, in_threads(self.thumbnail, chunk), strict=True)
         return torch.stack([self._thumbnails[path] for path in paths])
-
-    def _thumbnail_of(self, path: Path) -> Tensor:
-        assert self.thumbnail is not None
-        try:
-            return self.thumbnail(path)
-        except DamagedImageError:  # without contrast it is like no other; whoever reads it reports the damage
-            return torch.zeros(3, SIDE, SIDE, dtype=torch.uint8)
 
 
 def _disputed(paths: list[Path], ids: list[str], labels: Tensor) -> list[Path]:

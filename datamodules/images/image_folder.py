@@ -1,6 +1,7 @@
 """Images in one folder per class, or with labels in a CSV file."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from litzoo.datamodules.io.image_layouts import ClassFolders, ImageLayout
 from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk, read_all
 from litzoo.datamodules.io.label_files import LabelFile
 from litzoo.datamodules.io.paths import data_root, find_path, require_file
+from litzoo.datamodules.io.value_range import measured_range, warn_of_range
 from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
 from litzoo.datamodules.splits.membership import membership_notes
 from litzoo.datamodules.splits.near_duplicates import SIDE
@@ -165,9 +167,16 @@ class ImageFolderDataModule(ImageDataModule):
                 f"data.val_size {self.val_size} is not used: {self.folder} has validation images of its own; 0 would "
                 "leave them out"
             )
-        thumbnail = Thumbnails(SIDE, self.folder_reading.reader) if near_duplicates == "leave_out" else None
+        thumbnail = Thumbnails(SIDE, self.folder_reading) if near_duplicates == "leave_out" else None
         self._samples = FolderSamples(
-            self.layout, pool, 0.2 if test_size is None else test_size, self.val_size, self.seed, self.known, thumbnail
+            self.layout,
+            pool,
+            0.2 if test_size is None else test_size,
+            self.val_size,
+            self.seed,
+            self.known,
+            thumbnail,
+            self._name,
         )
 
     @property
@@ -182,11 +191,18 @@ class ImageFolderDataModule(ImageDataModule):
         if not reading.range_is_known:
             reading.measure(self._files(train=True)[0])
         paths, labels = self._files(train)
+        if not train:
+            self._check_range(paths)
         decisions, limit = Decisions(), self.memory_limit * 2**30
         needed = torch.Size(self.input_shape).numel() * len(paths)
         in_memory = needed <= limit and not (train and self.original_size)
         images, kept, _ = read_all(
-            paths, reading.rows, keep=in_memory, skip=self.corrupt == "skip", decisions=decisions
+            paths,
+            reading.rows,
+            keep=in_memory,
+            skip=self.corrupt == "skip",
+            decisions=decisions,
+            how_to_skip="leave them out with data.corrupt skip",
         )
         names = [self._name(path) for path in paths]
         if unreadable := [names[position] for position in sorted(set(range(len(names))) - set(kept))]:
@@ -344,7 +360,7 @@ class ImageFolderDataModule(ImageDataModule):
         if changed_options(state, self.split_options()):
             require_same_split(state, "of other options", self.split_options())
         fitting, testing = self.train_set is not None, self.test_set is not None
-        if fitting and testing and self._record() == recorded:
+        if fitting and testing and self._record()[:3] == recorded[:3]:  # without the small versions
             self._require_same_labels(state)
             return
         self._recorded = self._samples.recorded = recorded
@@ -371,7 +387,8 @@ class ImageFolderDataModule(ImageDataModule):
         assert tested.ids is not None
         kept = self._kept["train"]
         names = [self._name(samples.paths[each]) for each in kept]
-        return RecordedSamples([samples.ids[each] for each in kept], names, tested.ids)
+        small = self._samples.recorded_thumbnails([samples.paths[each] for each in kept])
+        return RecordedSamples([samples.ids[each] for each in kept], names, tested.ids, small)
 
     def _assignment(self) -> tuple[Samples, Samples | None]:
         """Returns the samples of the full training set and, if it is drawn, of the test set; reports omissions."""
@@ -390,6 +407,14 @@ class ImageFolderDataModule(ImageDataModule):
                     f"{len(disputed)} files have a copy with another label: {', '.join(disputed[:10])}"
                     f"{', …' if disputed[10:] else ''} (in {self.folder}); keep one of each, with the right label"
                 )
+            if gone := self._samples.unrecognised:
+                rank_zero_warn(
+                    f"{gone[0]:,} of the {gone[1]:,} images that the checkpoint was trained on are no longer in "
+                    f"{self.folder}, and {gone[2]:,} of {gone[3]:,} test images are new: if images were encoded anew, "
+                    "the test set contains images that it was trained on, which cannot be recognised without the small "
+                    "versions that a checkpoint records of up to about 20,000 images with data.near_duplicates "
+                    "leave_out; test the images of the training"
+                )
             if waiting := [self._name(path) for path in self._samples.waiting]:
                 self._leave_out("new", waiting, "new since the checkpoint; they wait for a new run")
             if trained_on := [self._name(path) for path in self._samples.trained_on]:
@@ -405,6 +430,11 @@ class ImageFolderDataModule(ImageDataModule):
         files = self.layout.files("test")
         self._report_layout()
         return files
+
+    def _check_range(self, paths: Sequence[Path]) -> None:
+        reader = self.reader
+        where, fix = f"{self.folder} (test)", "set data.value_range to the values that are black and white"
+        warn_of_range(measured_range(paths, reader.page), reader.value_range, where, fix, outside=False)
 
     def _report_layout(self) -> None:
         for reason, names in self.layout.left_out.items():

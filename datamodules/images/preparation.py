@@ -60,8 +60,8 @@ class ImagePreparation:
         """Returns an image in memory as uint8 `[C, H, W]`.
 
         Args:
-            image: A Pillow image, an array uint8 `[H, W]` or `[H, W, C]` (channels last, RGB), or a tensor uint8
-                `[C, H, W]` (channels first).
+            image: A Pillow image, an array uint8 `[H, W]` or `[H, W, C]` (channels last, RGB), an array uint16
+                `[H, W]`, or a tensor uint8 `[C, H, W]` (channels first).
 
         Raises:
             TypeError: If it is something else, or not of uint8.
@@ -118,5 +118,6 @@ def as_pillow(image: Any) -> Image.Image:
     given = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
     raise TypeError(
         f"an image is a Pillow image, an array uint8 [H, W] or [H, W, C], or a tensor uint8 [C, H, W], with 1, 3 or 4 "
-        f"channels; got {given}: convert pixels to 0...255 with `.astype('uint8')`, or give the path of a file"
+        f"channels; got {given}: scale pixels to 0...255 and convert them with `.astype('uint8')`, or give "
+        "the path of a file"
     )

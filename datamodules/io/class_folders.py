@@ -2,8 +2,10 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
+from lightning.pytorch.utilities import rank_zero_warn
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from litzoo.datamodules.io.decoding import is_image
@@ -85,10 +87,21 @@ def images_to_predict(folder: str) -> tuple[list[Path], list[str]]:
         FileNotFoundError: If there is no image.
     """
     place = Path(folder).expanduser()
-    paths = images_in(place) if folder and place.is_dir() else []
+    others: list[Path] = []
+    paths = images_in(place, others) if folder and place.is_dir() else []
     if not paths:
         raise FileNotFoundError(
             f"data.predict_folder: {folder!r} {'holds no image' if folder and place.is_dir() else 'is not a folder'}; "
             "name one with the images to predict"
         )
+    warn_of_others(place, others)
     return paths, [path.relative_to(place).as_posix() for path in paths]
+
+
+def warn_of_others(folder: Path, others: Sequence[Path]) -> None:
+    """Names the files in a folder of new images that are left out since they are no images."""
+    if others:
+        named = ", ".join(path.relative_to(folder).as_posix() for path in others[:10]) + (
+            ", ..." if others[10:] else ""
+        )
+        rank_zero_warn(f"{folder}: {len(others):,} files are left out, which are no images: {named}")

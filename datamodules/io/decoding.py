@@ -1,6 +1,7 @@
 """Decodes image files: the rules by which whatever Pillow reads becomes grey or colour images of 8 bits."""
 
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ PAGES = ("DCX", "FLI", "GIF", "PNG", "SPIDER", "TIFF", "WEBP", "AVIF")
 """Formats whose frames are pages; in others, such as a phone's MPO, further frames are previews or layers."""
 ORIENTATION = 0x0112
 """EXIF tag of the camera's orientation."""
+NAMED = 10
+"""Number of files that an error names."""
 Range = tuple[float, float]
 
 
@@ -212,6 +215,23 @@ def _to_mode(image: Image.Image, mode: str, background: tuple[int, int, int], no
     elif grey != (mode == "L"):
         notes.add("grey" if grey else "colour")
     return image if image.mode == mode else image.convert(mode)
+
+
+def refusal(problems: Sequence[str], total: int, skip: str) -> DamagedImageError:
+    """Returns the error about files that cannot be read, of which it names the first ten.
+
+    Args:
+        problems: Message about each of them.
+        total: Number of all files.
+        skip: How they are left out; empty if they cannot be.
+    """
+    skip = skip and f", or {skip}"
+    if len(problems) == 1:
+        return DamagedImageError(f"{problems[0]}; repair or remove it{skip}")
+    named = "\n  ".join([*problems[:NAMED], *(["..."] if problems[NAMED:] else [])])
+    return DamagedImageError(
+        f"{len(problems):,} of {total:,} images cannot be read; repair or remove them{skip}:\n  {named}"
+    )
 
 
 def _damage(path: Path, error: Exception) -> DamagedImageError:

@@ -12,7 +12,7 @@ from rich.progress import Progress
 from torch import Tensor
 
 from litzoo.datamodules.io.decisions import Decisions
-from litzoo.datamodules.io.decoding import DamagedImageError, Range, convert, decode
+from litzoo.datamodules.io.decoding import DamagedImageError, Range, convert, decode, refusal
 from litzoo.datamodules.io.threads import in_threads
 
 PROGRESS_BAR_FROM = 2000
@@ -168,7 +168,12 @@ class ImagesOnDisk:
 
 
 def read_all(
-    paths: Sequence[Path], reader: Any, keep: bool, skip: bool, decisions: Decisions | None = None
+    paths: Sequence[Path],
+    reader: Any,
+    keep: bool,
+    skip: bool,
+    decisions: Decisions | None = None,
+    how_to_skip: str = "",
 ) -> tuple[Tensor | None, list[int], list[str]]:
     """Reads every image once, with a progress bar if there are many.
 
@@ -178,13 +183,14 @@ def read_all(
         keep: Whether to return the images; else they are only checked.
         skip: Whether to skip damaged files; else they raise an error.
         decisions: The decisions about each file are added.
+        how_to_skip: How a user has damaged files skipped, for the message.
 
     Returns:
         The images, uint8 `[n, C, H, W]`, or `None`; the positions of the readable files; and the error messages of the
         others.
 
     Raises:
-        DamagedImageError: If a file cannot be read and `skip` is false.
+        DamagedImageError: If files cannot be read and `skip` is false; it names up to ten.
         ValueError: If an image differs in size and is not to be resized.
     """
 
@@ -208,11 +214,11 @@ def read_all(
             for position, image in enumerate(in_threads(attempt, paths[start : start + chunk]), start):
                 progress.advance(bar)
                 if isinstance(image, DamagedImageError):
-                    if not skip:
-                        raise image
                     problems.append(str(image))
                     continue
                 if images is not None:
                     images[len(positions)] = image
                 positions.append(position)
+    if problems and not skip:
+        raise refusal(problems, len(paths), how_to_skip)
     return None if images is None else images[: len(positions)], positions, problems

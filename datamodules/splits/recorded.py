@@ -1,5 +1,6 @@
 """What a checkpoint records of samples whose parts are drawn by content."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,24 +17,47 @@ class RecordedSamples(NamedTuple):
         ids: Content ids of the full training set, in its order.
         names: Their names, for messages.
         test_ids: Content ids of the test set.
+        thumbnails: Small versions of the images of the full training set, uint8 `[N, C, SIDE, SIDE]`, by which they are
+            recognised if they are encoded anew; `None` if they are not recorded.
     """
 
     ids: list[str]
     names: list[str]
     test_ids: list[str]
+    thumbnails: Tensor | None = None
 
     def state(self) -> dict[str, Any]:
         """Returns the record as plain tensors and strings."""
-        return {"ids": _packed(self.ids), "names": list(self.names), "test_ids": _packed(self.test_ids)}
+        state = {"ids": _packed(self.ids), "names": list(self.names), "test_ids": _packed(self.test_ids)}
+        return state | ({} if self.thumbnails is None else {"thumbnails": self.thumbnails})
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "RecordedSamples":
         """Restores a record."""
-        return cls(_unpacked(state["ids"]), list(state["names"]), _unpacked(state["test_ids"]))
+        return cls(_unpacked(state["ids"]), list(state["names"]), _unpacked(state["test_ids"]), state.get("thumbnails"))
+
+    def absent_positions(self, present: Collection[str]) -> list[int]:
+        """Returns the positions of training samples that are not present, by their ids."""
+        return [position for position, each in enumerate(self.ids) if each not in present]
+
+    def new(self, ids: Sequence[str], names: Sequence[str]) -> list[bool]:
+        """Returns which samples are not recorded; of several with one id, as many as are recorded are not new.
+
+        Args:
+            ids: Content ids of all samples, of which the record may hold more or fewer.
+            names: Their names; of samples with one id, those with a recorded name come first.
+        """
+        left = Counter([*self.ids, *self.test_ids])
+        named = set(zip(self.ids, self.names, strict=True))
+        new = [False] * len(ids)
+        for position in sorted(range(len(ids)), key=lambda each: (ids[each], names[each]) not in named):
+            new[position] = left[ids[position]] <= 0
+            left[ids[position]] -= 1
+        return new
 
     def absent(self, present: Collection[str]) -> list[str]:
         """Returns the names of training samples that are not present, by their ids."""
-        return [name for name, each in zip(self.names, self.ids, strict=True) if each not in present]
+        return [self.names[position] for position in self.absent_positions(present)]
 
 
 def _packed(ids: Sequence[str]) -> Tensor:

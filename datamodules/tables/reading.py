@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
@@ -246,7 +247,7 @@ class TableReading:
                     "way (codes with leading zeros: pandas.read_csv(..., dtype=str)), or leave cells that are really "
                     "new empty"
                 )
-            warnings.warn(f"{place}occur in training, and are encoded as zeros: {shown}", stacklevel=2)
+            rank_zero_warn(f"{place}occur in training, and are encoded as zeros: {shown}")
 
     def _read(self, path: str | Path, remedy: str) -> tuple[pd.DataFrame, TableFormat]:
         path, names = Path(path).expanduser(), [column.name for column in self.columns]

@@ -8,8 +8,9 @@ def resize_and_crop(images: Tensor, height: int, width: int) -> Tensor:
     """Scales images to cover `height` × `width` and crops them around their centre, like `PIL.ImageOps.fit`.
 
     Rows and columns are resampled by products with matrices of triangle filters, rounded to whole levels after each, as
-    Pillow does (a level may differ by 1 at ties, since Pillow computes in fixed point). Images of that size are
-    unchanged. Sizes may be symbolic, so that a program for all sizes can be exported.
+    Pillow does. It computes in fixed point; so weights are rounded to multiples of 2^-22, which float64 sums exactly.
+    Images of that size are unchanged. A level may differ by 1 where Pillow resamples the rows first, as version 13 does
+    with tall images that are cropped and widened. Sizes may be symbolic, for a program for all sizes.
 
     Args:
         images: uint8 `[B, C, H, W]`.
@@ -23,17 +24,30 @@ def resize_and_crop(images: Tensor, height: int, width: int) -> Tensor:
     own_height, own_width = rows[-1] + 1, columns[-1] + 1  # as tensors, since ONNX computes with no others
     cropped_width = torch.minimum(own_width, own_height * (width / height))
     cropped_height = torch.minimum(own_height, own_width / (width / height))
-    levels = images.to(torch.float32)
-    levels = _rounded(levels @ _filters(columns, (own_width - cropped_width) / 2, cropped_width, width).T)
-    return _rounded(_filters(rows, (own_height - cropped_height) / 2, cropped_height, height) @ levels)
+    across = _filters(columns, *_box(own_width, cropped_width), width)
+    down = _filters(rows, *_box(own_height, cropped_height), height)
+    levels = _rounded(images.to(torch.float64) @ _fixed(across).T)
+    return _rounded(_fixed(down) @ levels).to(torch.float32)
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:
     """Scales images `[B, C, H, W]`, float32, like `torch.nn.functional.interpolate` with `antialias`."""
     rows, columns = _positions(images.shape[2], images), _positions(images.shape[3], images)
     start = torch.zeros_like(rows[0])
-    levels = images @ _filters(columns, start, columns[-1] + 1, width).T
-    return _filters(rows, start, rows[-1] + 1, height) @ levels
+    levels = images @ _filters(columns, start, columns[-1] + 1, width).T.to(torch.float32)
+    return _filters(rows, start, rows[-1] + 1, height).to(torch.float32) @ levels
+
+
+def _box(own: Tensor, cropped: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns start and length of the section that is kept, with its ends in float32 as in Pillow."""
+    start = (own - cropped) / 2
+    end = (start + cropped).to(torch.float32)
+    start = start.to(torch.float32)
+    return start.to(torch.float64), (end - start).to(torch.float64)
+
+
+def _fixed(weights: Tensor) -> Tensor:
+    return (weights * 2**22 + 0.5).floor() / 2**22
 
 
 def _positions(count: int, images: Tensor) -> Tensor:
@@ -41,12 +55,15 @@ def _positions(count: int, images: Tensor) -> Tensor:
 
 
 def _filters(positions: Tensor, start: Tensor, length: Tensor, count: int) -> Tensor:
-    """Returns the weights of the pixels at positions `[n]` in each of `count` pixels of a section, `[count, n]`."""
+    """Returns the weights of the pixels at positions `[n]` in each of `count` pixels of a section.
+
+    They are float64 `[count, n]`.
+    """
     scale = length / count
     centres = start + (torch.arange(count, dtype=torch.float64, device=positions.device) + 0.5) * scale
     distances = (positions + 0.5 - centres[:, None]).abs() / scale.clamp(min=1)
     weights = (1 - distances).clamp(min=0)
-    return (weights / weights.sum(dim=1, keepdim=True)).to(torch.float32)
+    return weights / weights.sum(dim=1, keepdim=True)
 
 
 def _rounded(levels: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 from rich.progress import Progress
 
 from litzoo.callbacks.files import display_path, write_csv
+from litzoo.scripts.cli.errors import filter_messages
 from litzoo.scripts.cli.failures import report_errors
 
 USAGE = """litzoo predict --ckpt_path CHECKPOINT --input FOLDER_OR_FILE [OPTIONS]
@@ -25,8 +26,9 @@ SHOWN = 10
 def main() -> None:
     """Runs `litzoo predict`; without `--input`, that of Lightning's command line."""
     words = sys.argv[2:]
-    given = {word.split("=", 1)[0] for word in words}
+    given = {word.split("=", 1)[0] for word in words if word.startswith("-")}
     if "--input" in given or not given - {"-h", "--help", "--debug"} or given <= {"--ckpt_path"}:
+        filter_messages()
         report_errors(lambda: predict(sys.argv[2:]))
         return
     from litzoo.scripts.cli.main import main as predict_by_config
@@ -43,6 +45,16 @@ def predict(words: Sequence[str]) -> Path:
         ValueError: If an argument, the checkpoint or the input is not valid; nothing is written.
     """
     options = _parser().parse_args(words)
+    absent = not Path(options.ckpt_path).is_file()
+    missing = f"--ckpt_path {options.ckpt_path}: there is no such file; name a checkpoint, such as best.ckpt"
+    if options.input is None:
+        raise ValueError(
+            (f"{missing}. " if absent else "")
+            + "--input: is not given; name a folder of images, an image or a CSV file (the test set of a run is "
+            "predicted with --config RUN/config.yaml)"
+        )
+    if absent:
+        raise FileNotFoundError(missing)
     output = Path(options.output).expanduser()
     if output.is_dir() or not output.name:
         raise ValueError(f"--output {options.output}: is a folder; name a CSV file")
@@ -57,6 +69,7 @@ def predict(words: Sequence[str]) -> Path:
         batch_size=options.batch_size,
         device=options.device,
         precision=options.precision,
+        value_range=options.value_range,
     )
     columns, predictions = _predicted(predictor, Path(options.input).expanduser(), options.unreadable)
     table = predictions.columns(options.probabilities)
@@ -77,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--ckpt_path", required=True, help="checkpoint, such as runs/NAME/version_0/checkpoints/best.ckpt")
-    add("--input", required=True, help="folder of images, an image, or a CSV file")
+    add("--input", help="folder of images, an image, or a CSV file")
     add("--output", default="predictions.csv", help="CSV file to write; default: predictions.csv")
     add("--overwrite", action="store_true", help="replace the output if it is there")
     add("--probabilities", action="store_true", help="add the probability of every class")
@@ -85,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--batch_size", type=int, default=256, help="samples in a batch; default: 256")
     add("--device", default="auto", help="cpu, cuda, cuda:1 or mps; default: a GPU if there is one")
     add("--precision", default="32-true", help="32-true (default), bf16-mixed or 16-mixed")
+    black_white = "pixels that are black and white in images of more than 8 bits: 0 4095; default: those of training"
+    add("--value_range", type=float, nargs=2, metavar=("LOW", "HIGH"), help=black_white)
     add("--module", help="class path of the module, if it is not one of litzoo's: my_code.MyClassifier")
     return parser
 

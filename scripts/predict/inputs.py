@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from litzoo.datamodules.io.class_folders import images_in
+from litzoo.datamodules.io.class_folders import images_in, warn_of_others
 from litzoo.datamodules.tables.csv_files import read_table
 
 FILE_COLUMNS = ("file", "path", "filename", "image")
@@ -26,8 +26,10 @@ def image_files(place: Path) -> list[Path]:
         return [place]
     if not place.is_dir():
         raise FileNotFoundError(f"{place}: there is no such file or folder; name one with the images to predict")
-    if not (found := images_in(place)):
+    others: list[Path] = []
+    if not (found := images_in(place, others)):
         raise FileNotFoundError(f"{place}: holds no image; name a folder with the images to predict")
+    warn_of_others(place, others)
     return found
 
 

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from litzoo.datamodules.batch import UNKNOWN
 
+SHOWN = 10
+"""Number of samples in the printed table."""
+
 
 @dataclass
 class Predictions:
@@ -37,6 +40,16 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.prediction)
+
+    def __str__(self) -> str:
+        """Returns a table of the first samples."""
+        columns = {name: [str(cell) for cell in cells[:SHOWN]] for name, cells in self.columns().items()}
+        if self.files:
+            columns = {"file": list(self.files[:SHOWN])} | columns
+        rows = [[*columns], *zip(*columns.values(), strict=True)]
+        widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        return "\n".join([f"{len(self):,} predictions", *lines, *(["..."] if len(self) > SHOWN else [])])
 
     @property
     def unknown(self) -> Tensor:

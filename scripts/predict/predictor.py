@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,8 +13,10 @@ from torch import Tensor
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import Evidence, UnknownScore
 from litzoo.datamodules.images.preparation import ImagePreparation
-from litzoo.datamodules.io.decoding import DamagedImageError
+from litzoo.datamodules.io.decoding import DamagedImageError, refusal
+from litzoo.datamodules.io.images import require_value_range
 from litzoo.datamodules.io.threads import in_threads
+from litzoo.datamodules.io.value_range import measured_range, range_in_memory, warn_of_range
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.scripts.predict.inputs import listed
 from litzoo.scripts.predict.loading import load_trained
@@ -37,6 +40,8 @@ class Predictor:
         batch_size: Samples in a batch.
         device: Such as `cpu`, `cuda` or `cuda:1`; by default a GPU if there is one.
         precision: `32-true`, `bf16-mixed` or `16-mixed`, as of Lightning's trainer.
+        value_range: Values that become black and white in images of more than 8 bits, such as `(0, 4095)`; by default
+            those of training, which are 0 and 65535 if the training images had 8 bits.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -56,11 +61,16 @@ class Predictor:
         batch_size: int = 256,
         device: str | torch.device | None = None,
         precision: Precision = "32-true",
+        value_range: tuple[float, float] | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size: {batch_size} is too small; give at least 1")
         if precision not in ("32-true", *_AUTOCAST):
             raise ValueError(f"precision: {precision!r} is not one of 32-true, {', '.join(_AUTOCAST)}")
+        if value_range is not None:
+            if not isinstance(preparation, ImagePreparation):
+                raise ValueError("value_range: is for images, but the checkpoint is of a table; leave it out")
+            preparation.reader = replace(preparation.reader, value_range=require_value_range(value_range))
         self.device = usable_device(device)
         self.module, self.preparation, self.detection = module.eval().to(self.device), preparation, detection
         self.batch_size, self.precision = batch_size, precision
@@ -86,7 +96,7 @@ class Predictor:
             checkpoint: Such as `best.ckpt`.
             module: Class of the module if it is not one of litzoo's, or a module to load the weights into.
             score: The unknown-class score if it is not one of litzoo's.
-            **options: `batch_size`, `device` and `precision`; see `Predictor`.
+            **options: `batch_size`, `device`, `precision` and `value_range`; see `Predictor`.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -121,15 +131,18 @@ class Predictor:
         files = [str(each) for each in samples if isinstance(each, (str, Path))]
         if files and len(files) != len(samples):
             raise TypeError("inputs: files are mixed with images in memory; give one or the other")
+        self._check_range(samples, bool(files))
         parts, kept, problems = [], [], []
         for start in range(0, len(samples), self.batch_size):
-            positions, images, failed = self._read(samples[start : start + self.batch_size], unreadable)
+            positions, images, failed = self._read(samples[start : start + self.batch_size])
             problems += failed
-            if positions:
+            if positions and not (problems and unreadable == "refuse"):  # then reads on to name all of them
                 parts.append(self.predict_batch(images))
                 kept += [start + position for position in positions]
             if progress is not None:
                 progress(min(self.batch_size, len(samples) - start))
+        if problems and unreadable == "refuse":
+            raise refusal(problems, len(samples), "leave them out with `--unreadable skip`, or `unreadable='skip'`")
         if not parts:
             reason = f"none of {len(samples)} files can be read: {problems[0]}" if problems else "there is no sample"
             raise ValueError(f"inputs: {reason}")
@@ -176,7 +189,14 @@ class Predictor:
                 progress(len(batch))
         return self._predictions(parts)
 
-    def _read(self, samples: Sequence[Any], unreadable: Unreadable) -> tuple[list[int], Tensor, list[str]]:
+    def _check_range(self, samples: Any, are_files: bool) -> None:
+        assert isinstance(self.preparation, ImagePreparation)
+        reader = self.preparation.reader
+        found = measured_range(list(map(Path, samples)), reader.page) if are_files else range_in_memory(samples)
+        fix = "give `--value_range LOW HIGH`, in Python `value_range=(low, high)`, or images of 8 bits"
+        warn_of_range(found, reader.value_range, "the images", fix)
+
+    def _read(self, samples: Sequence[Any]) -> tuple[list[int], Tensor, list[str]]:
         """Returns the positions of readable samples, their images uint8 `[n, C, H, W]`, and messages of the others."""
         preparation = self.preparation
         assert isinstance(preparation, ImagePreparation)
@@ -195,8 +215,6 @@ class Predictor:
             if isinstance(image, Tensor):
                 positions.append(position)
                 images.append(image)
-            elif unreadable == "refuse":
-                raise image
             else:
                 problems.append(str(image))
         return positions, torch.stack(images) if images else torch.empty(0), problems

@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +87,14 @@ def test_too_few_images_to_hold_some_out_are_refused():
 def test_an_impossible_option_is_refused(pets, options, error, words):
     with pytest.raises(error, match=words):
         folder_data(**options)
+
+
+def test_all_damaged_files_are_counted_and_the_option_is_named():
+    write_class("hurt/train/cat", 3, seed=0)
+    write_class("hurt/train/dog", 3, seed=9)
+    write_class("hurt/test/cat", 1, seed=20)
+    write_class("hurt/test/dog", 1, seed=30)
+    for name in ("a.png", "b.png"):
+        Path("hurt/train/dog", name).write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"2 of \d+ images .*data\.corrupt skip:\n.*a\.png.*\n.*b\.png"):
+        folder_data("hurt", size=6).read(train=True)
