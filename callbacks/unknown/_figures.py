@@ -132,8 +132,9 @@ def draw_scores(
         is_card: Whether the panels are one below the other, for a card of TensorBoard.
     """
     panels = 3 if unknown.any() else 1
-    size = (CARD_WIDTH, 3.4 * panels) if is_card else (4.8 * panels, 4) if panels > 1 else (10, 4)
-    figure = new_figure(*size, constrained=False)
+    width = 4.8 * panels if panels > 1 else 10
+    wide, high = (CARD_WIDTH, 3.4 * panels) if is_card else (width, 4)
+    figure = new_figure(wide, high, constrained=False)
     places = _panel_places(panels, is_card)
     histogram = figure.add_axes(places[0])
     values, is_unknown = scores[decision_score].numpy(), unknown.numpy()
@@ -187,7 +188,7 @@ def draw_scores(
     )
     precisions.legend(loc="lower left", fontsize=8)
     for panel in figure.axes if is_card else ():
-        panel.yaxis.label.set_size(8)
+        panel.yaxis.label.set_fontsize(8)
     return figure
 
 

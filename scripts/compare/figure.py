@@ -90,7 +90,7 @@ def draw_small_multiples(histories: Histories, metrics: Sequence[str]) -> Figure
                 panel.set_ylabel(metric, fontsize="small")
             if position + columns >= len(others):
                 panel.set_xlabel("epoch", fontsize="small")
-        _share_limits(panels[: len(others)], later)
+        _share_limits(list(panels[: len(others)]), later)
         for panel in panels[len(others) :]:
             panel.axis("off")
     several = any(len(seeds) > 1 for seeds in histories.values())
