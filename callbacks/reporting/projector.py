@@ -47,7 +47,8 @@ class Projector(Callback):
             raise ValueError(f"Projector.max_samples: {max_samples}; give at least 2, or leave the callback out")
         self.max_samples = max_samples
         self._outputs = EpochOutputs("features", "logits", "target")
-        self._active, self._kept_features = False, False
+        self._active = False
+        self._kept_features: bool | None = None  # what the module's attribute was, while it is changed
         self._collected: dict[str, Tensor] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -60,9 +61,9 @@ class Projector(Callback):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Restores the module."""
-        if self._active:
+        if self._kept_features is not None:
             pl_module.keeps_features = self._kept_features  # type: ignore[assignment]
-            self._active = False
+            self._kept_features = None
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Discards the outputs of an interrupted test."""
@@ -78,6 +79,8 @@ class Projector(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Collects the outputs of the step."""
+        # A module of others may return no features in a test.
+        self._active = self._active and all(name in outputs for name in self._outputs.names)
         if self._active:
             self._outputs.update(outputs)
 

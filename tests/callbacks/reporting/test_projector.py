@@ -111,3 +111,15 @@ def test_bad_arguments_and_modules_are_refused():
         Projector(max_samples=1)
     with pytest.raises(TypeError, match="Projector shows classes, but Regressor has no class_names: remove the"):
         cpu_trainer(callbacks=[Projector()]).fit(Regressor((10,)), DiabetesDataModule())
+
+
+def test_a_module_that_returns_no_features_in_a_test_is_left_out(monkeypatch):
+    step = MLPClassifier.step
+    monkeypatch.setattr(
+        MLPClassifier,
+        "step",
+        lambda *given: {name: value for name, value in step(*given).items() if name != "features"},
+    )
+    model, _ = run(Projector())
+    assert not Path("logs/projector").exists()
+    assert not model.keeps_features
