@@ -20,7 +20,7 @@ from PIL import Image
 
 TABS = ("hparams", "projector")
 RATES = (0.001, 0.005, 0.02)
-SIZE = (1600, 620)
+SIZE = (1400, 640)
 SECONDS_TO_START, SECONDS_TO_DRAW = 120, 45
 DRAWING = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 """Options of Chromium for the projector's WebGL without a GPU."""
@@ -39,7 +39,7 @@ def main() -> None:
         for rate in RATES:
             options = ["--model.optimizer.lr", str(rate), "--model.scheduler.max_lr", str(rate)]
             options += ["--trainer.max_epochs", str(args.epochs), "--trainer.default_root_dir", folder]
-            fit = [sys.executable, "-m", "litzoo", "fit", "--config", "digits_cnn", *options]
+            fit = [sys.executable, "-m", "litzoo", "fit", "--config", "digits_unknown", *options]
             subprocess.run([*fit, "--experiment", f"lr_{rate}"], check=True)
         _take_screenshots(Path(folder), args.images, args.chromium)
 
