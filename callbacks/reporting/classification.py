@@ -13,6 +13,8 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 from litzoo.callbacks.contracts import HasClassNames, HasTestImages, require_class_names
 from litzoo.callbacks.files import run_folder_of
 from litzoo.callbacks.reporting.figures import (
+    CARD_COLUMNS,
+    CARD_WIDTH,
     CaptionedImage,
     draw_image_rows,
     new_figure,
@@ -24,6 +26,8 @@ from litzoo.lit_modules.metrics import EpochOutputs
 
 _GRID_COLUMNS = 6
 _MAX_CLASSES_WITH_COUNTS = 20
+_CARD_IMAGES, _CARD_CLASSES = 12, 12
+"""Numbers of images and classes that are legible on a card of TensorBoard."""
 
 
 class _TestFigure(Callback, ABC):
@@ -46,6 +50,10 @@ class _TestFigure(Callback, ABC):
             class_names: K names.
             outputs: `logits` `[N, K]`, `target` int64 `[N]` and `index` int64 `[N]` of all test samples, in order.
         """
+
+    def draw_card(self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor]) -> Figure | None:
+        """Draws the figure for a card of TensorBoard; None if it is the same."""
+        return None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Checks that the module is a classifier.
@@ -77,7 +85,9 @@ class _TestFigure(Callback, ABC):
         outputs = {name: values.cpu() for name, values in self._outputs.gather().items()}
         if trainer.is_global_zero:
             assert isinstance(pl_module, HasClassNames)
-            publish_figure(trainer, self.name, self.draw(trainer, pl_module.class_names, outputs), run_folder)
+            drawn = [draw(trainer, pl_module.class_names, outputs) for draw in (self.draw, self.draw_card)]
+            assert drawn[0] is not None
+            publish_figure(trainer, self.name, drawn[0], run_folder, card=drawn[1])
 
 
 class ConfusionMatrixFigure(_TestFigure):
@@ -92,15 +102,24 @@ class ConfusionMatrixFigure(_TestFigure):
 
     def draw(self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor]) -> Figure:
         """Draws the matrix, without the samples of unknown classes."""
+        side = max(4.5, 1.6 + 0.52 * len(class_names))
+        return self._draw(class_names, outputs, side, has_colours=True)
+
+    def draw_card(self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor]) -> Figure | None:
+        """Draws few classes without the scale of the colours."""
+        few = len(class_names) <= _CARD_CLASSES
+        return self._draw(class_names, outputs, CARD_WIDTH, has_colours=False) if few else None
+
+    def _draw(self, class_names: Sequence[str], outputs: dict[str, Tensor], side: float, has_colours: bool) -> Figure:
         classes = len(class_names)
         known = outputs["target"] != UNKNOWN
         counts = multiclass_confusion_matrix(outputs["logits"][known], outputs["target"][known], classes)
         fractions = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
-        side = max(4.5, 1.6 + 0.52 * classes)
-        figure = new_figure(side + 0.8, side)
+        figure = new_figure(side + 0.8 * has_colours, side)
         panel = figure.subplots()
         image = panel.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
-        figure.colorbar(image, ax=panel, label="fraction of the true class", shrink=0.8)
+        if has_colours:
+            figure.colorbar(image, ax=panel, label="fraction of the true class", shrink=0.8)
         panel.set(title="test set", xlabel="predicted", ylabel="true")
         panel.set_xticks(range(classes), class_names, rotation=45, ha="right")
         panel.set_yticks(range(classes), class_names)
@@ -149,12 +168,21 @@ class PredictionGrid(_TestFigure):
 
     def draw(self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor]) -> Figure:
         """Draws the grid."""
+        return self._draw(trainer, class_names, outputs, self.count, _GRID_COLUMNS)
+
+    def draw_card(self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor]) -> Figure | None:
+        """Draws a grid of fewer images."""
+        return self._draw(trainer, class_names, outputs, min(self.count, _CARD_IMAGES), CARD_COLUMNS)
+
+    def _draw(
+        self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor], count: int, columns: int
+    ) -> Figure:
         confidence, predicted = outputs["logits"].softmax(dim=1).max(dim=1)
         wrong = predicted != outputs["target"]
         if self.show == "mistakes":
-            chosen = torch.where(wrong, confidence, -1.0).argsort(descending=True)[: min(self.count, int(wrong.sum()))]
+            chosen = torch.where(wrong, confidence, -1.0).argsort(descending=True)[: min(count, int(wrong.sum()))]
         else:
-            count = min(self.count, len(predicted))
+            count = min(count, len(predicted))
             chosen = torch.arange(count) * len(predicted) // count  # evenly spaced: test sets may be sorted by class
         index = outputs["index"][chosen]
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
@@ -168,7 +196,7 @@ class PredictionGrid(_TestFigure):
                 colour = "tab:red"
             images.append(CaptionedImage(image, caption, colour))
         heading = _heading(wrong, outputs["target"] == UNKNOWN)
-        return draw_image_rows(split_into_rows(images, _GRID_COLUMNS), heading, _GRID_COLUMNS)
+        return draw_image_rows(split_into_rows(images, columns), heading, columns)
 
 
 def _heading(wrong: Tensor, unknown: Tensor) -> str:

@@ -1,5 +1,6 @@
 """Drawing without pyplot, grids of captioned images, and publishing figures to file and TensorBoard."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,11 @@ from torch import Tensor
 from litzoo.callbacks.files import atomic_write
 
 DPI = 120
+CARD_WIDTH = 4.2
+"""Width in inches up to which text is legible on a card of TensorBoard, which is 350 pixels wide."""
+CARD_COLUMNS = 3
+"""Images in a row of such a figure."""
+_CHARACTERS_PER_INCH = 13
 _CELL = 1.35
 """Width of an image with its margin, in inches."""
 _MIN_WIDTH = 5.5
@@ -39,7 +45,7 @@ def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained" if constrained else None)
 
 
-def publish_figure(trainer: Trainer, name: str, figure: Figure, run_folder: Path) -> None:
+def publish_figure(trainer: Trainer, name: str, figure: Figure, run_folder: Path, card: Figure | None = None) -> None:
     """Saves a figure as `<run folder>/figures/<name>.png`, and logs it to TensorBoard if the trainer has such a logger.
 
     Args:
@@ -47,17 +53,25 @@ def publish_figure(trainer: Trainer, name: str, figure: Figure, run_folder: Path
         name: Name of the file and of the TensorBoard image.
         figure: The figure.
         run_folder: From `run_folder_of`, which every process has to call.
+        card: A smaller figure for TensorBoard, at most `CARD_WIDTH` wide; by default the same.
     """
     if not trainer.is_global_zero:
         return
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # slow, so only once for file and TensorBoard
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    pixels = _drawn(figure)  # slow, so only once for file and TensorBoard
     with atomic_write(run_folder / "figures" / f"{name}.png") as temporary:
         imsave(temporary, pixels, format="png")
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_image(f"figures/{name}", pixels, global_step=trainer.global_step, dataformats="HWC")
+    boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+    if boards and card is not None:
+        pixels = _drawn(card)
+    for logger in boards:
+        logger.experiment.add_image(f"figures/{name}", pixels, global_step=trainer.global_step, dataformats="HWC")
+
+
+def _drawn(figure: Figure) -> np.ndarray:
+    """Returns the pixels of a figure, uint8 `[H, W, 3]`."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
 class CaptionedImage(NamedTuple):
@@ -89,9 +103,15 @@ def draw_image_rows(
     lines = max((each.caption.count("\n") + 1 for row in rows for each in row), default=1)
     tall = 1 + _LINE * (lines + 0.5)
     indent = _ROW_NAME_WIDTH * bool(names)
-    wide, high = max(_MIN_WIDTH, _CELL * columns + indent), _CELL * tall * max(1, len(rows)) + _HEADING_HEIGHT
+    wide = _CELL * columns + indent
+    if columns == CARD_COLUMNS:
+        heading = textwrap.fill(heading, int(_CHARACTERS_PER_INCH * wide))
+    else:
+        wide = max(_MIN_WIDTH, wide)
+    heading_height = _HEADING_HEIGHT * (1 + 0.5 * heading.count("\n"))
+    high = _CELL * tall * max(1, len(rows)) + heading_height
     figure = new_figure(wide, high, constrained=False)
-    panel = figure.add_axes((indent / wide, 0, 1 - indent / wide, 1 - _HEADING_HEIGHT / high))
+    panel = figure.add_axes((indent / wide, 0, 1 - indent / wide, 1 - heading_height / high))
     for number, row in enumerate(rows):
         floor = tall * (number + 1) - _MARGIN
         for column, (image, caption, colour) in enumerate(row):

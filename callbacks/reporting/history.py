@@ -1,16 +1,19 @@
 """The metrics of every epoch, and curves of them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from litzoo.callbacks.checkpoints.best_and_last import starts_new_training
 from litzoo.callbacks.files import run_folder_of
-from litzoo.callbacks.reporting.figures import new_figure, publish_figure
+from litzoo.callbacks.reporting.figures import CARD_WIDTH, new_figure, publish_figure
 
 _PANELS_PER_ROW = 5
+_CARD_PANELS = 3
 
 
 class EpochHistory(Callback):
@@ -66,11 +69,18 @@ class TrainingCurves(EpochHistory):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes `figures/training_curves.png`, and logs it to TensorBoard."""
         run_folder = run_folder_of(trainer)
-        names = dict.fromkeys(key.split("/", 1)[1] for entry in self.history for key in entry if key.count("/") == 1)
-        if not names:
-            return
-        rows, columns = -(-len(names) // _PANELS_PER_ROW), min(len(names), _PANELS_PER_ROW)
-        figure = new_figure(4.6 * columns, 3.6 * rows)
+        names = list(
+            dict.fromkeys(key.split("/", 1)[1] for entry in self.history for key in entry if key.count("/") == 1)
+        )
+        if names:
+            card = self._draw(names[:_CARD_PANELS], 1, CARD_WIDTH, 2.4)
+            figure = self._draw(names, min(len(names), _PANELS_PER_ROW), 4.6, 3.6)
+            publish_figure(trainer, "training_curves", figure, run_folder, card)
+
+    def _draw(self, names: Sequence[str], columns: int, width: float, height: float) -> Figure:
+        """Draws a panel of this size, in inches, for each metric."""
+        rows = -(-len(names) // columns)
+        figure = new_figure(width * columns, height * rows)
         panels = figure.subplots(rows, columns, squeeze=False).ravel()
         for panel in panels[len(names) :]:
             panel.axis("off")
@@ -85,4 +95,4 @@ class TrainingCurves(EpochHistory):
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
             panel.grid(alpha=0.3)
             panel.legend()
-        publish_figure(trainer, "training_curves", figure, run_folder)
+        return figure

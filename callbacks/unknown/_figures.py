@@ -8,15 +8,25 @@ import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure
-from sklearn.metrics import roc_curve
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 from torch import Tensor
 
 from litzoo.callbacks.contracts import HasClassNames, HasTestImages, ServesUnknownClasses
 from litzoo.callbacks.files import run_folder_of
-from litzoo.callbacks.reporting.figures import CaptionedImage, draw_image_rows, new_figure, publish_figure
+from litzoo.callbacks.reporting.figures import (
+    CARD_COLUMNS,
+    CARD_WIDTH,
+    CaptionedImage,
+    draw_image_rows,
+    new_figure,
+    publish_figure,
+)
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.metrics import auroc, known_rates, open_set_scores
 from litzoo.datamodules.batch import UNKNOWN
+
+LOG_FROM = 0.99
+"""AUROC from which on ROC curves are drawn on a logarithmic axis, since they are all in one corner otherwise."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +104,8 @@ def publish_open_set_figures(
     datamodule, unknown = trainer.datamodule, results.target == UNKNOWN  # type: ignore[attr-defined]
     assert isinstance(datamodule, ServesUnknownClasses)
     assert isinstance(module, HasClassNames)
-    figure = draw_scores(results.scores, unknown, detection.score_name, detection.threshold)
-    publish_figure(trainer, "unknown_scores", figure, run_folder)
+    drawn = results.scores, unknown, detection.score_name, detection.threshold
+    publish_figure(trainer, "unknown_scores", draw_scores(*drawn), run_folder, draw_scores(*drawn, is_card=True))
     if isinstance(datamodule, HasTestImages):
         images = datamodule.test_images
         samples = GallerySamples(
@@ -105,20 +115,28 @@ def publish_open_set_figures(
             [module.class_names[label] for label in results.prediction.tolist()],
             lambda rows: images(results.index[rows]),
         )
-        publish_figure(trainer, "unknown_gallery", draw_gallery(samples, detection.threshold, count), run_folder)
+        figure, card = (draw_gallery(samples, detection.threshold, each) for each in (count, min(count, CARD_COLUMNS)))
+        publish_figure(trainer, "unknown_gallery", figure, run_folder, card)
 
 
-def draw_scores(scores: Mapping[str, Tensor], unknown: Tensor, decision_score: str, threshold: float) -> Figure:
-    """Draws histograms of the scores of known and unknown test samples, and the ROC curve of each score.
+def draw_scores(
+    scores: Mapping[str, Tensor], unknown: Tensor, decision_score: str, threshold: float, is_card: bool = False
+) -> Figure:
+    """Draws histograms of the scores of known and unknown test samples, and ROC and precision-recall curves.
 
     Args:
         scores: Name of a score -> values `[N]`, higher = more unknown.
         unknown: Which samples are of an unknown class, bool `[N]`.
         decision_score: The score for the histograms and the threshold.
         threshold: A sample with a higher score is classified as unknown.
+        is_card: Whether the panels are one below the other, for a card of TensorBoard.
     """
-    figure = new_figure(10, 4, constrained=False)
-    histogram = figure.add_axes((0.065, 0.12, 0.42, 0.8))
+    panels = 3 if unknown.any() else 1
+    width = 4.8 * panels if panels > 1 else 10
+    wide, high = (CARD_WIDTH, 3.4 * panels) if is_card else (width, 4)
+    figure = new_figure(wide, high, constrained=False)
+    places = _panel_places(panels, is_card)
+    histogram = figure.add_axes(places[0])
     values, is_unknown = scores[decision_score].numpy(), unknown.numpy()
     finite = values[np.isfinite(values)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
@@ -138,19 +156,48 @@ def draw_scores(scores: Mapping[str, Tensor], unknown: Tensor, decision_score: s
         f"{int(is_unknown.sum()):,} of {len(is_unknown):,} test samples are of unknown classes", fontsize=10
     )
     if not is_unknown.any():
-        histogram.set_position((0.065, 0.12, 0.92, 0.8))
         return figure
-    curves = figure.add_axes((0.565, 0.12, 0.42, 0.8))
+    curves, precisions = map(figure.add_axes, places[1:])
+    good = max(auroc(each, unknown) for each in scores.values()) >= LOG_FROM
+    least = 0.5 / int((~is_unknown).sum()) if good else 0.0  # a logarithmic axis has no 0
     for name, each in scores.items():
         false_positives, true_positives, _ = roc_curve(is_unknown, np.nan_to_num(each.numpy()))
         width = 2 if name == decision_score else 1
         label = f"{name}, AUROC {auroc(each, unknown):.3f}"
-        curves.plot(false_positives, true_positives, label=label, linewidth=width)
+        curves.plot(np.maximum(false_positives, least), true_positives, label=label, linewidth=width)
     rejected = values > threshold
-    curves.plot(rejected[~is_unknown].mean(), rejected[is_unknown].mean(), "ko", label="at the threshold")
+    found = rejected[is_unknown].mean()
+    curves.plot(max(least, rejected[~is_unknown].mean()), found, "ko", label="at the threshold")
     curves.set(xlabel="fraction of known samples rejected", ylabel="fraction of unknown samples found")
     curves.legend(loc="lower right", fontsize=8)
+    if good:
+        curves.set(xscale="log", xlim=(least, 1))
+    for name, each in scores.items():
+        values = np.nan_to_num(each.numpy())
+        precision, recall, _ = precision_recall_curve(is_unknown, values)
+        label = f"{name}, average precision {average_precision_score(is_unknown, values):.3f}"
+        precisions.plot(
+            recall, precision, label=label, linewidth=2 if name == decision_score else 1, drawstyle="steps-post"
+        )
+    if rejected.any():
+        precisions.plot(found, is_unknown[rejected].mean(), "ko", label="at the threshold")
+    precisions.set(
+        xlabel="recall: fraction of unknown samples found",
+        ylabel="precision: unknown among rejected",
+        ylim=(-0.05, 1.05),
+    )
+    precisions.legend(loc="lower left", fontsize=8)
+    for panel in figure.axes if is_card else ():
+        panel.yaxis.label.set_fontsize(8)
     return figure
+
+
+def _panel_places(panels: int, is_card: bool) -> list[tuple[float, float, float, float]]:
+    """Returns left, bottom, width and height of each panel, side by side or from the top down."""
+    if is_card:
+        return [(0.14, 1 - (row + 0.86) / panels, 0.83, 0.72 / panels) for row in range(panels)]
+    margin = 0.65 / panels / (4.8 if panels > 1 else 10)
+    return [((column / panels) + margin, 0.12, 0.985 / panels - margin, 0.8) for column in range(panels)]
 
 
 class GallerySamples(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
-from torch import nn
+from torch import Tensor, nn
 
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
 from litzoo.callbacks.contracts import PredictsLogits, ServesUnknownClasses
@@ -56,6 +56,7 @@ class UnknownClassDetector(Callback):
 
     Attributes:
         remarks: What the summary of a test says below its metrics.
+        test_scores: The decision scores of the newest test `[N]`, in order of `index`, for `Projector`.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class UnknownClassDetector(Callback):
             )
         self.count, self.calibration_fraction = count, calibration_fraction
         self.remarks: list[str] = []
+        self.test_scores: Tensor | None = None
         self._validated, self._tested = EpochOutputs("logits"), EpochOutputs("target", "logits")
         self._posthoc_tau = 0.0
 
@@ -185,6 +187,7 @@ class UnknownClassDetector(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gathers the outputs of all processes, logs the metrics and draws the figures."""
         outputs = self._tested.to(pl_module.device).gather()
+        self.test_scores = None
         if self.detection.missing():
             return
         evidence, target = evidence_from(outputs), outputs["target"].cpu()
@@ -200,6 +203,7 @@ class UnknownClassDetector(Callback):
             target,
             outputs["index"].cpu(),
         )
+        self.test_scores = results.scores[self.detection.score_name]
         self.remarks = log_open_set_metrics(trainer, pl_module, self.detection, results)
         publish_open_set_figures(trainer, pl_module, self.detection, results, self.count)
 

@@ -193,8 +193,10 @@ class Classifier(LitModule):
         """Names the report on pseudo-labels, and the figures of a test that images or a table have."""
         names = ["PseudoLabelReport"] if self.semi_supervised else []
         if hasattr(type(datamodule), "feature_groups"):
-            return [*names, "ConfusionMatrixFigure", "PermutationImportance"]
-        return [*names, "PredictionGrid", "ConfusionMatrixFigure"] if hasattr(datamodule, "test_images") else names
+            return [*names, "ConfusionMatrixFigure", "PermutationImportance", "Projector"]
+        if hasattr(datamodule, "test_images"):
+            return [*names, "PredictionGrid", "ConfusionMatrixFigure", "Projector"]
+        return names
 
     def setup(self, stage: str) -> None:
         """Copies the class statistics of the training set, which are only known once the data are read and split.

@@ -1,17 +1,25 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningDataModule, LightningModule
 from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor, ProgressBar
 
 from litzoo import callbacks as zoo
+from litzoo.callbacks.reporting.hyperparameters import Option
 from litzoo.scripts.cli.options import class_at
 
 
-def default_callbacks(model: LightningModule, datamodule: LightningDataModule) -> list[Callback]:
+def default_callbacks(
+    model: LightningModule, datamodule: LightningDataModule, options: Mapping[str, Option] | None = None
+) -> list[Callback]:
     """Returns the callbacks of every run, and those that the module names in a method `default_callbacks(datamodule)`.
 
     One of the same class in the configuration replaces its default.
+
+    Args:
+        model: The module.
+        datamodule: The datamodule.
+        options: The options that distinguish the run, for `Hyperparameters`.
     """
     names: list[str] = getattr(model, "default_callbacks", lambda _: [])(datamodule)
     return [
@@ -26,6 +34,8 @@ def default_callbacks(model: LightningModule, datamodule: LightningDataModule) -
         zoo.RunRecord(),
         zoo.SplitSummary(),
         zoo.RunSummary(),
+        zoo.TensorBoardOverview(),
+        zoo.Hyperparameters(options),
     ]
 
 

@@ -54,6 +54,7 @@ from litzoo.scripts.cli.run_folder import (
     reset_run_folder,
     run_folder_of_checkpoint,
 )
+from litzoo.scripts.cli.run_options import distinguishing_options
 from litzoo.scripts.cli.workers import decided_by_first, meet_anew, settle_devices
 from litzoo.scripts.configs import with_shipped_configs
 
@@ -193,7 +194,9 @@ class LitzooCLI(LightningCLI):
         built = self.config_init[self.config.subcommand]
         resumed = self._resumed_folder()
         self.run_folder = resumed or self._new_folder()
-        if built.trainer.logger is not False:
+        if self.config.subcommand == "predict":
+            kwargs["logger"] = False  # nothing is logged, and an empty event file would be a run in TensorBoard
+        elif built.trainer.logger is not False:
             # The first logger's folder is where Lightning puts all files of a run.
             board = TensorBoardLogger(self.run_folder, name="", version="", default_hp_metric=False)
             kwargs["logger"] = [board, *_as_list(built.trainer.logger)]
@@ -201,7 +204,10 @@ class LitzooCLI(LightningCLI):
             self.save_config_callback = None  # the config that the run was started with stays
         if resumed and self.config.subcommand == "fit":
             warn_of_changed_options(self.config_dump, resumed / "config.yaml")
-        given, defaults = _as_list(built.trainer.callbacks), default_callbacks(self.model, self.datamodule)
+        self._dump_config()
+        distinguishing = distinguishing_options(self.config_dump)
+        given = _as_list(built.trainer.callbacks)
+        defaults = default_callbacks(self.model, self.datamodule, distinguishing)
         kwargs["callbacks"] = with_defaults(given, built.checkpoint, defaults, built.trainer)
         trainer = super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
         if self._is_command:

@@ -9,10 +9,12 @@ Each run is a `litzoo fit` in `runs/compare_<name>/<variant>/seed_<seed>/`; `{se
 Finished runs are reused and interrupted ones resumed, unless their options or configs have changed. Changes of the
 code are not detected: give another `--name`.
 
-The results are a table with the paired differences to the first variant and their 95 % intervals, and a figure of the
-curves. `--write PAGE` writes them between the lines `<!-- compare <name> -->` and `<!-- /compare <name> -->` of a page,
-each difference between marks `<!-- compare <name> <variant> -->` and `<!-- / -->` within a line, all numbers to
-`results/compare_<name>.json` and the figure to `images/` beside the page.
+The results are a table with the paired differences to the first variant and their 95 % intervals, and figures of the
+differences and of the curves. The folder `runs/compare_<name>/` has them as `results.md`, `results.csv` (a row for each
+run), `results.json`, `differences.png` and `curves.png`. `--write PAGE` writes them between the lines
+`<!-- compare <name> -->` and `<!-- /compare <name> -->` of a page, each difference between marks
+`<!-- compare <name> <variant> -->` and `<!-- / -->` within a line, all numbers to `results/compare_<name>.json` and the
+figures to `images/` beside the page.
 """
 
 import argparse
@@ -32,7 +34,9 @@ from rich.table import Table
 from litzoo.callbacks.files import display_path, write_json
 from litzoo.scripts.cli.failures import report_errors
 from litzoo.scripts.compare.compared_run import ComparedRun
-from litzoo.scripts.compare.figure import Histories, choose_curves, draw_curves
+from litzoo.scripts.compare.figure import Histories, choose_curves, draw_comparison
+from litzoo.scripts.compare.files import write_results
+from litzoo.scripts.compare.forest import draw_differences
 from litzoo.scripts.compare.options import parse
 from litzoo.scripts.compare.queue import Queue, interrupt_on_termination
 from litzoo.scripts.compare.results import choose_metric, collect, table, wide_table
@@ -63,7 +67,7 @@ def compare(arguments: list[str]) -> None:
     failed = queue.train(runs, args.runs / experiment)
     finished = [run for run in runs if run not in failed]
     if finished:
-        _report(args, finished, None if failed else f"litzoo compare {shlex.join(arguments)}")
+        _report(args, finished, failed, f"litzoo compare {shlex.join(arguments)}")
     if failed:
         unchanged = f"; {args.write} is unchanged" if args.write else ""
         print(f"{len(failed)} of {len(runs)} runs failed{unchanged}: {'; '.join(map(str, failed))}", file=sys.stderr)
@@ -74,8 +78,8 @@ def _metric(args: argparse.Namespace, run: ComparedRun) -> str:
     return choose_metric(args.metric, run.metrics(args.epoch), run.record().get("primary_metric"))
 
 
-def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], command: str | None) -> None:
-    """Prints and draws the results; writes them to the page if there is one and the command is given."""
+def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Sequence[ComparedRun], command: str) -> None:
+    """Prints, draws and writes the results; to the page only if there is one and no run has failed."""
     metric = _metric(args, runs[0])
     results = collect(sorted(runs, key=lambda run: list(args.variants).index(run.variant)), metric, args.epoch)
     histories: dict[str, dict[int, dict[str, dict[int, float]]]] = {variant: {} for variant in results}
@@ -96,25 +100,49 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], command: str 
         console.print(tables[-1], highlight=False, soft_wrap=True)
     console.print(caption, highlight=False)
     curves = choose_curves(args.curve, metric, histories)
-    figure = draw_curves(histories, curves)
-    image = args.runs / f"compare_{args.name}" / "curves.png"
-    figure.savefig(image)
-    print(f"curves       {display_path(image.absolute())}")
-    if args.write and command:
-        folder = args.write.parent
-        content = {
-            "command": command,
-            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-            **{"name": args.name, "metric": metric, "epoch": args.epoch, "jobs": args.jobs, "variants": results},
-            "curves": _curve_values(histories, curves),
-        }
-        write_json(folder / "results" / f"compare_{args.name}.json", content)
-        drawn = _save_small(figure, folder / "images" / f"compare_{args.name}.png").relative_to(folder)
-        parts = [*tables, caption, f"```bash\n{command}\n```", f"![{', '.join(curves)} by epoch]({drawn})"]
-        replace_between(args.write, f"compare {args.name}", "\n\n".join(parts))
+    figures = {
+        "differences": (draw_differences(results, metric), f"differences in {metric}"),
+        "curves": (
+            draw_comparison(histories, curves, [run.wrong_validation_labels() for run in runs]),
+            f"{', '.join(curves)} by epoch",
+        ),
+    }
+    folder = args.runs / f"compare_{args.name}"
+    (folder / "differences.png").unlink(missing_ok=True)  # that of an earlier comparison with more variants
+    parts = [*tables, caption, f"```bash\n{command}\n```"]
+    content = {
+        "command": command,
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+        **{"name": args.name, "metric": metric, "epoch": args.epoch, "jobs": args.jobs, "variants": results},
+        "curves": _curve_values(histories, curves),
+    }
+    drawn = {name: (figure, text) for name, (figure, text) in figures.items() if figure is not None}
+    for name, (figure, _) in drawn.items():
+        figure.savefig(folder / f"{name}.png")
+    images = [f"![{text}]({name}.png)" for name, (_, text) in drawn.items()]
+    missing = [f"**Not finished, and not in these results: {'; '.join(map(str, failed))}.**"] if failed else []
+    write_results(folder, content | {"failed": list(map(str, failed))}, [*missing, *parts, *images])
+    for name in ("results.md", "results.csv", "results.json", *(f"{name}.png" for name in drawn)):
+        console.print(f"{name:15}  {display_path((folder / name).absolute())}", highlight=False, soft_wrap=True)
+    if args.write and not failed:
+        _write_page(args.write, args.name, content, parts, drawn)
         if len(results) > 1:
             differences = dict(zip(results, (row[3] for row in rows), strict=True))
             replace_within_lines(args.write, f"compare {args.name}", differences)
+
+
+def _write_page(
+    page: Path, name: str, content: Mapping[str, Any], parts: Sequence[str], figures: Mapping[str, tuple[Figure, str]]
+) -> None:
+    """Writes the results to a page, and numbers and figures to the folders beside it."""
+    folder = page.parent
+    write_json(folder / "results" / f"compare_{name}.json", content)
+    images = []
+    for kind, (figure, text) in figures.items():
+        suffix = "" if kind == "curves" else f"_{kind}"
+        path = _save_small(figure, folder / "images" / f"compare_{name}{suffix}.png")
+        images.append(f"![{text}]({path.relative_to(folder)})")
+    replace_between(page, f"compare {name}", "\n\n".join([*parts, *images]))
 
 
 def _caption(args: argparse.Namespace, metric: str, results: Mapping[str, Mapping[str, Any]]) -> str:

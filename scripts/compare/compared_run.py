@@ -96,6 +96,11 @@ class ComparedRun:
         """Returns the content of `run.json`."""
         return read_record(self.run_folder) if self.run_folder else {}
 
+    def wrong_validation_labels(self) -> float:
+        """Returns the fraction of wrong validation labels, as `splits.json` says; 0 where it is not known."""
+        split = _read_json(self.run_folder / "splits.json") if self.run_folder else {}
+        return float(split.get("label_noise", {}).get("val", 0))
+
     def progress(self) -> tuple[int, int | None]:
         """Returns the number of finished epochs, and `max_epochs` once it is known."""
         done = self.record().get("epochs", 0)

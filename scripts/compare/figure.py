@@ -14,6 +14,9 @@ from litzoo.callbacks.reporting.figures import new_figure
 
 FIRST_FRACTION = 0.1
 """Fraction of the epochs, at the beginning, that the limits of the y axis may ignore."""
+MAX_LINES = 6
+"""Number of variants up to which their curves are in one panel."""
+PANELS_PER_ROW = 4
 Histories = Mapping[str, Mapping[int, Mapping[str, Mapping[int, float]]]]
 """Variant -> seed -> metric -> epoch (from 1) -> value."""
 
@@ -36,6 +39,73 @@ def choose_curves(requested: Sequence[str], metric: str, histories: Histories) -
     if missing:
         raise ValueError(f"--curve {missing[0]}: was not logged; there are {', '.join(sorted(in_any)) or 'none'}")
     return chosen
+
+
+def draw_comparison(histories: Histories, metrics: Sequence[str], wrong_labels: Sequence[float] = ()) -> Figure:
+    """Draws the curves of all variants in one panel, or of more than six in a panel each, beside the first variant's.
+
+    Args:
+        histories: The metrics of all runs.
+        metrics: The metrics to draw.
+        wrong_labels: Fractions of wrong validation labels in the runs; the axes of `val/...` metrics say so.
+    """
+    figure = (draw_curves if len(histories) <= MAX_LINES else draw_small_multiples)(histories, metrics)
+    if low_high := sorted({round(100 * fraction) for fraction in wrong_labels if fraction > 0}):
+        fractions = " to ".join(map(str, dict.fromkeys((low_high[0], low_high[-1]))))
+        for panel in figure.axes:
+            if panel.get_ylabel().startswith("val/"):
+                panel.set_ylabel(f"{panel.get_ylabel()}\n({fractions} % of these labels are wrong)")
+    return figure
+
+
+def draw_small_multiples(histories: Histories, metrics: Sequence[str]) -> Figure:
+    """Draws a row of panels for each metric, one for each variant but the first, whose mean is in all of them.
+
+    All panels of a metric have the same axes.
+    """
+    first, *others = histories
+    columns = min(len(others), PANELS_PER_ROW)
+    rows = -(-len(others) // columns)
+    figure = new_figure(2.3 * columns + 0.6, (1.9 * rows + 0.3) * len(metrics) + 0.5)
+    grid = figure.subplots(rows * len(metrics), columns, squeeze=False)
+    for number, metric in enumerate(metrics):
+        panels = grid[number * rows : (number + 1) * rows].ravel()
+        later: list[float] = []
+        for position, (panel, variant) in enumerate(zip(panels, others, strict=False)):
+            for name, colour, style in ((first, "tab:gray", "--"), (variant, "tab:blue", "-")):
+                curves = [history[metric] for history in histories[name].values() if metric in history]
+                if not curves:
+                    continue
+                epochs, means, lows, highs = band(curves)
+                panel.plot(epochs, means, color=colour, linestyle=style, marker="." if len(epochs) == 1 else "")
+                start = sum(epoch <= FIRST_FRACTION * epochs[-1] for epoch in epochs)
+                later += lows[start:] + highs[start:]
+                if len(curves) > 1 and name != first:
+                    panel.fill_between(epochs, lows, highs, color=colour, alpha=0.25, linewidth=0)
+            panel.set_title(variant, fontsize="small")
+            panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            panel.tick_params(labelsize="small")
+            panel.grid(alpha=0.3)
+            if position % columns == 0:
+                panel.set_ylabel(metric, fontsize="small")
+            if position + columns >= len(others):
+                panel.set_xlabel("epoch", fontsize="small")
+        _share_limits(list(panels[: len(others)]), later)
+        for panel in panels[len(others) :]:
+            panel.axis("off")
+    several = any(len(seeds) > 1 for seeds in histories.values())
+    spread = "mean and range over the seeds" if several else "one seed"
+    figure.suptitle(f"{spread}; solid: the variant, dashed: {first}", fontsize="medium")
+    return figure
+
+
+def _share_limits(panels: Sequence[Axes], later: Sequence[float]) -> None:
+    """Gives all panels the same limits, those that `_limit_y_axis` would choose for all curves together."""
+    lefts, rights = zip(*(panel.get_xlim() for panel in panels), strict=True)
+    bottoms, tops = zip(*(panel.get_ylim() for panel in panels), strict=True)
+    for panel in panels:
+        panel.set(xlim=(min(lefts), max(rights)), ylim=(min(bottoms), max(tops)))
+        _limit_y_axis(panel, later)
 
 
 def draw_curves(histories: Histories, metrics: Sequence[str]) -> Figure:

@@ -97,7 +97,7 @@ def collect(runs: Sequence[ComparedRun], metric: str, epoch: str) -> dict[str, d
 def table(results: Mapping[str, Mapping[str, Any]], metric: str) -> tuple[list[str], list[list[str]]]:
     """Returns header and rows of the table that compares the variants by one metric."""
     first = next(iter(results), "")
-    scale, digits = _scale(metric, [run["metrics"][metric] for result in results.values() for run in result["runs"]])
+    scale, digits = scale_of(results, metric)
     unit, in_points = (" %", " in points") if scale == 100 else ("", "")
     rows = []
     for variant, result in results.items():
@@ -108,7 +108,7 @@ def table(results: Mapping[str, Mapping[str, Any]], metric: str) -> tuple[list[s
                 f"`{variant}`",
                 mean_and_std(values, digits) + unit,
                 str(len(values)),
-                _format_difference(result["difference"], scale, digits),
+                describe_difference(result["difference"], scale, digits),
                 f"{statistics.mean(seconds):,.0f}" if seconds else "",
             ]
         )
@@ -142,6 +142,11 @@ def wide_table(results: Mapping[str, Mapping[str, Any]], prefix: str) -> tuple[l
     return [f"{prefix}...", *(name.removeprefix(prefix) or "overall" for name in names)], rows
 
 
+def scale_of(results: Mapping[str, Mapping[str, Any]], metric: str) -> tuple[float, int]:
+    """Returns the factor and the number of digits that a metric is shown with in a comparison."""
+    return _scale(metric, [run["metrics"][metric] for result in results.values() for run in result["runs"]])
+
+
 def _scale(metric: str, values: Sequence[float]) -> tuple[float, int]:
     """Returns the factor and the number of digits that a metric is shown with."""
     if not SHOWN_IN_PERCENT.isdisjoint(metric.split("/")):
@@ -149,7 +154,8 @@ def _scale(metric: str, values: Sequence[float]) -> tuple[float, int]:
     return 1, 2 if max(map(abs, values), default=0) >= 10 else 4
 
 
-def _format_difference(difference: Mapping[str, Any] | None, scale: float, digits: int) -> str:
+def describe_difference(difference: Mapping[str, Any] | None, scale: float, digits: int) -> str:
+    """Formats a difference as `+0.44 (+0.08 to +0.81)`; empty without one."""
     if difference is None:
         return ""
     bounds = [difference[bound] for bound in ("low", "high") if difference[bound] is not None]

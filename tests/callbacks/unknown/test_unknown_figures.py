@@ -130,7 +130,7 @@ def test_a_test_writes_both_figures_as_files_and_to_tensorboard():
     for name in ("unknown_scores", "unknown_gallery"):
         with Image.open(f"run/figures/{name}.png") as image:
             sizes[name] = image.size
-    assert sizes["unknown_scores"] == (1200, 480)
+    assert sizes["unknown_scores"] == (1728, 480)  # three panels
     board = EventAccumulator("run", size_guidance={"images": 0}).Reload()
     assert {f"figures/{name}" for name in sizes} <= set(board.Tags()["images"])
     assert {"val/known/score_std", "val/known/accepted"} <= set(board.Tags()["scalars"])

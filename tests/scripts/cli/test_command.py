@@ -58,6 +58,7 @@ def test_two_processes_leave_one_run_whose_test_equals_that_of_one_process(tmp_p
     assert json.loads((folder / "run.json").read_text())["processes"] == 2
     assert sorted(name.split("/")[-1] for name in files if name.endswith(".png")) == [
         "confusion_matrix.png",
+        "images.png",  # of the projector
         "predictions.png",
         "training_curves.png",
     ]

@@ -1,3 +1,4 @@
+import csv
 import json
 import signal
 import sys
@@ -174,6 +175,44 @@ def test_table_numbers_and_curves_are_written(monkeypatch):
     assert [run["metrics"]["test/acc"] for run in result["variants"]["gce"]["runs"]] == [0.93, 0.95]
     assert result["variants"]["gce"]["difference"]["mean"] == pytest.approx(0.06)
     assert result["curves"]["val/acc"]["ce"]["1"] == {"1": 0.5, "2": 0.75}
+
+
+def test_results_and_figures_are_always_written_into_the_folder_of_the_comparison():
+    Path("template/splits.json").write_text(json.dumps({"label_noise": {"train": 0.2, "val": 0.3}}))
+    compare(OPTIONS)
+    folder = Path("runs/compare_noise")
+    files = {path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")}
+    assert files == {"results.md", "results.csv", "results.json", "differences.png", "curves.png"}
+    text = (folder / "results.md").read_text()
+    assert "| `gce` | 94.00 ± 1.41 % | 2 | +12.00 (-0.71 to +24.71) | 30 |" in text
+    assert "](differences.png)" in text
+    assert "litzoo compare ce.yaml gce.yaml" in text
+    with (folder / "results.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["variant"], row["seed"], float(row["test/acc"])) for row in rows] == [
+        *(("ce", "0", 0.8), ("ce", "1", 0.84)),
+        *(("gce", "0", 0.93), ("gce", "1", 0.95)),
+    ]
+    assert rows[0]["hardware"] == "a box"
+    result = json.loads((folder / "results.json").read_text())
+    assert (result["metric"], result["failed"]) == ("test/acc", [])
+
+
+def test_one_variant_has_no_figure_of_differences():
+    compare(OPTIONS)
+    compare([OPTIONS[0], *OPTIONS[2:]])
+    folder = Path("runs/compare_noise")
+    assert not (folder / "differences.png").exists()
+    assert "differences.png" not in (folder / "results.md").read_text()
+
+
+def test_the_results_name_the_runs_that_failed():
+    set_orders(gce_seed_0="fail")
+    with pytest.raises(SystemExit):
+        compare(OPTIONS)
+    folder = Path("runs/compare_noise")
+    assert "**Not finished, and not in these results: gce, seed 0.**" in (folder / "results.md").read_text()
+    assert json.loads((folder / "results.json").read_text())["failed"] == ["gce, seed 0"]
 
 
 def test_seed_in_options_is_replaced_by_the_seed_of_the_run():
