@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from litzoo.callbacks.calibration.conformal import Conformal
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import Evidence, UnknownScore
 from litzoo.datamodules.images.preparation import ImagePreparation
@@ -37,6 +38,7 @@ class Predictor:
         batch_size: Samples in a batch.
         device: Such as `cpu`, `cuda` or `cuda:1`; by default a GPU if there is one.
         precision: `32-true`, `bf16-mixed` or `16-mixed`, as of Lightning's trainer.
+        conformal: Calibrated prediction sets or intervals, if there are any.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -56,6 +58,7 @@ class Predictor:
         batch_size: int = 256,
         device: str | torch.device | None = None,
         precision: Precision = "32-true",
+        conformal: Conformal | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size: {batch_size} is too small; give at least 1")
@@ -63,7 +66,7 @@ class Predictor:
             raise ValueError(f"precision: {precision!r} is not one of 32-true, {', '.join(_AUTOCAST)}")
         self.device = usable_device(device)
         self.module, self.preparation, self.detection = module.eval().to(self.device), preparation, detection
-        self.batch_size, self.precision = batch_size, precision
+        self.batch_size, self.precision, self.conformal = batch_size, precision, conformal
         self.class_names: list[str] = list(getattr(module, "class_names", ()))
         if getattr(module, "channels_last", False) and self.device.type != "mps":
             module.net.to(memory_format=torch.channels_last)
@@ -92,7 +95,8 @@ class Predictor:
             FileNotFoundError: If there is no such file.
             ValueError: If the checkpoint is damaged or of another kind; the message says which.
         """
-        return cls(*load_trained(checkpoint, module, score), **options)
+        trained = load_trained(checkpoint, module, score)
+        return cls(trained.module, trained.preparation, trained.detection, conformal=trained.conformal, **options)
 
     def __call__(
         self, inputs: Any, unreadable: Unreadable = "refuse", progress: Callable[[int], None] | None = None
@@ -151,6 +155,8 @@ class Predictor:
             kept = {"prediction": outputs["prediction"]}
             if "logits" in outputs:
                 kept |= {"confidence": outputs["confidence"], "probabilities": outputs["logits"].softmax(dim=1)}
+            if self.conformal is not None:
+                kept |= self.conformal.predict(outputs["logits" if "logits" in outputs else "prediction"])
             if self.detection is not None:
                 evidence = Evidence(outputs["logits"], outputs.get("features", outputs["logits"][:, :0]))
                 kept["unknown_score"], kept["prediction"] = self.detection.decide(evidence, kept["prediction"])
@@ -208,6 +214,7 @@ class Predictor:
             **joined(parts),
             class_names=self.class_names,
             threshold=self.threshold,
+            coverage=None if self.conformal is None else self.conformal.coverage,
             files=files,
             unreadable=unreadable,
         )
