@@ -17,7 +17,7 @@ from litzoo.callbacks.reporting.predictions_csv import PredictionsCSV
 from litzoo.lit_modules.metrics import EpochOutputs
 
 
-class ConformalCallback(Callback):
+class _ConformalCallback(Callback):
     """Base class: calibrates at the end of training with the weights of each checkpoint, and evaluates in a test.
 
     Args:
@@ -174,7 +174,7 @@ class ConformalCallback(Callback):
         self._fitted_with = options_at_test_time(pl_module)
 
 
-class PredictionSets(ConformalCallback):
+class PredictionSets(_ConformalCallback):
     """Predicts sets of classes that contain the true class with a given probability, by split conformal prediction.
 
     The guarantee holds on average, for samples of known classes that are drawn like the calibration samples. See
@@ -224,7 +224,7 @@ class PredictionSets(ConformalCallback):
         self.sets.require_enough(target[target >= 0], len(self.sets.class_names))
 
 
-class PredictionIntervals(ConformalCallback):
+class PredictionIntervals(_ConformalCallback):
     """Predicts intervals that contain the true number with a given probability, by split conformal prediction.
 
     All intervals have the same width; see `ConformalIntervals`. The guarantee holds on average, for samples that are

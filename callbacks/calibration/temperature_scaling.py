@@ -13,7 +13,7 @@ from litzoo.callbacks.calibration.part import calibration_part
 from litzoo.callbacks.calibration.temperature import fit_temperature, require_enough
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
 from litzoo.callbacks.contracts import PredictsLogits, ServesParts
-from litzoo.callbacks.evaluation import evaluate_part
+from litzoo.callbacks.evaluation import evaluate_part, options_at_test_time
 from litzoo.callbacks.files import run_folder_of
 from litzoo.callbacks.reporting.figures import new_figure, publish_figure
 from litzoo.datamodules.batch import UNKNOWN
@@ -80,7 +80,13 @@ class TemperatureScaling(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fits the temperature for the weights of each checkpoint, and adds it to its file."""
         if not trainer.fast_dev_run and trainer.global_step:  # type: ignore[attr-defined]
-            add_state_to_checkpoints(self, trainer, pl_module, lambda: self._fit(trainer, pl_module), ["temperature"])
+            options = options_at_test_time(pl_module)
+            # The option too: it may have been added to a finished training.
+            entries = {"hyper_parameters": {"calibrate": "temperature"}}
+            entries["calibrated_with"] = {name: options[name] for name in ("posthoc_tau", "tta")}
+            add_state_to_checkpoints(
+                self, trainer, pl_module, lambda: self._fit(trainer, pl_module), ["temperature"], entries
+            )
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Discards the outputs of an interrupted test."""

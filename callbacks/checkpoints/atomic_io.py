@@ -69,6 +69,7 @@ def add_state_to_checkpoints(
     module: LightningModule,
     fit: Callable[[], None],
     fitted_buffers: Sequence[str] = (),
+    entries: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Adds a callback's state to the checkpoints of a finished training, fitted to the weights of each checkpoint.
 
@@ -80,6 +81,7 @@ def add_state_to_checkpoints(
         module: Is given the weights of each file in turn.
         fit: Fits the callback to the module's current weights.
         fitted_buffers: Names of entries of the module's `state_dict` that `fit` sets; they are written too.
+        entries: Further entries, each added to a mapping of this name in the files.
     """
     fit()
     weights = copy.deepcopy(module.state_dict())
@@ -100,6 +102,8 @@ def add_state_to_checkpoints(
                 content["callbacks"][callback.state_key] = fitted
             for name in fitted_buffers:
                 content["state_dict"][name] = buffers[name].cpu().clone()
+            for name, entry in (entries or {}).items():
+                content[name] = {**content.get(name, {}), **entry}
             save_atomically(content, path)
         module.load_state_dict(weights)
         callback.load_state_dict(state)

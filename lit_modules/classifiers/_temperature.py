@@ -18,12 +18,6 @@ def require_calibrate(calibrate: str) -> None:
         raise ValueError(f"calibrate: {calibrate!r} is neither none nor temperature")
 
 
-def save_options(module: Any, checkpoint: dict[str, Any]) -> None:
-    """Adds the options that the temperature is fitted with to a checkpoint."""
-    if module.calibrate == "temperature":
-        checkpoint["calibrated_with"] = {"posthoc_tau": module.posthoc_tau, "tta": module.tta}
-
-
 def load_temperature(module: Any, checkpoint: dict[str, Any]) -> None:
     """Adds a temperature of 1 to a checkpoint without one, or removes it for a module without the option.
 

@@ -15,7 +15,6 @@ from litzoo.lit_modules.classifiers._temperature import (
     Calibrate,
     load_temperature,
     require_calibrate,
-    save_options,
     warn_if_unfitted,
 )
 from litzoo.lit_modules.metrics import (
@@ -256,11 +255,6 @@ class Classifier(LitModule):
                     f"{user} needs {name} of the training set, which {source} does not provide: leave it out, or use a "
                     "datamodule with classes"
                 )
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Saves the options that a temperature depends on."""
-        super().on_save_checkpoint(checkpoint)
-        save_options(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Makes pseudo-labels and temperature optional, so that they can be added to or removed from a checkpoint."""
