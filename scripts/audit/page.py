@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from litzoo.callbacks.contracts import HasTrainImages
-from litzoo.datamodules.io.images import FORMATS
 from litzoo.scripts.audit.pool import Pool
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -81,6 +80,7 @@ class _Images:
         folder = getattr(datamodule, "folder", None)
         names = pool.files(datamodule, torch.arange(len(pool.rows))) if folder is not None else []
         self.paths = [Path(folder) / name for name in names] if folder is not None else []
+        self.reader = getattr(datamodule, "reader", None)
         self.made: dict[tuple[int, int], str] = {}
 
     def left(self, size: int) -> bool:
@@ -106,9 +106,8 @@ class _Images:
         return self.made[key]
 
     def _image(self, position: int) -> Image.Image:
-        if self.paths:
-            with Image.open(self.paths[position], formats=FORMATS) as file:
-                return ImageOps.exif_transpose(file).convert("RGB")
+        if self.paths and self.reader is not None:
+            return self.reader.decode(self.paths[position]).convert("RGB")
         pixels = self.pool.rows[torch.tensor(position)].permute(1, 2, 0).squeeze(-1)
         return Image.fromarray(pixels.numpy()).convert("RGB")
 

@@ -4,9 +4,9 @@ Usage: python -m litzoo.scripts.docs.readme_opening [--timed RUN ...]
 
 The first table compares cross-entropy with the best method on CIFAR-10 with wrong labels, from the files that
 `litzoo compare --write` has saved; the best is chosen by validation accuracy, whose labels are as wrong as those of
-training. The second shows how long the systems of the sources take. `--timed` takes folders of runs, each trained on an
-otherwise idle machine; only their seconds are quoted. They are kept in docs/results/timed_runs.json. What has no result
-file is shown as "not measured yet".
+training; comparisons without a result file are listed below the table. The second shows how long the systems of the
+sources take. `--timed` takes folders of runs, each trained on an otherwise idle machine; only their seconds are quoted.
+They are kept in docs/results/timed_runs.json.
 """
 
 import argparse
@@ -85,7 +85,7 @@ def read_comparison(path: Path) -> Compared | None:
 
 
 def comparison_rows(results: Path, timed: Mapping[str, Any]) -> list[list[str]]:
-    """Returns the rows of the first table.
+    """Returns the rows of the first table, one for each comparison that was measured.
 
     Args:
         results: Folder of the result files.
@@ -93,9 +93,8 @@ def comparison_rows(results: Path, timed: Mapping[str, Any]) -> list[list[str]]:
     """
     rows = []
     for name, labels in COMPARISONS.items():
-        found = read_comparison(results / f"compare_{name}.json")
+        found = read_comparison(_path(results, name))
         if found is None:
-            rows.append([labels, MISSING, *[""] * 4])
             continue
         gain = found.difference
         interval = "" if gain["low"] is None else f" ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
@@ -139,7 +138,7 @@ def system_rows(results: Path, timed: Mapping[str, Any]) -> list[list[str]]:
 
 def draw(results: Path, path: Path) -> bool:
     """Draws test accuracies of cross-entropy and the best method beside each other; False if nothing is measured."""
-    found = {labels: read_comparison(results / f"compare_{name}.json") for name, labels in COMPARISONS.items()}
+    found = {labels: read_comparison(_path(results, name)) for name, labels in COMPARISONS.items()}
     measured = {labels: each for labels, each in found.items() if each is not None}
     if not measured:
         return False
@@ -170,10 +169,13 @@ def opening(results: Path, figure: str | None) -> str:
     """
     timed = read_json(results / "timed_runs.json")
     header = ["wrong training labels", PLAIN, "best method", "gain in points", "n", "training time"]
-    parts = ["**CIFAR-10 with wrong labels, on two CPU cores.** Test accuracy after the last epoch:"]
-    parts += [f"![Test accuracies of cross-entropy and of the best method]({figure})"] if figure else []
-    parts.append(markdown_table(header, comparison_rows(results, timed)))
-    parts.append(fill(ABOUT_NOISE, 120))
+    parts = []
+    if rows := comparison_rows(results, timed):
+        parts.append("**CIFAR-10 with wrong labels, on two CPU cores.** Test accuracy after the last epoch:")
+        parts += [f"![Test accuracies of cross-entropy and of the best method]({figure})"] if figure else []
+        unmeasured = [COMPARISONS[name] for name in COMPARISONS if read_comparison(_path(results, name)) is None]
+        rest = f" Not measured yet: {'; '.join(unmeasured)}." if unmeasured else ""
+        parts += [markdown_table(header, rows), fill(ABOUT_NOISE + rest, 120)]
     parts.append("**The systems of the tutorial articles** that litzoo grew from:")
     header = ["system", "their accuracy", "their recipe, here", "litzoo", "training time"]
     parts.append(markdown_table(header, system_rows(results, timed)))
@@ -197,6 +199,10 @@ def add_timed(runs: list[Path], results: Path) -> None:
         }
     if runs:
         write_json(path, timed)
+
+
+def _path(results: Path, comparison: str) -> Path:
+    return results / f"compare_{comparison}.json"
 
 
 def _duration(run: Mapping[str, Any] | None) -> str:

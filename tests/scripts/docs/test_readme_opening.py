@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 
 from litzoo.scripts.docs.readme_opening import (
-    COMPARISONS,
     MISSING,
     add_timed,
     comparison_rows,
@@ -36,10 +35,11 @@ def test_the_best_method_is_chosen_by_its_last_validation_and_not_by_the_test():
 
 def test_without_results_everything_is_not_measured_yet():
     RESULTS.mkdir()
-    assert [row[1] for row in comparison_rows(RESULTS, {})] == [MISSING] * len(COMPARISONS)
+    assert comparison_rows(RESULTS, {}) == []
     assert not draw(RESULTS, Path("figure.png"))
     text = opening(RESULTS, None)
     assert "![" not in text
+    assert "wrong" not in text
     assert f"`cifar10_fast`: {MISSING} | {MISSING} |" in text
 
 
@@ -49,7 +49,10 @@ def test_measured_rows_have_gain_interval_and_the_time_of_an_idle_machine():
     rows = comparison_rows(RESULTS, {"x": {"training_seconds": 90}})
     first = ["50 %, symmetric", "51.0 ± 1.4 %", "**61.0 ± 1.4 %**, `x`", "+10.0 (+5.0 to +20.0)", "2", "1.5 min"]
     assert rows[0] == first
-    assert rows[2][3:] == ["+10.0", "1", "1.5 min"]
+    assert rows[1][3:] == ["+10.0", "1", "1.5 min"]
+    assert len(rows) == 2
+    text = opening(RESULTS, None)
+    assert "Not measured yet: 40 %, asymmetric; 50 %, symmetric; long, not augmented" in text.replace("\n", " ")
     assert draw(RESULTS, Path("images/figure.png"))
     assert Path("images/figure.png").read_bytes().startswith(b"\x89PNG")
 

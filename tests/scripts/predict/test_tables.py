@@ -29,7 +29,7 @@ def write_table(path: str, rows: int = 300, **others) -> pd.DataFrame:
 
 @pytest.fixture
 def classifier():
-    """A checkpoint of a classifier of rows, with unknown-class detection, and the trainer's predictions for the test."""
+    """A checkpoint of a row classifier, with unknown-class detection, and the trainer's predictions for the test."""
     write_table("table.csv")
     data = CSVClassificationDataModule(file="table.csv", target="kind", drop_columns=["price"], root=".")
     torch.manual_seed(0)
