@@ -11,6 +11,7 @@ from litzoo.datamodules.batch import (
     UnlabeledBatch,
 )
 from litzoo.datamodules.dataset import IndexedDataset
+from litzoo.datamodules.from_datasets import ArrayDatasetsDataModule, ImageDatasetsDataModule, from_datasets
 from litzoo.datamodules.images import *
 from litzoo.datamodules.samplers import BalancedBatches, EpochBatches, WeightedBatches
 from litzoo.datamodules.segmentation import *
@@ -20,16 +21,19 @@ from litzoo.datamodules.transforms import *
 
 __all__ = [
     "UNKNOWN",
+    "ArrayDatasetsDataModule",
     "BalancedBatches",
     "BaseDataModule",
     "Batch",
     "DetectionBatch",
     "DetectionTarget",
     "EpochBatches",
+    "ImageDatasetsDataModule",
     "IndexedDataset",
     "SemiSupervisedBatch",
     "UnlabeledBatch",
     "WeightedBatches",
+    "from_datasets",
 ]
 __all__ += images.__all__
 __all__ += tables.__all__

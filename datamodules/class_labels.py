@@ -15,6 +15,7 @@ from litzoo.datamodules.splits.argument_types import check_split_types
 from litzoo.datamodules.splits.classes import ClassRequest, split_classes
 from litzoo.datamodules.splits.core import ClassName, Split, positions_of
 from litzoo.datamodules.splits.corrections import Corrections, correct
+from litzoo.datamodules.splits.file_noise import FileNoise
 from litzoo.datamodules.splits.human_noise import HumanNoise
 from litzoo.datamodules.splits.imbalance import Imbalance
 from litzoo.datamodules.splits.label_noise import LabelNoise, corrupt
@@ -56,7 +57,7 @@ class ClassLabels(_Base):
         unknown_unlabeled: Number of samples of unknown classes in the unlabeled pool: a count, or a fraction of those
             in the training set. Their targets are `UNKNOWN`.
         label_noise: Wrong labels in the training set: `SymmetricNoise`, `AsymmetricNoise` or `MatrixNoise`,
-            or labels that people gave, `HumanNoise`.
+            or labels from a file: `FileNoise` for your own, `HumanNoise` for CIFAR-10N and CIFAR-100N.
         noisy_val: Whether the validation set has the same noise; else its labels are clean.
         corrections: CSV file of labels to correct and samples to drop, in the working folder or in `root`; see
             `Corrections`.
@@ -112,7 +113,7 @@ class ClassLabels(_Base):
         num_labeled: int | float | None = None,
         balance_labeled: bool = True,
         unknown_unlabeled: int | float = 0,
-        label_noise: LabelNoise | HumanNoise | None = None,
+        label_noise: LabelNoise | HumanNoise | FileNoise | None = None,
         noisy_val: bool = False,
         corrections: str | None = None,
         **options: Any,
@@ -181,6 +182,11 @@ class ClassLabels(_Base):
     def membership(self) -> dict[str, Any]:
         """Returns `val` and `ids` of `ClassRequest`, if files or their content decide the parts of the training set."""
         return {}
+
+    def sample_names(self) -> dict[str, list[str]]:
+        """Returns how a file can name the samples of the full training set: name of a column -> its N cells."""
+        files = self.files.get("train", [])
+        return {"file": files} if files else {}
 
     def find_split(self) -> None:
         """Splits the training set and corrupts its labels, unless that has been done."""
@@ -325,8 +331,8 @@ class ClassLabels(_Base):
             split = split._replace(unlabeled=torch.arange(len(labeled), len(labels)))
         clean = self.target_of(labels)
         targets = clean.clone()
-        if isinstance(self.label_noise, HumanNoise):
-            given = self._human_targets(self.label_noise, labeled, split.train)
+        if isinstance(self.label_noise, HumanNoise | FileNoise):
+            given = self._given_targets(self.label_noise, labeled, split)
             for part in (split.train, split.val) if self.noisy_val else (split.train,):
                 targets[part] = given[part]
         elif self.label_noise is not None:
@@ -386,12 +392,20 @@ class ClassLabels(_Base):
             return None
         return [*self.files[part], *(name for names in getattr(self, "left_out", {}).values() for name in names)]
 
-    def _human_targets(self, noise: HumanNoise, labels: Tensor, train: Tensor) -> Tensor:
-        given = self.target_of(noise.given_labels(self.root, labels))
-        if unknown := int((given[train] == UNKNOWN).sum()):
+    def _given_targets(self, noise: HumanNoise | FileNoise, labels: Tensor, split: Split) -> Tensor:
+        """Returns the targets that a file gives the labeled samples of the full training set, int64 `[N]`."""
+        if isinstance(noise, HumanNoise):
+            given = noise.given_labels(self.root, labels)
+        else:
+            names = {column: each[: len(labels)] for column, each in self.sample_names().items()}
+            ordered = self.membership().get("ids") is None
+            given = noise.given_labels(self.root, labels, self.file_class_names, names, ordered)
+        given = self.target_of(given)
+        used = torch.cat([split.train, split.val]) if self.noisy_val else split.train
+        if unknown := int((given[used] == UNKNOWN).sum()):
             raise ValueError(
-                f"data.label_noise HumanNoise labels {unknown} training samples with a class that is not in "
-                "data.known_classes: leave that option out"
+                f"data.label_noise {type(noise).__name__} labels {unknown} training samples with a class that is not "
+                "in data.known_classes: leave that option out"
             )
         return given
 

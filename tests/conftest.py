@@ -21,6 +21,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
     builders.write_mnist(root, "MNIST")
     builders.write_mnist(root, "FashionMNIST")
+    builders.write_mnist(root, "KMNIST")
     builders.write_cifar10(root)
     builders.write_image_folder(root / "cifar10")
     builders.write_image_folder(root / "few_digits" / "labeled", train=100, test=20)

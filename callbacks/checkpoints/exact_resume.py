@@ -42,13 +42,17 @@ class ExactResume(Callback):
     that `BestWeightsEarlyStopping` has ended continues if it is given more patience.
     """
 
+    def __init__(self) -> None:
+        # `max_epochs` and `max_steps`, while they are lifted; `on_exception` may come before `setup`.
+        self._limits: tuple[Any, int] | None = None
+
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Resets the state."""
+        self._limits = None
         self._metrics: dict[str, Tensor] = {}
         self._stopped = False
         self._ended_epoch: int | None = None  # set if the checkpoint was written at the end of an epoch
         self._epochs: int | None = None  # that the checkpoint has completed
-        self._limits: tuple[Any, int] | None = None  # `max_epochs` and `max_steps`, while they are lifted
         self._within_epoch: dict[str, Any] | None = None  # set if the checkpoint was written within an epoch
         self._after_batch = False  # whether what follows the checkpoint's last batch has still to be done
         self._in_validation = False  # whether the checkpoint was written in the middle of a validation

@@ -1,9 +1,10 @@
+"""What CIFAR-10 and CIFAR-100 share."""
+
 import pickle
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
-import torchvision
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torchvision.datasets.utils import check_integrity
@@ -13,33 +14,31 @@ from litzoo.datamodules.io.class_folders import images_in
 from litzoo.datamodules.io.downloads import download_once
 from litzoo.datamodules.io.images import ImageReader, read_all
 
-CLASS_FOLDERS = "cifar10"
+if TYPE_CHECKING:
+    _Base = ImageDataModule
+else:
+    _Base = object  # a mixin: the classes that use it derive from `ImageDataModule` themselves
 
 
-class CIFAR10DataModule(ImageDataModule):
-    """CIFAR-10: 50,000 + 10,000 images of animals and vehicles, 3×32×32 (Krizhevsky 2009), downloaded if absent.
+class CIFARFiles(_Base):
+    """Mixin for CIFAR-10 and CIFAR-100: torchvision's files, downloaded if absent, or class folders.
 
-    Read from torchvision's files, `cifar-10-batches-py`, if their checksums are those of the original; else from class
-    folders `cifar10/{train,test}/<class>/`, class by class in CIFAR-10's order and sorted by name, if there are any.
-    Which of them was read is logged, and noted in `splits.json`.
+    Put it before `ImageDataModule`: `class CIFAR10DataModule(CIFARFiles, ImageDataModule)`.
 
-    Args:
-        **options: See `ImageDataModule`, `ClassLabels` and `BaseDataModule`.
+    Attributes:
+        dataset: torchvision's class.
+        title: Name of the data set, for messages.
+        class_folders: Name of the folder of class folders in `root`.
+        label_key: Name of the labels in the files.
+        source: Name of the folder that was read.
     """
 
-    dataset = torchvision.datasets.CIFAR10
+    dataset: Any
+    title: str
+    class_folders: str
+    label_key: str = "labels"
     input_shape = (3, 32, 32)
-    class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-    lookalikes: ClassVar = {
-        "truck": "automobile",
-        "bird": "airplane",
-        "deer": "horse",
-        "cat": "dog",
-        "dog": "cat",
-    }  # Patrini et al. 2017
-    mean = (0.4914, 0.4822, 0.4465)
-    std = (0.2470, 0.2435, 0.2616)
-    source: str | None = None  # name of the folder that was read
+    source: str | None = None
 
     def prepare_data(self) -> None:
         """Downloads the files if they are absent."""
@@ -68,7 +67,7 @@ class CIFAR10DataModule(ImageDataModule):
             return self._read_files([folder / name for name, _ in files])
         except Exception as error:
             raise ValueError(
-                f"{folder} does not hold the files of CIFAR-10 (Python version), or one is truncated "
+                f"{folder} does not hold the files of {self.title} (Python version), or one is truncated "
                 f"({str(error) or type(error).__name__}); remove the folder to download it again"
             ) from error
 
@@ -84,7 +83,7 @@ class CIFAR10DataModule(ImageDataModule):
 
     @property
     def _has_class_folders(self) -> bool:
-        return (self.root / CLASS_FOLDERS / "train").is_dir()
+        return (self.root / self.class_folders / "train").is_dir()
 
     def _altered_file(self, folder: Path) -> str | None:
         """Returns the name of the first file that is absent or not the original one."""
@@ -95,32 +94,34 @@ class CIFAR10DataModule(ImageDataModule):
     def _log_source(self, folder: Path) -> None:
         if self.source != folder.name:
             self.source = folder.name
-            rank_zero_info(f"CIFAR-10 is read from {folder}")
+            rank_zero_info(f"{self.title} is read from {folder}")
 
     def _read_class_folders(self, train: bool) -> tuple[Tensor, Tensor]:
-        folder = self.root / CLASS_FOLDERS
+        folder = self.root / self.class_folders
         self._log_source(folder)
         paths, labels = self._list_class_folders(train)
         try:
             images, _, _ = read_all(paths, ImageReader(self.input_shape, resize=False), keep=True, skip=False)
         except ValueError as error:
             problem = str(error).split(": set data.size")[0]  # there is no such option here
-            raise ValueError(f"{problem}; unpack CIFAR-10's class folders into {folder} again") from error
+            raise ValueError(f"{problem}; unpack {self.title}'s class folders into {folder} again") from error
         assert images is not None
-        self.files["train" if train else "test"] = [path.relative_to(folder).as_posix() for path in paths]
         return images, labels
 
     def _list_class_folders(self, train: bool) -> tuple[list[Path], Tensor]:
-        folder = self.root / CLASS_FOLDERS / ("train" if train else "test")
+        folder = self.root / self.class_folders / ("train" if train else "test")
         of_class = [images_in(folder / name) for name in self.file_class_names]
         if empty := [name for name, paths in zip(self.file_class_names, of_class, strict=True) if not paths]:
             raise ValueError(
-                f"{folder}: no image in the class folder {', '.join(empty)}; unpack CIFAR-10's class folders into "
+                f"{folder}: no image in the class folder {', '.join(empty)}; unpack {self.title}'s class folders into "
                 f"{folder.parent} again"
             )
         counts = torch.tensor([len(paths) for paths in of_class])
         labels = torch.arange(len(of_class)).repeat_interleave(counts)
-        return [path for paths in of_class for path in paths], labels
+        found = [path for paths in of_class for path in paths]
+        names = [path.relative_to(folder.parent).as_posix() for path in found]
+        self.files["train" if train else "test"] = names
+        return found, labels
 
     def _read_files(self, paths: list[Path]) -> tuple[Tensor, Tensor]:
         """Copies the files one by one into one tensor; torchvision's own reader needs three times the memory."""
@@ -143,5 +144,5 @@ class CIFAR10DataModule(ImageDataModule):
             # Python 2 wrote the files; decoding its strings as text would copy the pixels twice.
             content = pickle.load(stream, encoding="bytes")
         content = {name.decode() if isinstance(name, bytes) else name: value for name, value in content.items()}
-        labels += content["labels"]
+        labels += content[self.label_key]
         return torch.from_numpy(content["data"]).view(-1, *self.input_shape)

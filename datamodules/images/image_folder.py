@@ -1,4 +1,4 @@
-"""Images in one folder per class, and the statistics of their channels."""
+"""Images in one folder per class, or with labels in a CSV file."""
 
 import os
 from dataclasses import replace
@@ -17,11 +17,12 @@ from litzoo.datamodules.images.base import ImageDataModule, as_list
 from litzoo.datamodules.images.folder_reading import FolderReading, Thumbnails, split_augments
 from litzoo.datamodules.images.folder_samples import FolderSamples, Samples
 from litzoo.datamodules.images.photos import Photos, PhotoViews
+from litzoo.datamodules.images.statistics import STATISTICS_IMAGES, channel_statistics
 from litzoo.datamodules.io.class_folders import images_in
 from litzoo.datamodules.io.decisions import Decisions
 from litzoo.datamodules.io.decoding import formats
 from litzoo.datamodules.io.image_layouts import ClassFolders, ImageLayout
-from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk, chunk_of, read_all
+from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk, read_all
 from litzoo.datamodules.io.label_files import LabelFile
 from litzoo.datamodules.io.paths import data_root, find_path, require_file
 from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
@@ -30,32 +31,6 @@ from litzoo.datamodules.splits.near_duplicates import SIDE
 from litzoo.datamodules.splits.record import changed_options, require_same_split
 from litzoo.datamodules.splits.recorded import RecordedSamples
 from litzoo.datamodules.transforms.plain import describe
-
-STATISTICS_IMAGES = 5000
-"""Images that mean and standard deviation are computed from, at most about so many."""
-
-
-def channel_statistics(images: Rows, indices: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Computes mean and standard deviation of each channel, exactly, from a histogram of the 256 levels.
-
-    Args:
-        images: Rows of uint8 `[C, H, W]`.
-        indices: Indices of the images to use, int64 `[n]`.
-
-    Returns:
-        Mean and standard deviation of each channel, on a scale from 0 to 1; the standard deviation of a constant
-        channel is returned as 1.
-    """
-    counts = torch.zeros(0, 256, dtype=torch.int64)
-    for chunk in indices.split(chunk_of(images[indices[0]].shape) if len(indices) else 1):
-        channels = images.index_select(0, chunk).transpose(0, 1).flatten(1)
-        histogram = torch.stack([torch.bincount(channel, minlength=256) for channel in channels])
-        counts = histogram if not len(counts) else counts + histogram
-    fractions = counts.double() / counts.sum(dim=1, keepdim=True)
-    levels = torch.arange(256, dtype=torch.float64) / 255
-    mean = fractions @ levels
-    std = (fractions @ levels**2 - mean**2).clamp(min=0).sqrt()
-    return tuple(mean.tolist()), tuple(value or 1.0 for value in std.tolist())
 
 
 class ImageFolderDataModule(ImageDataModule):

@@ -1,14 +1,12 @@
 from typing import ClassVar
 
 import torchvision
-from torch import Tensor
 
 from litzoo.datamodules.images.base import ImageDataModule
-from litzoo.datamodules.io.downloads import download_once
-from litzoo.datamodules.io.idx import IDXFiles
+from litzoo.datamodules.images.idx_files import IDXImages
 
 
-class MNISTDataModule(ImageDataModule):
+class MNISTDataModule(IDXImages, ImageDataModule):
     """MNIST: 60,000 + 10,000 handwritten digits, 1×28×28 (LeCun et al. 1998), downloaded if absent.
 
     Args:
@@ -16,30 +14,7 @@ class MNISTDataModule(ImageDataModule):
     """
 
     dataset = torchvision.datasets.MNIST
-    input_shape = (1, 28, 28)
     class_names = tuple("0123456789")
     lookalikes: ClassVar = {"2": "7", "3": "8", "5": "6", "6": "5", "7": "1"}  # Patrini et al. 2017
     mean = (0.1307,)
     std = (0.3081,)
-
-    def prepare_data(self) -> None:
-        """Downloads the files if they are absent."""
-        super().prepare_data()
-        download_once(self.root / "MNIST", lambda root: self.dataset(root, download=True))
-
-    def setup(self, stage: str) -> None:
-        """Reads and splits what `stage` needs; fitting also checks the test files, if they are there."""
-        if stage == "fit":
-            self._idx_files().check("t10k")
-        super().setup(stage)
-
-    def read(self, train: bool) -> tuple[Tensor, Tensor]:
-        """Returns all images of the training or test set and their classes; raises as `IDXFiles.read`."""
-        return self._idx_files().read("train" if train else "t10k")
-
-    def read_labels(self) -> Tensor:
-        """Returns the labels of the training set without opening the images; raises as `IDXFiles.read`."""
-        return self._idx_files().labels("train")
-
-    def _idx_files(self) -> IDXFiles:
-        return IDXFiles(self.root / "MNIST" / "raw", self.input_shape[1:], len(self.file_class_names))

@@ -1,5 +1,6 @@
 """Splits into training, validation and test set; class imbalance, label noise and hidden labels."""
 
+from litzoo.datamodules.splits.file_noise import FileNoise
 from litzoo.datamodules.splits.human_noise import HumanNoise
 from litzoo.datamodules.splits.imbalance import ClassCounts, Imbalance, LongTailed, StepImbalance
 from litzoo.datamodules.splits.label_noise import AsymmetricNoise, LabelNoise, MatrixNoise, SymmetricNoise
@@ -7,6 +8,7 @@ from litzoo.datamodules.splits.label_noise import AsymmetricNoise, LabelNoise, M
 __all__ = [
     "AsymmetricNoise",
     "ClassCounts",
+    "FileNoise",
     "HumanNoise",
     "Imbalance",
     "LabelNoise",

@@ -3,11 +3,12 @@
 import inspect
 from typing import Any
 
+from litzoo.datamodules.splits.file_noise import FileNoise
 from litzoo.datamodules.splits.human_noise import HumanNoise
 from litzoo.datamodules.splits.imbalance import Imbalance
 from litzoo.datamodules.splits.label_noise import LabelNoise
 
-NOISE = "SymmetricNoise(0.2), or an AsymmetricNoise, MatrixNoise or HumanNoise"
+NOISE = "SymmetricNoise(0.2), or an AsymmetricNoise, MatrixNoise, HumanNoise or FileNoise"
 IMBALANCE = "LongTailed(100), or a StepImbalance or ClassCounts"
 
 
@@ -17,7 +18,7 @@ def check_split_types(label_noise: Any, imbalance: Any, known_classes: Any) -> N
     Raises:
         TypeError: The message says what is accepted.
     """
-    if not isinstance(label_noise, LabelNoise | HumanNoise | None):
+    if not isinstance(label_noise, LabelNoise | HumanNoise | FileNoise | None):
         raise TypeError(f"data.label_noise: {_described(label_noise)} is not a label noise; give {NOISE}")
     if not isinstance(imbalance, Imbalance | None):
         raise TypeError(f"data.imbalance: {_described(imbalance)} is not an imbalance; give {IMBALANCE}")

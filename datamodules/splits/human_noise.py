@@ -1,4 +1,4 @@
-"""Labels given by people: CIFAR-10N and files like it."""
+"""Labels given by people: CIFAR-10N, CIFAR-100N and files like them."""
 
 from pathlib import Path
 from pickle import UnpicklingError
@@ -31,8 +31,8 @@ class HumanNoise:
 
     Args:
         labels: Which labels of the file: for CIFAR-10N `worse_label` (40.2 % wrong), `aggre_label` (9.0 %), or
-            `random_label1` to `random_label3` (17.2, 18.1 and 17.6 %).
-        file: Path of the file, absolute or in `data.root`.
+            `random_label1` to `random_label3` (17.2, 18.1 and 17.6 %); for CIFAR-100N `noisy_label` (40.2 %).
+        file: Path of the file, absolute or in `data.root`; `cifar10n/CIFAR-100_human.pt` for CIFAR-100N.
     """
 
     def __init__(self, labels: str = "worse_label", file: str = "cifar10n/CIFAR-10_human.pt") -> None:
@@ -51,8 +51,10 @@ class HumanNoise:
         """
         path = root / self.file
         content = _read(path)
-        if self.labels not in content or self.labels == "clean_label":
-            available = ", ".join(sorted(set(content) - {"clean_label"}))
+        # CIFAR-100N also has labels of the twenty superclasses, which are no classes here.
+        human = {name for name in content if not name.startswith("clean") and "coarse" not in name}
+        if self.labels not in human:
+            available = ", ".join(sorted(human))
             raise ValueError(f"HumanNoise.labels: {self.labels!r} is not in {path}; it has {available}")
         clean, given = content["clean_label"], content[self.labels]
         true = true_labels.numpy()
@@ -76,7 +78,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             content = torch.load(path, weights_only=True)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"HumanNoise.file: {path} is absent; put CIFAR-10N's CIFAR-10_human.pt there, or give its path"
+            f"HumanNoise.file: {path} is absent; put CIFAR-10N's {path.name} there, or give its path"
         ) from error
     except UnpicklingError as error:
         raise ValueError(

@@ -210,13 +210,11 @@ class TableDataModule(BaseDataModule):
         record = self._record = RecordedSamples.from_state(state["samples"])
         resumed = self.trainer is not None and self.trainer.state.fn == "fit"
         known = set(record.ids)
+        trained = np.array([each in known for each in self.row_ids("test")], dtype=bool)
+        if trained.any():
+            rank_zero_warn(f"{trained.sum():,} rows of the test set are left out: the checkpoint was trained on them")
+            self._rows["test"] = self._rows["test"][~trained]
         if not resumed:
-            trained = np.array([each in known for each in self.row_ids("test")], dtype=bool)
-            if trained.any():
-                rank_zero_warn(
-                    f"{trained.sum():,} rows of the test set are left out: the checkpoint was trained on them"
-                )
-                self._rows["test"] = self._rows["test"][~trained]
             return
         positions: dict[str, list[int]] = {}
         everything = self._ids or self._content_ids()
@@ -234,10 +232,8 @@ class TableDataModule(BaseDataModule):
             rank_zero_warn(
                 f"{waiting:,} new training rows are not used by the resumed training: they wait for a new one"
             )
-        assert self._validation is not None
-        validation = dict(zip(self._rows["train"].tolist(), self._validation.tolist(), strict=True))
         self._rows["train"] = np.array(rows)
-        self._validation = np.array([validation.get(row, False) for row in rows], dtype=bool)
+        self._validation = self._draw_validation(self._rows["train"], self.may_validate(self.frame))
         self.split = None
         self.find_split()
         require_same_split(state, self.fingerprint(), self.split_options())
@@ -257,11 +253,18 @@ class TableDataModule(BaseDataModule):
         return self.reading
 
     def _content_ids(self) -> list[str]:
-        skipped = [self.target, *self.identifiers(self.frame)]
+        skipped = [self.target, *self.names_outside_content(self.frame)]
         return [content_id(text.encode()) for text in canonical_texts(self.frame, skipped)]
 
     def identifiers(self, frame: pd.DataFrame) -> Sequence[str]:
         """Returns the names of columns that only name the rows."""
+        return ()
+
+    def names_outside_content(self, frame: pd.DataFrame) -> Sequence[str]:
+        """Returns the columns that a row's content id leaves out, beside the target.
+
+        They do not depend on the cells, so that a new row changes the id of no other.
+        """
         return ()
 
     def _assign_rows(self) -> None:
@@ -271,20 +274,30 @@ class TableDataModule(BaseDataModule):
             self._rows = {"train": parts[0].numpy(), "test": parts[1].numpy()}
             return
         self._ids = self._content_ids()
-        validation = np.zeros(len(frame), dtype=bool)
         may_validate = self.may_validate(frame)
         try:
             test = draw_members("test_size", self.test_size, self._ids, "test")
-            candidates = np.flatnonzero(~test & may_validate)
-            ids = [self._ids[row] for row in candidates]
-            validation[candidates] = draw_members("val_size", self.val_size, ids, f"val {self.seed}")
+            training = np.flatnonzero(~test)
+            validation = self._draw_validation(training, may_validate)
         except ValueError as error:
             raise ValueError(f"{self.where}: {error}") from None
-        training = np.flatnonzero(~test)
-        if validation[training].all():
+        if validation.all():
             raise ValueError(
                 f"{self.where}: test_size {self.test_size} and val_size {self.val_size} leave no training sample of "
                 f"{len(frame)}: lower them"
             )
         self._rows = {"train": training, "test": np.flatnonzero(test)}
-        self._validation = validation[training]
+        self._validation = validation
+
+    def _draw_validation(self, rows: np.ndarray, may_validate: np.ndarray) -> np.ndarray:
+        """Returns which of the rows, positions `[n]`, validate, bool `[n]`: drawn among these rows by their content.
+
+        Args:
+            rows: Positions of the full training set.
+            may_validate: Which of all rows may be drawn, bool `[N]`.
+        """
+        candidates = np.flatnonzero(may_validate[rows])
+        ids = [self._ids[row] for row in rows[candidates]]
+        drawn = np.zeros(len(rows), dtype=bool)
+        drawn[candidates] = draw_members("val_size", self.val_size, ids, f"val {self.seed}")
+        return drawn

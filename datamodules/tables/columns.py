@@ -1,7 +1,7 @@
 """The kinds of columns, numbers, booleans, dates and categories, and the values of their cells."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +20,9 @@ _DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d",
 DATE_FORMATS = ("ISO8601", *(day + time for day in _DAYS for time in ("", " %H:%M", " %H:%M:%S")))
 _LIKE_A_DATE = re.compile(r"\d{4}[-/]\d\d?[-/]\d\d?.*|\d\d?[./-]\d\d?[./-]\d{2,4}.*")
 _WITH_SIGNS = re.compile(r"[+-]?[^\w\s]?\s?[+-]?\s?\d[\d.,'\s]*[^\w\s]?")
+_IDENTIFIER = re.compile(r"unnamed: 0|index|(.*[ _-])?(id|uuid|guid)")
+YEARS = range(1000, 2900)
+"""Years of real dates: 0001-01-01 and 9999-12-31 stand for something else."""
 PERIODS = {"year": 365.2425, "week": 7.0, "day": 1.0}
 """Cycles of a date in days."""
 
@@ -123,9 +126,16 @@ def values_of(column: Column, cells: pd.Series, where: str = "the table") -> np.
         doubtful = texts[np.isnan(numbers)]
         if len(words := doubtful[~doubtful.isin({"", *PLACEHOLDERS})]):
             kind = "numeric" if column.kind == "number" else "true or false"
+            hint = ""
+            if column.kind == "number" and _WITH_SIGNS.fullmatch(words.iloc[0]):
+                hint = (
+                    ". Write numbers without currency, unit and separators of thousands, 1234.5 or 1234,5; the decimal "
+                    "sign and the separator of cells are found from the file, or set with data.decimal and "
+                    "data.separator"
+                )
             raise ValueError(
                 f"{where}: column {column.name!r} has text, but was {kind} in training: {words.iloc[0]!r} in row "
-                f"{words.index[0]}"
+                f"{words.index[0]}{hint}"
             )
     if (np.abs(numbers) > LARGEST).any():
         problem = "infinite numbers" if np.isinf(numbers).any() else f"numbers beyond {LARGEST:g}"
@@ -154,10 +164,53 @@ def canonical_texts(frame: pd.DataFrame, skipped: Sequence[str] = ()) -> list[st
     return ["\x1f".join(row) for row in zip(*columns, strict=True)]
 
 
+def without_missing(cells: pd.Series, missing: Collection[str]) -> pd.Series:
+    """Returns cells with those that stand for a missing value as `None` or NaN, in text and in numbers.
+
+    Args:
+        cells: Text, or values of a data frame.
+        missing: Cells that are missing values, as text.
+    """
+    if pd.api.types.is_bool_dtype(cells) or pd.api.types.is_datetime64_any_dtype(cells):
+        return cells
+    if pd.api.types.is_numeric_dtype(cells):
+        numbers = _numbers(pd.Series(sorted(missing), dtype=object))
+        found = cells.isin(numbers[np.isfinite(numbers)])
+    else:
+        found = _texts(cells).isin(missing)
+    return cells.astype(object).mask(found, None) if found.any() else cells
+
+
+def named_like_identifier(name: str) -> bool:
+    """Whether the name of a column says that it names the rows: `id`, `customer_id`, `Unnamed: 0`, ..."""
+    return bool(_IDENTIFIER.fullmatch(name.lower())) or name.endswith("Id")
+
+
 def is_identifier(name: str, cells: pd.Series) -> bool:
     """Whether a column certainly only names the rows: its name says so, and no two cells are equal."""
-    named = re.fullmatch(r"unnamed: 0|index|(.*[ _-])?(id|uuid|guid)", name.lower()) or name.endswith("Id")
-    return bool(named) and cells.notna().all() and cells.is_unique
+    return named_like_identifier(name) and cells.notna().all() and cells.is_unique
+
+
+def recognised(words: np.ndarray, known: Collection[str]) -> np.ndarray:
+    """Returns words of a column of categories, each as training wrote it if only the form of a number differs.
+
+    pandas reads the codes `1`, `2` as the numbers 1.0, 2.0 if a cell is missing.
+
+    Args:
+        words: Text `[N]`.
+        known: Categories of training.
+    """
+    table = {}
+    for word in set(words) - set(known):
+        forms = (word.removesuffix(".0"), f"{word}.0") if word.removesuffix(".0").lstrip("-").isdecimal() else ()
+        table[word] = next((form for form in forms if form in known), word)
+    return np.array([table.get(word, word) for word in words], dtype=object)
+
+
+def without_zeros(words: Collection[str], known: Collection[str]) -> dict[str, str]:
+    """Returns word -> category for words that are a category without its leading zeros, as `1234` for `01234`."""
+    short = {each.lstrip("0"): each for each in known if each.startswith("0") and each.isdecimal()}
+    return {word: short[word.removesuffix(".0")] for word in words if word.removesuffix(".0") in short}
 
 
 def require_known(names: Mapping[str, Sequence[str]], columns: Sequence[str], where: str) -> None:
@@ -180,7 +233,8 @@ def require_known(names: Mapping[str, Sequence[str]], columns: Sequence[str], wh
 
 def _texts(cells: pd.Series) -> pd.Series:
     """Returns cells as stripped text; a missing one is empty."""
-    texts = ["" if cell is None or cell != cell else str(cell).strip() for cell in cells.astype(object)]
+    absent = cells.isna()
+    texts = ["" if gone else str(cell).strip() for cell, gone in zip(cells.astype(object), absent, strict=True)]
     return pd.Series(texts, index=cells.index, dtype=object)
 
 
@@ -233,6 +287,14 @@ def _date_values(column: Column, cells: pd.Series, where: str) -> np.ndarray:
                 f"{where}: column {column.name!r} has dates ({column.date_format}), but {texts[wrong].iloc[0]!r} in "
                 f"row {texts[wrong].index[0]} is none"
             )
+    years = times.dt.year.to_numpy()
+    if (unreal := known & ((years < YEARS.start) | (years >= YEARS.stop))).any():
+        row = cells.index[unreal][0]
+        raise ValueError(
+            f"{where}: column {column.name!r} has the date {str(cells[unreal].iloc[0])!r} in row {row}, which is "
+            f"outside the years {YEARS.start} to {YEARS.stop - 1}: if it means a missing value, name it in "
+            "data.missing_values before training, or leave such cells empty"
+        )
     days = np.full(len(times), np.nan)
     seconds = (times[known] - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
     days[known] = seconds.to_numpy(dtype=np.float64) / 86400

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from litzoo.datamodules.io.paths import find_path
 from litzoo.datamodules.splits.membership import membership_notes
 from litzoo.datamodules.tables.base import HELD_OUT, TableDataModule
-from litzoo.datamodules.tables.columns import is_identifier, require_known
+from litzoo.datamodules.tables.columns import is_identifier, named_like_identifier, require_known
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.datamodules.tables.targets import NumberTargets, RowClasses
@@ -123,10 +123,23 @@ class CSVFile(_Base):
         return self._fitted().read(self.predict_file, "set data.predict_file to a CSV file")
 
     def identifiers(self, frame: pd.DataFrame) -> Sequence[str]:
-        """Returns the columns that only name the rows, named in `id_columns` or by themselves."""
+        """Returns the columns that only name the rows, by option or by name; those of a checkpoint stay."""
+        if self.reading is not None:
+            return self.reading.id_columns
         known = {*self.id_columns, *self.drop_columns, *self.categorical_columns, *self.date_formats, self.target}
         found = [name for name in frame.columns if name not in known and is_identifier(name, frame[name])]
         return [*self.id_columns, *found]
+
+    def names_outside_content(self, frame: pd.DataFrame) -> Sequence[str]:
+        """Returns `id_columns` and the columns with the name of an identifier, also if their cells repeat.
+
+        Columns in `categorical_columns` and `date_formats` are content. If no other column is left, all are.
+        """
+        content = {*self.categorical_columns, *self.date_formats}
+        named = [name for name in frame.columns if name not in content and named_like_identifier(name)]
+        left_out = dict.fromkeys([*self.id_columns, *named])
+        is_all = set(frame.columns) <= {self.target, *left_out}
+        return self.id_columns if is_all else list(left_out)
 
     def fit_reading(self, frame: pd.DataFrame, rows: np.ndarray) -> TableReading:
         """Fits the preprocessing to the training rows, and prints what was found in the file."""
@@ -143,6 +156,14 @@ class CSVFile(_Base):
             format=self.format,
         )
         _print(self._description(frame, reading))
+        decided = {*self.categorical_columns, *self.date_formats}
+        for column in reading.columns:
+            if named_like_identifier(column.name) and column.name not in decided:
+                rank_zero_warn(
+                    f"{self.where}: column {column.name!r} has the name of an identifier, but its cells repeat or are "
+                    "missing: it is an input. If it only names the rows, list it in data.id_columns; if it is a "
+                    "category, in data.categorical_columns"
+                )
         return reading
 
     def split_report(self) -> dict[str, Any]:

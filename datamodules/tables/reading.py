@@ -14,11 +14,21 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
 
-from litzoo.datamodules.tables.columns import Column, categories_of, column_of, values_of
+from litzoo.datamodules.tables.columns import (
+    Column,
+    categories_of,
+    column_of,
+    recognised,
+    values_of,
+    without_missing,
+    without_zeros,
+)
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
 
 SHOWN = 5
 """Names that a message lists."""
+MOST_UNSEEN = 10
+"""Number of cells with unseen categories that is accepted even if it is most of a column."""
 
 
 @dataclass
@@ -150,13 +160,19 @@ class TableReading:
             FileNotFoundError: If it cannot be read.
             ValueError: If it is not a CSV file; see `read_table`.
         """
-        path, names = Path(path).expanduser(), [column.name for column in self.columns]
-        missing = TableFormat(missing_values=self.format.missing_values)
-        try:
-            return read_table(path, remedy, missing, names)[0]
-        except ValueError:
-            given = TableFormat(self.format.separator, self.format.decimal, None, self.format.missing_values)
-            return read_table(path, remedy, given, names)[0]
+        return self._read(path, remedy)[0]
+
+    def cells(self, path: str | Path, remedy: str = "give the path of a CSV file") -> pd.DataFrame:
+        """Returns all cells of a CSV file of new rows as they are written, stripped: text `[N, columns]`.
+
+        Raises:
+            FileNotFoundError: If it cannot be read.
+            ValueError: If it is not a CSV file; see `read_table`.
+        """
+        found = self._read(path, remedy)[1]
+        written = TableFormat(found.separator, ".", found.encoding, [])
+        names = [column.name for column in self.columns]
+        return read_table(Path(path).expanduser(), remedy, written, names)[0].fillna("")
 
     def tensor(self, table: pd.DataFrame | str | Path, where: str | None = None) -> Tensor:
         """Returns the inputs of rows, float32 `[N, F]`.
@@ -173,8 +189,7 @@ class TableReading:
             where = where or str(table)
             table = self.read(table)
         where = where or "the table"
-        table = table.set_axis([clean_name(name) for name in table.columns], axis=1)
-        self._require_columns(list(table.columns), where)
+        table = self._named(table, where)
         parts = []
         if self.means:
             values = self._values(table, where)
@@ -194,8 +209,7 @@ class TableReading:
             Numbers, float64 `[N, A]`, NaN where missing; and for each column of categories the position of the cell in
             `categories`, int64 `[N, C]`, -1 if it is not there.
         """
-        table = table.set_axis([clean_name(name) for name in table.columns], axis=1)
-        self._require_columns(list(table.columns), where)
+        table = self._named(table, where)
         words = self._words(table)
         codes = np.full(words.shape, -1, dtype=np.int64)
         for position, known in enumerate(self.categories):
@@ -204,18 +218,53 @@ class TableReading:
         return self._values(table, where), codes
 
     def warn_of_unseen(self, table: pd.DataFrame, where: str) -> None:
-        """Warns of categories that did not occur in training, with the number of rows."""
-        words = self._words(table)
+        """Warns of categories that did not occur in training, with the number of rows.
+
+        Raises:
+            ValueError: If most filled cells of a column have several such categories, or one is a category of training
+                without its leading zeros: then the column was likely changed or retyped.
+        """
+        words = self._words(self._named(table, where))
         names = [column.name for column in self.columns if column.kind == "category"]
         for name, column, known in zip(names, words.T, self.categories, strict=True):
             unseen = column[~np.isin(column.astype(str), known)]
-            if len(unseen):
-                shown = ", ".join(repr(each) if each else "missing" for each in list(dict.fromkeys(unseen))[:SHOWN])
-                warnings.warn(
-                    f"{where}: column {name!r} has categories in {len(unseen):,} of {len(table):,} rows that did not "
-                    f"occur in training, and are encoded as zeros: {shown}",
-                    stacklevel=2,
+            if not len(unseen):
+                continue
+            shown = ", ".join(repr(each) if each else "missing" for each in list(dict.fromkeys(unseen))[:SHOWN])
+            place = f"{where}: column {name!r} has categories in {len(unseen):,} of {len(table):,} rows that did not "
+            if lost := without_zeros(dict.fromkeys(unseen), known):
+                word, code = next(iter(lost.items()))
+                raise ValueError(
+                    f"{place}occur in training: {word!r} seems to be {code!r} without its leading zeros; write codes "
+                    f"as in training, with pandas.read_csv(..., dtype={{{name!r}: str}})"
                 )
+            count, filled = int((unseen != "").sum()), int((column != "").sum())
+            if count > max(MOST_UNSEEN, filled / 2) and len({*unseen} - {""}) > 1:
+                raise ValueError(
+                    f"{place}occur in training, most of its cells: {shown}. Training had "
+                    f"{', '.join(map(repr, known[:SHOWN]))}{', ...' if len(known) > SHOWN else ''}: write them in this "
+                    "way (codes with leading zeros: pandas.read_csv(..., dtype=str)), or leave cells that are really "
+                    "new empty"
+                )
+            warnings.warn(f"{place}occur in training, and are encoded as zeros: {shown}", stacklevel=2)
+
+    def _read(self, path: str | Path, remedy: str) -> tuple[pd.DataFrame, TableFormat]:
+        path, names = Path(path).expanduser(), [column.name for column in self.columns]
+        missing = TableFormat(missing_values=self.format.missing_values)
+        try:
+            return read_table(path, remedy, missing, names)
+        except ValueError:
+            given = TableFormat(self.format.separator, self.format.decimal, None, self.format.missing_values)
+            return read_table(path, remedy, given, names)
+
+    def _named(self, table: pd.DataFrame, where: str) -> pd.DataFrame:
+        """Returns a table with clean names, after checking them; the missing words of training are missing cells."""
+        table = table.set_axis([clean_name(name) for name in table.columns], axis=1)
+        self._require_columns(list(table.columns), where)
+        missing = self.format.missing()
+        return pd.DataFrame(
+            {column.name: without_missing(table[column.name], missing) for column in self.columns}, index=table.index
+        )
 
     def _require_columns(self, names: Sequence[str], where: str) -> None:
         needed = [column.name for column in self.columns]
@@ -251,4 +300,6 @@ class TableReading:
         words = np.empty((len(frame), len(names)), dtype=object)
         for place, name in enumerate(names):
             words[:, place] = categories_of(frame[name])
+            if self.categories:
+                words[:, place] = recognised(words[:, place], self.categories[place])
         return words

@@ -25,6 +25,8 @@ else:
     _Classes = ClassLabels
 
 MOST_CLASSES = 1000
+COARSEST = 1000
+"""Smallest standard deviation of targets, in steps of float32 at their largest value: rounding stays below 0.05 %."""
 
 
 class NumberTargets(_Table):
@@ -39,7 +41,8 @@ class NumberTargets(_Table):
         """Returns the numbers to predict, float32 `[N]`.
 
         Raises:
-            ValueError: If a target is missing, not a finite number, or beyond 1e18.
+            ValueError: If a target is missing, not a finite number, or beyond 1e18, or if float32 cannot tell the
+                targets apart (such as Unix times within a day).
         """
         cells = frame[self.target]
         texts = pd.Series(categories_of(cells), index=cells.index)
@@ -54,6 +57,13 @@ class NumberTargets(_Table):
             )
         if np.abs(values).max() > LARGEST:
             raise ValueError(f"{self.where}: target column {self.target!r} has numbers beyond {LARGEST:g}; scale them")
+        step, spread = float(np.spacing(np.float32(np.abs(values).max()))), float(values.std())
+        if 0 < spread < COARSEST * step:
+            raise ValueError(
+                f"{self.where}: the target column {self.target!r} has values up to {np.abs(values).max():.10g}, which "
+                f"float32 rounds to multiples of {step:g}, but their standard deviation is only {spread:.4g}: subtract "
+                f"a constant, such as {np.floor(values.min()):.10g}, from the column, and add it to the predictions"
+            )
         return torch.tensor(values, dtype=torch.float32)
 
     def find_split(self) -> None:
@@ -175,6 +185,10 @@ class RowClasses(_Classes):
         """Returns the validation rows and the content ids, if rows are drawn by content."""
         validation = self.validation_rows()
         return {} if validation is None else {"val": torch.from_numpy(validation), "ids": self.row_ids("train")}
+
+    def sample_names(self) -> dict[str, list[str]]:
+        """Returns the numbers, in the file, of the full training set's rows, if there is a file."""
+        return {"row": [str(row) for row in self.frame.index[self.rows_of("train")]]} if self.by_content else {}
 
     def read_labels(self) -> Tensor:
         """Returns the labels of the full training set."""

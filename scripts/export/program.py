@@ -10,9 +10,17 @@ from torch import Tensor, nn
 from litzoo.callbacks.calibration.conformal import ConformalIntervals, ConformalSets, sets_below
 from litzoo.callbacks.unknown.scores import Evidence
 from litzoo.datamodules.images.preparation import ImagePreparation, pixel_scaling
+from litzoo.datamodules.tables.columns import PERIODS
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.lit_modules.networks.resampling import resize_and_crop
 from litzoo.scripts.predict.predictor import Predictor
+
+DATE_FEATURES = (
+    "days = seconds since 1970-01-01T00:00:00Z / 86400 (without a time zone: UTC), then for each of date_periods, in "
+    "days: sin(2 pi days / period), cos(2 pi days / period); all NaN where missing"
+)
+"""How the numbers of a date are computed, for the metadata."""
+BOOLEAN_CELLS = "0 for false, no, f, n; 1 for true, yes, t, y, in any case; NaN where missing"
 
 
 class Answer(nn.Module):
@@ -150,6 +158,14 @@ def program_of(predictor: Predictor) -> tuple[Answer, tuple[Tensor, ...], dict[s
     metadata["table"] = {
         "numbers": [name for column in columns for name in column.value_names],
         "dates": {column.name: column.date_format for column in columns if column.kind == "date"},
+        "booleans": {column.name: BOOLEAN_CELLS for column in columns if column.kind == "boolean"},
+        "missing_values": sorted(preparation.format.missing()),
+        "date_features": DATE_FEATURES,
+        "date_periods": {
+            column.name: {period: PERIODS[period] for period in column.periods}
+            for column in columns
+            if column.kind == "date"
+        },
         "codes": dict(zip(words, preparation.categories, strict=True)),
     }
     count = len(preparation.medians)

@@ -103,7 +103,8 @@ def _predicted(predictor: Any, place: Path, unreadable: str) -> tuple[dict[str, 
 
         if isinstance(predictor.preparation, TableReading):
             rows = predictor.preparation.read(place, "name a CSV file with --input")
-            return {name: rows[name].fillna("").tolist() for name in rows.columns}, predict(rows)
+            cells = predictor.preparation.cells(place)
+            return {name: cells[name].tolist() for name in cells.columns}, predict(rows)
         if place.suffix.lower() != ".csv":
             predictions = predict(image_files(place))
             folder = place if place.is_dir() else place.parent

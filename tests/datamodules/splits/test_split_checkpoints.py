@@ -97,4 +97,4 @@ def test_testing_reads_no_training_images(tiny_data):
 
 def test_a_checkpoint_without_a_fingerprint_is_accepted():
     DigitsDataModule().load_state_dict({})
-    assert DigitsDataModule().state_dict() == {}
+    assert set(DigitsDataModule().state_dict()) == {"images"}  # how images are read; no split yet

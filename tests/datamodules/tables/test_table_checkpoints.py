@@ -175,3 +175,30 @@ def test_embedded_tables_keep_what_was_fitted_too():
     assert restored.reading.state() == datamodule.reading.state()
     with pytest.raises(ValueError, match=r"data\.seed was 0, is 1"):
         BreastCancerDataModule.load_from_checkpoint(CHECKPOINT, seed=1)
+
+
+@KINDS
+@pytest.mark.parametrize("sizes", [{}, {"test_size": 30}, {"train_size": 40}])
+def test_a_training_with_a_count_of_validation_rows_is_resumed_after_rows_were_added(kind, sizes):
+    model, datamodule = train(rows(), kind, val_size=20, **sizes)
+    write([*rows(60, seed=5), *rows()])
+    resumed = table(kind, val_size=20, **sizes)
+    with pytest.warns(UserWarning, match="new training rows are not used"):
+        trainer(epochs=2).fit(model, datamodule=resumed, ckpt_path=CHECKPOINT, weights_only=True)
+    assert resumed.fingerprint() == datamodule.fingerprint()
+    assert not set(resumed.row_ids("test")) & set(resumed.row_ids("train"))
+
+
+def test_an_identifier_that_repeats_stays_one_in_a_resumed_training():
+    write(rows())
+    options = {"file": "table.csv", "target": "y"}
+    datamodule, runs = CSVRegressionDataModule(**options), trainer()
+    model = Regressor(datamodule.input_shape, datamodule.target_mean, datamodule.target_std)
+    runs.fit(model, datamodule=datamodule)
+    runs.save_checkpoint(CHECKPOINT)
+    write([*rows(), [rows()[0][0], "3.3", "7", "red", "1"]])
+    with restored_from(torch.load(CHECKPOINT, weights_only=True)):
+        resumed = CSVRegressionDataModule(**options)
+    trainer(epochs=2).fit(model, datamodule=resumed, ckpt_path=CHECKPOINT, weights_only=True)
+    assert resumed.reading.id_columns == ["id"]
+    assert resumed.fingerprint() == datamodule.fingerprint()

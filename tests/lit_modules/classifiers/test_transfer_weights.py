@@ -53,7 +53,6 @@ def test_a_callback_such_as_the_learning_rate_finder_keeps_the_weights(finder):
     theirs = torchvision.models.get_model(NET)
     torch.save(theirs.state_dict(), "mine.pth")
     model = transfer(network=NET, weights="mine.pth")
-    model.lr = 0.1  # what Lightning's finder of it looks for
     cpu_trainer(max_epochs=1, limit_train_batches=0, limit_val_batches=0, callbacks=[finder]).fit(model, data())
     assert torch.equal(model.net.trunk.features[0].weight, theirs.features[0].weight)
 

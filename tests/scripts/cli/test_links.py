@@ -6,20 +6,23 @@ from litzoo import datamodules, lit_modules
 from litzoo.scripts.cli.options import arguments_of, check_links, class_at
 
 IMAGES = ["MNISTDataModule", "FashionMNISTDataModule", "CIFAR10DataModule", "DigitsDataModule"]
-IMAGES += ["ImageFolderDataModule"]
+IMAGES += ["ImageFolderDataModule", "KMNISTDataModule", "EMNISTDataModule", "SVHNDataModule", "CIFAR100DataModule"]
+IMAGES += ["ImageDatasetsDataModule"]
 TABLES = ["DiabetesDataModule", "CSVRegressionDataModule"]
 CLASS_TABLES = ["BreastCancerDataModule", "WineDataModule", "CSVClassificationDataModule"]
+ARRAYS = ["ArrayDatasetsDataModule"]  # of any shape: for images too
 CLASSIFIERS = ["SoftmaxRegression", "MLPClassifier", "CNNClassifier", "ResNetClassifier", "CoTeachingClassifier"]
 CLASSIFIERS += ["TransferClassifier", "WhitenedCNNClassifier"]
 REGRESSORS = ["Regressor"]
 MASKS, SEGMENTERS = ["PennFudanDataModule", "ShapesDataModule"], ["MaskRCNNSegmenter"]
 VECTORS = ["SoftmaxRegression", "MLPClassifier"]
 FITTING = [(data, model) for data in CLASS_TABLES for model in VECTORS]
+FITTING += [(data, model) for data in ARRAYS for model in CLASSIFIERS]
 FITTING += [(data, model) for data in IMAGES for model in CLASSIFIERS] + [
     (data, model) for data in TABLES for model in REGRESSORS
 ]
 FITTING += [(data, model) for data in MASKS for model in SEGMENTERS]
-UNFITTING = [(data, model) for data in IMAGES + CLASS_TABLES for model in REGRESSORS] + [
+UNFITTING = [(data, model) for data in IMAGES + ARRAYS + CLASS_TABLES for model in REGRESSORS] + [
     (data, model) for data in TABLES for model in CLASSIFIERS
 ]
 UNFITTING += [(data, model) for data in CLASS_TABLES for model in CLASSIFIERS if model not in VECTORS]
@@ -47,7 +50,7 @@ def test_lists_above_leave_no_class_out():
         return {owner.__name__ for owner in classes if not inspect.isabstract(owner)}
 
     data = concrete(datamodules, datamodules.BaseDataModule)
-    assert data == {*IMAGES, *TABLES, *CLASS_TABLES, *MASKS}
+    assert data == {*IMAGES, *ARRAYS, *TABLES, *CLASS_TABLES, *MASKS}
     # A classifier whose network is handed over, in Python, cannot be named in YAML.
     assert concrete(lit_modules, lit_modules.LitModule) == {*CLASSIFIERS, *REGRESSORS, *SEGMENTERS, "Classifier"}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from litzoo.__main__ import main
+from tests.data import builders
 from tests.scripts.helpers import CONFIGS, litzoo
 
 README = CONFIGS.parent / "README.md"
@@ -25,17 +26,18 @@ def commands():
 @pytest.mark.slow
 def test_the_commands_of_the_readme_follow_one_another(tiny_data, monkeypatch, capsys):
     monkeypatch.setenv("LITZOO_DATA_DIR", str(tiny_data))
+    builders.write_unlabeled(Path("new_images"))
     assert [words[0] for words in commands()] == ["configs", "fit", "fit", "test", "predict"]
     for words in commands():
-        if words == ["configs"]:
+        if words == ["configs"] or "--input" in words:
             monkeypatch.setattr(sys, "argv", ["litzoo", *words])
             main()
-            assert "digits_cnn" in capsys.readouterr().out
+            assert {"configs": "digits_cnn", "predict": "predictions.csv"}[words[0]] in capsys.readouterr().out
             continue
         replaced = [ONE_PROCESS.get(before, word) for before, word in zip(["", *words], words, strict=False)]
         litzoo(*replaced, *([*TINY, SHORT] if words[0] == "fit" else []))
     assert Path("runs/digits_cnn/version_0/metrics.json").is_file()
-    assert Path("runs/mnist_cnn/version_0/predictions.csv").is_file()
+    assert len(Path("predictions.csv").read_text().splitlines()) == 25
 
 
 def test_the_yaml_of_the_readme_is_the_shipped_config():

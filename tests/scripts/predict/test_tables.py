@@ -99,3 +99,16 @@ def test_images_are_refused_by_a_model_of_tables(classifier):
         predictor(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
     with pytest.raises(FileNotFoundError, match=r"none\.csv"):
         predictor("none.csv")
+
+
+def test_the_output_keeps_the_cells_of_the_input_as_they_are_written(classifier, monkeypatch):
+    Path("new.csv").write_text("place;width;price\nNA;2,5;007\nsea;NA;\n", encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["litzoo", "predict", f"--ckpt_path={classifier[0]}", "--input=new.csv"])
+    with pytest.warns(UserWarning, match="missing"):
+        main()
+    with Path("predictions.csv").open(newline="") as stream:
+        found = list(csv.DictReader(stream))
+    assert [[row[name] for name in ("place", "width", "price")] for row in found] == [
+        ["NA", "2,5", "007"],
+        ["sea", "NA", ""],
+    ]
