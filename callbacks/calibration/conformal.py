@@ -295,7 +295,7 @@ def class_scores(logits: Tensor, method: Method) -> Tensor:
     probabilities = logits.detach().cpu().double().softmax(dim=1)
     if method == "lac":
         return 1 - probabilities
-    ordered, order = probabilities.sort(dim=1, descending=True, stable=True)
+    ordered, order = probabilities.sort(dim=1, descending=True)  # ONNX has no stable sort
     return torch.zeros_like(ordered).scatter(1, order, ordered.cumsum(dim=1) - ordered)
 
 
