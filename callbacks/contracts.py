@@ -67,6 +67,9 @@ class PredictsLogits(Protocol):
     def features_and_logits(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Returns `{"features": float32 [B, D]}`, or `{}` without `keeps_features`, and logits `[B, K]`.
 
+        With a further parameter `test_time: bool = False`, callbacks that are calibrated for a test, such as
+        `UnknownClassDetector`, set it: the outputs are then those of the test, for example with test-time augmentation.
+
         Args:
             x: Inputs `[B, ...]`, on the module's device. The module is in evaluation mode.
         """

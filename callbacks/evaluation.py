@@ -1,7 +1,9 @@
 """Runs a model on a part of the training set, from within a callback."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -15,7 +17,12 @@ _PART_NAMES = {"train": "training", "val": "validation", "calibration": "calibra
 
 
 def evaluate_part(
-    trainer: Trainer, module: LightningModule, part: Part, purpose: str = "scores", features: bool = False
+    trainer: Trainer,
+    module: LightningModule,
+    part: Part,
+    purpose: str = "scores",
+    features: bool = False,
+    test_time: bool = False,
 ) -> dict[str, Tensor]:
     """Runs a model in evaluation mode on all samples of a part of the training set.
 
@@ -27,15 +34,66 @@ def evaluate_part(
         part: Which part of the split.
         purpose: What is computed, for the progress bar.
         features: Whether to return the module's features too.
+        test_time: Whether to compute as tests and predictions do, with test-time augmentation and temperature, if
+            `features_and_logits` of the module has a parameter `test_time`.
 
     Returns:
         `index` int64 `[N]`, `logits` float32 `[N, K]`, `target` int64 `[N]` (not for the unlabeled part) and, if
         requested, `features` float32 `[N, D]`: each sample once, in the order of `index`, the same on every process.
     """
-    datamodule = trainer.datamodule  # type: ignore[attr-defined]
     assert isinstance(module, PredictsLogits)
-    assert isinstance(datamodule, ServesParts)
+    compute: Any = module.features_and_logits
+    options = {"test_time": True} if test_time and "test_time" in inspect.signature(compute).parameters else {}
+
+    def evaluate(batch: Any) -> dict[str, Tensor]:
+        extra, logits = compute(batch["input"], **options)
+        return {**extra, "logits": logits.float()}
+
     names = ["logits", *(["features"] if features else []), *(["target"] if part != "unlabeled" else [])]
+    return _run(trainer, module, part, purpose, features, names, evaluate)
+
+
+def predict_part(trainer: Trainer, module: LightningModule, part: Part, output: str) -> dict[str, Tensor]:
+    """Runs the `predict_step` of a model in evaluation mode on all samples of a part of the training set.
+
+    Every process has to call it.
+
+    Args:
+        trainer: Its datamodule, precision and processes are used.
+        module: The model. Its training modes are restored.
+        part: Which part of the split, not the unlabeled one.
+        output: Key of the output of `predict_step` to return.
+
+    Returns:
+        `index` int64 `[N]`, `target` `[N]` and the output `[N, ...]`: each sample once, the same on every process.
+    """
+
+    def evaluate(batch: Any) -> dict[str, Tensor]:
+        return {output: module.predict_step(batch, 0)[output]}
+
+    return _run(trainer, module, part, "predictions", False, [output, "target"], evaluate)
+
+
+def options_at_test_time(module: LightningModule) -> dict[str, Any]:
+    """Returns the options of a module that change the logits of tests and predictions but not its weights."""
+    return {
+        "posthoc_tau": float(getattr(module, "posthoc_tau", 0.0)),
+        "tta": str(getattr(module, "tta", "none")),
+        "temperature": float(getattr(module, "temperature", 1.0)),
+    }
+
+
+def _run(
+    trainer: Trainer,
+    module: LightningModule,
+    part: Part,
+    purpose: str,
+    features: bool,
+    names: list[str],
+    evaluate: Callable[[Any], dict[str, Tensor]],
+) -> dict[str, Tensor]:
+    datamodule = trainer.datamodule  # type: ignore[attr-defined]
+    assert isinstance(datamodule, ServesParts)
     outputs = EpochOutputs(*names).to(module.device)
     with evaluation_mode(module, features), torch.no_grad(), trainer.precision_plugin.forward_context():
         total = -(-len(getattr(datamodule, f"{part}_set")) // (trainer.world_size * datamodule.eval_batch_size))
@@ -43,8 +101,7 @@ def evaluate_part(
         with Progress(transient=True, disable=hidden) as progress:
             task = progress.add_task(f"{purpose} of {_PART_NAMES[part]} samples", total=total)
             for batch in datamodule.evaluation_batches(part, module.device):
-                extra, logits = module.features_and_logits(batch["input"])
-                outputs.update({**batch, **extra, "logits": logits.float()})
+                outputs.update({**batch, **evaluate(batch)})
                 progress.advance(task)
     return outputs.gather()
 
@@ -52,13 +109,15 @@ def evaluate_part(
 @contextmanager
 def evaluation_mode(module: nn.Module, features: bool = False) -> Iterator[None]:
     """Puts a module into evaluation mode, with or without features, and restores the mode of each submodule."""
-    assert isinstance(module, PredictsLogits)
-    modes, keeps_features = [(part, part.training) for part in module.modules()], module.keeps_features
+    modes = [(part, part.training) for part in module.modules()]
+    keeps_features = getattr(module, "keeps_features", None)
     module.eval()
-    module.keeps_features = features
+    if keeps_features is not None:  # regressors have no such attribute
+        module.keeps_features = features  # type: ignore[assignment]
     try:
         yield
     finally:
-        module.keeps_features = keeps_features
+        if keeps_features is not None:
+            module.keeps_features = keeps_features
         for part, mode in modes:
             part.training = mode

@@ -3,7 +3,7 @@
 import copy
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,12 @@ def save_atomically(content: dict[str, Any], path: Path) -> None:
 
 
 def add_state_to_checkpoints(
-    callback: Callback, trainer: Trainer, module: LightningModule, fit: Callable[[], None]
+    callback: Callback,
+    trainer: Trainer,
+    module: LightningModule,
+    fit: Callable[[], None],
+    fitted_buffers: Sequence[str] = (),
+    entries: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Adds a callback's state to the checkpoints of a finished training, fitted to the weights of each checkpoint.
 
@@ -75,21 +80,30 @@ def add_state_to_checkpoints(
         trainer: Its `ModelCheckpoint` callbacks know the files.
         module: Is given the weights of each file in turn.
         fit: Fits the callback to the module's current weights.
+        fitted_buffers: Names of entries of the module's `state_dict` that `fit` sets; they are written too.
+        entries: Further entries, each added to a mapping of this name in the files.
     """
-    weights = copy.deepcopy(module.state_dict())
     fit()
+    weights = copy.deepcopy(module.state_dict())
     state = callback.state_dict()
     # Other processes may be on machines that do not have the files: the first one reads and writes them.
     for path in trainer.strategy.broadcast(_complete_checkpoints(trainer)):
         content = torch.load(path, map_location="cpu", weights_only=True) if trainer.is_global_zero else {}
-        others = content["state_dict"] if content and not _equal(content["state_dict"], weights) else None
+        differs = content and not _equal(content["state_dict"], weights, fitted_buffers)
+        others = content["state_dict"] if differs else None
         others = trainer.strategy.broadcast(others)
         if others is not None:
-            module.load_state_dict(others)
+            # A checkpoint of a training without the option may lack the buffers, which `fit` sets anyway.
+            module.load_state_dict(others | {name: weights[name] for name in fitted_buffers})
             fit()
-        fitted = callback.state_dict()
+        fitted, buffers = callback.state_dict(), module.state_dict()
         if trainer.is_global_zero:
-            content["callbacks"][callback.state_key] = fitted
+            if fitted or callback.state_key in content["callbacks"]:
+                content["callbacks"][callback.state_key] = fitted
+            for name in fitted_buffers:
+                content["state_dict"][name] = buffers[name].cpu().clone()
+            for name, entry in (entries or {}).items():
+                content[name] = {**content.get(name, {}), **entry}
             save_atomically(content, path)
         module.load_state_dict(weights)
         callback.load_state_dict(state)
@@ -119,8 +133,10 @@ def _path_in(folder: Path, path: Path) -> Path:
     return path if path.absolute().is_relative_to(folder.absolute()) else folder / path.name
 
 
-def _equal(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Whether the tensors of two `state_dict`s are equal."""
+def _equal(first: Mapping[str, Any], second: Mapping[str, Any], but: Sequence[str] = ()) -> bool:
+    """Whether the tensors of two `state_dict`s are equal, but for some."""
     return all(
-        torch.equal(values.cpu(), second[name].cpu()) for name, values in first.items() if isinstance(values, Tensor)
+        torch.equal(values.cpu(), second[name].cpu())
+        for name, values in first.items()
+        if isinstance(values, Tensor) and name not in but
     )

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from litzoo.callbacks.samples import file_column
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.lit_modules.metrics import DetectionOutputs, EpochOutputs, mask_areas
 
-_COLUMNS = ("prediction", "confidence", "unknown_score")
+_COLUMNS = ("prediction", "confidence", "unknown_score", "prediction_set", "lower", "upper")
 
 
 class PredictionsCSV(Callback):
@@ -20,6 +21,7 @@ class PredictionsCSV(Callback):
     area. If samples are files, the column `file` names them.
 
     An `UnknownClassDetector` before it adds `unknown_score`; above the threshold the prediction is -1, `unknown`.
+    `PredictionSets` adds `prediction_set`, class names joined by `|`; `PredictionIntervals` adds `lower` and `upper`.
     """
 
     def __init__(self) -> None:
@@ -84,7 +86,7 @@ def prediction_columns(outputs: dict[str, Any], module: Any) -> dict[str, list[A
     for name, values in outputs.items():
         if values.ndim == 1:
             single[name] = values
-        else:
+        elif values.dtype != torch.bool:
             single |= {f"{name}/{each}": column for each, column in zip(module.class_names, values.T, strict=True)}
     columns: dict[str, list[Any]] = {
         name: [f"{value:.6g}" for value in values.tolist()] if values.is_floating_point() else values.tolist()
@@ -93,7 +95,15 @@ def prediction_columns(outputs: dict[str, Any], module: Any) -> dict[str, list[A
     if isinstance(module, HasClassNames) and "prediction" in single:
         names = {UNKNOWN: "unknown", **dict(enumerate(module.class_names))}
         columns["class_name"] = [names[label] for label in columns["prediction"]]
+    for name, values in outputs.items():
+        if values.ndim == 2 and values.dtype == torch.bool:
+            columns[name] = joined_names(values, module.class_names)
     return columns
+
+
+def joined_names(sets: torch.Tensor, class_names: Sequence[str]) -> list[str]:
+    """Returns the class names in each set, bool `[N, K]`, as a cell of a table: `cat|dog`."""
+    return ["|".join(name for name, held in zip(class_names, row, strict=True) if held) for row in sets.tolist()]
 
 
 def _detection_columns(images: dict[int, Any], module: Any) -> dict[str, list[Any]]:

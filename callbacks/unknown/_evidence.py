@@ -1,35 +1,35 @@
 """Logits and features of a module for unknown-class scores, and checks of module and data before they are used."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from litzoo.callbacks.contracts import PredictsLogits, ReservesCalibration, ServesUnknownClasses, require_class_names
+from litzoo.callbacks.calibration.part import calibration_part
+from litzoo.callbacks.contracts import PredictsLogits, ServesUnknownClasses, require_class_names
 from litzoo.callbacks.evaluation import evaluate_part
 from litzoo.callbacks.reporting.predictions_csv import PredictionsCSV
 from litzoo.callbacks.unknown.calibration import acceptance_threshold
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import Evidence
 
-STRICT_FROM = 1000
-"""Number of validation samples from which on a part of them is only used for the calibration."""
-CALIBRATION_FRACTION = 0.5
-"""Fraction of the validation samples in that part."""
-
 
 def known_evidence(
-    trainer: Trainer, module: LightningModule, part: Literal["train", "val", "calibration"], features: bool
+    trainer: Trainer,
+    module: LightningModule,
+    part: Literal["train", "val", "calibration"],
+    features: bool,
+    test_time: bool = False,
 ) -> tuple[Evidence, Tensor]:
-    """Runs the model on all samples of a part, which are of known classes.
+    """Runs the model on all samples of a part, which are of known classes, on request as tests and predictions do.
 
     Every process has to call it.
 
     Returns:
         Logits and, if requested, features, and the targets, int64 `[N]`: the same on every process.
     """
-    outputs = evaluate_part(trainer, module, part, features=features)
+    outputs = evaluate_part(trainer, module, part, features=features, test_time=test_time)
     return evidence_from(outputs), outputs["target"]
 
 
@@ -78,32 +78,6 @@ def require_open_set(
         raise ValueError(
             f"{name}: list it before PredictionsCSV, which would otherwise write the predictions without it"
         )
-
-
-def calibration_part(datamodule: ServesUnknownClasses) -> tuple[Literal["val", "calibration"], Any]:
-    """Returns the part of the data that the threshold is calibrated on, and its samples."""
-    reserved = getattr(datamodule, "calibration_set", None)
-    return ("val", datamodule.val_set) if reserved is None else ("calibration", reserved)
-
-
-def reserve_calibration(datamodule: Any, fraction: float | None) -> None:
-    """Keeps validation samples for the calibration, as `UnknownClassDetector.calibration_fraction` says.
-
-    Raises:
-        TypeError: If a fraction is given, but the datamodule cannot do it.
-    """
-    if not isinstance(datamodule, ReservesCalibration):
-        if fraction:
-            raise TypeError(
-                f"UnknownClassDetector.calibration_fraction: {fraction}, but a {type(datamodule).__name__} has no "
-                "reserve_calibration; leave it out"
-            )
-        return
-    if fraction is None:
-        datamodule.reserve_calibration(0)
-        many = len(getattr(datamodule, "val_set", None) or ()) >= STRICT_FROM
-        fraction = CALIBRATION_FRACTION if many else 0
-    datamodule.reserve_calibration(fraction)
 
 
 def require_features(callback: Callback, module: LightningModule) -> None:

@@ -5,6 +5,8 @@ from math import ceil
 
 from torch import Tensor
 
+from litzoo.callbacks.calibration.conformal import exact_ceil
+
 
 def acceptance_threshold(known_scores: Tensor, acceptance: float) -> float:
     """Returns the threshold that accepts a given fraction of known samples (split conformal, Papadopoulos et al. 2002).
@@ -56,8 +58,3 @@ def accepted_fraction(scores: Tensor, acceptance: float, threshold: float | None
         except ValueError:
             return None
     return float((scores <= threshold).double().mean()) if len(scores) else None
-
-
-def exact_ceil(fraction: float, count: int) -> int:
-    """Returns ⌈fraction · count⌉ for the decimal notation of a fraction: in floating point, 0.07 · 100 exceeds 7."""
-    return ceil(Fraction(str(fraction)) * count)

@@ -7,22 +7,20 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
+from litzoo.callbacks.calibration.part import calibration_part, require_fraction, reserve_calibration
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
 from litzoo.callbacks.contracts import PredictsLogits, ServesUnknownClasses
-from litzoo.callbacks.unknown._evidence import (
-    calibration_part,
-    evidence_from,
-    evidence_keys,
-    known_evidence,
-    require_open_set,
-    reserve_calibration,
-)
+from litzoo.callbacks.evaluation import options_at_test_time
+from litzoo.callbacks.unknown._evidence import evidence_from, evidence_keys, known_evidence, require_open_set
 from litzoo.callbacks.unknown._figures import OpenSetResults, log_open_set_metrics, publish_open_set_figures
 from litzoo.callbacks.unknown.calibration import accepted_fraction
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import UnknownScore
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.lit_modules.metrics import EpochOutputs
+
+_PLAIN: dict[str, Any] = {"posthoc_tau": 0.0, "tta": "none", "temperature": 1.0}
+"""Options at test time of a module without any, as in earlier checkpoints."""
 
 
 class UnknownClassDetector(Callback):
@@ -71,16 +69,12 @@ class UnknownClassDetector(Callback):
         self.detection = UnknownDetection(score, acceptance, threshold, report)
         if count < 1:
             raise ValueError(f"UnknownClassDetector.count: {count} images; give at least 1")
-        if calibration_fraction is not None and not 0 <= calibration_fraction < 1:
-            raise ValueError(
-                f"UnknownClassDetector.calibration_fraction: {calibration_fraction} is outside [0, 1); 0.5 is usual, 0 "
-                "calibrates on all validation samples"
-            )
+        require_fraction("UnknownClassDetector", calibration_fraction)
         self.count, self.calibration_fraction = count, calibration_fraction
         self.remarks: list[str] = []
         self.test_scores: Tensor | None = None
         self._validated, self._tested = EpochOutputs("logits"), EpochOutputs("target", "logits")
-        self._posthoc_tau = 0.0
+        self._fitted_with = dict(_PLAIN)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Checks module, data and callbacks, and makes the module return features if a score reads them.
@@ -91,15 +85,16 @@ class UnknownClassDetector(Callback):
                 this callback.
         """
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        if stage in ("fit", "validate") and getattr(datamodule, "validates", False) and self._calibrates:
-            reserve_calibration(datamodule, self.calibration_fraction)
+        if stage in ("fit", "validate") and getattr(datamodule, "validates", False) and self.calibrates:
+            reserve_calibration("UnknownClassDetector", datamodule, self.calibration_fraction)
         require_open_set(self, self.detection, trainer, pl_module, stage)
         assert isinstance(pl_module, PredictsLogits)
         pl_module.keeps_features = self.detection.uses_features
         self._tested = EpochOutputs("target", *evidence_keys(pl_module))
 
     @property
-    def _calibrates(self) -> bool:
+    def calibrates(self) -> bool:
+        """Whether the threshold is calibrated on the module's outputs."""
         return self.detection.fixed_threshold is None
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -148,7 +143,8 @@ class UnknownClassDetector(Callback):
         """Checks that everything was fitted, and warns of reported scores that were not.
 
         Raises:
-            ValueError: If the decision score or the threshold is missing, or was fitted with another `posthoc_tau`.
+            ValueError: If the decision score or the threshold is missing, or was fitted with another `posthoc_tau`,
+                `tta` or temperature.
         """
         missing = self.detection.missing()
         if missing and trainer.fast_dev_run:  # type: ignore[attr-defined]
@@ -159,10 +155,12 @@ class UnknownClassDetector(Callback):
                 "callback and these parameters adds at its end; `litzoo fit --ckpt_path last` adds them to the "
                 "checkpoints of a finished training"
             )
-        if self.detection.has_fitted_state and self._posthoc_tau != (tau := _posthoc_tau(pl_module)):
+        options, fitted = options_at_test_time(pl_module), self._fitted_with
+        if self.detection.has_fitted_state and (names := [each for each in options if fitted[each] != options[each]]):
+            before, now = (_as_text(each[names[0]]) for each in (fitted, options))
             raise ValueError(
-                f"UnknownClassDetector: fitted with posthoc_tau {self._posthoc_tau:g}, but the module has {tau:g}, and "
-                "scores depend on it; use the former, or fit again with `litzoo fit --ckpt_path last` and the latter"
+                f"UnknownClassDetector: fitted with {names[0]} {before}, but the module has {now}, and scores depend "
+                "on it; use the former, or fit again with `litzoo fit --ckpt_path last` and the latter"
             )
         if unfitted := ", ".join(name for name in self.detection.scores if name not in self.detection.usable):
             rank_zero_warn(
@@ -223,29 +221,29 @@ class UnknownClassDetector(Callback):
         outputs["unknown_score"], outputs["prediction"] = self.detection.decide(evidence, outputs["prediction"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what was fitted, and the `posthoc_tau` it was fitted with."""
+        """Returns what was fitted, and the module's `posthoc_tau`, `tta` and temperature it was fitted with."""
         fitted = self.detection.state_dict()
-        return {**fitted, "posthoc_tau": self._posthoc_tau} if fitted else {}
+        return {**fitted, **self._fitted_with} if fitted else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores what was fitted."""
         self.detection.load_state_dict(state_dict)
-        self._posthoc_tau = state_dict.get("posthoc_tau", 0.0)
+        self._fitted_with = {name: state_dict.get(name, value) for name, value in _PLAIN.items()}
 
     def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fits scores and threshold for the current weights of the module."""
-        self._posthoc_tau = _posthoc_tau(pl_module)
+        self._fitted_with = options_at_test_time(pl_module)
         if self.detection.fits:
             head = getattr(getattr(pl_module, "net", None), "head", None)
-            known, target = known_evidence(trainer, pl_module, "train", self.detection.uses_features)
+            known, target = known_evidence(trainer, pl_module, "train", self.detection.uses_features, test_time=True)
             self.detection.fit(known, target, head if isinstance(head, nn.Linear) else None)
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(datamodule, ServesUnknownClasses)
         if datamodule.validates:
             part, _ = calibration_part(datamodule)
-            self.detection.calibrate(known_evidence(trainer, pl_module, part, self.detection.uses_features)[0])
+            known, _ = known_evidence(trainer, pl_module, part, self.detection.uses_features, test_time=True)
+            self.detection.calibrate(known)
 
 
-def _posthoc_tau(module: LightningModule) -> float:
-    """Returns the strength of the module's post-hoc logit adjustment; 0 if it has none."""
-    return float(getattr(module, "posthoc_tau", 0.0))
+def _as_text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

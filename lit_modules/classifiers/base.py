@@ -11,7 +11,20 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from litzoo.datamodules.batch import UNKNOWN, Batch
 from litzoo.lit_modules.base import LitModule, Stage
-from litzoo.lit_modules.metrics import BalancedAccuracy, CalibrationError, ClassRecall, CrossEntropy, EpochMeans
+from litzoo.lit_modules.classifiers._temperature import (
+    Calibrate,
+    load_temperature,
+    require_calibrate,
+    warn_if_unfitted,
+)
+from litzoo.lit_modules.metrics import (
+    AdaptiveCalibrationError,
+    BalancedAccuracy,
+    CalibrationError,
+    ClassRecall,
+    CrossEntropy,
+    EpochMeans,
+)
 from litzoo.lit_modules.mixing import BatchMix
 from litzoo.lit_modules.semi_supervised import PseudoLabels
 from litzoo.lit_modules.semi_supervised.base import add_unlabeled_loss, require_pool
@@ -38,6 +51,9 @@ class Classifier(LitModule):
             trained without it, since every checkpoint contains the class counts.
         tta: Test-time augmentation: `flip` averages the logits of each image and its mirror image in tests and
             predictions, which doubles their time. Training and validation do without.
+        calibrate: `temperature` divides the logits of tests and predictions by a temperature, so that the predicted
+            probabilities are calibrated. The callback `TemperatureScaling`, which the command adds, fits it at the end
+            of training on validation samples.
         **options: See `LitModule`.
 
     Raises:
@@ -46,12 +62,15 @@ class Classifier(LitModule):
 
     Attributes:
         keeps_features: Whether evaluation and prediction also return `features` `[B, D]`; set by callbacks.
+        temperature: The temperature, with the option `calibrate`; 1 until it is fitted.
+        fits_temperature: Whether a callback fits it; set by the callback.
     """
 
     train_metrics: tuple[str, ...] = ("acc",)
     primary_metric = "acc"
     loss_extras = ("index", "epoch", *CLASS_STATISTICS)
     class_counts: Tensor
+    temperature: Tensor
     _counts_known = False
 
     def __init__(
@@ -64,6 +83,7 @@ class Classifier(LitModule):
         pseudo_labels: PseudoLabels | None = None,
         posthoc_tau: float = 0.0,
         tta: TTA = "none",
+        calibrate: Calibrate = "none",
         **options: Any,
     ) -> None:
         super().__init__(net, nn.CrossEntropyLoss() if loss is None else loss, **options)
@@ -75,7 +95,8 @@ class Classifier(LitModule):
                 "remembers predictions for single samples: use one of the two"
             )
         require_tta(tta)
-        self.mix, self.posthoc_tau, self.tta = mix, posthoc_tau, tta
+        require_calibrate(calibrate)
+        self.mix, self.posthoc_tau, self.tta, self.calibrate = mix, posthoc_tau, tta, calibrate
         self.pseudo_labels, self.semi_supervised = pseudo_labels, pseudo_labels is not None
         if self.semi_supervised:
             self.train_metrics = (*self.train_metrics, "labeled_loss", "unlabeled_loss")
@@ -86,6 +107,9 @@ class Classifier(LitModule):
             raise ValueError(f"class_names: {len(self.class_names)} names for {num_classes} classes")
         # int64, which half-precision training does not convert; 0 until known.
         self.register_buffer("class_counts", torch.zeros(num_classes, dtype=torch.int64))
+        self.fits_temperature = False
+        if calibrate == "temperature":
+            self.register_buffer("temperature", torch.ones(()))
         if "class_weights" in self.requested_extras:
             self.register_buffer("class_weights", torch.ones(num_classes))
 
@@ -129,9 +153,16 @@ class Classifier(LitModule):
         return logits, fraction * own + (1 - fraction) * other
 
     def features_and_logits(self, x: Tensor, test_time: bool = False) -> tuple[dict[str, Tensor], Tensor]:
-        """Returns `{"features": [B, D]}` if `keeps_features`, else `{}`, and the adjusted logits `[B, K]`."""
-        if test_time and self.tta == "flip":
-            return mean_over_flips(self.features_and_logits, x)
+        """Returns `{"features": [B, D]}` if `keeps_features`, else `{}`, and the adjusted logits `[B, K]`.
+
+        Args:
+            x: Inputs `[B, ...]`.
+            test_time: Whether test-time augmentation and temperature are used, as in tests and predictions.
+        """
+        if test_time:
+            predict = self.features_and_logits
+            extra, logits = mean_over_flips(predict, x) if self.tta == "flip" else predict(x)
+            return extra, logits.float() / self.temperature if self.calibrate == "temperature" else logits
         if not self.keeps_features:
             return {}, self.adjust_logits(self(x))
         net: Any = self.net
@@ -168,7 +199,7 @@ class Classifier(LitModule):
         return outputs | features
 
     def metrics(self, stage: Stage) -> dict[str, Metric]:
-        """Returns loss and accuracy; for a test also macro F1, calibration error and the accuracy of each class."""
+        """Returns loss and accuracy; for a test also macro F1, calibration errors and the accuracy of each class."""
         classes = len(self.class_names)
         metrics: dict[str, Metric] = {
             "loss": CrossEntropy(),
@@ -179,6 +210,7 @@ class Classifier(LitModule):
                 "balanced_acc": BalancedAccuracy(self.class_names),
                 "f1": MulticlassF1Score(classes, average="macro", validate_args=False),
                 "ece": CalibrationError(),
+                "adaptive_ece": AdaptiveCalibrationError(),
                 "class_recall": ClassRecall(self.class_names),
             }
         return metrics
@@ -190,8 +222,9 @@ class Classifier(LitModule):
             metrics.update(preds=outputs["logits"][known], target=outputs["target"][known])
 
     def default_callbacks(self, datamodule: Any) -> list[str]:
-        """Names the report on pseudo-labels, and the figures of a test that images or a table have."""
-        names = ["PseudoLabelReport"] if self.semi_supervised else []
+        """Names the fit of a temperature, the report on pseudo-labels, and the figures of images or a table."""
+        names = ["TemperatureScaling"] if self.calibrate == "temperature" else []
+        names += ["PseudoLabelReport"] if self.semi_supervised else []
         if hasattr(type(datamodule), "feature_groups"):
             return [*names, "ConfusionMatrixFigure", "PermutationImportance", "Projector"]
         if hasattr(datamodule, "test_images"):
@@ -204,9 +237,14 @@ class Classifier(LitModule):
         They are saved in checkpoints.
 
         Raises:
-            ValueError: If the datamodule lacks one that is needed.
+            ValueError: If the datamodule lacks one that is needed, or no callback fits the temperature.
         """
         super().setup(stage)
+        if stage == "fit" and self.calibrate == "temperature" and not self.fits_temperature:
+            raise ValueError(
+                "calibrate: nothing fits the temperature; add the callback litzoo.callbacks.TemperatureScaling() to "
+                "the trainer, or leave calibrate out"
+            )
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         if stage == "fit" and self.pseudo_labels is not None:
             require_pool(self.pseudo_labels, datamodule)
@@ -221,12 +259,19 @@ class Classifier(LitModule):
                 )
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Makes the state of the pseudo-labels optional, so that they can be added to or removed from a checkpoint."""
+        """Makes pseudo-labels and temperature optional, so that they can be added to or removed from a checkpoint."""
         super().on_load_checkpoint(checkpoint)
+        load_temperature(self, checkpoint)
         if self.pseudo_labels is None:
             checkpoint["state_dict"].pop("pseudo_labels._extra_state", None)
         else:
             checkpoint["state_dict"].setdefault("pseudo_labels._extra_state", {})
+
+    def on_test_start(self) -> None:
+        """Warns if the temperature was not fitted."""
+        warn_if_unfitted(self)
+
+    on_predict_start = on_test_start
 
     def loss_extra(self, name: str, batch: Batch) -> Any:
         """Returns the value of one of `loss_extras`."""

@@ -1,6 +1,12 @@
 """Metrics: torchmetrics classes that collect an epoch or compute what torchmetrics lacks."""
 
-from litzoo.lit_modules.metrics.classification import BalancedAccuracy, CalibrationError, ClassRecall, CrossEntropy
+from litzoo.lit_modules.metrics.classification import (
+    AdaptiveCalibrationError,
+    BalancedAccuracy,
+    CalibrationError,
+    ClassRecall,
+    CrossEntropy,
+)
 from litzoo.lit_modules.metrics.detection import DetectionMetrics, DetectionOutputs, decoded, mask_areas
 from litzoo.lit_modules.metrics.epoch_means import EpochMeans
 from litzoo.lit_modules.metrics.epoch_outputs import EpochOutputs
@@ -8,6 +14,7 @@ from litzoo.lit_modules.metrics.regression import R2
 
 __all__ = [
     "R2",
+    "AdaptiveCalibrationError",
     "BalancedAccuracy",
     "CalibrationError",
     "ClassRecall",

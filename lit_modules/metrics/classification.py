@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 from litzoo.lit_modules.distributed import gather_cpu_tensors
 
@@ -113,4 +114,44 @@ class CalibrationError(Metric):
 
     def compute(self) -> Tensor:
         """Returns the error, float64, from 0 to 1."""
+        return self.local()
+
+    def local(self) -> Tensor:
+        """Returns the error of this process's samples, for callers that have gathered all."""
         return (self.correct - self.confidence).abs().sum() / self.counts.sum()
+
+
+class AdaptiveCalibrationError(Metric):
+    """Expected calibration error with bins of equally many samples (Nguyen and O'Connor 2015; Nixon et al. 2019).
+
+    Samples are sorted by confidence and cut into bins whose sizes differ by at most one; the error is the sum over bins
+    of |accuracy − mean confidence|, weighted by the fraction of samples. Where confidences are equal, each sample
+    counts with their mean accuracy, so that the order of the samples does not matter.
+
+    Args:
+        bins: How many bins; at most one for each sample.
+    """
+
+    confidence: list[Tensor]
+    hits: list[Tensor]
+
+    def __init__(self, bins: int = 15) -> None:
+        super().__init__()
+        self.bins = bins
+        self.add_state("confidence", [], dist_reduce_fx="cat")
+        self.add_state("hits", [], dist_reduce_fx="cat")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Adds logits `[B, K]` and classes `[B]`."""
+        confidence, prediction = preds.float().softmax(dim=1).max(dim=1)
+        self.confidence.append(confidence)
+        self.hits.append((prediction == target).float())
+
+    def compute(self) -> Tensor:
+        """Returns the error, float64, from 0 to 1."""
+        confidence, hits = (dim_zero_cat(each).cpu().double().reshape(-1) for each in (self.confidence, self.hits))
+        values, place, counts = confidence.unique(return_inverse=True, return_counts=True)
+        accuracy = torch.zeros_like(values).index_add(0, place, hits) / counts
+        gaps = (accuracy - values).repeat_interleave(counts)
+        parts = gaps.tensor_split(min(self.bins, len(gaps)))
+        return torch.stack([part.sum().abs() for part in parts]).sum() / len(gaps)

@@ -20,6 +20,8 @@ TRAINING = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "opti
 """What a resumed training needs beside the weights."""
 EVALUATION_ONLY = ("min_score", "posthoc_tau")
 """Options of a module that only affect evaluation."""
+ADDED_BUFFERS = ("temperature",)
+"""Names of buffers that a checkpoint of a training without the option `calibrate` lacks."""
 
 
 def config_of_run(files: Sequence[Any]) -> Path | None:
@@ -116,7 +118,9 @@ def check_fits(path: str, content: Mapping[str, Any], module: nn.Module) -> None
     Raises:
         ValueError: The message names the first that differs.
     """
-    if misfit := first_misfit(content["state_dict"], module):
+    own = module.state_dict()
+    added = {name: own[name] for name in ADDED_BUFFERS if name in own}
+    if misfit := first_misfit(added | content["state_dict"], module):
         raise ValueError(
             f"--ckpt_path {path}: is of another architecture: {misfit} asked for; use the config.yaml beside the "
             "checkpoint"
@@ -156,6 +160,8 @@ def settle_model_options(given: Namespace, used: Namespace, path: str | None) ->
     for name in EVALUATION_ONLY:
         if name in given.get("init_args", {}) and name in used.get("init_args", {}):
             used.init_args[name] = given.init_args[name]
+    if given.get("init_args", {}).get("calibrate", "none") != "none":
+        used.init_args["calibrate"] = given.init_args["calibrate"]  # can be added, but not left out by an oversight
     overridden = changes(used.as_dict(), given.as_dict(), "model")
     if differences := [f"{name}: {own}, not {other}" for name, own, other in overridden]:
         rank_zero_warn(f"The checkpoint's own model options are used instead of those given: {join_first(differences)}")

@@ -67,5 +67,7 @@ def with_defaults(
     def kept(*callbacks: Callback) -> list[Callback]:
         return [each for each in callbacks if type(each) not in replaced and not isinstance(each, tuple(unwanted))]
 
-    # The seed comes before whatever may draw.
-    return [*kept(zoo.EpochSeed(), zoo.ExactResume(), best), *given, *kept(*defaults, zoo.LastCheckpoint())]
+    # The seed comes before whatever may draw; the temperature before what the user's callbacks calibrate on the logits.
+    early = [each for each in defaults if isinstance(each, zoo.TemperatureScaling)]
+    late = [each for each in defaults if each not in early]
+    return [*kept(zoo.EpochSeed(), zoo.ExactResume(), best, *early), *given, *kept(*late, zoo.LastCheckpoint())]

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from litzoo.callbacks.calibration.conformal import ConformalIntervals, ConformalSets, sets_below
 from litzoo.callbacks.unknown.scores import Evidence
 from litzoo.datamodules.images.preparation import ImagePreparation, pixel_scaling
 from litzoo.datamodules.tables.columns import PERIODS
@@ -29,6 +30,8 @@ class Answer(nn.Module):
         predictor: Is copied; the copy computes in float32 on the CPU.
     """
 
+    set_limits: Tensor
+
     def __init__(self, predictor: Predictor) -> None:
         super().__init__()
         self.module = copy.deepcopy(predictor.module).cpu().requires_grad_(False)
@@ -36,18 +39,28 @@ class Answer(nn.Module):
         if self.detection is not None:
             self.detection.to(torch.device("cpu"))
             self.detection.score.freeze()
+        sets, intervals = predictor.conformal, predictor.conformal
+        self.method = sets.method if isinstance(sets, ConformalSets) else None
+        limits = sets.thresholds(len(predictor.class_names)) if isinstance(sets, ConformalSets) else torch.zeros(0)
+        self.register_buffer("set_limits", limits.clone(), persistent=False)
+        self.margin = intervals.margin if isinstance(intervals, ConformalIntervals) else None
         self.threshold = torch.inf if self.detection is None else self.detection.threshold
 
     def answer(self, x: Tensor) -> dict[str, Tensor]:
         """Returns `probabilities`, `class_index` and, with unknown-class detection, `unknown_score` and `unknown`.
 
-        For a regressor, returns `value`, in the target's units.
+        With prediction sets also `prediction_set`. For a regressor, returns `value`, and with intervals `lower` and
+        `upper`, in the target's units.
         """
         outputs: Any = self.module.predict_step({"input": x, "index": torch.zeros(1, dtype=torch.int64)}, 0)
         if "logits" not in outputs:
-            return {"value": outputs["prediction"]}
+            value = outputs["prediction"]
+            bounds = {} if self.margin is None else {"lower": value - self.margin, "upper": value + self.margin}
+            return {"value": value, **bounds}
         logits = outputs["logits"]
         answer = {"probabilities": logits.softmax(dim=1), "class_index": logits.argmax(dim=1)}
+        if self.method is not None:
+            answer["prediction_set"] = sets_below(logits, self.set_limits, self.method)
         if self.detection is not None:
             score = self.detection.score(Evidence(logits, outputs.get("features", logits[:, :0])))
             answer["unknown_score"] = score.float()
@@ -124,6 +137,10 @@ def program_of(predictor: Predictor) -> tuple[Answer, tuple[Tensor, ...], dict[s
             "threshold": predictor.threshold,
             "acceptance": predictor.detection.acceptance,
         }
+    if hasattr(predictor.module, "temperature"):
+        metadata["temperature"] = float(predictor.module.temperature)  # type: ignore[arg-type]
+    if predictor.conformal is not None:
+        metadata["conformal"] = predictor.conformal.options()
     if isinstance(preparation, ImagePreparation):
         channels, height, width = preparation.shape
         metadata["images"] = {

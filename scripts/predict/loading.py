@@ -1,5 +1,9 @@
-"""Builds a module and its unknown-class detection from a checkpoint, without running code that the checkpoint names."""
+"""Builds a module, its unknown-class detection and its prediction sets from a checkpoint.
 
+No code that the checkpoint names is run.
+"""
+
+import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -8,6 +12,7 @@ from typing import Any, NamedTuple
 from lightning.pytorch import LightningModule
 
 from litzoo import lit_modules
+from litzoo.callbacks.calibration.conformal import Conformal, ConformalIntervals, ConformalSets
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import UnknownScore
 from litzoo.datamodules.images.preparation import ImagePreparation
@@ -29,11 +34,13 @@ class Trained(NamedTuple):
         module: The module with its weights, in evaluation mode, on the CPU.
         preparation: How files become inputs.
         detection: The fitted unknown-class detection, if the training had one.
+        conformal: The calibrated prediction sets or intervals, if the training had them.
     """
 
     module: LightningModule
     preparation: ImagePreparation | TableReading
     detection: UnknownDetection | None
+    conformal: Conformal | None = None
 
 
 def load_trained(
@@ -59,7 +66,8 @@ def load_trained(
     preparation = _preparation(origin, content)
     built = module if isinstance(module, LightningModule) else _build(origin, content, module)
     _load_weights(origin, content["state_dict"], built)
-    return Trained(built.eval(), preparation, _detection(origin, content, score))
+    _warn_of_temperature(origin, built)
+    return Trained(built.eval(), preparation, _detection(origin, content, score), _conformal(content))
 
 
 def named_class(name: str) -> type[LightningModule]:
@@ -150,3 +158,26 @@ def _detection(origin: str, content: Mapping[str, Any], score: UnknownScore | No
             "`litzoo fit --ckpt_path last` finishes it"
         )
     return detection
+
+
+def _conformal(content: Mapping[str, Any]) -> Conformal | None:
+    """Returns the prediction sets or intervals of a checkpoint."""
+    states = content.get("callbacks", {})
+    rule: Conformal
+    if state := states.get("PredictionSets"):
+        rule = ConformalSets(state["coverage"], state["method"], state["per_class"])
+    elif state := states.get("PredictionIntervals"):
+        rule = ConformalIntervals(state["coverage"])
+    else:
+        return None
+    rule.load_state_dict(state)
+    return rule
+
+
+def _warn_of_temperature(origin: str, module: LightningModule) -> None:
+    if float(getattr(module, "temperature", 0)) == 1:
+        warnings.warn(
+            f"{origin}: its temperature was not fitted, so that its probabilities are not calibrated: its training has "
+            "not ended; `litzoo fit --ckpt_path last` finishes it",
+            stacklevel=2,
+        )

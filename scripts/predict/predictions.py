@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from litzoo.callbacks.reporting.predictions_csv import joined_names
 from litzoo.datamodules.batch import UNKNOWN
 
 SHOWN = 10
@@ -27,6 +28,11 @@ class Predictions:
         threshold: Score above which a sample is unknown.
         files: Names of the files, N of them; empty if the samples are not files.
         unreadable: Messages about files that were skipped.
+        prediction_set: Which classes are in the set of each sample, bool `[N, K]`, if the training had
+            `PredictionSets`.
+        lower: Lower bound of each interval, float32 `[N]`, if the training had `PredictionIntervals`.
+        upper: Upper bound.
+        coverage: Probability that a set or an interval contains the truth.
     """
 
     prediction: Tensor
@@ -37,6 +43,10 @@ class Predictions:
     threshold: float | None = None
     files: Sequence[str] = ()
     unreadable: Sequence[str] = field(default_factory=list)
+    prediction_set: Tensor | None = None
+    lower: Tensor | None = None
+    upper: Tensor | None = None
+    coverage: float | None = None
 
     def __len__(self) -> int:
         return len(self.prediction)
@@ -62,6 +72,12 @@ class Predictions:
         labels = [*self.class_names, "unknown"]  # UNKNOWN is -1
         return [labels[label] for label in self.prediction.tolist()] if self.class_names else []
 
+    @property
+    def set_names(self) -> list[list[str]]:
+        """Names of the classes in the set of each sample; empty without sets."""
+        rows = [] if self.prediction_set is None else self.prediction_set.tolist()
+        return [[name for name, held in zip(self.class_names, row, strict=True) if held] for row in rows]
+
     def columns(self, probabilities: bool = False) -> dict[str, list[Any]]:
         """Returns the columns of a table, as in `predictions.csv`: floats with six digits.
 
@@ -72,10 +88,14 @@ class Predictions:
             "prediction": self.prediction,
             "confidence": self.confidence,
             "unknown_score": self.unknown_score,
+            "lower": self.lower,
+            "upper": self.upper,
         }
         columns = {name: _formatted(values) for name, values in tensors.items() if values is not None}
         if self.class_names:
             columns["class_name"] = self.names
+        if self.prediction_set is not None:
+            columns["prediction_set"] = joined_names(self.prediction_set, self.class_names)
         if probabilities and self.probabilities is not None:
             by_class = zip(self.class_names, self.probabilities.T, strict=True)
             columns |= {f"probability/{name}": _formatted(values) for name, values in by_class}

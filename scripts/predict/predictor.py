@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from litzoo.callbacks.calibration.conformal import Conformal
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import Evidence, UnknownScore
 from litzoo.datamodules.images.preparation import ImagePreparation
@@ -42,6 +43,7 @@ class Predictor:
         precision: `32-true`, `bf16-mixed` or `16-mixed`, as of Lightning's trainer.
         value_range: Values that become black and white in images of more than 8 bits, such as `(0, 4095)`; by default
             those of training, which are 0 and 65535 if the training images had 8 bits.
+        conformal: Calibrated prediction sets or intervals, if there are any.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -62,6 +64,7 @@ class Predictor:
         device: str | torch.device | None = None,
         precision: Precision = "32-true",
         value_range: tuple[float, float] | None = None,
+        conformal: Conformal | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size: {batch_size} is too small; give at least 1")
@@ -73,7 +76,7 @@ class Predictor:
             preparation.reader = replace(preparation.reader, value_range=require_value_range(value_range))
         self.device = usable_device(device)
         self.module, self.preparation, self.detection = module.eval().to(self.device), preparation, detection
-        self.batch_size, self.precision = batch_size, precision
+        self.batch_size, self.precision, self.conformal = batch_size, precision, conformal
         self.class_names: list[str] = list(getattr(module, "class_names", ()))
         if getattr(module, "channels_last", False) and self.device.type != "mps":
             module.net.to(memory_format=torch.channels_last)
@@ -102,7 +105,8 @@ class Predictor:
             FileNotFoundError: If there is no such file.
             ValueError: If the checkpoint is damaged or of another kind; the message says which.
         """
-        return cls(*load_trained(checkpoint, module, score), **options)
+        trained = load_trained(checkpoint, module, score)
+        return cls(trained.module, trained.preparation, trained.detection, conformal=trained.conformal, **options)
 
     def __call__(
         self, inputs: Any, unreadable: Unreadable = "refuse", progress: Callable[[int], None] | None = None
@@ -164,6 +168,8 @@ class Predictor:
             kept = {"prediction": outputs["prediction"]}
             if "logits" in outputs:
                 kept |= {"confidence": outputs["confidence"], "probabilities": outputs["logits"].softmax(dim=1)}
+            if self.conformal is not None:
+                kept |= self.conformal.predict(outputs["logits" if "logits" in outputs else "prediction"])
             if self.detection is not None:
                 evidence = Evidence(outputs["logits"], outputs.get("features", outputs["logits"][:, :0]))
                 kept["unknown_score"], kept["prediction"] = self.detection.decide(evidence, kept["prediction"])
@@ -226,6 +232,7 @@ class Predictor:
             **joined(parts),
             class_names=self.class_names,
             threshold=self.threshold,
+            coverage=None if self.conformal is None else self.conformal.coverage,
             files=files,
             unreadable=unreadable,
         )

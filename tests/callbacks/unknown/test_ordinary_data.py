@@ -157,7 +157,7 @@ def test_by_default_few_validation_samples_do_both(val_size, fraction, expected)
 
 
 def test_by_default_a_half_of_a_thousand_validation_samples_calibrates(monkeypatch):
-    monkeypatch.setattr("litzoo.callbacks.unknown._evidence.STRICT_FROM", 80)
+    monkeypatch.setattr("litzoo.callbacks.calibration.part.STRICT_FROM", 80)
     data = digits()
     fit(UnknownClassDetector(MaxLogit(), count=1), datamodule=data, max_epochs=1)
     assert (len(data.val_set), len(data.calibration_set)) == (40, 40)

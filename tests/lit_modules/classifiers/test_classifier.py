@@ -41,7 +41,7 @@ def test_a_test_reports_every_class_by_its_name():
     model = SoftmaxRegression((5,), 3, class_names=["cat", "dog", "owl/eagle"])
     (scores,) = cpu_trainer().test(model, loader(torch.randn(40, 5), torch.arange(40) % 3), verbose=False)
     assert set(scores) == {
-        *["test/loss", "test/acc", "test/balanced_acc", "test/f1", "test/ece"],
+        *["test/loss", "test/acc", "test/balanced_acc", "test/f1", "test/ece", "test/adaptive_ece"],
         *["test/acc/cat", "test/acc/dog", "test/acc/owl-eagle"],
     }
 

@@ -7,7 +7,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from litzoo.lit_modules import Classifier
-from litzoo.lit_modules.metrics import CalibrationError
+from litzoo.lit_modules.metrics import AdaptiveCalibrationError, CalibrationError
 
 NAMES = ["cat", "dog", "emu", "fox"]
 
@@ -42,6 +42,14 @@ def calibration_error(logits, target, bins=15):
     return error
 
 
+def adaptive_calibration_error(logits, target, bins=15):
+    """The same with bins of equally many samples, in the order of their confidence."""
+    probabilities = logits.float().softmax(dim=1).double().numpy()
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == target.numpy()
+    parts = np.array_split(np.argsort(confidence, kind="stable"), bins)
+    return sum(len(part) / len(target) * abs(correct[part].mean() - confidence[part].mean()) for part in parts)
+
+
 @pytest.mark.parametrize("batch", [None, 77])
 @pytest.mark.parametrize("seed", range(3))
 def test_metrics_are_those_of_scikit_learn(seed, batch):
@@ -54,6 +62,7 @@ def test_metrics_are_those_of_scikit_learn(seed, batch):
         "balanced_acc": balanced_accuracy_score(target, predicted),
         "f1": f1_score(target, predicted, average="macro"),
         "ece": calibration_error(logits, target),
+        "adaptive_ece": adaptive_calibration_error(logits, target),
         **{
             f"acc/{name}": recall
             for name, recall in zip(NAMES, recall_score(target, predicted, average=None), strict=True)
@@ -68,6 +77,26 @@ def test_calibration_error_with_confidence_1():
     target = torch.tensor([1, 0, 0, 1])
     scores = computed(logits, target, ["no", "yes"])
     assert scores["ece"].item() == pytest.approx(calibration_error(logits, target), abs=1e-6)
+
+
+def test_adaptive_calibration_error_by_hand():
+    confidence = torch.tensor([0.9, 0.6, 0.7, 0.8])
+    logits = torch.stack([confidence, 1 - confidence], dim=1).log()
+    metric = AdaptiveCalibrationError(bins=2)
+    metric.update(logits, torch.tensor([0, 1, 0, 0]))
+    # (0.6, wrong) and (0.7, right); (0.8, right) and (0.9, right)
+    assert metric.compute().item() == pytest.approx((abs(0.5 - 0.65) + abs(1 - 0.85)) / 2, abs=1e-6)
+    few = AdaptiveCalibrationError()
+    few.update(logits[:1], torch.tensor([1]))
+    assert few.compute().item() == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2]])
+def test_adaptive_calibration_error_does_not_depend_on_the_order_of_equal_confidences(order):
+    logits = torch.tensor([[50.0, 0.0]] * 4)
+    metric = AdaptiveCalibrationError(bins=2)
+    metric.update(logits[order], torch.tensor([0, 0, 1, 1])[order])
+    assert metric.compute().item() == pytest.approx(0.5)
 
 
 def test_a_class_without_a_sample_has_no_accuracy():

@@ -158,8 +158,6 @@ def test_scores_that_were_not_there_in_the_training_are_added_likewise_also_in_a
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ("--data.known_classes=null", ["every class is known", "data.known_classes", "data.unknowns"]),
-        ("--data.known_classes=[0,1,2,3,4,5,6,7,8,9]", ["every class is known"]),
         ("--data.known_classes=[3]", ["data.known_classes", "fewer than two classes"]),
         ("--data.val_size=0", ["val_size is 0", "or give a fixed threshold"]),
         ("--data.val_size=15", ["15 calibration samples", "needs 19"]),

@@ -9,7 +9,7 @@ import torch
 
 from litzoo import Predictor, Regressor
 from litzoo.__main__ import main
-from litzoo.callbacks import unknown
+from litzoo.callbacks import ConformalIntervals, ConformalSets, unknown
 from litzoo.callbacks.unknown import UnknownDetection
 from litzoo.callbacks.unknown.scores import Evidence
 from litzoo.datamodules.images.preparation import ImagePreparation
@@ -179,6 +179,31 @@ def test_every_classifier_is_exported(name, form):
     assert set(found) == {"probabilities", "class_index"}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["torch", "onnx"])
+@pytest.mark.parametrize(("method", "per_class"), [("lac", False), ("aps", False), ("aps", True)])
+def test_a_temperature_and_prediction_sets_are_exported(method, per_class, form):
+    torch.manual_seed(0)
+    module = CNNClassifier(SHAPE, 5, widths=[4, 8], calibrate="temperature").eval()
+    module.temperature.fill_(0.05)
+    images, target = torch.randint(256, (200, *SHAPE), dtype=torch.uint8), torch.arange(200) % 5
+    predictor = predictor_of(module)
+    with torch.no_grad():
+        logits = module.features_and_logits(predictor.preparation.as_input(images), test_time=True)[1]
+    predictor.conformal = ConformalSets(0.7, method, per_class, predictor.class_names).fit(logits, target)
+    found, expected = answers(predictor, form, images), predictor(images)
+    torch.testing.assert_close(expected.probabilities, logits.softmax(dim=1))
+    torch.testing.assert_close(found["probabilities"], expected.probabilities, atol=1e-5, rtol=0)
+    assert (found["prediction_set"] != expected.prediction_set).double().mean() < 0.01  # scores beside a threshold
+    assert 1 < expected.prediction_set.sum(dim=1).double().mean() < 5
+    if form == "torch":
+        files = {METADATA: ""}
+        torch.export.load("a.pt2", extra_files=files)
+        metadata = json.loads(files[METADATA])
+        assert metadata["temperature"] == pytest.approx(0.05)
+        assert metadata["conformal"] == {"coverage": 0.7, "method": method, "per_class": per_class}
+
+
 class NotExportable(CNNClassifier):
     def predict_step(self, batch, batch_idx):
         if float(batch["input"].sum()) > 0:
@@ -241,7 +266,9 @@ def test_a_regressor_is_exported_with_the_vocabulary_of_its_table(form):
     )
     reading = TableReading.fit(frame, target="price")
     torch.manual_seed(0)
-    predictor = Predictor(Regressor((reading.num_features,), 200.0, 30.0), reading, device="cpu")
+    intervals = ConformalIntervals(0.9).fit(torch.zeros(20), torch.arange(20.0))
+    module = Regressor((reading.num_features,), 200.0, 30.0)
+    predictor = Predictor(module, reading, device="cpu", conformal=intervals)
     new = frame.iloc[[4, 1, 2]].assign(place=["moon", "sea", None])
     with pytest.warns(UserWarning, match="'moon'"):
         expected = predictor(new)
@@ -254,10 +281,13 @@ def test_a_regressor_is_exported_with_the_vocabulary_of_its_table(form):
     assert metadata["target"] == "price"
     assert len(metadata["table"]["numbers"]) == numbers.shape[1]
     if form == "torch":
-        value = torch.export.load("a.pt2").module()(numbers, codes)["value"]
+        value, lower, upper = torch.export.load("a.pt2").module()(numbers, codes).values()
     else:
         import onnxruntime
 
         session = onnxruntime.InferenceSession("a.onnx")
-        value = torch.from_numpy(session.run(None, {"numbers": numbers.numpy(), "codes": codes.numpy()})[0])
+        found = session.run(None, {"numbers": numbers.numpy(), "codes": codes.numpy()})
+        value, lower, upper = map(torch.from_numpy, found)
     torch.testing.assert_close(value, expected.prediction, atol=1e-3, rtol=1e-5)
+    torch.testing.assert_close(lower, expected.lower, atol=1e-3, rtol=1e-5)
+    torch.testing.assert_close(upper, expected.prediction + 18, atol=1e-3, rtol=1e-5)

@@ -1,0 +1,176 @@
+"""Lightning callback that fits the temperature of a classifier, and draws its reliability."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from litzoo.callbacks.calibration.part import calibration_part
+from litzoo.callbacks.calibration.temperature import fit_temperature, require_enough
+from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
+from litzoo.callbacks.contracts import PredictsLogits, ServesParts
+from litzoo.callbacks.evaluation import evaluate_part, options_at_test_time
+from litzoo.callbacks.files import run_folder_of
+from litzoo.callbacks.reporting.figures import new_figure, publish_figure
+from litzoo.datamodules.batch import UNKNOWN
+from litzoo.lit_modules.metrics import CalibrationError, EpochOutputs
+
+
+class TemperatureScaling(Callback):
+    """Fits the temperature of a classifier whose option `calibrate` is `temperature`; every run of the command has it.
+
+    At the end of training it is fitted with the weights of each checkpoint on the validation samples that a callback
+    has reserved for the calibration, else on all validation samples, and stored among the weights. Tests and
+    predictions divide the logits by it; training and validation do not.
+
+    Logs in a test, beside the module's metrics: `test/temperature` and `test/ece_uncalibrated`. Draws
+    `figures/reliability.png`: accuracy over confidence, before and after.
+
+    Callbacks that are calibrated on the logits, such as `UnknownClassDetector` and `PredictionSets`, come after it.
+    """
+
+    def __init__(self) -> None:
+        self._tested = EpochOutputs("target", "logits")
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Checks module, data and callbacks.
+
+        Raises:
+            TypeError: If the module has no temperature, or the datamodule serves no validation samples.
+            ValueError: If there are no or too few validation samples, or a callback that is calibrated on the logits
+                comes first.
+        """
+        if not isinstance(pl_module, PredictsLogits) or not hasattr(pl_module, "temperature"):
+            raise TypeError(
+                f"TemperatureScaling needs a classifier with the option calibrate: temperature, which this "
+                f"{type(pl_module).__name__} has not: set model.calibrate, or remove the callback"
+            )
+        callbacks = list(trainer.callbacks)  # type: ignore[attr-defined]
+        for other in callbacks[: callbacks.index(self)]:
+            if getattr(other, "calibrates", False):
+                raise ValueError(
+                    f"TemperatureScaling: list it before {type(other).__name__}, which is calibrated on the logits "
+                    "that it changes"
+                )
+        pl_module.fits_temperature = True  # type: ignore[assignment]
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        if stage != "fit":
+            return
+        if not isinstance(datamodule, ServesParts):
+            raise TypeError(
+                f"TemperatureScaling needs a datamodule, not {type(datamodule).__name__}; see ServesParts in "
+                "litzoo.callbacks.contracts"
+            )
+        if not datamodule.validates:
+            raise ValueError(
+                "model.calibrate: temperature is fitted on validation samples, but data.val_size is 0: set it, or set "
+                "model.calibrate to none"
+            )
+        if datamodule.val_set is not None:
+            require_enough(len(calibration_part(datamodule)[1]))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Resets the temperature, which was fitted to weights that change from now on."""
+        _temperature(pl_module).fill_(1)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Fits the temperature for the weights of each checkpoint, and adds it to its file."""
+        if not trainer.fast_dev_run and trainer.global_step:  # type: ignore[attr-defined]
+            options = options_at_test_time(pl_module)
+            # The option too: it may have been added to a finished training.
+            entries = {"hyper_parameters": {"calibrate": "temperature"}}
+            entries["calibrated_with"] = {name: options[name] for name in ("posthoc_tau", "tta")}
+            add_state_to_checkpoints(
+                self, trainer, pl_module, lambda: self._fit(trainer, pl_module), ["temperature"], entries
+            )
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Discards the outputs of an interrupted test."""
+        self._tested.reset()
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Collects the outputs of the step."""
+        self._tested.update(outputs)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Gathers the outputs of all processes, logs the metrics and draws the figure."""
+        run_folder = run_folder_of(trainer)
+        outputs = self._tested.to(pl_module.device).gather()
+        known = outputs["target"] != UNKNOWN
+        logits, target = outputs["logits"][known].cpu(), outputs["target"][known].cpu()
+        temperature = float(_temperature(pl_module))
+        pl_module.log("test/temperature", temperature, sync_dist=True)
+        if not len(target):
+            return
+        before = logits * temperature
+        error = CalibrationError()
+        error.update(before, target)
+        pl_module.log("test/ece_uncalibrated", float(error.local()), sync_dist=True)
+        if trainer.is_global_zero:
+            publish_figure(trainer, "reliability", draw_reliability(before, logits, target, temperature), run_folder)
+
+    def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Fits the temperature for the current weights of the module."""
+        temperature = _temperature(pl_module)
+        temperature.fill_(1)
+        part, _ = calibration_part(trainer.datamodule)  # type: ignore[attr-defined]
+        outputs = evaluate_part(trainer, pl_module, part, "logits", test_time=True)
+        fitted = fit_temperature(outputs["logits"], outputs["target"])
+        temperature.fill_(fitted.temperature)
+        rank_zero_info(
+            f"Temperature {fitted.temperature:.4g}: the cross-entropy of {fitted.samples:,} calibration samples is "
+            f"{fitted.after:.4g}, {fitted.before:.4g} without"
+        )
+
+
+def draw_reliability(before: Tensor, after: Tensor, target: Tensor, temperature: float, bins: int = 15) -> Figure:
+    """Draws accuracy over confidence in bins of equal width, before and after temperature scaling.
+
+    Args:
+        before: Logits `[N, K]` before.
+        after: Logits `[N, K]` after.
+        target: Classes `[N]`.
+        temperature: For the title.
+        bins: How many bins.
+    """
+    figure = new_figure(9, 4.4)
+    panels = figure.subplots(1, 2, sharey=True)
+    for panel, logits, name in zip(
+        panels, (before, after), ("before", f"after, temperature {temperature:.3g}"), strict=True
+    ):
+        error = CalibrationError(bins)
+        error.update(logits, target)
+        counts, middle = error.counts.numpy(), (np.arange(bins) + 0.5) / bins
+        filled = counts > 0
+        accuracy = error.correct.numpy()[filled] / counts[filled]
+        confidence = error.confidence.numpy()[filled] / counts[filled]
+        panel.bar(middle[filled], accuracy, 1 / bins, color="tab:blue", alpha=0.6, edgecolor="white", label="accuracy")
+        panel.plot(confidence, accuracy, "o", color="black", markersize=3, label="at the mean confidence")
+        panel.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--", label="calibrated")
+        panel.set(
+            title=f"{name}: ECE {float(error.local()):.4f}",
+            xlabel=f"confidence, {bins} bins",
+            xlim=(0, 1),
+            ylim=(0, 1),
+        )
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel(f"accuracy on {len(target):,} test samples")
+    panels[0].legend(loc="upper left", fontsize=8)
+    return figure
+
+
+def _temperature(module: Any) -> Tensor:
+    assert isinstance(module.temperature, torch.Tensor)
+    return module.temperature

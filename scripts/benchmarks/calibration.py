@@ -1,0 +1,123 @@
+"""Measures temperature scaling and prediction sets on shipped configs: calibration errors, coverage, size of sets.
+
+Usage: python -m litzoo.scripts.benchmarks.calibration CONFIG ... [--seeds 0 1 2] [--epochs N] [--write]
+
+Each config is trained with `model.calibrate: temperature` and `PredictionSets`, which reserves half of the validation
+samples. Temperature and sets are fitted on these, for the best checkpoint, and evaluated on the test set. Results of
+other configs, and of other seeds of a config with the same number of epochs, stay in the file.
+"""
+
+import argparse
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from litzoo.callbacks import ConformalSets
+from litzoo.callbacks.calibration.conformal import Method
+from litzoo.callbacks.calibration.part import calibration_part
+from litzoo.lit_modules.metrics import AdaptiveCalibrationError, CalibrationError
+from litzoo.scripts.benchmarks.harness import environment, format_environment, publish
+from litzoo.scripts.cli.main import run
+from litzoo.scripts.predict import Predictor
+from litzoo.scripts.tables import markdown_table, mean_and_std
+
+NAME, DOCUMENT = "benchmark_calibration", Path("docs/calibration.md")
+COVERAGES = (0.9, 0.95)
+METHODS: tuple[Method, ...] = ("lac", "aps")
+
+
+def measure(config: str, seed: int, epochs: int | None) -> dict[str, float]:
+    """Trains a config and returns what is measured on its test set, by name."""
+    words = ["fit", f"--config={config}", f"--seed_everything={seed}", "--model.calibrate=temperature"]
+    words += ["--trainer.callbacks+=PredictionSets", "--trainer.enable_progress_bar=false", "--test_after_fit=false"]
+    cli = run([*words, *([f"--trainer.max_epochs={epochs}"] if epochs else [])])
+    predictor = Predictor.load(cli.run_folder / "checkpoints" / "best.ckpt", device="cpu")
+    data = cli.datamodule
+    data.setup("test")
+    calibration, known = logits_of(predictor, calibration_part(data)[1])
+    logits, target = logits_of(predictor, data.test_set)
+    temperature = float(predictor.module.temperature)  # type: ignore[arg-type]
+    values = {"epochs": cli.trainer.current_epoch, "temperature": temperature, "test": len(target)}
+    values |= {"calibration": len(known), "acc": float((logits.argmax(dim=1) == target).double().mean())}
+    for name, each in (("before", logits * temperature), ("after", logits)):
+        values[f"ece_{name}"] = _value(CalibrationError(), each, target)
+        values[f"adaptive_ece_{name}"] = _value(AdaptiveCalibrationError(), each, target)
+    for coverage in COVERAGES:
+        for method in METHODS:
+            found = ConformalSets(coverage, method).fit(calibration, known).evaluate(logits, target)
+            values |= {f"{method}_{coverage}_{name}": value for name, value in found.items()}
+    return values
+
+
+def logits_of(predictor: Predictor, dataset: Any) -> tuple[Tensor, Tensor]:
+    """Returns the logits of all samples of a part as a test computes them, and their targets."""
+    module: Any = predictor.module
+    parts = []
+    for indices in dataset.indices.split(500):
+        with torch.inference_mode():
+            images = predictor.preparation.as_input(dataset.inputs[indices])  # type: ignore[union-attr]
+            parts.append(module.features_and_logits(images, test_time=True)[1].float())
+    return torch.cat(parts), dataset.targets[dataset.indices]
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Formats the results."""
+    sets = [(method, coverage) for coverage in COVERAGES for method in METHODS]
+    header = ["config", "epochs", "seeds", "temperature", "ECE, %", "adaptive ECE, %"]
+    header += [f"{method.upper()} {coverage:.0%}" for method, coverage in sets]
+    rows = []
+    for config, runs in result["configs"].items():
+        columns = {name: [each[name] for each in runs.values()] for name in next(iter(runs.values()))}
+        errors = [
+            f"{mean_and_std([100 * each for each in columns[f'{name}_before']], 2)} → "
+            f"{mean_and_std([100 * each for each in columns[f'{name}_after']], 2)}"
+            for name in ("ece", "adaptive_ece")
+        ]
+        cells = [
+            f"{100 * statistics.mean(columns[f'{method}_{coverage}_set_coverage']):.1f} %, "
+            f"{statistics.mean(columns[f'{method}_{coverage}_set_size']):.2f}"
+            for method, coverage in sets
+        ]
+        first = [config, f"{columns['epochs'][0]:.0f}", str(len(runs)), mean_and_std(columns["temperature"], 3)]
+        rows.append([*first, *errors, *cells])
+    sizes = next(iter(next(iter(result["configs"].values())).values()))
+    note = (
+        f"Before → after temperature scaling. Sets: coverage of the {sizes['test']:,.0f} test samples, and mean number "
+        f"of classes; {sizes['calibration']:,.0f} calibration samples. Mean ± standard deviation over seeds."
+    )
+    return f"{markdown_table(header, rows)}\n\n{note} {format_environment(result)}."
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("configs", nargs="+", help="names of shipped configs")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, help="shorter or longer than the config's")
+    parser.add_argument("--write", action="store_true", help=f"write the table to {DOCUMENT}")
+    options = parser.parse_args(words)
+    path = DOCUMENT.parent / "results" / f"{NAME}.json"
+    earlier = json.loads(path.read_text(encoding="utf-8"))["configs"] if path.exists() else {}
+    for config in options.configs:
+        for seed in options.seeds:
+            values = measure(config, seed, options.epochs)
+            runs = {name: each for name, each in earlier.get(config, {}).items() if each["epochs"] == values["epochs"]}
+            earlier[config] = {**runs, str(seed): values}
+            result = {**environment(), "configs": earlier}
+            print(table(result))
+            if options.write:
+                publish(NAME, result, table(result), DOCUMENT)
+
+
+def _value(metric: Any, logits: Tensor, target: Tensor) -> float:
+    metric.update(logits, target)
+    return float(metric.compute())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+from math import ceil
+
+import numpy as np
+import pytest
+import torch
+from mapie.classification import SplitConformalClassifier
+from mapie.regression import SplitConformalRegressor
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+
+from litzoo.callbacks import ConformalIntervals, ConformalSets
+from litzoo.callbacks.calibration.conformal import class_scores, conformal_quantile, coverage_range
+
+
+def sampled(n, classes=4, seed=0, sharpness=2.0):
+    """Returns logits, and targets that do not follow their softmax: the model is too confident."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = sharpness * torch.randn(n, classes, generator=generator, dtype=torch.float64)
+    target = (logits / 2).softmax(dim=1).multinomial(1, generator=generator).squeeze(1)
+    return 2 * logits, target
+
+
+class Softmax(ClassifierMixin, BaseEstimator):
+    """A fitted classifier whose inputs are the logits."""
+
+    def __init__(self, classes=4):
+        self.classes = classes
+        self.classes_ = np.arange(classes)
+
+    def fit(self, X, y):  # noqa: N803
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def predict_proba(self, X):  # noqa: N803
+        return torch.as_tensor(X).softmax(dim=1).numpy()
+
+    def predict(self, X):  # noqa: N803
+        return np.argmax(X, axis=1)
+
+
+class AllOnes(np.random.RandomState):
+    """Takes the chance out of MAPIE's scores, which subtract a random part of the class's own probability: all."""
+
+    def uniform(self, size):
+        return np.ones(size)
+
+
+class First(RegressorMixin, BaseEstimator):
+    """A fitted regressor that predicts its first column."""
+
+    def fit(self, X, y):  # noqa: N803
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def predict(self, X):  # noqa: N803
+        return X[:, 0]
+
+
+def test_quantiles_by_hand():
+    scores = torch.tensor([0.3, 0.1, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])  # n + 1 = 10
+    assert float(conformal_quantile(scores, 0.9)) == pytest.approx(0.9)
+    assert float(conformal_quantile(scores, 0.8)) == pytest.approx(0.8)
+    assert float(conformal_quantile(scores, 0.81)) == pytest.approx(0.9)
+    assert float(conformal_quantile(scores, 0.1)) == pytest.approx(0.1)
+    assert conformal_quantile(scores, 0.91).isinf()
+
+
+def test_scores_by_hand():
+    logits = torch.tensor([[0.2, 0.5, 0.3]]).log()
+    assert class_scores(logits, "lac").tolist() == [pytest.approx([0.8, 0.5, 0.7])]
+    assert class_scores(logits, "aps").tolist() == [pytest.approx([0.8, 0.0, 0.5])]
+
+
+def test_sets_by_hand():
+    logits = torch.tensor([[0.2, 0.5, 0.3], [0.05, 0.05, 0.9], [0.4, 0.35, 0.25]]).log()
+    sets = ConformalSets(0.5, "lac")
+    sets.scores, sets.target = torch.full((9,), 0.66, dtype=torch.float64), torch.zeros(9, dtype=torch.int64)
+    assert sets.sets(logits).tolist() == [[False, True, False], [False, False, True], [True, True, False]]
+    sets.method, sets.scores = "aps", torch.full((9,), 0.6, dtype=torch.float64)
+    # The most likely classes until they have 0.6 together.
+    assert sets.sets(logits).tolist() == [[False, True, True], [False, False, True], [True, True, False]]
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
+def test_lac_agrees_with_mapie(coverage):
+    (calibration, known), (logits, _) = sampled(500), sampled(800, seed=1)
+    mapie = SplitConformalClassifier(Softmax(), confidence_level=coverage, conformity_score="lac", prefit=True)
+    mapie.conformalize(calibration.numpy(), known.numpy())
+    expected = torch.from_numpy(mapie.predict_set(logits.numpy())[1][:, :, 0])
+    found = ConformalSets(coverage, "lac").fit(calibration, known).sets(logits)
+    filled = expected.any(dim=1)  # MAPIE leaves some sets empty
+    assert torch.equal(found[filled], expected[filled])
+    assert torch.equal(found[~filled].sum(dim=1), torch.ones(int((~filled).sum()), dtype=torch.int64))
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
+def test_aps_agrees_with_mapie(coverage):
+    (calibration, known), (logits, _) = sampled(500), sampled(800, seed=1)
+    options = {"conformity_score": "aps", "prefit": True, "random_state": AllOnes()}
+    mapie = SplitConformalClassifier(Softmax(), confidence_level=coverage, **options)
+    mapie.conformalize(calibration.numpy(), known.numpy())
+    expected = mapie.predict_set(logits.numpy(), conformity_score_params={"include_last_label": True})[1][:, :, 0]
+    assert torch.equal(ConformalSets(coverage, "aps").fit(calibration, known).sets(logits), torch.from_numpy(expected))
+
+
+def test_intervals_agree_with_mapie():
+    generator = np.random.default_rng(0)
+    inputs, noise = generator.normal(size=(300, 1)), generator.normal(size=300)
+    new = generator.normal(size=(50, 1))
+    mapie = SplitConformalRegressor(First(), confidence_level=0.9, prefit=True)
+    mapie.conformalize(inputs, inputs[:, 0] + noise)
+    expected = mapie.predict_interval(new)[1][:, :, 0]
+    intervals = ConformalIntervals(0.9).fit(torch.from_numpy(inputs[:, 0]), torch.from_numpy(inputs[:, 0] + noise))
+    found = intervals.predict(torch.from_numpy(new[:, 0]))
+    np.testing.assert_allclose(torch.stack([found["lower"], found["upper"]], dim=1).numpy(), expected)
+
+
+@pytest.mark.parametrize("method", ["lac", "aps"])
+@pytest.mark.parametrize("coverage", [0.9, 0.95])
+def test_the_coverage_holds_in_a_simulation(method, coverage):
+    """Over many calibrations with 39 samples each, the mean coverage is that of theory: k / (n + 1)."""
+    logits, target = sampled(40 * 2000, classes=6, sharpness=1.0)
+    missed = 0
+    for rows in torch.arange(len(logits)).reshape(-1, 40):
+        sets = ConformalSets(coverage, method).fit(logits[rows[:39]], target[rows[:39]])
+        included = class_scores(logits[rows[39:]], method) <= sets.thresholds(6)
+        missed += int(not included[0, target[rows[39]]])
+    expected = ceil(40 * coverage) / 40
+    assert 1 - missed / 2000 == pytest.approx(expected, abs=4 * (expected * (1 - expected) / 2000) ** 0.5)
+
+
+def test_the_coverage_of_each_class_holds_where_it_is_asked_for():
+    """A rare class that the model confuses with another is covered less than asked, unless it is calibrated alone."""
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(n):
+        target = (torch.rand(n, generator=generator) < 0.1).long()
+        signal = torch.where(target == 1, 0.0, 2.0) + torch.randn(n, generator=generator)
+        return torch.stack([signal, -signal], dim=1), target
+
+    calibration, known = drawn(5000)
+    logits, target = drawn(50_000)
+    values = [
+        ConformalSets(0.9, "lac", per_class, ["often", "rare"]).fit(calibration, known).evaluate(logits, target)
+        for per_class in (False, True)
+    ]
+    pooled = ConformalSets(0.9).fit(calibration, known).sets(logits)[target == 1, 1].double().mean()
+    assert values[0]["set_coverage"] > 0.885
+    assert float(pooled) < 0.75
+    assert values[1]["set_coverage/rare"] == pytest.approx(0.9, abs=0.04)
+    assert values[1]["set_coverage/often"] > 0.885
+    assert "set_coverage/rare" not in values[0]
+
+
+def test_the_range_of_the_coverage_is_that_of_calibrations():
+    scores = torch.rand(4000, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    reached = torch.stack([conformal_quantile(row, 0.9) for row in scores])  # uniform scores: the quantile is it
+    low, high = coverage_range(50, 0.9)
+    assert float((reached < low).double().mean()) == pytest.approx(0.05, abs=0.015)
+    assert float((reached > high).double().mean()) == pytest.approx(0.05, abs=0.015)
+    assert f"with 50 calibration samples, {low:.3f} to {high:.3f} in 9 of 10" in (
+        ConformalIntervals(0.9).fit(torch.zeros(50), torch.rand(50)).promise()
+    )
+
+
+def test_too_few_samples_are_refused_with_what_can_be_promised():
+    logits, _ = sampled(60)
+    target = torch.arange(60) % 3
+    with pytest.raises(ValueError, match=r"0\.99 needs 99 calibration samples, but 60 .* promise at most 0\.984"):
+        ConformalSets(0.99).fit(logits, target)
+    of_each = r"0\.96 needs 24 .* of each class, but 20 calibration samples of class a promise at most 0\.952"
+    with pytest.raises(ValueError, match=of_each):
+        ConformalSets(0.96, per_class=True, class_names=["a", "b", "c", "d"]).fit(logits, target)
+    with pytest.raises(ValueError, match=r"0 calibration samples of class d promise at most 0\.000"):
+        ConformalSets(0.9, per_class=True, class_names=["a", "b", "c", "d"]).fit(logits, target)
+    sets = ConformalSets(0.95, per_class=True, class_names=["a", "b", "c"]).fit(logits[:, :3], target)
+    assert "with 20 calibration samples of a, the smallest class, " in sets.promise()
+    with pytest.raises(ValueError, match=r"PredictionIntervals\.coverage: 0\.9 needs 9 calibration samples, but 3"):
+        ConformalIntervals(0.9).fit(torch.zeros(3), torch.ones(3))
+
+
+def test_bad_arguments_and_values_are_refused():
+    with pytest.raises(ValueError, match=r"PredictionSets\.coverage: 90 is outside \(0, 1\)"):
+        ConformalSets(90)
+    with pytest.raises(ValueError, match=r"method: 'raps' is not one of lac, aps"):
+        ConformalSets(method="raps")
+    logits, target = sampled(50)
+    logits[4] = torch.nan
+    with pytest.raises(ValueError, match="logits of 1 of 50 samples are not finite"):
+        ConformalSets().fit(logits, target)
+    with pytest.raises(ValueError, match="1 of 50 residuals are not finite"):
+        ConformalIntervals().fit(logits[:, 0], target.double())
+    with pytest.raises(RuntimeError, match="nothing was calibrated"):
+        ConformalSets().sets(logits)
+
+
+def test_state_is_restored_and_another_method_is_not():
+    logits, target = sampled(200)
+    fitted = ConformalSets(0.9, "aps").fit(logits, target)
+    same, other, wider = ConformalSets(0.9, "aps"), ConformalSets(0.9, "lac"), ConformalSets(0.99, "aps", True)
+    for each in (same, other, wider):
+        each.load_state_dict(fitted.state_dict())
+    assert torch.equal(same.sets(logits), fitted.sets(logits))
+    assert other.scores is None
+    assert other.target is None
+    assert wider.sets(logits).sum() > fitted.sets(logits).sum()
+    same.load_state_dict({})
+    assert same.state_dict() == {}
