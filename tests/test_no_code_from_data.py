@@ -12,6 +12,7 @@ PICKLES = {"pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle"}
 LOADS = {"load", "load_checkpoint", "load_from_checkpoint", "load_state_dict_from_url"}
 MAY = {
     "datamodules/io/decoding.py": ["file.load"],  # Pillow decodes the pixels
+    "scripts/benchmarks/calibration.py": ["Predictor.load"],
     "scripts/benchmarks/deployment.py": ["torch.export.load"],  # of the program that it has just exported
     "scripts/benchmarks/label_issues.py": ["np.load", "np.load"],  # which refuses pickles by default
     "scripts/export/command.py": ["Predictor.load"],  # reads weights only

@@ -10,7 +10,8 @@ from litzoo.callbacks.samples import file_column
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.lit_modules.metrics import DetectionOutputs, EpochOutputs, mask_areas
 
-_COLUMNS = ("prediction", "confidence", "unknown_score", "prediction_set", "lower", "upper")
+_SET = "prediction_set"
+_COLUMNS = ("prediction", "confidence", "unknown_score", _SET, "lower", "upper")
 
 
 class PredictionsCSV(Callback):
@@ -86,7 +87,7 @@ def prediction_columns(outputs: dict[str, Any], module: Any) -> dict[str, list[A
     for name, values in outputs.items():
         if values.ndim == 1:
             single[name] = values
-        elif values.dtype != torch.bool:
+        elif name != _SET:
             single |= {f"{name}/{each}": column for each, column in zip(module.class_names, values.T, strict=True)}
     columns: dict[str, list[Any]] = {
         name: [f"{value:.6g}" for value in values.tolist()] if values.is_floating_point() else values.tolist()
@@ -95,9 +96,8 @@ def prediction_columns(outputs: dict[str, Any], module: Any) -> dict[str, list[A
     if isinstance(module, HasClassNames) and "prediction" in single:
         names = {UNKNOWN: "unknown", **dict(enumerate(module.class_names))}
         columns["class_name"] = [names[label] for label in columns["prediction"]]
-    for name, values in outputs.items():
-        if values.ndim == 2 and values.dtype == torch.bool:
-            columns[name] = joined_names(values, module.class_names)
+    if _SET in outputs:
+        columns[_SET] = joined_names(outputs[_SET], module.class_names)
     return columns
 
 

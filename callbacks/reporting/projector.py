@@ -95,6 +95,8 @@ class Projector(Callback):
         outputs, self._collected = self._collected, {}
         if not outputs or not trainer.is_global_zero or len(outputs["index"]) < 2:
             return
+        if not bool(outputs["features"].isfinite().all()):  # of a model with weights that are not; its metrics say so
+            return
         assert isinstance(pl_module, HasClassNames)
         count = len(outputs["index"])
         shown = min(count, self.max_samples or count)

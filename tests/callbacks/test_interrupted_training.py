@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import Callback
+from matplotlib.figure import Figure
 
 from litzoo.callbacks import (
     BestWeightsEarlyStopping,
@@ -134,7 +135,12 @@ def test_predictions_do_not_include_those_of_an_interrupted_run():
 
 def test_a_figure_does_not_include_outputs_of_an_interrupted_test(monkeypatch):
     figures = []
-    monkeypatch.setattr(ConfusionMatrixFigure, "draw", lambda self, trainer, names, outputs: figures.append(outputs))
+
+    def draw(self, trainer, names, outputs, card=False):
+        figures.extend([] if card else [outputs])
+        return Figure()
+
+    monkeypatch.setattr(ConfusionMatrixFigure, "draw", draw)
     monkeypatch.setattr("litzoo.callbacks.reporting.classification.publish_figure", lambda *args: None)
     figure, interrupts = ConfusionMatrixFigure(), Interrupts("on_test_batch_end")
     with pytest.raises(RuntimeError, match="interrupted"):

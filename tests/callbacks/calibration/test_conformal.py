@@ -1,62 +1,14 @@
+import subprocess
+import sys
 from math import ceil
+from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from mapie.classification import SplitConformalClassifier
-from mapie.regression import SplitConformalRegressor
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from litzoo.callbacks import ConformalIntervals, ConformalSets
 from litzoo.callbacks.calibration.conformal import class_scores, conformal_quantile, coverage_range
-
-
-def sampled(n, classes=4, seed=0, sharpness=2.0):
-    """Returns logits, and targets that do not follow their softmax: the model is too confident."""
-    generator = torch.Generator().manual_seed(seed)
-    logits = sharpness * torch.randn(n, classes, generator=generator, dtype=torch.float64)
-    target = (logits / 2).softmax(dim=1).multinomial(1, generator=generator).squeeze(1)
-    return 2 * logits, target
-
-
-class Softmax(ClassifierMixin, BaseEstimator):
-    """A fitted classifier whose inputs are the logits."""
-
-    def __init__(self, classes=4):
-        self.classes = classes
-        self.classes_ = np.arange(classes)
-
-    def fit(self, X, y):  # noqa: N803
-        return self
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def predict_proba(self, X):  # noqa: N803
-        return torch.as_tensor(X).softmax(dim=1).numpy()
-
-    def predict(self, X):  # noqa: N803
-        return np.argmax(X, axis=1)
-
-
-class AllOnes(np.random.RandomState):
-    """Takes the chance out of MAPIE's scores, which subtract a random part of the class's own probability: all."""
-
-    def uniform(self, size):
-        return np.ones(size)
-
-
-class First(RegressorMixin, BaseEstimator):
-    """A fitted regressor that predicts its first column."""
-
-    def fit(self, X, y):  # noqa: N803
-        return self
-
-    def __sklearn_is_fitted__(self):
-        return True
-
-    def predict(self, X):  # noqa: N803
-        return X[:, 0]
+from tests.callbacks.calibration.samples import COVERAGES, regression_samples, sampled
 
 
 def test_quantiles_by_hand():
@@ -84,38 +36,34 @@ def test_sets_by_hand():
     assert sets.sets(logits).tolist() == [[False, True, True], [False, False, True], [True, True, False]]
 
 
-@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
-def test_lac_agrees_with_mapie(coverage):
+@pytest.fixture(scope="module")
+def mapie(tmp_path_factory):
+    path = tmp_path_factory.mktemp("reference") / "reference.pt"
+    command = [sys.executable, "-m", "tests.callbacks.calibration.mapie_reference", str(path)]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[3])
+    return torch.load(path)
+
+
+@pytest.mark.parametrize("coverage", COVERAGES)
+def test_lac_agrees_with_mapie(coverage, mapie):
     (calibration, known), (logits, _) = sampled(500), sampled(800, seed=1)
-    mapie = SplitConformalClassifier(Softmax(), confidence_level=coverage, conformity_score="lac", prefit=True)
-    mapie.conformalize(calibration.numpy(), known.numpy())
-    expected = torch.from_numpy(mapie.predict_set(logits.numpy())[1][:, :, 0])
+    expected = mapie[f"lac {coverage}"]
     found = ConformalSets(coverage, "lac").fit(calibration, known).sets(logits)
     filled = expected.any(dim=1)  # MAPIE leaves some sets empty
     assert torch.equal(found[filled], expected[filled])
     assert torch.equal(found[~filled].sum(dim=1), torch.ones(int((~filled).sum()), dtype=torch.int64))
 
 
-@pytest.mark.parametrize("coverage", [0.8, 0.9, 0.95])
-def test_aps_agrees_with_mapie(coverage):
+@pytest.mark.parametrize("coverage", COVERAGES)
+def test_aps_agrees_with_mapie(coverage, mapie):
     (calibration, known), (logits, _) = sampled(500), sampled(800, seed=1)
-    options = {"conformity_score": "aps", "prefit": True, "random_state": AllOnes()}
-    mapie = SplitConformalClassifier(Softmax(), confidence_level=coverage, **options)
-    mapie.conformalize(calibration.numpy(), known.numpy())
-    expected = mapie.predict_set(logits.numpy(), conformity_score_params={"include_last_label": True})[1][:, :, 0]
-    assert torch.equal(ConformalSets(coverage, "aps").fit(calibration, known).sets(logits), torch.from_numpy(expected))
+    assert torch.equal(ConformalSets(coverage, "aps").fit(calibration, known).sets(logits), mapie[f"aps {coverage}"])
 
 
-def test_intervals_agree_with_mapie():
-    generator = np.random.default_rng(0)
-    inputs, noise = generator.normal(size=(300, 1)), generator.normal(size=300)
-    new = generator.normal(size=(50, 1))
-    mapie = SplitConformalRegressor(First(), confidence_level=0.9, prefit=True)
-    mapie.conformalize(inputs, inputs[:, 0] + noise)
-    expected = mapie.predict_interval(new)[1][:, :, 0]
-    intervals = ConformalIntervals(0.9).fit(torch.from_numpy(inputs[:, 0]), torch.from_numpy(inputs[:, 0] + noise))
-    found = intervals.predict(torch.from_numpy(new[:, 0]))
-    np.testing.assert_allclose(torch.stack([found["lower"], found["upper"]], dim=1).numpy(), expected)
+def test_intervals_agree_with_mapie(mapie):
+    inputs, targets, new = map(torch.from_numpy, regression_samples())
+    found = ConformalIntervals(0.9).fit(inputs[:, 0], targets).predict(new[:, 0])
+    torch.testing.assert_close(torch.stack([found["lower"], found["upper"]], dim=1), mapie["intervals"])
 
 
 @pytest.mark.parametrize("method", ["lac", "aps"])

@@ -50,7 +50,7 @@ def test_the_data_of_configs_are_drawn_and_nothing_is_trained(config, tiny_data,
     assert all(name.startswith(f"{folder.as_posix()}/") for name in files)
     board = EventAccumulator(str(folder))
     board.Reload()
-    assert sorted(board.Tags()["images"]) == [path.stem for path in paths]
+    assert set(board.Tags()["images"]) == {path.stem for path in paths}
     for path in paths:
         drawn = np.array(Image.open(path).convert("L"))
         assert drawn.std() > 10
