@@ -141,7 +141,7 @@ def test_a_figure_does_not_include_outputs_of_an_interrupted_test(monkeypatch):
         return Figure()
 
     monkeypatch.setattr(ConfusionMatrixFigure, "draw", draw)
-    monkeypatch.setattr("litzoo.callbacks.reporting.classification.publish_figure", lambda *args: None)
+    monkeypatch.setattr("litzoo.callbacks.reporting.classification.publish_figure", lambda *args, **options: None)
     figure, interrupts = ConfusionMatrixFigure(), Interrupts("on_test_batch_end")
     with pytest.raises(RuntimeError, match="interrupted"):
         cpu_trainer(callbacks=[figure, interrupts]).test(softmax(), digits(), verbose=False)
