@@ -61,7 +61,8 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs each test in a folder of its own: nothing is written into the project."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LITZOO_DATA_DIR", raising=False)
-    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)  # of a fixture that lasts longer than a test
+    for name in ("PL_GLOBAL_SEED", "TORCH_FORCE_WEIGHTS_ONLY_LOAD"):  # of a fixture that lasts longer than a test
+        monkeypatch.delenv(name, raising=False)
     torch.manual_seed(0)
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import unittest.mock
 from typing import Any
 
 import pytest
@@ -93,7 +95,7 @@ CONFIG = [f"--data={__name__}.BarsDataModule", f"--model={__name__}.MultiLabelCl
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("multi_label")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, unittest.mock.patch.dict(os.environ):
         patch.chdir(folder)
         learning = ["--model.optimizer=torch.optim.Adam", "--model.optimizer.lr=0.02", "--trainer.max_epochs=15"]
         yield litzoo("fit", *CONFIG, *learning, "--data.batch_size=50", "--data.eval_batch_size=30")

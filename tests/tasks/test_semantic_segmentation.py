@@ -1,6 +1,8 @@
 """A task that litzoo does not have: a class for each pixel, with a plain LightningDataModule and its own callback."""
 
 import json
+import os
+import unittest.mock
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +124,7 @@ class MaskWriter(Callback):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("segmentation")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, unittest.mock.patch.dict(os.environ):
         patch.chdir(folder)
         config = [f"--data={__name__}.RectanglesDataModule", f"--model={__name__}.Segmenter", "--model.width=6"]
         learning = ["--model.optimizer=torch.optim.Adam", "--model.optimizer.lr=0.05", "--trainer.max_epochs=6"]

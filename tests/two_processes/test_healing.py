@@ -55,7 +55,7 @@ def test_torchrun_restarts_killed_workers_which_end_with_the_same_digits(moments
     assert killed >= set(moments[:-1])
     runs = sorted((tmp_path / "runs" / "digits_mlp").iterdir())
     check(runs[-1], unbroken)
-    assert not any((run / "checkpoints").exists() for run in runs[:-1])  # killed before their first checkpoint
+    assert not any([*(run / "checkpoints").glob("*.ckpt")] for run in runs[:-1])  # killed before their first checkpoint
     count("processes killed", len(killed))
 
 
