@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -267,7 +268,7 @@ class LitzooCLI(LightningCLI):
         self.trainer.predict(return_predictions=False, **arguments)
 
 
-def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCLI:
+def run(args: ArgsType = None, command: Callable[[ArgsType], LitzooCLI] = LitzooCLI) -> LitzooCLI:
     """Runs the command in this process and lets errors through; `args` as on the command line, for use in Python."""
     words = sys.argv[1:] if args is None else args
     if isinstance(words, list):
