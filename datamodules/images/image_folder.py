@@ -28,6 +28,7 @@ from litzoo.datamodules.io.label_files import LabelFile
 from litzoo.datamodules.io.paths import data_root, find_path, require_file
 from litzoo.datamodules.io.value_range import measured_range, warn_of_range
 from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
+from litzoo.datamodules.splits.folds import Fold
 from litzoo.datamodules.splits.membership import membership_notes
 from litzoo.datamodules.splits.near_duplicates import SIDE
 from litzoo.datamodules.splits.record import changed_options, require_same_split
@@ -162,6 +163,11 @@ class ImageFolderDataModule(ImageDataModule):
         self.augment = augment
         if transforms is not None:
             self.eval_description = [describe(each) for each in transforms]
+        if "val" in self.layout.parts and isinstance(self.val_size, Fold):
+            raise ValueError(
+                f"data.folds: {self.folder} has validation images of its own; move them to the training images, or "
+                "leave the option out"
+            )
         if "val" in self.layout.parts and self.val_size not in (0, 0.1):
             rank_zero_warn(
                 f"data.val_size {self.val_size} is not used: {self.folder} has validation images of its own; 0 would "

@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 from litzoo.datamodules.batch import Batch
 from litzoo.lit_modules.classifiers.base import Classifier
 from litzoo.lit_modules.classifiers.co_teaching import co_taught, prepare_pair
-from litzoo.lit_modules.co_teaching import CoTeaching
+from litzoo.lit_modules.co_teaching import CoTeaching, ForgetRate
 from litzoo.lit_modules.networks import Pair, WhitenedCNN
 from litzoo.lit_modules.networks.whitened_cnn import Whitening
 
@@ -33,7 +33,7 @@ class WhitenedCNNClassifier(Classifier):
         batch_norm: Whether the convolutions have batch norm; else they have biases.
         dropout: Dropout rate of the features before the head, in [0, 1).
         forget_rate: If given, two such networks are trained by co-teaching, and finally leave out this fraction of each
-            batch, in [0, 1); see `CoTeachingClassifier`.
+            batch, in [0, 1), or one that is estimated (`auto`); see `CoTeachingClassifier`.
         ramp_epochs: Epochs over which the fraction left out rises.
         **options: See `Classifier` and `LitModule`; co-teaching takes neither `mix` nor a loss that keeps a state for
             each sample.
@@ -55,7 +55,7 @@ class WhitenedCNNClassifier(Classifier):
         whitening_bias_epochs: int = 3,
         batch_norm: bool = True,
         dropout: float = 0.0,
-        forget_rate: float | None = None,
+        forget_rate: ForgetRate | None = None,
         ramp_epochs: int = 5,
         **options: Any,
     ) -> None:
