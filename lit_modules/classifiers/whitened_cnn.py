@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 from litzoo.datamodules.batch import Batch
 from litzoo.lit_modules.classifiers.base import Classifier
 from litzoo.lit_modules.classifiers.co_teaching import co_taught, prepare_pair
-from litzoo.lit_modules.co_teaching import CoTeaching
+from litzoo.lit_modules.co_teaching import CoTeaching, ForgetRate
 from litzoo.lit_modules.networks import Pair, WhitenedCNN
 from litzoo.lit_modules.networks.whitened_cnn import Whitening
 
@@ -35,7 +35,7 @@ class WhitenedCNNClassifier(Classifier):
         cosine_scale: If given, the logits are cosines between features and the weights of the classes, times this
             number; 30 with `LDAMLoss`, see there.
         forget_rate: If given, two such networks are trained by co-teaching, and finally leave out this fraction of each
-            batch, in [0, 1); see `CoTeachingClassifier`.
+            batch, in [0, 1), or one that is estimated (`auto`); see `CoTeachingClassifier`.
         ramp_epochs: Epochs over which the fraction left out rises.
         **options: See `Classifier` and `LitModule`; co-teaching takes neither `mix` nor a loss that keeps a state for
             each sample.
@@ -58,7 +58,7 @@ class WhitenedCNNClassifier(Classifier):
         batch_norm: bool = True,
         dropout: float = 0.0,
         cosine_scale: float | None = None,
-        forget_rate: float | None = None,
+        forget_rate: ForgetRate | None = None,
         ramp_epochs: int = 5,
         **options: Any,
     ) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from litzoo.callbacks.label_issues.judging import LabelJudgement
+from litzoo.lit_modules.label_judgement import LabelJudgement
 from litzoo.callbacks.label_issues.report import (
     agreement,
     doubt,
