@@ -33,6 +33,7 @@ from litzoo.callbacks.contracts import HasClassNames, PredictsLogits
 from litzoo.callbacks.evaluation import evaluate_part
 from litzoo.callbacks.files import atomic_write, display_path, read_json, write_json
 from litzoo.datamodules.class_labels import ClassLabels
+from litzoo.datamodules.splits.record import fingerprint
 from litzoo.scripts.audit.pool import folds_of, pool_of, serve_fold
 from litzoo.scripts.audit.report import write_report
 from litzoo.scripts.cli.failures import report_errors
@@ -84,6 +85,7 @@ def audit(arguments: list[str]) -> Path:
     record = {
         "labels": pool.fingerprint(),
         "content": pool.content(),
+        "division": fingerprint(**{f"fold_{number}": held_out for number, (_, held_out) in enumerate(folds)}),
         "folds": own.folds,
         "options": _options_of(cli),
     }
@@ -199,7 +201,8 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     if not isinstance(old, dict):
         return [*texts, "its options are not recorded"]
     names = [name for name in dict.fromkeys([*new, *old]) if old.get(name) != new.get(name)]
-    return [*texts, *(f"--{name} was {old.get(name)}, is {new.get(name)}" for name in names)]
+    texts += [f"--{name} was {old.get(name)}, is {new.get(name)}" for name in names]
+    return texts or ["the samples were divided into other folds, by another version of litzoo"]
 
 
 def _train_and_predict(cli: Any, datamodule: Any) -> dict[str, Tensor]:
