@@ -1,3 +1,5 @@
+import csv
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -102,8 +104,18 @@ def prediction_columns(outputs: dict[str, Any], module: Any) -> dict[str, list[A
 
 
 def joined_names(sets: torch.Tensor, class_names: Sequence[str]) -> list[str]:
-    """Returns the class names in each set, bool `[N, K]`, as a cell of a table: `cat|dog`."""
-    return ["|".join(name for name, held in zip(class_names, row, strict=True) if held) for row in sets.tolist()]
+    """Returns the class names in each set, bool `[N, K]`, as a cell of a table: `cat|dog`.
+
+    A name with `|` or quotes is quoted as in CSV, so that `csv.reader([cell], delimiter="|")` returns the names.
+    """
+    cells = []
+    for row in sets.tolist():
+        cell = io.StringIO()
+        csv.writer(cell, delimiter="|", lineterminator="").writerow(
+            [name for name, held in zip(class_names, row, strict=True) if held]
+        )
+        cells.append(cell.getvalue())
+    return cells
 
 
 def _detection_columns(images: dict[int, Any], module: Any) -> dict[str, list[Any]]:
