@@ -47,7 +47,8 @@ class Conformal(ABC):
             target: The truth, `[n]`.
 
         Raises:
-            ValueError: If the shapes do not fit, there are too few samples for the coverage, or an output is not finite.
+            ValueError: If the shapes do not fit, there are too few samples for the coverage, or an output is not
+                finite.
         """
 
     @abstractmethod

@@ -98,7 +98,7 @@ class ConformalSets(Conformal):
             raise RuntimeError("PredictionSets: nothing was calibrated; call fit with validation samples")
         if self.classes is not None and self.classes != classes:
             raise ValueError(
-                f"PredictionSets: logits of {classes} classes, but calibrated on {self.classes}; calibrate on this model"
+                f"PredictionSets: logits of {classes} classes, but calibrated on {self.classes}; calibrate anew"
             )
         if not self.per_class:
             return conformal_quantile(self.scores, self.coverage).expand(classes)

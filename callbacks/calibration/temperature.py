@@ -59,7 +59,9 @@ def fit_temperature(logits: Tensor, target: Tensor) -> FittedTemperature:
             "confidence; train a better model, or set model.calibrate to none"
         )
     if slope(1 / SMALLEST) <= 0:
-        reason = f"since {found}: without errors the best confidence is always 1; calibrate on more samples (data.val_size)"
+        reason = (
+            f"since {found}: without errors the best confidence is always 1; calibrate on more samples (data.val_size)"
+        )
         if right < len(target):
             reason = f"since the logits are only {size}, too small for how many are right ({found}); scale them up"
         raise ValueError(f"temperature: it falls below {SMALLEST:g}, {reason}, or set model.calibrate to none")

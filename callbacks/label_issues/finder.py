@@ -30,6 +30,7 @@ from litzoo.callbacks.label_issues.statistics import SampleStatistics
 from litzoo.callbacks.reporting.figures import publish_figure
 from litzoo.callbacks.samples import file_column
 from litzoo.datamodules import BaseDataModule
+from litzoo.datamodules.tables.naming import apart
 
 _NEEDED = ("logits", "target", "index")
 
@@ -165,6 +166,8 @@ class NoisyLabelFinder(Callback):
         names, datamodule = pl_module.class_names, trainer.datamodule  # type: ignore[attr-defined]
         ranking, judgement = rank_suspects(self.statistics.seen, self.method)
         files = file_column(datamodule, "train", ranking["index"])
+        if "row" in files:  # identifiers of a table, which corrections must not take for ours
+            files = apart(files, ("file", "part", "content_id"), "suspects.csv")
         if isinstance(datamodule, BaseDataModule) and (ids := datamodule.content_ids("train")):
             files = {**files, "content_id": [ids[position] for position in ranking["index"].tolist()]}
         columns = suspect_columns(ranking, judgement, names, files)

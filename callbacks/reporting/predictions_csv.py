@@ -10,6 +10,7 @@ from litzoo.callbacks.contracts import HasClassNames
 from litzoo.callbacks.files import display_path, run_folder_of, write_csv
 from litzoo.callbacks.samples import file_column
 from litzoo.datamodules.batch import UNKNOWN
+from litzoo.datamodules.tables.naming import apart
 from litzoo.lit_modules.metrics import DetectionOutputs, EpochOutputs, mask_areas
 
 _SET = "prediction_set"
@@ -21,7 +22,8 @@ class PredictionsCSV(Callback):
 
     Outputs `[B, K]` of a module with K class names have a column for each class; others, such as masks, are not
     written. For a detector there is one row per detected object: index of the image, class name, score, box and mask
-    area. If samples are files, the column `file` names them.
+    area. If samples are files, the column `file` names them; for the rows of a
+    table there are `row` and its identifiers, such as `index_in_file` if their name is that of a column here.
 
     An `UnknownClassDetector` before it adds `unknown_score`; above the threshold the prediction is -1, `unknown`.
     `PredictionSets` adds `prediction_set`, class names joined by `|`; `PredictionIntervals` adds `lower` and `upper`.
@@ -65,7 +67,8 @@ class PredictionsCSV(Callback):
             return
         columns = _detection_columns(outputs, pl_module) if detects else prediction_columns(outputs, pl_module)
         index = torch.tensor(columns["index"], dtype=torch.int64)
-        columns = {"index": columns["index"], **file_column(trainer.datamodule, "predict", index), **columns}  # type: ignore[attr-defined]
+        names = apart(file_column(trainer.datamodule, "predict", index), columns, "predictions.csv")  # type: ignore[attr-defined]
+        columns = {"index": columns["index"], **names, **columns}
         path = run_folder / "predictions.csv"
         write_csv(path, columns)
         print(f"{len(columns['index'])} predictions in {display_path(path)}")

@@ -178,7 +178,9 @@ def test_targets_and_logits_that_do_not_fit_are_refused():
     classes = logits.shape[1]
     sets = ConformalSets().fit(logits, target)
     for call in (sets.fit, sets.evaluate):
-        with pytest.raises(ValueError, match=rf"target has the class {classes}, but the logits are of {classes} classes"):
+        with pytest.raises(
+            ValueError, match=rf"target has the class {classes}, but the logits are of {classes} classes"
+        ):
             call(logits, target.where(target > 0, torch.tensor(classes)))
         with pytest.raises(ValueError, match=r"target is of torch\.float32; give the number of each class"):
             call(logits, target.float())

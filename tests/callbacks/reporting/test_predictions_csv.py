@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from litzoo.callbacks import PredictionsCSV
+from litzoo.callbacks.reporting.predictions_csv import joined_names
 from litzoo.datamodules import DiabetesDataModule, DigitsDataModule
 from litzoo.lit_modules import Regressor, SoftmaxRegression
 from tests.training import cpu_trainer
