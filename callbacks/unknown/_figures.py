@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 from torch import Tensor
@@ -25,6 +26,8 @@ from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.metrics import auroc, known_rates, open_set_scores
 from litzoo.datamodules.batch import UNKNOWN
 
+_PANEL_HEIGHT, _LEGEND_LINE = 3.49, 0.17
+"""Height of a panel with its labels but without legend, and of a line of the legend, in inches."""
 LOG_FROM = 0.99
 """AUROC from which on ROC curves are drawn on a logarithmic axis, since they are all in one corner otherwise."""
 
@@ -133,9 +136,10 @@ def draw_scores(
     """
     panels = 3 if unknown.any() else 1
     width = 4.8 * panels if panels > 1 else 10
-    wide, high = (CARD_WIDTH, 3.4 * panels) if is_card else (width, 4)
-    figure = new_figure(wide, high, constrained=False)
-    places = _panel_places(panels, is_card)
+    lines = len(scores) + 1 if panels > 1 else 1  # of the largest legend, below its panel
+    height = (_PANEL_HEIGHT + _LEGEND_LINE * lines) * (panels if is_card else 1)
+    figure = new_figure(CARD_WIDTH if is_card else width, height, constrained=False)
+    places = _panel_places(panels, is_card, height)
     histogram = figure.add_axes(places[0])
     values, is_unknown = scores[decision_score].numpy(), unknown.numpy()
     finite = values[np.isfinite(values)]
@@ -151,9 +155,11 @@ def draw_scores(
     if edges[0] <= threshold <= edges[-1]:
         histogram.axvline(threshold, color="black", linestyle="--", label="threshold")
     histogram.set(xlabel=f"{decision_score}, higher = more unknown", ylabel="fraction of known or unknown samples")
-    histogram.legend()
+    _legend_below(histogram, columns=3)
     figure.suptitle(
-        f"{int(is_unknown.sum()):,} of {len(is_unknown):,} test samples are of unknown classes", fontsize=10
+        f"{int(is_unknown.sum()):,} of {len(is_unknown):,} test samples are of unknown classes",
+        fontsize=10,
+        y=1 - 0.07 / height,
     )
     if not is_unknown.any():
         return figure
@@ -169,7 +175,7 @@ def draw_scores(
     found = rejected[is_unknown].mean()
     curves.plot(max(least, rejected[~is_unknown].mean()), found, "ko", label="at the threshold")
     curves.set(xlabel="fraction of known samples rejected", ylabel="fraction of unknown samples found")
-    curves.legend(loc="lower right", fontsize=8)
+    _legend_below(curves)
     if good:
         curves.set(xscale="log", xlim=(least, 1))
     for name, each in scores.items():
@@ -186,18 +192,34 @@ def draw_scores(
         ylabel="precision: unknown among rejected",
         ylim=(-0.05, 1.05),
     )
-    precisions.legend(loc="lower left", fontsize=8)
+    _legend_below(precisions)
     for panel in figure.axes if is_card else ():
         panel.yaxis.label.set_fontsize(8)
     return figure
 
 
-def _panel_places(panels: int, is_card: bool) -> list[tuple[float, float, float, float]]:
-    """Returns left, bottom, width and height of each panel, side by side or from the top down."""
+def _legend_below(panel: Axes, columns: int = 1) -> None:
+    """Adds a legend under the label of the x axis, where it covers no curve."""
+    height = panel.get_position().height * panel.figure.get_figheight()  # type: ignore[union-attr]
+    panel.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.48 / height), fontsize=8, ncols=columns, frameon=False, borderpad=0
+    )
+
+
+def _panel_places(panels: int, is_card: bool, height: float) -> list[tuple[float, float, float, float]]:
+    """Returns left, bottom, width and height of each panel, side by side or from the top down.
+
+    Args:
+        panels: How many.
+        is_card: Whether they are one below the other.
+        height: Of the figure, in inches.
+    """
+    inner = 2.64 / height
     if is_card:
-        return [(0.14, 1 - (row + 0.86) / panels, 0.83, 0.72 / panels) for row in range(panels)]
+        return [(0.14, 1 - row / panels - 0.35 / height - inner, 0.83, inner) for row in range(panels)]
     margin = 0.65 / panels / (4.8 if panels > 1 else 10)
-    return [((column / panels) + margin, 0.12, 0.985 / panels - margin, 0.8) for column in range(panels)]
+    bottom = 1 - 0.35 / height - inner
+    return [((column / panels) + margin, bottom, 0.985 / panels - margin, inner) for column in range(panels)]
 
 
 class GallerySamples(NamedTuple):

@@ -22,6 +22,7 @@ SHOWN_IN_PERCENT = {
         "average_precision",
     ),
     *("coverage", "accuracy", "barred", "set_coverage", "interval_coverage"),
+    *("set_coverage_asked", "interval_coverage_asked"),
     *(
         "auroc",
         "aupr_unknown_positive",

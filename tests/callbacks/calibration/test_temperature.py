@@ -77,7 +77,7 @@ def test_what_cannot_be_fitted_is_refused_with_the_numbers():
 
 
 def test_the_reason_is_the_one_that_was_found():
-    logits, target = sampled(1.0, n=2000)
+    _, target = sampled(1.0, n=2000)
     with pytest.raises(ValueError, match="the same logit for all classes, so that no temperature"):
         fit_temperature(torch.full((2000, 5), 3.0), target)
     right = 1000 * F.one_hot(target, 5).float()

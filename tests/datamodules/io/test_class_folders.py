@@ -98,7 +98,7 @@ def test_a_linked_image_counts():
 
 def test_spellings_of_one_class_are_named():
     touch("Cat/a.png", "cat/a.png", "1/a.png", "1.0/a.png")
-    with pytest.warns(UserWarning) as found:
+    with pytest.warns(UserWarning, match="spellings of one class") as found:
         assert ClassFolders(Path("data")).class_names == ("1", "1.0", "Cat", "cat")
     said = [str(each.message) for each in found]
     assert any("data has the classes 'Cat' and 'cat', which may be spellings of one class" in each for each in said)
