@@ -122,8 +122,8 @@ class MaskRCNN(detection.MaskRCNN):
     ) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
         """Detects the objects in images in evaluation mode, and computes the training losses of each image too.
 
-        Images of the same size are processed together. Padding to the size of another image would change the
-        detections. The losses use randomly sampled boxes; the seed is fixed for each image, and the state of the global
+        Images of the same size are processed together, on a CPU one by one, which is faster there. Padding to the size
+        of another image would change the detections. The losses use randomly sampled boxes; the seed is fixed for each image, and the state of the global
         generators is restored.
 
         Args:
