@@ -20,7 +20,8 @@ Evaluated = tuple[dict[str, Tensor], dict[str, Tensor]]
 def detect_and_score(net: Any, images: Sequence[Tensor], targets: Sequence[Any] | None) -> list[Evaluated]:
     """Returns losses and detections of each image; see `MaskRCNN`."""
     given: Sequence[Any] = [None] * len(images) if targets is None else targets
-    prepared = [net.transform([image], None if each is None else [each]) for image, each in zip(images, given)]
+    pairs = zip(images, given, strict=True)
+    prepared = [net.transform([image], None if each is None else [each]) for image, each in pairs]
     of_size: dict[torch.Size, list[int]] = defaultdict(list)
     for number, (padded, _) in enumerate(prepared):
         of_size[padded.tensors.shape].append(number)

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
+from typing import Any
 
 LITZOO = [sys.executable, "-m", "litzoo"]
 READ_ONCE = ("OMP_", "GOMP_", "KMP_", "MKL_", "TORCH", "PYTORCH", "PYTHON", "LD_", "MPL")
@@ -26,7 +27,7 @@ IMPORTED = [
     "matplotlib.backends.backend_agg",
 ]
 # On macOS, what Apple's libraries have begun does not survive a fork: there each process imports by itself.
-_processes = get_context("spawn" if sys.platform == "darwin" else "forkserver")
+_processes: Any = get_context("spawn" if sys.platform == "darwin" else "forkserver")
 _processes.set_forkserver_preload(IMPORTED)
 
 
