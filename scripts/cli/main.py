@@ -19,7 +19,7 @@ from litzoo import (
     lit_modules,  # noqa: F401
 )
 from litzoo.callbacks.checkpoints.atomic_io import use_atomic_checkpoints
-from litzoo.datamodules.base import restored_from
+from litzoo.datamodules.restored import restored_from
 from litzoo.scripts.cli.arguments import check_config_files, check_words
 from litzoo.scripts.cli.automatic_resume import checkpoint_to_resume, mark_finished
 from litzoo.scripts.cli.checkpoints import (
