@@ -92,14 +92,14 @@ def disputed_copies(pool: Pool, position: Tensor, ids: Sequence[str]) -> dict[in
             pairs += find_pairs(small, one, others)
     else:
         seen: dict[str, dict[int, int]] = {}  # id -> label -> first row
-        for row, (each, label) in enumerate(zip(ids, labels.tolist(), strict=False)):
-            known = seen.setdefault(each, {})
-            pairs += [(row, other) for their, other in known.items() if their != label]
+        for row, (name, label) in enumerate(zip(ids, labels.tolist(), strict=False)):
+            known = seen.setdefault(name, {})
+            pairs += [(row, copy) for their, copy in known.items() if their != label]
             known.setdefault(label, row)
     places = position.tolist()
-    for one, other in pairs:
-        found.setdefault(places[one], places[other])
-        found.setdefault(places[other], places[one])
+    for row, copy in pairs:
+        found.setdefault(places[row], places[copy])
+        found.setdefault(places[copy], places[row])
     return found
 
 

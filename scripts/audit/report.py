@@ -56,7 +56,7 @@ def write_report(folder: Path, outputs: dict[str, Tensor], pool: Pool, datamodul
     columns = suspect_columns(ranking, judgement, class_names, samples) | problems.columns(every)
     more = problems.reasons(every, [class_names[label] for label in pool.targets.tolist()])
     columns["reason"] = [
-        "; ".join(filter(None, [reason, *others])) for reason, others in zip(columns["reason"], more, strict=True)
+        "; ".join(filter(None, [str(reason), *others])) for reason, others in zip(columns["reason"], more, strict=True)
     ]
     write_suspects(folder / "suspects.csv", columns)
     found = summary(given, judgement, class_names, ranking["predicted"])
