@@ -14,6 +14,7 @@ from litzoo.datamodules.io.decoding import formats
 from litzoo.datamodules.io.image_layouts import ClassFolders, ImageLayout
 from litzoo.datamodules.io.label_files import LabelFile
 from litzoo.datamodules.io.paths import find_path, require_file
+from litzoo.datamodules.splits.folds import Fold
 from litzoo.datamodules.splits.recorded import RecordedSamples
 
 HELD_OUT = 0.2
@@ -86,7 +87,7 @@ class FolderFiles:
 
     def assign_by(
         self,
-        val_size: int | float,
+        val_size: int | float | Fold,
         seed: int,
         known: Collection[int],
         thumbnail: Callable[[Path], Tensor] | None,
