@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -19,7 +20,7 @@ from litzoo import (
     lit_modules,  # noqa: F401
 )
 from litzoo.callbacks.checkpoints.atomic_io import use_atomic_checkpoints
-from litzoo.datamodules.base import restored_from
+from litzoo.datamodules.restored import restored_from
 from litzoo.scripts.cli.arguments import check_config_files, check_words
 from litzoo.scripts.cli.automatic_resume import (
     checkpoint_to_resume,
@@ -279,7 +280,7 @@ class LitzooCLI(LightningCLI):
         self.trainer.predict(return_predictions=False, **arguments)
 
 
-def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCLI:
+def run(args: ArgsType = None, command: Callable[[ArgsType], LitzooCLI] = LitzooCLI) -> LitzooCLI:
     """Runs the command in this process and lets errors through; `args` as on the command line, for use in Python."""
     words = sys.argv[1:] if args is None else args
     if isinstance(words, list):
