@@ -135,6 +135,7 @@ ONLY = {  # base -> experiment -> what differs
         "mnist_long_tailed_ldam": {f"{NET}loss", f"{DATA}class_weighting"},
     },
     "cifar10_fast": {
+        "cifar100_fast": {"data.class_path"},
         "cifar10_94": {f"{NET}widths", f"{DATA}val_size", "trainer.max_epochs"},
         "cifar10_overfitting": {f"{NET}loss", f"{NET}tta", f"{DATA}augment", "trainer.max_epochs"},
         "cifar10_noisy_ce": {f"{NET}loss", f"{DATA}label_noise", f"{DATA}noisy_val"},
