@@ -25,6 +25,7 @@ from litzoo.datamodules.loaders import (
 from litzoo.datamodules.restored import restored_of
 from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
 from litzoo.datamodules.splits.core import Split
+from litzoo.datamodules.splits.folds import Fold, fold_of
 from litzoo.datamodules.splits.record import describe, fingerprint, require_same_split
 
 
@@ -41,6 +42,9 @@ class BaseDataModule(LightningDataModule, ABC):
         train_size: Number of training samples: a count, a fraction of what validation leaves, or `null` for all of it.
         val_size: Number of validation samples, drawn from the training set before anything else: a count or a
             fraction; 0 disables validation. The test set is never used for validation.
+        folds: Number of folds of a cross-validation. The samples that are not for testing are divided into so many
+            folds, and `fold` is the validation set instead of `val_size`; `litzoo compare --folds` trains on each.
+        fold: Which fold validates, 0 to `folds` - 1.
         drop_last: Whether to drop an incomplete last training batch. Evaluation always covers every sample.
         num_workers: Worker processes of each DataLoader; 0 is usually fastest, since the data are in memory.
         seed: Seed of the split. It is independent of the seed of the run, so that runs with different seeds use the
@@ -71,6 +75,8 @@ class BaseDataModule(LightningDataModule, ABC):
         eval_batch_size: int = 1000,
         train_size: int | float | None = None,
         val_size: int | float = 0.1,
+        folds: int | None = None,
+        fold: int | None = None,
         drop_last: bool = False,
         num_workers: int = 0,
         seed: int = 0,
@@ -86,7 +92,7 @@ class BaseDataModule(LightningDataModule, ABC):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.train_size = train_size
-        self.val_size = val_size
+        self.val_size: int | float | Fold = fold_of(folds, fold) or val_size
         self.drop_last = drop_last
         self.num_workers = num_workers
         self.seed = seed
@@ -165,6 +171,8 @@ class BaseDataModule(LightningDataModule, ABC):
         if self.split is not None:
             report["fingerprint"] = self.fingerprint()
             report["sizes"] = {name: len(part) for name, part in self.split.parts().items()}
+            if isinstance(self.val_size, Fold):
+                report["fold"] = self.val_size._asdict()
             if not_used := self.unused_samples():
                 report["not_used"] = not_used
         if self.calibration_set is not None:

@@ -14,6 +14,7 @@ from litzoo.datamodules.io.decoding import formats
 from litzoo.datamodules.io.image_layouts import ClassFolders, ImageLayout
 from litzoo.datamodules.io.label_files import LabelFile
 from litzoo.datamodules.io.paths import find_path, require_file
+from litzoo.datamodules.splits.folds import Fold
 from litzoo.datamodules.splits.recorded import RecordedSamples
 
 HELD_OUT = 0.2
@@ -90,7 +91,7 @@ class FolderFiles:
         """Whether there are test files, so that no test set is drawn."""
         return "test" in self.layout.parts
 
-    def drawn(self, val_size: int | float) -> str:
+    def drawn(self, val_size: int | float | Fold) -> str:
         """Returns what is drawn by content, in words; empty if nothing is."""
         if not self.has_test:
             return "each sample's part"
@@ -98,7 +99,7 @@ class FolderFiles:
 
     def assign_by(
         self,
-        val_size: int | float,
+        val_size: int | float | Fold,
         seed: int,
         known: Collection[int],
         thumbnail: Callable[[Path], Tensor] | None,

@@ -11,6 +11,7 @@ from torch import Tensor
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.io.file_contents import FileContents
 from litzoo.datamodules.io.image_layouts import ImageLayout
+from litzoo.datamodules.splits.folds import Fold
 from litzoo.datamodules.splits.membership import draw_members, draw_numbers
 from litzoo.datamodules.splits.near_duplicates import exact_pairs, find_pairs, newcomers
 from litzoo.datamodules.splits.recorded import RecordedSamples
@@ -69,7 +70,7 @@ class FolderSamples:
         layout: ImageLayout,
         pool: Sequence[Path],
         test_size: int | float,
-        val_size: int | float,
+        val_size: int | float | Fold,
         seed: int,
         known: Collection[int],
         thumbnail: Callable[[Path], Tensor] | None,
@@ -173,7 +174,7 @@ class FolderSamples:
         chosen: np.ndarray,
         ids: Sequence[str],
         option: str,
-        size: int | float,
+        size: int | float | Fold,
         draw: str,
         part: int,
     ) -> None:

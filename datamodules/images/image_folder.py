@@ -20,6 +20,7 @@ from litzoo.datamodules.images.statistics import STATISTICS_IMAGES, channel_stat
 from litzoo.datamodules.io.images import ImageReader
 from litzoo.datamodules.io.paths import data_root
 from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
+from litzoo.datamodules.splits.folds import Fold
 from litzoo.datamodules.splits.membership import membership_notes
 from litzoo.datamodules.splits.near_duplicates import SIDE
 from litzoo.datamodules.splits.recorded import RecordedSamples
@@ -141,6 +142,11 @@ class ImageFolderDataModule(ImageDataModule):
         self.augment = augment
         if transforms is not None:
             self.eval_description = [describe(each) for each in transforms]
+        if "val" in self.layout.parts and isinstance(self.val_size, Fold):
+            raise ValueError(
+                f"data.folds: {self.folder} has validation images of its own; move them to the training images, or "
+                "leave the option out"
+            )
         if "val" in self.layout.parts and self.val_size not in (0, 0.1):
             rank_zero_warn(
                 f"data.val_size {self.val_size} is not used: {self.folder} has validation images of its own; 0 would "

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from litzoo.datamodules.splits.folds import Fold
 from litzoo.datamodules.splits.membership import draw_members
 from litzoo.datamodules.splits.record import fingerprint
 from litzoo.datamodules.splits.recorded import RecordedSamples
@@ -24,7 +25,7 @@ class RowDraw(NamedTuple):
 
     ids: Sequence[str]
     may_validate: np.ndarray
-    val_size: int | float
+    val_size: int | float | Fold
     seed: int
 
     def test_rows(self, test_size: int | float, where: str) -> dict[str, np.ndarray]:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from litzoo.callbacks.files import atomic_write, display_path, write_csv
-from litzoo.callbacks.label_issues.judging import judge_labels
 from litzoo.callbacks.label_issues.ranking import ranking_quality, wrong_labels
 from litzoo.callbacks.label_issues.report import (
     correction_columns,
@@ -17,6 +16,7 @@ from litzoo.callbacks.label_issues.report import (
     write_summary,
     write_suspects,
 )
+from litzoo.lit_modules.label_judgement import judge_labels
 from litzoo.scripts.audit.page import page_of
 from litzoo.scripts.audit.pool import PARTS, Pool
 

@@ -3,6 +3,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, to_float64
+from litzoo.callbacks.unknown.scores.float64_rows import Float64Rows
 
 MAX_ELEMENTS = 2**24
 """Largest number of distances, or of candidates' coordinates, in memory at a time: 64 MB in float32."""
@@ -40,9 +41,9 @@ class NearestNeighbors(UnknownScore):
         """Returns `directions`, the training features scaled to length 1, `[N, D]`, float32, and `k` if it is free."""
         if self.k is not None:
             self._check_enough(known.features)
-            return {"directions": _directions(known.features)}
+            return {"directions": _all_directions(known.features)}
         k = min(MOST_NEIGHBORS, max(1, _smallest_class(target) // 4))
-        return {"directions": _directions(known.features), "k": torch.tensor(k)}
+        return {"directions": _all_directions(known.features), "k": torch.tensor(k)}
 
     def caution(self, target: Tensor) -> str | None:
         """Warns of a k above a quarter of the smallest class, and of few samples."""
@@ -89,6 +90,10 @@ def _smallest_class(target: Tensor) -> int:
 
 def _directions(features: Tensor) -> Tensor:
     return F.normalize(to_float64(features), dim=1).float()
+
+
+def _all_directions(features: Tensor) -> Tensor:
+    return torch.cat([_directions(block) for block in Float64Rows(features)])
 
 
 def _kth_distances(queries: Tensor, known: Tensor, k: int, candidates: int, refine: bool = True) -> Tensor:
