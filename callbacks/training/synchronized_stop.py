@@ -77,7 +77,7 @@ class SynchronizedStop(Callback):
             self.on_validation_end(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stops all processes if any has requested it; also at the start and end of epochs, and of the training.
+        """Stops all processes if any has requested it; also at the start and end of epochs.
 
         After SIGTERM, they are ended by the next hook: checkpoint callbacks follow this one.
         """
@@ -97,8 +97,6 @@ class SynchronizedStop(Callback):
         self.on_validation_end(trainer, pl_module)
         self.on_train_batch_start(trainer)
 
-    on_train_end = on_train_epoch_start
-
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         """Ends all processes after SIGTERM.
 
@@ -108,7 +106,7 @@ class SynchronizedStop(Callback):
         if self.is_terminating:
             raise SIGTERMException
 
-    on_validation_start = on_train_batch_start
+    on_validation_start = on_train_end = on_train_batch_start
 
     def _restore(self, trainer: Trainer) -> None:
         self._agreement = None

@@ -24,7 +24,7 @@ from litzoo.callbacks.unknown._evidence import (
     part_evidence,
     require_open_set,
 )
-from litzoo.callbacks.unknown._figures import OpenSetResults, log_open_set_metrics, publish_open_set_figures
+from litzoo.callbacks.unknown._results import OpenSetResults, log_open_set_metrics, publish_open_set_figures
 from litzoo.callbacks.unknown.calibration import accepted_fraction
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import UnknownScore

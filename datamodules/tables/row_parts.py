@@ -19,7 +19,7 @@ class RowDraw(NamedTuple):
     Attributes:
         ids: Content ids of all rows.
         may_validate: Which of all rows may validate, bool `[N]`.
-        val_size: Size of the validation set, a fraction or a count.
+        val_size: Size of the validation set, a fraction, a count, or a fold of a cross-validation.
         seed: Seed of the validation set.
     """
 
