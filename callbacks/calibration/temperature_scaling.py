@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -12,15 +12,16 @@ from torch import Tensor
 from litzoo.callbacks.calibration.part import calibration_part
 from litzoo.callbacks.calibration.temperature import fit_temperature, require_enough
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
+from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.contracts import PredictsLogits, ServesParts
 from litzoo.callbacks.evaluation import evaluate_part, options_at_test_time
 from litzoo.callbacks.files import run_folder_of
 from litzoo.callbacks.reporting.figures import new_figure, publish_figure
 from litzoo.datamodules.batch import UNKNOWN
-from litzoo.lit_modules.metrics import CalibrationError, EpochOutputs
+from litzoo.lit_modules.metrics import CalibrationError
 
 
-class TemperatureScaling(Callback):
+class TemperatureScaling(CollectsTestOutputs):
     """Fits the temperature of a classifier whose option `calibrate` is `temperature`; every run of the command has it.
 
     At the end of training it is fitted with the weights of each checkpoint on the validation samples that a callback
@@ -34,7 +35,7 @@ class TemperatureScaling(Callback):
     """
 
     def __init__(self) -> None:
-        self._tested = EpochOutputs("target", "logits")
+        super().__init__("target", "logits")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Checks module, data and callbacks.
@@ -88,26 +89,9 @@ class TemperatureScaling(Callback):
                 self, trainer, pl_module, lambda: self._fit(trainer, pl_module), ["temperature"], entries
             )
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Discards the outputs of an interrupted test."""
-        self._tested.reset()
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Collects the outputs of the step."""
-        self._tested.update(outputs)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gathers the outputs of all processes, logs the metrics and draws the figure."""
+    def evaluate_test(self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor]) -> None:
+        """Logs the metrics and draws the figure."""
         run_folder = run_folder_of(trainer)
-        outputs = self._tested.to(pl_module.device).gather()
         known = outputs["target"] != UNKNOWN
         logits, target = outputs["logits"][known].cpu(), outputs["target"][known].cpu()
         temperature = float(_temperature(pl_module))

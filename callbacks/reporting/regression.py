@@ -3,17 +3,18 @@
 from typing import Any
 
 import numpy as np
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure
+from torch import Tensor
 
+from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.files import run_folder_of
 from litzoo.callbacks.reporting.figures import new_figure, publish_figure
-from litzoo.lit_modules.metrics import EpochOutputs
 
 _MOST_POINTS = 5000
 
 
-class ResidualPlot(Callback):
+class ResidualPlot(CollectsTestOutputs):
     """Draws the residuals of the test, prediction minus target, as `figures/residuals.png` and in TensorBoard.
 
     Three panels: predictions against targets, residuals against predictions, and the histogram of the residuals. The
@@ -21,22 +22,12 @@ class ResidualPlot(Callback):
     """
 
     def __init__(self) -> None:
-        self._outputs = EpochOutputs("prediction", "target")
+        super().__init__("prediction", "target")
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Discards the outputs of an interrupted test."""
-        self._outputs.reset()
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Collects the outputs of a test step.
+    def collected(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], batch: Any
+    ) -> dict[str, Tensor]:
+        """Returns the outputs of a test step.
 
         Raises:
             TypeError: If the module does not predict numbers.
@@ -46,14 +37,13 @@ class ResidualPlot(Callback):
                 f"ResidualPlot draws predicted numbers, but {type(pl_module).__name__} predicts none: remove the "
                 "callback or choose a regressor"
             )
-        self._outputs.update(outputs)
+        return outputs
 
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gathers the outputs of all processes; rank 0 draws and publishes the figure."""
+    def evaluate_test(self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor]) -> None:
+        """Draws and publishes the figure on rank 0."""
         run_folder = run_folder_of(trainer)
-        outputs = {name: values.double().cpu().numpy() for name, values in self._outputs.gather().items()}
         if trainer.is_global_zero:
-            figure = draw_residuals(outputs["prediction"], outputs["target"])
+            figure = draw_residuals(*(outputs[name].double().cpu().numpy() for name in ("prediction", "target")))
             publish_figure(trainer, "residuals", figure, run_folder)
 
 

@@ -32,6 +32,8 @@ class WhitenedCNNClassifier(Classifier):
             that of the first block's input are not computed.
         batch_norm: Whether the convolutions have batch norm; else they have biases.
         dropout: Dropout rate of the features before the head, in [0, 1).
+        cosine_scale: If given, the logits are cosines between features and the weights of the classes, times this
+            number; 30 with `LDAMLoss`, see there.
         forget_rate: If given, two such networks are trained by co-teaching, and finally leave out this fraction of each
             batch, in [0, 1), or one that is estimated (`auto`); see `CoTeachingClassifier`.
         ramp_epochs: Epochs over which the fraction left out rises.
@@ -55,6 +57,7 @@ class WhitenedCNNClassifier(Classifier):
         whitening_bias_epochs: int = 3,
         batch_norm: bool = True,
         dropout: float = 0.0,
+        cosine_scale: float | None = None,
         forget_rate: ForgetRate | None = None,
         ramp_epochs: int = 5,
         **options: Any,
@@ -64,7 +67,7 @@ class WhitenedCNNClassifier(Classifier):
         if whitening_bias_epochs < 0:
             raise ValueError(f"whitening_bias_epochs: {whitening_bias_epochs} is negative; 0 does not train the bias")
         co_teaching = None if forget_rate is None else CoTeaching(forget_rate, ramp_epochs)
-        net = WhitenedCNN(input_shape, num_classes, widths, logit_scale, batch_norm, dropout)
+        net = WhitenedCNN(input_shape, num_classes, widths, logit_scale, batch_norm, dropout, cosine_scale)
         super().__init__(net if co_teaching is None else Pair(net), num_classes, **options)
         self.co_teaching = co_teaching
         if co_teaching is not None:

@@ -39,6 +39,7 @@ from litzoo.scripts.audit.pool import folds_of, pool_of, serve_fold
 from litzoo.scripts.audit.report import write_report
 from litzoo.scripts.cli.failures import report_errors
 from litzoo.scripts.cli.main import LitzooCLI, run
+from litzoo.scripts.cli.run_options import flat_options
 
 RECORD = "audit.json"
 SHOWN_ONLY = ("logger", "default_root_dir", "enable_progress_bar", "enable_model_summary", "data.root")
@@ -189,18 +190,7 @@ def _options_of(cli: Any) -> dict[str, Any]:
     options = cli.options.as_dict()
     trainer = {name: value for name, value in options["trainer"].items() if name not in SHOWN_ONLY}
     chosen = {name: options.get(name) for name in ("seed_everything", "data", "model")} | {"trainer": trainer}
-    flat: dict[str, Any] = {}
-    _flatten("", json.loads(json.dumps(chosen, default=str)), flat)
-    return {name: value for name, value in flat.items() if name not in SHOWN_ONLY}
-
-
-def _flatten(name: str, value: Any, flat: dict[str, Any]) -> None:
-    """Writes nested options as `a.b` -> value, without `init_args`, as on the command line."""
-    if isinstance(value, dict) and value:
-        for key, each in value.items():
-            _flatten(name if key == "init_args" else f"{name}.{key}".lstrip("."), each, flat)
-    else:
-        flat[name] = value
+    return {name: value for name, value in flat_options(chosen).items() if name not in SHOWN_ONLY}
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

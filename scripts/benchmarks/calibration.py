@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from litzoo.callbacks import ConformalSets
-from litzoo.callbacks.calibration.conformal import Method
 from litzoo.callbacks.calibration.part import calibration_part
+from litzoo.callbacks.calibration.sets import Method
 from litzoo.lit_modules.metrics import AdaptiveCalibrationError, CalibrationError
 from litzoo.scripts.benchmarks.harness import environment, format_environment, publish
 from litzoo.scripts.cli.main import run
