@@ -55,8 +55,8 @@ class Classifier(LitModule):
         calibrate: `temperature` divides the logits of tests and predictions by a temperature, so that the predicted
             probabilities are calibrated. The callback `TemperatureScaling`, which the command adds, fits it at the end
             of training on validation samples.
-        outliers: Outlier exposure: synthetic images of no class, such as `ShuffledPieces`, of which the model learns that
-            no class is likely, so that `UnknownClassDetector` finds more.
+        outliers: Outlier exposure: synthetic images of no class, such as `ShuffledPieces`, for which the model learns
+            that no class is likely, so that `UnknownClassDetector` finds more.
         **options: See `LitModule`.
 
     Raises:
