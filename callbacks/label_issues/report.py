@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from litzoo.callbacks.files import write_csv, write_json
-from litzoo.callbacks.label_issues.judging import LabelJudgement, pair_counts
 from litzoo.callbacks.reporting.figures import CaptionedImage, draw_image_rows, split_into_rows
 from litzoo.callbacks.samples import ABSENT, label_names
+from litzoo.lit_modules.label_judgement import LabelJudgement, pair_counts
 
 _FIGURE_COLUMNS = 6
 LOW_AGREEMENT, CLEARLY_ABOVE = 0.7, 0.25

@@ -12,6 +12,7 @@ from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.io.image_layouts import ImageLayout
 from litzoo.datamodules.io.paths import require_file
 from litzoo.datamodules.io.threads import in_threads
+from litzoo.datamodules.splits.folds import Fold
 from litzoo.datamodules.splits.membership import content_id, draw_members, draw_numbers
 from litzoo.datamodules.splits.near_duplicates import exact_pairs, find_pairs, newcomers
 from litzoo.datamodules.splits.recorded import RecordedSamples
@@ -69,7 +70,7 @@ class FolderSamples:
         layout: ImageLayout,
         pool: Sequence[Path],
         test_size: int | float,
-        val_size: int | float,
+        val_size: int | float | Fold,
         seed: int,
         known: Collection[int],
         thumbnail: Callable[[Path], Tensor] | None,

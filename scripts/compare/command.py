@@ -6,6 +6,10 @@ r"""Trains several variants of an experiment with several seeds, and compares th
         --variant "gce: mnist_noisy_gce"
 
 Each run is a `litzoo fit` in `runs/compare_<name>/<variant>/seed_<seed>/`; `{seed}` in its options is its seed.
+`--folds 5` cross-validates: each variant is trained five times, each time without another fifth of the samples that are
+not for testing, and compared on that fifth, with the weights of the last epoch. The test set is not used. Differences
+are paired by fold.
+
 Finished runs are reused and interrupted ones resumed, unless their options or configs have changed. Changes of the
 code are not detected: give another `--name`.
 
@@ -32,6 +36,7 @@ from rich.console import Console
 from rich.table import Table
 
 from litzoo.callbacks.files import display_path, write_json
+from litzoo.datamodules.splits.folds import Fold
 from litzoo.scripts.cli.failures import report_errors
 from litzoo.scripts.compare.compared_run import ComparedRun
 from litzoo.scripts.compare.figure import Histories, choose_curves, draw_comparison
@@ -59,8 +64,9 @@ def compare(arguments: list[str]) -> None:
     args = parse(arguments, str(__doc__))
     experiment = f"compare_{args.name}"
     runs = [
-        ComparedRun(variant, seed, options, args.runs, experiment)
+        ComparedRun(variant, seed, options, args.runs, experiment, fold)
         for seed in args.seeds
+        for fold in ([None] if args.folds is None else [Fold(number, args.folds) for number in range(args.folds)])
         for variant, options in args.variants.items()
     ]
     queue = Queue(args.epoch, args.jobs, on_finished=lambda run: _metric(args, run))
@@ -75,7 +81,8 @@ def compare(arguments: list[str]) -> None:
 
 
 def _metric(args: argparse.Namespace, run: ComparedRun) -> str:
-    return choose_metric(args.metric, run.metrics(args.epoch), run.record().get("primary_metric"))
+    part = "test" if run.fold is None else "val"
+    return choose_metric(args.metric, run.metrics(args.epoch), run.record().get("primary_metric"), part)
 
 
 def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Sequence[ComparedRun], command: str) -> None:
@@ -84,7 +91,9 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
     results = collect(sorted(runs, key=lambda run: list(args.variants).index(run.variant)), metric, args.epoch)
     histories: dict[str, dict[int, dict[str, dict[int, float]]]] = {variant: {} for variant in results}
     for run in runs:
-        histories[run.variant][run.seed] = run.history
+        key = run.seed if run.fold is None else run.seed * run.fold.of + run.fold.number
+        histories[run.variant][key] = run.history
+    pairs = "seed" if args.folds is None else "fold"
     header, rows = table(results, metric)
     printed = Table()
     for number, name in enumerate(header):
@@ -101,9 +110,9 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
     console.print(caption, highlight=False)
     curves = choose_curves(args.curve, metric, histories)
     figures = {
-        "differences": (draw_differences(results, metric), f"differences in {metric}"),
+        "differences": (draw_differences(results, metric, pairs), f"differences in {metric}"),
         "curves": (
-            draw_comparison(histories, curves, [run.wrong_validation_labels() for run in runs]),
+            draw_comparison(histories, curves, [run.wrong_validation_labels() for run in runs], pairs),
             f"{', '.join(curves)} by epoch",
         ),
     }
@@ -154,7 +163,12 @@ def _caption(args: argparse.Namespace, metric: str, results: Mapping[str, Mappin
     jobs = f"{args.jobs} runs at a time" if args.jobs > 1 else "one run at a time"
     epoch = "Last epoch" if metric.startswith("train/") else f"Test set, weights of the {args.epoch} epoch"
     seeds = ", ".join(map(str, args.seeds))
-    differences = "; differences are paired by seed, with Student's t intervals" if len(results) > 1 else ""
+    pairs = "seed"
+    if args.folds is not None:
+        epoch, pairs = f"{args.folds}-fold cross-validation without the test set, last epoch", "fold"
+    differences = f"; differences are paired by {pairs}, with Student's t intervals" if len(results) > 1 else ""
+    if differences and args.folds is not None:
+        differences += ", which are somewhat too narrow, since the folds' training sets overlap"
     date = max(run["date"] for run in runs)
     return f"{epoch}, seeds {seeds}{differences}. {hardware}, {precision}, torch {torch}, {jobs}, {date}."
 

@@ -41,15 +41,19 @@ def choose_curves(requested: Sequence[str], metric: str, histories: Histories) -
     return chosen
 
 
-def draw_comparison(histories: Histories, metrics: Sequence[str], wrong_labels: Sequence[float] = ()) -> Figure:
+def draw_comparison(
+    histories: Histories, metrics: Sequence[str], wrong_labels: Sequence[float] = (), unit: str = "seed"
+) -> Figure:
     """Draws the curves of all variants in one panel, or of more than six in a panel each, beside the first variant's.
 
     Args:
         histories: The metrics of all runs.
         metrics: The metrics to draw.
         wrong_labels: Fractions of wrong validation labels in the runs; the axes of `val/...` metrics say so.
+        unit: What the runs of a variant differ in, `seed` or `fold`.
     """
     figure = (draw_curves if len(histories) <= MAX_LINES else draw_small_multiples)(histories, metrics)
+    figure.suptitle(figure.get_suptitle().replace("seed", unit), fontsize="medium")
     if low_high := sorted({round(100 * fraction) for fraction in wrong_labels if fraction > 0}):
         fractions = " to ".join(map(str, dict.fromkeys((low_high[0], low_high[-1]))))
         for panel in figure.axes:

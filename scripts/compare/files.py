@@ -25,12 +25,14 @@ def write_results(folder: Path, content: Mapping[str, Any], parts: Sequence[str]
 
 
 def _columns(results: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Returns variant, seed, metrics and facts of each run; empty where a run lacks one."""
+    """Returns variant, seed, perhaps fold, metrics and facts of each run; empty where a run lacks one."""
     runs = [(variant, run) for variant, result in results.items() for run in result["runs"]]
     metrics = dict.fromkeys(name for _, run in runs for name in run["metrics"])
+    folds = {"fold": [run["fold"] for _, run in runs]} if all("fold" in run for _, run in runs) else {}
     return {
         "variant": [variant for variant, _ in runs],
         "seed": [run["seed"] for _, run in runs],
+        **folds,
         **{name: [run["metrics"].get(name, "") for _, run in runs] for name in metrics},
         **{fact: [run.get(fact, "") for _, run in runs] for fact in _FACTS},
     }

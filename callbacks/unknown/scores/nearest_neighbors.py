@@ -1,3 +1,6 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -106,10 +109,8 @@ def _kth_distances(queries: Tensor, known: Tensor, k: int, candidates: int, refi
     if not refine:
         return to_float64(to_candidates.topk(k, dim=1, largest=False).values[:, -1])
     distances = to_float64(to_candidates.kthvalue(k, dim=1).values)
-    # A dot product of unit vectors is off by at most D roundings; where TF32 is allowed, both factors have 11 bits.
+    # A dot product of unit vectors is off by at most D roundings.
     rounding = (known.shape[1] + 8) * torch.finfo(queries.dtype).eps
-    if queries.is_cuda and torch.get_float32_matmul_precision() != "highest":
-        rounding += 2**-8
     uncertain = distances.square() > near[:, -1] + queries.square().sum(dim=1) - rounding
     if candidates < len(known) and uncertain.any():
         exact = to_float64(queries[uncertain])
@@ -120,7 +121,7 @@ def _kth_distances(queries: Tensor, known: Tensor, k: int, candidates: int, refi
 
 def _shifted_squared_distances(queries: Tensor, known: Tensor) -> Tensor:
     """Returns squared distances `[n, N]` minus the query's squared length, which does not change their order."""
-    with torch.autocast(queries.device.type, enabled=False):
+    with torch.autocast(queries.device.type, enabled=False), _full_float32():
         return torch.addmm(known.square().sum(dim=1), queries, known.T, alpha=-2)
 
 
@@ -140,3 +141,28 @@ def _smallest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     members = torch.cat([members, rest], dim=1)
     nearest = values.gather(1, members).topk(count, dim=1, largest=False)
     return nearest.values, members.gather(1, nearest.indices)
+
+
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """Multiplies matrices without TF32 or bfloat16, whatever is allowed: with 11 bits, few neighbours are certain."""
+    if torch.compiler.is_compiling():
+        yield
+        return
+    backends = [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]
+    if not all(hasattr(each, "fp32_precision") for each in backends):  # before torch 2.9
+        allowed = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(allowed)
+        return
+    before = [each.fp32_precision for each in backends]  # torch's older functions fail if both ways are mixed
+    try:
+        for each in backends:
+            each.fp32_precision = "ieee"
+        yield
+    finally:
+        for each, precision in zip(backends, before, strict=True):
+            each.fp32_precision = precision

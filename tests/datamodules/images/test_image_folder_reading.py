@@ -126,7 +126,7 @@ def test_files_count_by_content_and_others_are_left_out_and_named():
         images_, labels = datamodule.read(train=True)
     assert labels.bincount().tolist() == [24, 20]
     assert len(images_) == 44
-    assert ["train/cat/notes.md", "train/dog/labels.csv"] in datamodule.left_out.values()
+    assert ["train/cat/notes.md", "train/dog/labels.csv"] in datamodule.folder_files.left_out.values()
 
 
 def test_pages_are_chosen_by_the_option_and_warned_about_without():

@@ -47,7 +47,9 @@ def test_damaged_files_are_left_out_with_a_warning_that_names_them(pets, damage,
         images, labels = rest.read(train=True)
     assert labels.bincount().tolist() == [20, 18]
     files = [
-        path for path in whole._files(train=True)[0] if path.parent.name == "cat" or path.stem not in ("000", "007")
+        path
+        for path in whole.folder_files.files(train=True)[0]
+        if path.parent.name == "cat" or path.stem not in ("000", "007")
     ]
     assert torch.equal(images.index_select(0, torch.arange(38)), torch.stack([whole.reader(path) for path in files]))
 
