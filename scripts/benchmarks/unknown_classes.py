@@ -55,7 +55,8 @@ def make_tests(folder: str) -> dict[str, Callable[[], object]]:
         "--trainer.enable_progress_bar", "false", "--trainer.default_root_dir", folder,
     ])
     # fmt: on
-    trainer, checkpoint = cli.trainer, str(cli.run_folder / "checkpoints" / "last.ckpt")
+    trainer: Any = cli.trainer
+    checkpoint = str(cli.run_folder / "checkpoints" / "last.ckpt")
     others = [each for each in trainer.callbacks if not isinstance(each, UnknownClassDetector)]
 
     def make_test(report: list[str] | None) -> Callable[[], object]:
