@@ -1,6 +1,6 @@
 """Measures what unknown-class (out-of-distribution) detection adds to a test run, for a CNN on MNIST.
 
-Usage: python -m litzoo.scripts.benchmarks.unknown_classes [--rounds 7] [--write]
+Usage: python -m litzoo.scripts.benchmarks.unknown.cost [--rounds 7] [--write]
 
 It times `litzoo test` without the start of the program: loading the checkpoint and the data, forward passes, metrics
 and figures, in seconds of the processor. It also measures the memory that nearest neighbors of 60,000 samples with 128
@@ -94,7 +94,7 @@ def neighbors_memory() -> int:
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures the memory, and the seconds of a test: row of the table -> one number per round."""
-    program = "from litzoo.scripts.benchmarks.unknown_classes import neighbors_memory; print(neighbors_memory())"
+    program = "from litzoo.scripts.benchmarks.unknown.cost import neighbors_memory; print(neighbors_memory())"
     # In a new process, whose peak memory is not that of earlier work.
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):

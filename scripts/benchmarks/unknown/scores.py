@@ -1,6 +1,6 @@
 r"""Compares unknown-class scores on the same networks, each of which is trained once.
 
-Usage: python -m litzoo.scripts.benchmarks.unknown_scores CONFIG [--seeds 0] [--common "OPTIONS"]
+Usage: python -m litzoo.scripts.benchmarks.unknown.scores CONFIG [--seeds 0] [--common "OPTIONS"]
            [--variant NAME "OPTIONS"] ... [--write]
 
 Trains a config (with an UnknownClassDetector), or variants of it, and evaluates every score, fitted on the training
