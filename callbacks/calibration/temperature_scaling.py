@@ -16,7 +16,7 @@ from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.contracts import PredictsLogits, ServesParts
 from litzoo.callbacks.evaluation import evaluate_part, options_at_test_time
 from litzoo.callbacks.files import run_folder_of
-from litzoo.callbacks.reporting.figures import new_figure, publish_figure
+from litzoo.callbacks.reporting.figures import CARD_WIDTH, new_figure, publish_figure
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.lit_modules.metrics import CalibrationError
 
@@ -103,7 +103,9 @@ class TemperatureScaling(CollectsTestOutputs):
         error.update(before, target)
         pl_module.log("test/ece_uncalibrated", float(error.local()), sync_dist=True)
         if trainer.is_global_zero:
-            publish_figure(trainer, "reliability", draw_reliability(before, logits, target, temperature), run_folder)
+            drawn = before, logits, target, temperature
+            card = draw_reliability(*drawn, is_card=True)
+            publish_figure(trainer, "reliability", draw_reliability(*drawn), run_folder, card)
 
     def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fits the temperature for the current weights of the module."""
@@ -119,7 +121,9 @@ class TemperatureScaling(CollectsTestOutputs):
         )
 
 
-def draw_reliability(before: Tensor, after: Tensor, target: Tensor, temperature: float, bins: int = 15) -> Figure:
+def draw_reliability(
+    before: Tensor, after: Tensor, target: Tensor, temperature: float, bins: int = 15, is_card: bool = False
+) -> Figure:
     """Draws accuracy over confidence in bins of equal width, before and after temperature scaling.
 
     Below are the samples in each bin: the accuracy of a bin with few of them says little.
@@ -130,9 +134,12 @@ def draw_reliability(before: Tensor, after: Tensor, target: Tensor, temperature:
         target: Classes `[N]`.
         temperature: For the title.
         bins: How many bins.
+        is_card: Whether the panels are one below the other, for a card of TensorBoard.
     """
-    figure = new_figure(9, 5.2)
-    panels, below = figure.subplots(2, 2, sharex=True, sharey="row", height_ratios=(4, 1))
+    figure = new_figure(CARD_WIDTH, 8.6) if is_card else new_figure(9, 5.2)
+    rows = 4 if is_card else 2
+    grid = figure.subplots(rows, 4 // rows, sharex=True, sharey="row", height_ratios=(4, 1) * (rows // 2))
+    panels, below = grid.reshape(rows, -1)[::2].ravel(), grid.reshape(rows, -1)[1::2].ravel()
     for panel, samples, logits, name in zip(
         panels, below, (before, after), ("before", f"after, temperature {temperature:.3g}"), strict=True
     ):
@@ -143,7 +150,7 @@ def draw_reliability(before: Tensor, after: Tensor, target: Tensor, temperature:
         accuracy = error.correct.numpy()[filled] / counts[filled]
         confidence = error.confidence.numpy()[filled] / counts[filled]
         panel.bar(middle[filled], accuracy, 1 / bins, color="tab:blue", alpha=0.6, edgecolor="white", label="accuracy")
-        look = {"color": "black", "markersize": 3, "clip_on": False, "zorder": 3}  # dots at 0 and 1 are whole
+        look: Any = {"color": "black", "markersize": 3, "clip_on": False, "zorder": 3}  # dots at 0 and 1 are whole
         panel.plot(confidence, accuracy, "o", label="at the mean confidence", **look)
         panel.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--", label="calibrated")
         panel.set(title=f"{name}: ECE {float(error.local()):.4f}", xlim=(0, 1), ylim=(0, 1))

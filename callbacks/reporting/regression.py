@@ -10,7 +10,7 @@ from torch import Tensor
 
 from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.files import run_folder_of
-from litzoo.callbacks.reporting.figures import new_figure, publish_figure
+from litzoo.callbacks.reporting.figures import CARD_WIDTH, new_figure, publish_figure
 
 _MOST_POINTS = 5000
 
@@ -45,23 +45,25 @@ class ResidualPlot(CollectsTestOutputs):
         """Draws and publishes the figure on rank 0."""
         run_folder = run_folder_of(trainer)
         if trainer.is_global_zero:
-            figure = draw_residuals(*(outputs[name].double().cpu().numpy() for name in ("prediction", "target")))
-            publish_figure(trainer, "residuals", figure, run_folder)
+            drawn = [outputs[name].double().cpu().numpy() for name in ("prediction", "target")]
+            figure, card = (draw_residuals(*drawn, is_card=is_card) for is_card in (False, True))
+            publish_figure(trainer, "residuals", figure, run_folder, card)
 
 
-def draw_residuals(prediction: np.ndarray, target: np.ndarray) -> Figure:
+def draw_residuals(prediction: np.ndarray, target: np.ndarray, is_card: bool = False) -> Figure:
     """Draws predictions against targets, residuals against predictions, and a histogram of the residuals.
 
     Args:
         prediction: Predictions `[N]`, in the target's units.
         target: Targets `[N]`.
+        is_card: Whether the panels are one below the other, for a card of TensorBoard.
     """
     residual, samples = prediction - target, len(target)
     finite = np.isfinite(residual)
     prediction, target, residual = prediction[finite], target[finite], residual[finite]
     broken = f", {samples - len(target):,} not finite" if len(target) < samples else ""
-    figure = new_figure(12.5, 3.9)
-    fit, spread, counts = figure.subplots(1, 3)
+    figure = new_figure(CARD_WIDTH, 9.6) if is_card else new_figure(12.5, 3.9)
+    fit, spread, counts = figure.subplots(*((3, 1) if is_card else (1, 3)))
     if not len(target):
         fit.set_title(f"test set, {samples:,} samples{broken}")
         return figure
