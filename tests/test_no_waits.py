@@ -7,8 +7,7 @@ import torch
 
 from litzoo import callbacks as zoo
 from litzoo.datamodules import DigitsDataModule
-from litzoo.lit_modules import CNNClassifier, FixMatch, SoftmaxRegression
-from litzoo.lit_modules import losses
+from litzoo.lit_modules import CNNClassifier, FixMatch, SoftmaxRegression, losses
 from litzoo.lit_modules.losses import base
 from tests.lit_modules.losses.catalogue import FOUND, batch, call, every_loss
 from tests.lit_modules.semi_supervised.methods import every_method, ready

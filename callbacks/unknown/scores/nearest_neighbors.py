@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -150,7 +151,7 @@ def _full_float32() -> Iterator[None]:
     if torch.compiler.is_compiling():
         yield
         return
-    backends = [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]
+    backends: list[Any] = [torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None)]
     if not all(hasattr(each, "fp32_precision") for each in backends):  # before torch 2.9
         allowed = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")
