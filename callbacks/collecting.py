@@ -10,7 +10,7 @@ from litzoo.lit_modules.metrics import EpochOutputs
 
 
 class CollectsTestOutputs(Callback):
-    """Base class of callbacks that evaluate the outputs of a whole test at once.
+    """Mixin of callbacks that evaluate the outputs of a whole test at once.
 
     Args:
         names: Keys of the step outputs to collect beside `index`.

@@ -23,7 +23,7 @@ from litzoo.callbacks.evaluation import options_at_test_time, predict_part
 
 
 class ConformalCallback(CollectsTestOutputs):
-    """Base class: calibrates at the end of training with the weights of each checkpoint, and evaluates in a test.
+    """Mixin: calibrates at the end of training with the weights of each checkpoint, and evaluates in a test.
 
     Args:
         rule: What is calibrated.

@@ -77,7 +77,7 @@ class SynchronizedStop(Callback):
             self.on_validation_end(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stops all processes if any has requested it; also at the start and end of epochs, and of the training.
+        """Stops all processes if any has requested it; also at the start and end of epochs.
 
         After SIGTERM, they are ended by the next hook: checkpoint callbacks follow this one.
         """
@@ -95,11 +95,13 @@ class SynchronizedStop(Callback):
             SIGTERMException: In every process, if one of them has received SIGTERM.
         """
         self.on_validation_end(trainer, pl_module)
-        self.on_train_batch_start(trainer)
+        self.on_validation_start(trainer, pl_module)
 
-    on_train_end = on_train_epoch_start
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Does what the next hook does."""
+        self.on_validation_start(trainer, pl_module)
 
-    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Ends all processes after SIGTERM.
 
         Raises:
@@ -108,7 +110,7 @@ class SynchronizedStop(Callback):
         if self.is_terminating:
             raise SIGTERMException
 
-    on_validation_start = on_train_batch_start
+    on_train_end = on_validation_start
 
     def _restore(self, trainer: Trainer) -> None:
         self._agreement = None

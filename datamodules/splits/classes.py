@@ -79,18 +79,18 @@ def split_classes(labels: Tensor, request: ClassRequest) -> Split:
     if isinstance(request.val_size, Fold):
         sizes = np.bincount(values, minlength=max(request.known) + 1)[request.known]
         require_in_each_fold("data.folds", request.val_size.of, sizes.tolist(), request.names)
-    if request.val is None and isinstance(request.val_size, Fold):
+    if request.val is not None:
+        val = np.flatnonzero(request.val.numpy() & np.isin(values, request.known))
+        rest = np.flatnonzero(~request.val.numpy())
+    elif isinstance(request.val_size, Fold):
         numbers = fold_numbers(values, request.val_size.of, request.seed)  # of unknown classes too, as below
         val = np.flatnonzero((numbers == request.val_size.number) & np.isin(values, request.known))
         rest = np.setdiff1d(everything, val)
-    elif request.val is None:
+    else:
         drawn = orders(everything, part=0)  # of unknown classes too: leaving a class out does not change the others
         counts = np.array([len(order) for order in drawn])
         val = first_of_each(drawn, in_proportion(counts, count_of("val_size", request.val_size, counts.sum())))
         rest = np.setdiff1d(everything, val)
-    else:
-        val = np.flatnonzero(request.val.numpy() & np.isin(values, request.known))
-        rest = np.flatnonzero(~request.val.numpy())
 
     drawn = orders(rest, part=1)
     counts = np.array([len(order) for order in drawn])

@@ -72,10 +72,9 @@ def require_in_each_fold(option: str, folds: int, counts: Sequence[int], names: 
     Raises:
         ValueError: If there are fewer.
     """
-    few = [f"{name!r} has {count:,} samples" for name, count in zip(names, counts, strict=True) if count < folds]
-    if few:
+    smallest = int(np.argmin(counts))
+    if counts[smallest] < folds:
         raise ValueError(
-            f"{option} {folds}: the class {', '.join(few[:5])}{' and others' if few[5:] else ''} to divide; give at "
-            "most as many folds as the smallest class has samples (at least 2), or leave the class out with "
-            "data.known_classes"
+            f"{option} {folds}: the class {names[smallest]!r} has {counts[smallest]:,} samples; give at most as many "
+            "folds as the smallest class has samples (at least 2), or leave the class out with data.known_classes"
         )

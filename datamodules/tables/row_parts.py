@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from litzoo.datamodules.splits.folds import Fold
 from litzoo.datamodules.splits.membership import draw_members
 from litzoo.datamodules.splits.record import fingerprint
 from litzoo.datamodules.splits.recorded import RecordedSamples
@@ -18,13 +19,13 @@ class RowDraw(NamedTuple):
     Attributes:
         ids: Content ids of all rows.
         may_validate: Which of all rows may validate, bool `[N]`.
-        val_size: Size of the validation set, a fraction or a count.
+        val_size: Size of the validation set, a fraction, a count, or a fold of a cross-validation.
         seed: Seed of the validation set.
     """
 
     ids: Sequence[str]
     may_validate: np.ndarray
-    val_size: int | float
+    val_size: int | float | Fold
     seed: int
 
     def test_rows(self, test_size: int | float, where: str) -> dict[str, np.ndarray]:

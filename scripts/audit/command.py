@@ -8,7 +8,8 @@ fold the experiment's model is trained on the other folds, and predicts this one
 that has not seen it. The models are thrown away. It writes to FOLDER, `runs/<experiment>/audit` by default:
 
   report.html                a page to look at the suspects and to decide: keep, relabel or drop
-  suspects.csv               all samples, the most suspicious label first
+  suspects.csv               all samples, the most suspicious label first; whether a sample has a copy with another
+                             label, or is far from every class
   label_issues.json          how many labels are flagged, for each pair of classes, and the noise matrix
   proposed_corrections.csv   all flagged labels with the suggested one
 

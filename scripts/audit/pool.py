@@ -79,6 +79,14 @@ class Pool(NamedTuple):
         names = [*datamodule.files.get("train", []), *datamodule.files.get("test", [])]
         return [names[position] for position in positions.tolist()] if len(names) == len(self.rows) else []
 
+    def names(self, datamodule: ClassLabels) -> list[str]:
+        """Returns a name of each row: its file, else `train 17`, its set and its position there."""
+        everything = torch.arange(len(self.rows))
+        return self.files(datamodule, everything) or [
+            f"{PARTS[part] if part >= 0 else 'unused'} {index}"
+            for part, index in zip(self.part.tolist(), self.index_of(everything).tolist(), strict=True)
+        ]
+
     def content_ids(self, datamodule: ClassLabels, positions: Tensor) -> list[str]:
         """Returns the content ids of samples; an empty list if they have none."""
         ids = [*datamodule.content_ids("train"), *datamodule.content_ids("test")]

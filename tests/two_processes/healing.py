@@ -41,7 +41,7 @@ class Killed(Callback):
     def __getattribute__(self, name: str) -> Any:
         if not name.startswith("on_") and name != "teardown":
             return super().__getattribute__(name)
-        return lambda trainer, *_: self._called(name, trainer.current_epoch)
+        return lambda trainer, *_, **__: self._called(name, trainer.current_epoch)
 
     def _called(self, hook: str, epoch: int) -> None:
         count = self.calls.get((hook, epoch), 0)

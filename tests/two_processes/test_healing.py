@@ -60,9 +60,8 @@ def test_torchrun_restarts_killed_workers_which_end_with_the_same_digits(moments
     runs = sorted((tmp_path / "runs" / "digits_mlp").iterdir())
     check(runs[-1], unbroken)
     assert not any([*(run / "checkpoints").glob("*.ckpt")] for run in runs[:-1])  # killed before their first checkpoint
-    assert ("finished before the restart; there is nothing left to do" in done.stderr + done.stdout) == (
-        AFTER_ALL in moments
-    )
+    if AFTER_ALL in moments:  # the random moment may be that late, too
+        assert "finished before the restart; there is nothing left to do" in done.stderr
     count("processes killed", len(killed))
 
 
