@@ -77,6 +77,17 @@ def observed(
     return found
 
 
+def observed_in_test(
+    scores: Iterable[UnknownScore], trainer: Trainer, module: LightningModule, batch: Any
+) -> dict[str, Tensor]:
+    """Returns what `observed` does, in the precision of the trainer, for a batch of a test or a prediction."""
+    wanted = [score for score in scores if score.extras]
+    if not wanted:
+        return {}
+    with trainer.precision_plugin.forward_context():
+        return observed(wanted, module, batch["input"])
+
+
 class _Logits(nn.Module):
     """The logits of a module as a function of its inputs."""
 

@@ -32,16 +32,14 @@ def draw_scores(scores: Mapping[str, Tensor], unknown: Tensor, decision_score: s
     width = 4.8 if panels > 1 else 10
     figure = new_figure(width * panels, 4, constrained=False)
     margin = 0.65 / panels / width
-    histogram, *others = (
-        figure.add_axes((panel / panels + margin, 0.12, 0.985 / panels - margin, 0.8)) for panel in range(panels)
-    )
+    axes = [figure.add_axes((panel / panels + margin, 0.12, 0.985 / panels - margin, 0.8)) for panel in range(panels)]
     values, is_unknown = scores[decision_score].numpy(), unknown.numpy()
-    _draw_histogram(histogram, values, is_unknown, decision_score, threshold)
+    _draw_histogram(axes[0], values, is_unknown, decision_score, threshold)
     figure.suptitle(
         f"{int(is_unknown.sum()):,} of {len(is_unknown):,} test samples are of unknown classes", fontsize=10
     )
-    if others:
-        _draw_curves(*others, scores, is_unknown, decision_score, values > threshold)
+    if panels > 1:
+        _draw_curves(axes[1], axes[2], scores, is_unknown, decision_score, values > threshold)
     return figure
 
 

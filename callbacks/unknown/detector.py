@@ -20,7 +20,7 @@ from litzoo.callbacks.evaluation import options_at_test_time
 from litzoo.callbacks.unknown._evidence import (
     evidence_from,
     extra_keys,
-    observed,
+    observed_in_test,
     part_evidence,
     require_open_set,
 )
@@ -104,7 +104,7 @@ class UnknownClassDetector(CollectsTestOutputs):
         assert isinstance(pl_module, PredictsLogits)
         pl_module.keeps_features = self.detection.uses_features
         features = ["features"] if self.detection.uses_features else []
-        self.tested = EpochOutputs("target", "logits", *features, *extra_keys(self._scores))
+        self.tested = EpochOutputs("target", "logits", *features, *extra_keys(self.detection.scores.values()))
 
     @property
     def calibrates(self) -> bool:
@@ -183,7 +183,7 @@ class UnknownClassDetector(CollectsTestOutputs):
         self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], batch: Any
     ) -> dict[str, Tensor]:
         """Returns the outputs of the step, and what scores observe beside them."""
-        return {**outputs, **self._observed(trainer, pl_module, batch, self._scores)}
+        return {**outputs, **observed_in_test(self.detection.scores.values(), trainer, pl_module, batch)}
 
     def evaluate_test(self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor]) -> None:
         """Logs the metrics and draws the figures."""
@@ -219,8 +219,8 @@ class UnknownClassDetector(CollectsTestOutputs):
         """Adds `unknown_score` to the outputs, and sets the prediction to `UNKNOWN` where it exceeds the threshold."""
         if self.detection.missing():
             return
-        decides = [self.detection.score]
-        evidence = evidence_from({**outputs, **self._observed(trainer, pl_module, batch, decides)})
+        extras = observed_in_test([self.detection.score], trainer, pl_module, batch)
+        evidence = evidence_from({**outputs, **extras})
         outputs["unknown_score"], outputs["prediction"] = self.detection.decide(evidence, outputs["prediction"])
 
     def state_dict(self) -> dict[str, Any]:
@@ -233,28 +233,17 @@ class UnknownClassDetector(CollectsTestOutputs):
         self.detection.load_state_dict(state_dict)
         self._fitted_with = {name: state_dict.get(name, value) for name, value in _PLAIN.items()}
 
-    @property
-    def _scores(self) -> list[UnknownScore]:
-        return list(self.detection.scores.values())
-
-    def _observed(
-        self, trainer: Trainer, module: LightningModule, batch: Any, scores: Sequence[UnknownScore]
-    ) -> dict[str, Tensor]:
-        if not any(score.extras for score in scores):
-            return {}
-        with trainer.precision_plugin.forward_context():
-            return observed(scores, module, batch["input"])
-
     def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fits scores and threshold for the current weights of the module."""
         self._fitted_with = options_at_test_time(pl_module)
+        scores = list(self.detection.scores.values())
         if self.detection.fits:
             head = getattr(getattr(pl_module, "net", None), "head", None)
-            known, outputs = part_evidence(trainer, pl_module, "train", self._scores, test_time=True)
+            known, outputs = part_evidence(trainer, pl_module, "train", scores, test_time=True)
             self.detection.fit(known, outputs["target"], head if isinstance(head, nn.Linear) else None)
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(datamodule, ServesUnknownClasses)
         if datamodule.validates:
             part, _ = calibration_part(datamodule)
-            known, _ = part_evidence(trainer, pl_module, part, self._scores, test_time=True)
+            known, _ = part_evidence(trainer, pl_module, part, scores, test_time=True)
             self.detection.calibrate(known)

@@ -75,6 +75,6 @@ def require_in_each_fold(option: str, folds: int, counts: Sequence[int], names: 
     smallest = int(np.argmin(counts))
     if counts[smallest] < folds:
         raise ValueError(
-            f"{option} {folds}: the class {names[smallest]!r} has {counts[smallest]:,} samples; give at most as many folds "
-            "as the smallest class has samples (at least 2), or leave the class out with data.known_classes"
+            f"{option} {folds}: the class {names[smallest]!r} has {counts[smallest]:,} samples; give at most as many "
+            "folds as the smallest class has samples (at least 2), or leave the class out with data.known_classes"
         )

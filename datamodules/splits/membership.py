@@ -106,14 +106,17 @@ def draw_members(name: str, size: int | float | Fold | None, ids: Sequence[str],
     return chosen
 
 
-def membership_notes(per_class: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> list[str]:
+def membership_notes(
+    per_class: Mapping[str, Sequence[int]], class_names: Sequence[str], drawn: str = "each sample's part"
+) -> list[str]:
     """Returns what to print below the table of a split by content.
 
     Args:
         per_class: Part -> number of samples of each class.
         class_names: Names of the classes.
+        drawn: What is drawn by content, in words.
     """
-    notes = ["each sample's part is drawn by a hash of its content: sizes and class fractions come out by chance"]
+    notes = [f"{drawn} is drawn by a hash of its content: sizes and class fractions come out by chance"]
     for part, counts in per_class.items():
         if lacking := [name for name, count in zip(class_names, counts, strict=True) if not count]:
             notes.append(f"no sample of {', '.join(lacking)} in {part}")

@@ -133,7 +133,8 @@ def _smallest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """
     groups = values.shape[1] // GROUP
     if groups <= 2 * count or values.device.type != "cpu" or torch.compiler.is_compiling():
-        return tuple(values.topk(count, dim=1, largest=False))
+        smallest = values.topk(count, dim=1, largest=False)
+        return smallest.values, smallest.indices
     grouped = groups * GROUP  # member m of group g is at position m * groups + g
     minima = values[:, :grouped].unflatten(1, (GROUP, groups)).amin(dim=1)
     chosen = minima.topk(count, dim=1, largest=False).indices

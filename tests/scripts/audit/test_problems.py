@@ -104,7 +104,7 @@ def test_the_files_and_the_page_tell_them(audited):
     assert "its copy plain/plain_7.png is labelled plain" in rows["dots/copy.png"]["reason"]
     far = {name for name, row in rows.items() if row["far"] == "True"}
     assert {f"dots/strange_{number}.png" for number in range(3)} <= far
-    assert len(far) <= 12
+    assert len(far) <= 24  # of 184
     found = json.loads((audited / "label_issues.json").read_text())
     assert (found["copies_with_other_label"], found["far"]) == (2, len(far))
     page = (audited / "report.html").read_text(encoding="utf-8")
