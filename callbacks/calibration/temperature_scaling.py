@@ -16,7 +16,7 @@ from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.contracts import PredictsLogits, ServesParts
 from litzoo.callbacks.evaluation import evaluate_part, options_at_test_time
 from litzoo.callbacks.files import run_folder_of
-from litzoo.callbacks.reporting.figures import new_figure, publish_figure
+from litzoo.callbacks.reporting.figures import CARD_WIDTH, new_figure, publish_figure
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.lit_modules.metrics import CalibrationError
 
@@ -103,7 +103,9 @@ class TemperatureScaling(CollectsTestOutputs):
         error.update(before, target)
         pl_module.log("test/ece_uncalibrated", float(error.local()), sync_dist=True)
         if trainer.is_global_zero:
-            publish_figure(trainer, "reliability", draw_reliability(before, logits, target, temperature), run_folder)
+            drawn = before, logits, target, temperature
+            card = draw_reliability(*drawn, is_card=True)
+            publish_figure(trainer, "reliability", draw_reliability(*drawn), run_folder, card)
 
     def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fits the temperature for the current weights of the module."""
@@ -119,7 +121,9 @@ class TemperatureScaling(CollectsTestOutputs):
         )
 
 
-def draw_reliability(before: Tensor, after: Tensor, target: Tensor, temperature: float, bins: int = 15) -> Figure:
+def draw_reliability(
+    before: Tensor, after: Tensor, target: Tensor, temperature: float, bins: int = 15, is_card: bool = False
+) -> Figure:
     """Draws accuracy over confidence in bins of equal width, before and after temperature scaling.
 
     Args:
@@ -128,9 +132,10 @@ def draw_reliability(before: Tensor, after: Tensor, target: Tensor, temperature:
         target: Classes `[N]`.
         temperature: For the title.
         bins: How many bins.
+        is_card: Whether the panels are one below the other, for a card of TensorBoard.
     """
-    figure = new_figure(9, 4.4)
-    panels = figure.subplots(1, 2, sharey=True)
+    figure = new_figure(CARD_WIDTH, 7.4) if is_card else new_figure(9, 4.4)
+    panels = figure.subplots(*((2, 1) if is_card else (1, 2)), sharey=True)
     for panel, logits, name in zip(
         panels, (before, after), ("before", f"after, temperature {temperature:.3g}"), strict=True
     ):

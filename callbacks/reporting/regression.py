@@ -9,7 +9,7 @@ from torch import Tensor
 
 from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.files import run_folder_of
-from litzoo.callbacks.reporting.figures import new_figure, publish_figure
+from litzoo.callbacks.reporting.figures import CARD_WIDTH, new_figure, publish_figure
 
 _MOST_POINTS = 5000
 
@@ -43,20 +43,22 @@ class ResidualPlot(CollectsTestOutputs):
         """Draws and publishes the figure on rank 0."""
         run_folder = run_folder_of(trainer)
         if trainer.is_global_zero:
-            figure = draw_residuals(*(outputs[name].double().cpu().numpy() for name in ("prediction", "target")))
-            publish_figure(trainer, "residuals", figure, run_folder)
+            drawn = [outputs[name].double().cpu().numpy() for name in ("prediction", "target")]
+            figure, card = (draw_residuals(*drawn, is_card=is_card) for is_card in (False, True))
+            publish_figure(trainer, "residuals", figure, run_folder, card)
 
 
-def draw_residuals(prediction: np.ndarray, target: np.ndarray) -> Figure:
+def draw_residuals(prediction: np.ndarray, target: np.ndarray, is_card: bool = False) -> Figure:
     """Draws predictions against targets, residuals against predictions, and a histogram of the residuals.
 
     Args:
         prediction: Predictions `[N]`, in the target's units.
         target: Targets `[N]`.
+        is_card: Whether the panels are one below the other, for a card of TensorBoard.
     """
     residual = prediction - target
-    figure = new_figure(12.5, 3.9)
-    fit, spread, counts = figure.subplots(1, 3)
+    figure = new_figure(CARD_WIDTH, 9.6) if is_card else new_figure(12.5, 3.9)
+    fit, spread, counts = figure.subplots(*((3, 1) if is_card else (1, 3)))
     shown = np.unique(np.linspace(0, len(target) - 1, min(len(target), _MOST_POINTS)).astype(int))
     look = {"s": 8, "alpha": 0.4, "linewidths": 0}
     fit.scatter(target[shown], prediction[shown], **look)

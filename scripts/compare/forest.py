@@ -15,7 +15,8 @@ _LONG_NAME = 28
 _LOWER_IS_BETTER = {"loss", "rmse", "mae", "mse", "ece", "fpr95_known_positive", "fpr95_unknown_positive", "threshold"}
 _HIGHER_IS_BETTER = {
     *("acc", "f1", "balanced_acc", "precision", "recall", "average_precision", "accuracy", "r2"),
-    *("auroc", "aupr_unknown_positive", "oscr", "found", "open_set_f1", "map"),
+    *("auroc", "aupr_unknown_positive", "oscr", "found", "open_set_f1"),
+    *("map", "map_50", "mask_map", "mask_map_50"),
 }
 
 
