@@ -43,9 +43,9 @@ class ResidualPlot(CollectsTestOutputs):
         """Draws and publishes the figure on rank 0."""
         run_folder = run_folder_of(trainer)
         if trainer.is_global_zero:
-            drawn = [outputs[name].double().cpu().numpy() for name in ("prediction", "target")]
-            figure, card = (draw_residuals(*drawn, is_card=is_card) for is_card in (False, True))
-            publish_figure(trainer, "residuals", figure, run_folder, card)
+            prediction, target = (outputs[name].double().cpu().numpy() for name in ("prediction", "target"))
+            card = draw_residuals(prediction, target, is_card=True)
+            publish_figure(trainer, "residuals", draw_residuals(prediction, target), run_folder, card)
 
 
 def draw_residuals(prediction: np.ndarray, target: np.ndarray, is_card: bool = False) -> Figure:
