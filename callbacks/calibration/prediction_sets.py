@@ -11,8 +11,9 @@ from torch import Tensor
 from litzoo.callbacks.calibration.conformal import Conformal, ConformalIntervals, ConformalSets, Method
 from litzoo.callbacks.calibration.part import calibration_part, require_fraction, reserve_calibration
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
-from litzoo.callbacks.contracts import ServesParts, require_class_names
+from litzoo.callbacks.contracts import STEP_OUTPUTS, require_class_names
 from litzoo.callbacks.evaluation import options_at_test_time, predict_part
+from litzoo.callbacks.plain_modules import PlainLoaders, collect, parts_of, predicts, reading
 from litzoo.callbacks.reporting.predictions_csv import PredictionsCSV
 from litzoo.lit_modules.metrics import EpochOutputs
 
@@ -45,8 +46,13 @@ class _ConformalCallback(Callback):
         """Raises a TypeError if the module is of another task."""
 
     @abstractmethod
-    def require_enough(self, target: Tensor, module: LightningModule) -> None:
+    def require_enough(self, target: Tensor) -> None:
         """Raises a ValueError if the calibration samples, of targets `[n]`, are too few for the coverage."""
+
+    def require_many(self, count: int) -> None:
+        """Raises a ValueError if so many calibration samples, of whatever targets, are too few for the coverage."""
+        if not getattr(self.rule, "per_class", False):  # else the targets say more, at the end of the training
+            self.require_enough(torch.zeros(count, dtype=torch.int64))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Checks module, data and callbacks, and reserves calibration samples.
@@ -55,7 +61,7 @@ class _ConformalCallback(Callback):
             TypeError: If module or datamodule are of another task.
             ValueError: If there are no or too few validation samples, or `PredictionsCSV` comes before this callback.
         """
-        name, datamodule = type(self).__name__, trainer.datamodule  # type: ignore[attr-defined]
+        name, datamodule = type(self).__name__, parts_of(trainer)
         self.require_module(pl_module)
         callbacks = list(trainer.callbacks)  # type: ignore[attr-defined]
         if stage == "predict" and any(isinstance(each, PredictionsCSV) for each in callbacks[: callbacks.index(self)]):
@@ -67,28 +73,35 @@ class _ConformalCallback(Callback):
             )
         if stage not in ("fit", "validate"):
             return
-        if not isinstance(datamodule, ServesParts):
-            raise TypeError(
-                f"{name} needs a datamodule, not {type(datamodule).__name__}; see ServesParts in "
-                "litzoo.callbacks.contracts"
-            )
+        if not predicts(pl_module):
+            raise TypeError(f"{name} needs predictions of {type(pl_module).__name__}: {STEP_OUTPUTS}")
         if not datamodule.validates:
             if stage == "fit":
-                raise ValueError(f"{name} is calibrated on validation samples, but data.val_size is 0: set it")
+                raise ValueError(
+                    f"{name} is calibrated on validation samples, but data.val_size is 0: set it, or "
+                    "give the trainer a validation loader"
+                )
             return
         if not others:
             reserve_calibration(name, datamodule, self.calibration_fraction)
         part = calibration_part(datamodule)[1]
         if stage == "fit" and hasattr(part, "targets"):
-            self.require_enough(torch.as_tensor(part.targets)[part.indices], pl_module)
+            self.require_enough(torch.as_tensor(part.targets)[part.indices])
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Resets what was fitted to other weights, also if the checkpoint has no state of this callback."""
         self.rule.load_state_dict({})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Resets what was fitted to weights that change from now on."""
+        """Resets what was fitted to weights that change from now on.
+
+        Raises:
+            ValueError: If a plain loader has too few validation samples.
+        """
         self.rule.load_state_dict({})
+        parts = parts_of(trainer)
+        if isinstance(parts, PlainLoaders) and hasattr(parts.val_set, "__len__"):
+            self.require_many(len(parts.val_set))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Calibrates for the weights of each checkpoint, and adds the result to its file."""
@@ -133,7 +146,7 @@ class _ConformalCallback(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Collects the outputs of the step."""
-        self._tested.update(outputs)
+        collect(self._tested, trainer, reading(self, pl_module, "test_step"), outputs, batch)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gathers the outputs of all processes and logs the metrics."""
@@ -168,7 +181,7 @@ class _ConformalCallback(Callback):
         self._fitted_with = state_dict.get("fitted_with", {})
 
     def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        part, _ = calibration_part(trainer.datamodule)  # type: ignore[attr-defined]
+        part, _ = calibration_part(parts_of(trainer))
         outputs = predict_part(trainer, pl_module, part, self.output)
         self.rule.fit(outputs[self.output], outputs["target"])
         self._fitted_with = options_at_test_time(pl_module)
@@ -215,7 +228,7 @@ class PredictionSets(_ConformalCallback):
         names: Any = module.class_names
         self.sets.class_names = list(names)
 
-    def require_enough(self, target: Tensor, module: LightningModule) -> None:
+    def require_enough(self, target: Tensor) -> None:
         """Checks the number of calibration samples, of each class with `per_class`.
 
         Raises:
@@ -260,7 +273,7 @@ class PredictionIntervals(_ConformalCallback):
                 "PredictionSets, or remove the callback"
             )
 
-    def require_enough(self, target: Tensor, module: LightningModule) -> None:
+    def require_enough(self, target: Tensor) -> None:
         """Checks the number of calibration samples.
 
         Raises:

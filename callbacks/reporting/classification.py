@@ -12,6 +12,7 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from litzoo.callbacks.contracts import HasClassNames, HasTestImages, require_class_names
 from litzoo.callbacks.files import run_folder_of
+from litzoo.callbacks.plain_modules import collect, reading
 from litzoo.callbacks.reporting.figures import (
     CARD_COLUMNS,
     CARD_WIDTH,
@@ -77,7 +78,7 @@ class _TestFigure(Callback, ABC):
         dataloader_idx: int = 0,
     ) -> None:
         """Collects the outputs of a test step."""
-        self._outputs.update(outputs)
+        collect(self._outputs, trainer, reading(self, pl_module, "test_step"), outputs, batch)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gathers the outputs of all processes; rank 0 draws and publishes the figure."""

@@ -7,8 +7,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from litzoo.callbacks.calibration.part import calibration_part
-from litzoo.callbacks.contracts import PredictsLogits, ServesUnknownClasses, require_class_names
+from litzoo.callbacks.contracts import (
+    STEP_OUTPUTS,
+    PredictsLogits,
+    ServesUnknownClasses,
+    require_class_names,
+)
 from litzoo.callbacks.evaluation import evaluate_part
+from litzoo.callbacks.plain_modules import parts_of, predicts
 from litzoo.callbacks.reporting.predictions_csv import PredictionsCSV
 from litzoo.callbacks.unknown.calibration import acceptance_threshold
 from litzoo.callbacks.unknown.detection import UnknownDetection
@@ -39,9 +45,9 @@ def evidence_from(outputs: dict[str, Tensor]) -> Evidence:
     return Evidence(logits, outputs.get("features", logits[:, :0]))
 
 
-def evidence_keys(module: PredictsLogits) -> list[str]:
-    """Returns the keys of the step outputs that `evidence_from` reads."""
-    return ["logits", "features"] if module.keeps_features else ["logits"]
+def evidence_keys(features: bool) -> list[str]:
+    """Returns the keys of the step outputs that `evidence_from` reads, with or without features."""
+    return ["logits", "features"] if features else ["logits"]
 
 
 def require_open_set(
@@ -56,19 +62,19 @@ def require_open_set(
     """
     name = type(callback).__name__
     require_class_names(callback, "separates known classes from unknown ones", pl_module)
-    datamodule = trainer.datamodule  # type: ignore[attr-defined]
-    if not isinstance(pl_module, PredictsLogits) or not isinstance(datamodule, ServesUnknownClasses):
+    datamodule = parts_of(trainer)
+    if not predicts(pl_module) or not isinstance(datamodule, ServesUnknownClasses):
         raise TypeError(
             f"{name} needs a classifier and a datamodule with known and unknown classes, not "
             f"{type(pl_module).__name__} and {type(datamodule).__name__}; see PredictsLogits and ServesUnknownClasses "
-            "in litzoo.callbacks.contracts"
+            f"in litzoo.callbacks.contracts, or {STEP_OUTPUTS}"
         )
-    if detection.uses_features:
+    if detection.uses_features and isinstance(pl_module, PredictsLogits):
         require_features(callback, pl_module)
     if stage == "fit" and detection.fixed_threshold is None and not datamodule.validates:
         raise ValueError(
             f"{name} calibrates its threshold on validation samples, but data.val_size is 0: set it, or give a fixed "
-            "threshold"
+            "threshold; a trainer with loaders of your own needs val_dataloaders"
         )
     if stage == "fit" and detection.fixed_threshold is None and datamodule.val_set is not None:
         # Raises before the training if there will be too few scores.

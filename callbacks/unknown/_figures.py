@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 from torch import Tensor
 
-from litzoo.callbacks.contracts import HasClassNames, HasTestImages, ServesUnknownClasses
+from litzoo.callbacks.contracts import HasClassNames, HasTestImages
 from litzoo.callbacks.files import run_folder_of
+from litzoo.callbacks.plain_modules import parts_of
 from litzoo.callbacks.reporting.figures import (
     CARD_COLUMNS,
     CARD_WIDTH,
@@ -57,8 +58,7 @@ def log_open_set_metrics(
     Returns:
         Remarks on the metrics, for the summary of the test.
     """
-    datamodule, unknown = trainer.datamodule, results.target == UNKNOWN  # type: ignore[attr-defined]
-    assert isinstance(datamodule, ServesUnknownClasses)
+    datamodule, unknown = parts_of(trainer), results.target == UNKNOWN
     assert isinstance(module, HasClassNames)
     decided = results.scores[detection.score_name], results.prediction, results.target, detection.threshold
     if unknown.any():
@@ -101,8 +101,7 @@ def publish_open_set_figures(
     run_folder = run_folder_of(trainer)
     if not trainer.is_global_zero:
         return
-    datamodule, unknown = trainer.datamodule, results.target == UNKNOWN  # type: ignore[attr-defined]
-    assert isinstance(datamodule, ServesUnknownClasses)
+    datamodule, unknown = parts_of(trainer), results.target == UNKNOWN
     assert isinstance(module, HasClassNames)
     drawn = results.scores, unknown, detection.score_name, detection.threshold
     publish_figure(trainer, "unknown_scores", draw_scores(*drawn), run_folder, draw_scores(*drawn, is_card=True))

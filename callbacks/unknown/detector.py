@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from litzoo.callbacks.calibration.part import calibration_part, require_fraction, reserve_calibration
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
-from litzoo.callbacks.contracts import PredictsLogits, ServesUnknownClasses
+from litzoo.callbacks.contracts import PredictsLogits
 from litzoo.callbacks.evaluation import options_at_test_time
+from litzoo.callbacks.plain_modules import PlainLoaders, collect, parts_of, reading
 from litzoo.callbacks.unknown._evidence import evidence_from, evidence_keys, known_evidence, require_open_set
 from litzoo.callbacks.unknown._figures import OpenSetResults, log_open_set_metrics, publish_open_set_figures
-from litzoo.callbacks.unknown.calibration import accepted_fraction
+from litzoo.callbacks.unknown.calibration import acceptance_threshold, accepted_fraction
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import UnknownScore
 from litzoo.datamodules.batch import UNKNOWN
@@ -84,13 +86,13 @@ class UnknownClassDetector(Callback):
             ValueError: If there are no or too few validation samples to calibrate on, or `PredictionsCSV` comes before
                 this callback.
         """
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        if stage in ("fit", "validate") and getattr(datamodule, "validates", False) and self.calibrates:
+        datamodule = parts_of(trainer)
+        if stage in ("fit", "validate") and datamodule.validates and self.calibrates:
             reserve_calibration("UnknownClassDetector", datamodule, self.calibration_fraction)
         require_open_set(self, self.detection, trainer, pl_module, stage)
-        assert isinstance(pl_module, PredictsLogits)
-        pl_module.keeps_features = self.detection.uses_features
-        self._tested = EpochOutputs("target", *evidence_keys(pl_module))
+        if isinstance(pl_module, PredictsLogits):
+            pl_module.keeps_features = self.detection.uses_features
+        self._tested = EpochOutputs("target", *evidence_keys(self.detection.uses_features))
 
     @property
     def calibrates(self) -> bool:
@@ -102,8 +104,15 @@ class UnknownClassDetector(Callback):
         self.detection.load_state_dict({})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Resets what was fitted to weights that change from now on."""
+        """Resets what was fitted to weights that change from now on.
+
+        Raises:
+            ValueError: If a plain loader has too few validation samples to calibrate on.
+        """
         self.detection.load_state_dict({})
+        parts = parts_of(trainer)
+        if isinstance(parts, PlainLoaders) and self.calibrates and hasattr(parts.val_set, "__len__"):
+            acceptance_threshold(torch.zeros(len(parts.val_set)), self.detection.acceptance)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Discards the outputs of an interrupted validation."""
@@ -120,7 +129,7 @@ class UnknownClassDetector(Callback):
     ) -> None:
         """Collects the outputs of the step, if a score is logged."""
         if self.detection.unfitted_score and not trainer.sanity_checking:
-            self._validated.update(outputs)
+            collect(self._validated, trainer, reading(self, pl_module, "validation_step"), outputs, batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs accepted fraction and spread of the scores of the validation samples."""
@@ -180,7 +189,7 @@ class UnknownClassDetector(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Collects the outputs of the step."""
-        self._tested.update(outputs)
+        collect(self._tested, trainer, reading(self, pl_module, "test_step"), outputs, batch)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gathers the outputs of all processes, logs the metrics and draws the figures."""
@@ -218,7 +227,8 @@ class UnknownClassDetector(Callback):
         if self.detection.missing():
             return
         evidence = evidence_from(outputs)
-        outputs["unknown_score"], outputs["prediction"] = self.detection.decide(evidence, outputs["prediction"])
+        prediction = outputs.get("prediction", evidence.logits.argmax(dim=1))
+        outputs["unknown_score"], outputs["prediction"] = self.detection.decide(evidence, prediction)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what was fitted, and the module's `posthoc_tau`, `tta` and temperature it was fitted with."""
@@ -234,13 +244,12 @@ class UnknownClassDetector(Callback):
         """Fits scores and threshold for the current weights of the module."""
         self._fitted_with = options_at_test_time(pl_module)
         if self.detection.fits:
-            head = getattr(getattr(pl_module, "net", None), "head", None)
+            head = getattr(getattr(pl_module, "net", pl_module), "head", None)
             known, target = known_evidence(trainer, pl_module, "train", self.detection.uses_features, test_time=True)
             self.detection.fit(known, target, head if isinstance(head, nn.Linear) else None)
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(datamodule, ServesUnknownClasses)
-        if datamodule.validates:
-            part, _ = calibration_part(datamodule)
+        parts = parts_of(trainer)
+        if parts.validates:
+            part, _ = calibration_part(parts)
             known, _ = known_evidence(trainer, pl_module, part, self.detection.uses_features, test_time=True)
             self.detection.calibrate(known)
 

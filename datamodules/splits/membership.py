@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from litzoo.datamodules.splits.core import count_of
+from litzoo.datamodules.splits.core import count_of, whole
 
 DIGEST_BYTES = 16
 
@@ -85,6 +85,7 @@ def draw_members(name: str, size: int | float | None, ids: Sequence[str], draw: 
     if not size:
         return np.zeros(len(ids), dtype=bool)
     numbers = draw_numbers(ids, draw)
+    size = whole(size)
     count = count_of(name, size, len(numbers))  # raises for a size that is out of range
     chosen = numbers < size if isinstance(size, float) else numbers <= np.sort(numbers)[count - 1]
     if not chosen.any():

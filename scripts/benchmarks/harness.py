@@ -75,10 +75,17 @@ def format_environment(result: Mapping[str, Any]) -> str:
     return f"{result['hardware']}, torch {result['torch']}, {result['threads']} threads, {result['date']}"
 
 
-def time_interleaved(actions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+def time_interleaved(
+    actions: Mapping[str, Callable[[], object]], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> dict[str, list[float]]:
     """Times actions in interleaved rounds, after one round that warms up.
 
     Every second round runs in reverse order, so that no action always follows the same one.
+
+    Args:
+        actions: What is timed, by name.
+        rounds: How many rounds are measured.
+        clock: Returns seconds; `time.process_time` is hardly affected by other processes.
 
     Returns:
         Action -> seconds in each round.
@@ -86,9 +93,9 @@ def time_interleaved(actions: Mapping[str, Callable[[], object]], rounds: int) -
     seconds: dict[str, list[float]] = {name: [] for name in actions}
     for number in range(rounds + 1):
         for name in list(actions)[:: 1 if number % 2 else -1]:
-            start = time.perf_counter()
+            start = clock()
             actions[name]()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     return {name: times[1:] for name, times in seconds.items()}
 
 
