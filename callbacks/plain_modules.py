@@ -4,7 +4,7 @@ Such a module has `class_names`, and steps that return a dictionary with what `S
 a step leaves out are taken from the batch: a dictionary with these keys, or a tuple `(input, target, index)`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,7 +26,7 @@ class PlainLoaders:
     """
 
     targets = unlabeled_set = calibration_set = None
-    unknown_class_names: list[str] = []
+    unknown_class_names: Sequence[str] = ()
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
@@ -99,6 +99,8 @@ def completed(outputs: Any, batch: Any, start: int | None = None) -> dict[str, A
     given = batch if isinstance(batch, Mapping) else {}
     if isinstance(batch, (list, tuple)):
         given = dict(zip(("input", "target", "index"), batch, strict=False))
+        if getattr(given.get("index"), "dtype", None) != torch.int64:  # something else, such as weights
+            given.pop("index", None)
     found |= {name: given[name] for name in ("target", "index") if name not in found and name in given}
     if start is not None and "index" not in found and isinstance(logits := found.get("logits"), Tensor):
         found["index"] = torch.arange(start, start + len(logits), device=logits.device)

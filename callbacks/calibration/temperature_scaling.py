@@ -31,8 +31,8 @@ class TemperatureScaling(Callback):
     Logs in a test, beside the module's metrics: `test/temperature` and `test/ece_uncalibrated`. Draws
     `figures/reliability.png`: accuracy over confidence, before and after.
 
-    A module of your own has a buffer `temperature`, a scalar of 1, by which its `test_step` and `predict_step` divide the
-    logits.
+    A module of your own has a buffer `temperature`, a scalar of 1, by which its `test_step` and `predict_step` divide
+    the logits.
 
     Callbacks that are calibrated on the logits, such as `UnknownClassDetector` and `PredictionSets`, come after it.
     """

@@ -117,7 +117,7 @@ class NoisyLabelFinder(Callback):
         labeled = batch.get("labeled", batch) if isinstance(batch, Mapping) else batch
         found = completed(outputs, labeled)
         if batch_idx == 0:
-            _check_outputs(found, pl_module)
+            _check_outputs(found, outputs, pl_module)
         self.statistics.add(found["logits"].detach(), found["target"], found["index"])
         if isinstance(labeled, Mapping) and "clean_target" in labeled:
             self.statistics.add_clean(labeled["clean_target"], labeled["index"])
@@ -191,15 +191,14 @@ class NoisyLabelFinder(Callback):
         print(doubt(found["agreement"]) or f"{same:.1%} of the labels were predicted as given in the last epoch")
 
 
-def _check_outputs(outputs: Any, pl_module: LightningModule) -> None:
-    found = outputs if isinstance(outputs, dict) else {}
+def _check_outputs(found: dict[str, Any], outputs: Any, pl_module: LightningModule) -> None:
     if all(name in found for name in _NEEDED):
         logits, target = found["logits"], found["target"]
         if logits.ndim == 2 and target.shape == logits.shape[:1] and target.dtype == torch.int64:
             return
     returned = [
         f"{name} {value.dtype} {list(value.shape)}" if isinstance(value, torch.Tensor) else name
-        for name, value in found.items()
+        for name, value in (outputs.items() if isinstance(outputs, dict) else ())
     ]
     raise TypeError(
         "NoisyLabelFinder needs training steps that return logits [B, K], and target and index, int64 [B]; that of "

@@ -106,11 +106,11 @@ def publish_open_set_figures(
     drawn = results.scores, unknown, detection.score_name, detection.threshold
     publish_figure(trainer, "unknown_scores", draw_scores(*drawn), run_folder, draw_scores(*drawn, is_card=True))
     if isinstance(datamodule, HasTestImages):
-        images = datamodule.test_images
+        names, images = parts_of(trainer).true_class_names(results.index), datamodule.test_images
         samples = GallerySamples(
             results.scores[detection.score_name],
             unknown,
-            datamodule.true_class_names(results.index),
+            names,
             [module.class_names[label] for label in results.prediction.tolist()],
             lambda rows: images(results.index[rows]),
         )

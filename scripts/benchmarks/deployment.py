@@ -85,12 +85,8 @@ def table(result: dict[str, Any]) -> str:
         for kind, times in seconds.items():
             rate = f"{result['batch_size'] / statistics.median(times):,.0f}"
             rows.append([network, kind, rate, "" if kind == BARE else format_ratio(seconds[BARE], times)])
-    header = [
-        "network",
-        "what predicts",
-        "images per second of CPU time",
-        "speed relative to the bare network, median (quartiles)",
-    ]
+    speed = "speed relative to the bare network, median (quartiles)"
+    header = ["network", "what predicts", "images per second of CPU time", speed]
     return (
         f"Batches of {result['batch_size']}. {format_environment(result)}; medians of {result['rounds']} interleaved "
         f"rounds.\n\n{markdown_table(header, rows)}"

@@ -88,9 +88,7 @@ class ImageAnswer(Answer):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Returns the answer for images, uint8 `[B, C, H, W]`."""
         height, width = self.shape[1:]
-        is_resized = (images.shape[2] == height) & (
-            images.shape[3] == width
-        )  # resizing changes nothing, but takes time
+        is_resized = (images.shape[2] == height) & (images.shape[3] == width)  # resizing changes nothing, but is slow
         levels = torch.cond(
             is_resized,
             lambda each: each.to(torch.float32),

@@ -23,6 +23,7 @@ from litzoo.callbacks import (
     TemperatureScaling,
     UnknownClassDetector,
     ViM,
+    fit_temperature,
 )
 from litzoo.callbacks.unknown.scores import Evidence
 from tests.training import cpu_trainer
@@ -114,6 +115,10 @@ def fit(*callbacks, module=None, **options):
     return trainer, module
 
 
+def evidence(module, data):
+    return Evidence(**{name: outputs_of(module, data)[name] for name in ("logits", "features")})
+
+
 def outputs_of(module, data, temperature=1.0):
     with torch.no_grad():
         return module.eval().run([data.x], temperature)
@@ -127,10 +132,8 @@ def test_unknown_classes_are_found(score):
     (found,) = trainer.test(module, test, verbose=False)
     val, train = Clusters(150, 1), Clusters(300, 0)
     own = score()
-    own.fit(
-        Evidence(**{name: outputs_of(module, train)[name] for name in ("logits", "features")}), train.y, module.head
-    )
-    known = own(Evidence(**{name: outputs_of(module, val)[name] for name in ("logits", "features")})).sort().values
+    own.fit(evidence(module, train), train.y, module.head)
+    known = own(evidence(module, val)).sort().values
     threshold = float(known[-(-151 * 95 // 100) - 1])
     assert found["test/unknown/threshold"] == pytest.approx(threshold)
     assert found["test/unknown/auroc"] > 0.5 or isinstance(own, MaxLogit)
@@ -138,7 +141,7 @@ def test_unknown_classes_are_found(score):
     (content,) = [torch.load(path, weights_only=True) for path in Path().rglob("*.ckpt")]
     assert content["callbacks"]["UnknownClassDetector"]["known_scores"].sort().values.tolist() == known.tolist()
     predictions = torch.cat([each["prediction"] for each in trainer.predict(module, test)])
-    scores = own(Evidence(**{name: outputs_of(module, test.dataset)[name] for name in ("logits", "features")}))
+    scores = own(evidence(module, test.dataset))
     assert ((predictions == -1) == (scores > threshold)).all()
     with Path("run/predictions.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -170,9 +173,7 @@ def test_a_plain_datamodule_serves_all_callbacks():
 
 
 def test_the_temperature_is_that_of_the_validation_logits():
-    trainer, module = fit(TemperatureScaling())
-    from litzoo.callbacks import fit_temperature
-
+    _, module = fit(TemperatureScaling())
     val = Clusters(150, 1)
     expected = fit_temperature(outputs_of(module, val)["logits"], val.y).temperature
     assert float(module.temperature) == pytest.approx(expected, rel=1e-5)
@@ -242,7 +243,7 @@ def test_steps_without_outputs_are_refused_by_name():
         (TemperatureScaling, "18 calibration samples; at least 50"),
         (
             lambda: UnknownClassDetector(MaxLogit(), calibration_fraction=0.5),
-            "has no reserve_calibration; leave it out",
+            "has no reserve_calibration; leave it",
         ),
     ],
 )
