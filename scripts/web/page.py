@@ -196,8 +196,7 @@ def _fields(reading: TableReading) -> list[Any]:
     for column in reading.columns:
         first = [next(medians) for _ in column.value_names][:1]
         if column.kind == "category":
-            words = [word or MISSING for word in next(categories)]
-            words += [] if MISSING in words else [MISSING]
+            words = [*filter(None, next(categories)), MISSING]
             fields.append(gr.Dropdown(words, value=words[0], label=column.name))
         elif column.kind == "boolean":
             fields.append(gr.Dropdown([*BOOLEANS, MISSING], value=BOOLEANS[0], label=column.name))
