@@ -12,6 +12,16 @@ MOST_STEPS = 50
 """Between two agreements."""
 
 
+def is_terminating(trainer: Trainer) -> bool:
+    """Whether SIGTERM ends the training; of several processes all together, as `SynchronizedStop` has made them agree.
+
+    Without that callback, the others may be in the middle of a step, or gone.
+    """
+    if trainer.world_size == 1:
+        return trainer.received_sigterm
+    return any(getattr(each, "is_terminating", False) for each in trainer.callbacks)  # type: ignore[attr-defined]
+
+
 class Agreement:
     """Asks all processes whether one of them wants something, about every second, at least every 50 steps.
 

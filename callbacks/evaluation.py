@@ -1,7 +1,7 @@
 """Runs a model on a part of the training set, from within a callback."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,8 @@ def evaluate_part(
     purpose: str = "scores",
     features: bool = False,
     test_time: bool = False,
+    extras: Sequence[str] = (),
+    observe: Callable[[Tensor], dict[str, Tensor]] | None = None,
 ) -> dict[str, Tensor]:
     """Runs a model in evaluation mode on all samples of a part of the training set.
 
@@ -38,22 +40,29 @@ def evaluate_part(
         test_time: Whether to compute as tests and predictions do, with test-time augmentation and temperature, if
             `features_and_logits` of the module has a parameter `test_time`. A module without `features_and_logits`
             always does: its `predict_step` is called.
+        extras: Names of what `observe` returns.
+        observe: Computes further values `[B, ...]` of a batch's inputs, which are returned too.
 
     Returns:
         `index` int64 `[N]`, `logits` float32 `[N, K]`, `target` int64 `[N]` (not for the unlabeled part) and, if
         requested, `features` float32 `[N, D]`: each sample once, in the order of `index`, the same on every process.
     """
-    names = ["logits", *(["features"] if features else []), *(["target"] if part != "unlabeled" else [])]
+    names = ["logits", *extras, *(["features"] if features else []), *(["target"] if part != "unlabeled" else [])]
     if not isinstance(module, PredictsLogits):
         return _run(trainer, module, part, purpose, features, names, lambda batch: module.predict_step(batch, 0))
     compute: Any = module.features_and_logits
-    options = {"test_time": True} if test_time and "test_time" in inspect.signature(compute).parameters else {}
+    options = test_time_option(module) if test_time else {}
 
     def evaluate(batch: Any) -> dict[str, Tensor]:
         extra, logits = compute(batch["input"], **options)
-        return {**extra, "logits": logits.float()}
+        return {**extra, "logits": logits.float(), **(observe(batch["input"]) if observe is not None else {})}
 
     return _run(trainer, module, part, purpose, features, names, evaluate)
+
+
+def test_time_option(module: Any) -> dict[str, bool]:
+    """Returns the argument with which `features_and_logits` of a module computes as tests do; none if it has none."""
+    return {"test_time": True} if "test_time" in inspect.signature(module.features_and_logits).parameters else {}
 
 
 def predict_part(trainer: Trainer, module: LightningModule, part: Part, output: str) -> dict[str, Tensor]:

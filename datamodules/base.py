@@ -2,42 +2,31 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, Literal
 
 import torch
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, Subset
 
 from litzoo.datamodules.batch import Batch
-from litzoo.datamodules.dataset import IndexedDataset, identity
+from litzoo.datamodules.dataset import IndexedDataset
 from litzoo.datamodules.io.paths import data_root
+from litzoo.datamodules.loaders import (
+    evenly_spread,
+    make_loader,
+    part_of,
+    processes_of,
+    require_counts,
+    smallest_batch,
+)
+from litzoo.datamodules.restored import restored_of
 from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
 from litzoo.datamodules.splits.core import Split
+from litzoo.datamodules.splits.folds import Fold, fold_of
 from litzoo.datamodules.splits.record import describe, fingerprint, require_same_split
-
-_RESTORED: ContextVar[Mapping[str, Any]] = ContextVar("restored", default={})  # noqa: B039 (never changed)
-
-
-@contextmanager
-def restored_from(checkpoint: Mapping[str, Any]) -> Iterator[None]:
-    """Tells datamodules that are created within what a checkpoint holds of them.
-
-    Lightning restores a datamodule after the module has been created, which is too late for what the module is created
-    from, such as the number of inputs.
-
-    Args:
-        checkpoint: Content of the checkpoint.
-    """
-    token = _RESTORED.set(checkpoint)
-    try:
-        yield
-    finally:
-        _RESTORED.reset(token)
 
 
 class BaseDataModule(LightningDataModule, ABC):
@@ -53,6 +42,9 @@ class BaseDataModule(LightningDataModule, ABC):
         train_size: Number of training samples: a count, a fraction of what validation leaves, or `null` for all of it.
         val_size: Number of validation samples, drawn from the training set before anything else: a count or a
             fraction; 0 disables validation. The test set is never used for validation.
+        folds: Number of folds of a cross-validation. The samples that are not for testing are divided into so many
+            folds, and `fold` is the validation set instead of `val_size`; `litzoo compare --folds` trains on each.
+        fold: Which fold validates, 0 to `folds` - 1.
         drop_last: Whether to drop an incomplete last training batch. Evaluation always covers every sample.
         num_workers: Worker processes of each DataLoader; 0 is usually fastest, since the data are in memory.
         seed: Seed of the split. It is independent of the seed of the run, so that runs with different seeds use the
@@ -83,17 +75,15 @@ class BaseDataModule(LightningDataModule, ABC):
         eval_batch_size: int = 1000,
         train_size: int | float | None = None,
         val_size: int | float = 0.1,
+        folds: int | None = None,
+        fold: int | None = None,
         drop_last: bool = False,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        counts = {"batch_size": (batch_size, 1), "eval_batch_size": (eval_batch_size, 1)}
-        counts |= {"num_workers": (num_workers, 0), "seed": (seed, 0)}
-        for name, (value, least) in counts.items():
-            if not isinstance(value, int) or value < least:
-                problem = "too small" if isinstance(value, int) else "not an integer"
-                raise ValueError(f"data.{name}: {value} is {problem}; give an integer of at least {least}")
+        require_counts(batch_size=(batch_size, 1), eval_batch_size=(eval_batch_size, 1))
+        require_counts(num_workers=(num_workers, 0), seed=(seed, 0))
         if seed >= 2**32:
             raise ValueError(f"data.seed: {seed} is too large; give an integer below {2**32}")
         if not isinstance(val_size, (int, float)):
@@ -102,7 +92,7 @@ class BaseDataModule(LightningDataModule, ABC):
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.train_size = train_size
-        self.val_size = val_size
+        self.val_size: int | float | Fold = fold_of(folds, fold) or val_size
         self.drop_last = drop_last
         self.num_workers = num_workers
         self.seed = seed
@@ -116,7 +106,7 @@ class BaseDataModule(LightningDataModule, ABC):
         self.new_set: IndexedDataset | None = None
         self._all_validation: IndexedDataset | None = None
         self.files: dict[str, list[str]] = {}
-        self.restored: Mapping[str, Any] = _RESTORED.get().get(type(self).__qualname__, {})
+        self.restored: Mapping[str, Any] = restored_of(type(self).__qualname__)
 
     @abstractmethod
     def find_split(self) -> None:
@@ -144,8 +134,7 @@ class BaseDataModule(LightningDataModule, ABC):
             self._all_validation = self.val_set
         whole = self._all_validation
         assert whole is not None
-        steps = (torch.arange(len(whole) + 1, dtype=torch.float64) * fraction).floor()
-        reserved = steps[1:] > steps[:-1]
+        reserved = evenly_spread(len(whole), fraction)
         self.val_set, self.calibration_set = whole, None
         if reserved.any():
             self.val_set, self.calibration_set = whole.subset(~reserved), whole.subset(reserved)
@@ -182,6 +171,8 @@ class BaseDataModule(LightningDataModule, ABC):
         if self.split is not None:
             report["fingerprint"] = self.fingerprint()
             report["sizes"] = {name: len(part) for name, part in self.split.parts().items()}
+            if isinstance(self.val_size, Fold):
+                report["fold"] = self.val_size._asdict()
             if not_used := self.unused_samples():
                 report["not_used"] = not_used
         if self.calibration_set is not None:
@@ -300,18 +291,7 @@ class BaseDataModule(LightningDataModule, ABC):
         Raises:
             ValueError: If there is no such part.
         """
-        sets = {"train": self.train_set, "val": self.val_set, "unlabeled": self.unlabeled_set}
-        sets["calibration"] = self.calibration_set
-        # An empty validation set yields nothing, an empty unlabeled pool is treated as absent, like in `Split.parts`.
-        available = {
-            name: rows for name, rows in sets.items() if rows is not None and (len(rows) or name in ("train", "val"))
-        }
-        if part not in available:
-            raise ValueError(
-                f"evaluation_batches: {part!r} is not one of the available parts ({', '.join(available) or 'none'}); "
-                "setup('fit') reads them, and data.num_labeled makes an unlabeled part of data with classes"
-            )
-        dataset = available[part]
+        dataset = part_of(self, part)
         positions = list(self._evaluation_sampler(dataset))
         for start in range(0, len(positions), self.eval_batch_size):
             batch: Any = dataset.__getitems__(positions[start : start + self.eval_batch_size])
@@ -327,14 +307,11 @@ class BaseDataModule(LightningDataModule, ABC):
         return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def _processes(self) -> dict[str, Any]:
-        if self.trainer is None:
-            return {"num_replicas": 1, "rank": 0}
-        return {"num_replicas": self.trainer.world_size, "rank": self.trainer.global_rank}
+        return processes_of(self.trainer)
 
     def _training_options(self) -> dict[str, Any]:
         """Returns the arguments of `EpochBatches` that depend on the processes and on the module that is trained."""
-        module = getattr(self.trainer, "lightning_module", None)
-        return {**self._processes(), "least": 2 if module is not None and _has_batch_norm(module) else 1}
+        return {**self._processes(), "least": smallest_batch(getattr(self.trainer, "lightning_module", None))}
 
     def _evaluation_sampler(self, dataset: IndexedDataset) -> DistributedSampler[Any]:
         return DistributedSampler(dataset, shuffle=False, **self._processes())
@@ -348,19 +325,4 @@ class BaseDataModule(LightningDataModule, ABC):
         )
 
     def _loader(self, dataset: IndexedDataset, batch_size: int | None, **options: Any) -> DataLoader[Batch]:
-        return DataLoader(
-            dataset,
-            batch_size=batch_size,
-            collate_fn=identity,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            # Without its own generator a loader would advance the global one, which dropout and augmentation use.
-            generator=torch.Generator().manual_seed(self.seed),
-            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
-            **options,
-        )
-
-
-def _has_batch_norm(module: nn.Module) -> bool:
-    """Whether a module normalises batches of each process alone (a `SyncBatchNorm` is none of these classes)."""
-    return any(isinstance(each, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)) for each in module.modules())
+        return make_loader(dataset, batch_size, self.num_workers, self.seed, self.trainer, **options)

@@ -1,25 +1,23 @@
 """Options and behaviour that all datamodules with one class per sample share, whatever the samples are."""
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from lightning.pytorch.utilities import CombinedLoader
 from torch import Tensor
 
 from litzoo.datamodules.batch import UNKNOWN
+from litzoo.datamodules.class_batches import labeled_batches, with_unlabeled
+from litzoo.datamodules.class_split import class_report, count_classes, sample_names, split_training_set
 from litzoo.datamodules.dataset import IndexedDataset, Rows
-from litzoo.datamodules.samplers import BalancedBatches, EpochBatches, WeightedBatches, class_weights
-from litzoo.datamodules.splits.argument_types import check_split_types
-from litzoo.datamodules.splits.classes import ClassRequest, split_classes
-from litzoo.datamodules.splits.core import ClassName, Split, positions_of
-from litzoo.datamodules.splits.corrections import Corrections, correct
+from litzoo.datamodules.samplers import EpochBatches, class_weights
+from litzoo.datamodules.splits.argument_types import check_class_options, check_split_types
+from litzoo.datamodules.splits.core import ClassName, positions_of
+from litzoo.datamodules.splits.corrected import AppliedCorrections
 from litzoo.datamodules.splits.file_noise import FileNoise
 from litzoo.datamodules.splits.human_noise import HumanNoise
 from litzoo.datamodules.splits.imbalance import Imbalance
-from litzoo.datamodules.splits.label_noise import LabelNoise, corrupt
-from litzoo.datamodules.splits.record import describe
+from litzoo.datamodules.splits.label_noise import LabelNoise
 
 if TYPE_CHECKING:
     from litzoo.datamodules.base import BaseDataModule
@@ -121,24 +119,8 @@ class ClassLabels(_Base):
     ) -> None:
         super().__init__(**options)
         check_split_types(label_noise, imbalance, known_classes)
-        if noisy_val and label_noise is None:
-            raise ValueError("data.noisy_val is true, but data.label_noise is null: set both or neither")
-        if unlabeled_batch_size is not None:
-            has_pool = num_labeled is not None or self.has_unlabeled_samples
-            if not has_pool or unlabeled_batch_size < 1:
-                raise ValueError(
-                    f"data.unlabeled_batch_size {unlabeled_batch_size} with data.num_labeled {num_labeled}: give at "
-                    "least 1, and the number of labeled samples"
-                )
-        if num_labeled is not None and self.has_unlabeled_samples:
-            raise ValueError(
-                f"data.num_labeled {num_labeled} hides labels, but data.unlabeled_folder provides images without one: "
-                "leave one of them out; data.train_size takes fewer labeled images"
-            )
-        if sampling not in ("shuffle", "weighted", "balanced"):
-            raise ValueError(f"data.sampling: {sampling!r} is not one of shuffle, weighted, balanced")
-        if not 0 <= effective_beta < 1:
-            raise ValueError(f"data.effective_beta: {effective_beta} is outside [0, 1); give for example 0.999")
+        has_noise, has_pool = label_noise is not None, self.has_unlabeled_samples
+        check_class_options(num_labeled, unlabeled_batch_size, has_pool, has_noise, noisy_val, sampling, effective_beta)
         class_weights([1], class_weighting, effective_beta)  # raises for an unknown weighting
         self.train_size = train_size  # type: ignore[assignment]
         self.known_classes, self.imbalance = known_classes, imbalance
@@ -163,7 +145,7 @@ class ClassLabels(_Base):
         self.test_labels: Tensor | None = None
         self.clean_targets: Tensor | None = None
         self.corrections = corrections
-        self._corrected: dict[str, dict[str, int]] = {}  # relabelled, dropped, ... -> part -> samples
+        self.applied_corrections = None if corrections is None else AppliedCorrections(corrections, self.root)
         self._not_used = 0
 
     @abstractmethod
@@ -209,8 +191,11 @@ class ClassLabels(_Base):
             self.unlabeled_set = IndexedDataset(inputs, None, self.split.unlabeled, hidden)
         if stage in ("test", "predict") and self.test_set is None:
             inputs, labels = self.read_test()
-            self.test_labels = labels.clone()
-            kept = self._correct_test(self.test_labels)
+            self.test_labels, kept = labels.clone(), None
+            if self.applied_corrections is not None:
+                kept = self.applied_corrections.test(
+                    self.test_labels, self.test_class_names, sample_names(self, "test", len(labels))
+                )
             self.test_set = IndexedDataset(inputs, self.target_of(self.test_labels), kept)
 
     @property
@@ -228,7 +213,7 @@ class ClassLabels(_Base):
         """Number of training samples with each label `[K]`; wrong labels count as they are."""
         assert self.split is not None
         assert self.targets is not None
-        return self._count(self.targets[self.split.train])
+        return count_classes(self.targets[self.split.train], self.num_classes)
 
     @property
     def class_weights(self) -> Tensor:
@@ -252,25 +237,7 @@ class ClassLabels(_Base):
 
     def split_report(self) -> dict[str, Any]:
         """Adds class names, the number of samples of each class in each part, and the measured noise rates."""
-        report = super().split_report() | {"class_names": self.class_names}
-        targets: dict[str, Tensor] = {}
-        if self.split is not None and self.targets is not None and self.clean_targets is not None:
-            wrong = (self.targets != self.clean_targets).double()
-            parts = self.split.parts()
-            targets = {part: self.targets[indices] for part, indices in parts.items()}
-            if self.label_noise is not None:
-                noisy = ["train", "val"] if self.noisy_val and self.validates else ["train"]
-                report["label_noise"] = {part: wrong[parts[part]].mean().item() for part in noisy}
-        if self.test_set is not None:
-            targets["test"] = self.test_set.targets[self.test_set.indices]
-        report["per_class"] = {part: self._count(each) for part, each in targets.items()}
-        if self.corrections is not None:
-            report["corrections"] = {"file": self.corrections, **self._corrected}
-        if self.has_unlabeled_samples and "unlabeled" in targets:
-            report["without_label"] = {"unlabeled": len(targets.pop("unlabeled"))}
-        if unknown := {part: count for part, each in targets.items() if (count := int((each == UNKNOWN).sum()))}:
-            report["unknown"] = unknown
-        return report
+        return super().split_report() | class_report(self)
 
     @property
     def steps(self) -> int | None:
@@ -284,15 +251,7 @@ class ClassLabels(_Base):
 
     def train_batches(self) -> EpochBatches:
         """Returns the sampler of labeled training batches."""
-        assert self.split is not None
-        assert self.targets is not None
-        options: dict[str, Any] = {"drop_last": self.drop_last, "steps": self.steps, **self._training_options()}
-        classes = self.targets[self.split.train]
-        if self.sampling == "weighted":
-            return WeightedBatches(classes, self.class_weights, self.batch_size, **options)
-        if self.sampling == "balanced":
-            return BalancedBatches(classes, self.batch_size, **options)
-        return EpochBatches(len(classes), self.batch_size, **options)
+        return labeled_batches(self, drop_last=self.drop_last, steps=self.steps, **self._training_options())
 
     def train_dataloader(self) -> Any:
         """Serves the labeled training set, together with the unlabeled pool if `unlabeled_batch_size` is given.
@@ -300,178 +259,15 @@ class ClassLabels(_Base):
         Raises:
             ValueError: If it is given, but the module is not semi-supervised.
         """
-        if self.unlabeled_batch_size is None:
-            return super().train_dataloader()
-        module = getattr(self.trainer, "lightning_module", None)
-        if not getattr(module, "semi_supervised", True):
-            raise ValueError(
-                f"data.unlabeled_batch_size is {self.unlabeled_batch_size}, but {type(module).__name__} trains on "
-                "labeled samples only: leave the option out, or choose a semi-supervised module"
-            )
         labeled = super().train_dataloader()
-        assert self.unlabeled_set is not None
-        if getattr(self.trainer, "overfit_batches", 0):
-            unlabeled = self._loader(self.overfitted(self.unlabeled_set), self.unlabeled_batch_size)
-        else:
-            options = {"steps": self.steps, "stream": 1, **self._processes()}
-            batches = EpochBatches(len(self.unlabeled_set), self.unlabeled_batch_size, **options)
-            unlabeled = self._loader(self.unlabeled_set, None, sampler=batches)
-        return CombinedLoader({"labeled": labeled, "unlabeled": unlabeled}, "max_size_cycle")
-
-    def _split(self, labels: Tensor) -> None:
-        request = ClassRequest(
-            self.known,
-            self.class_names,
-            self.val_size,
-            self.train_size,
-            self.imbalance,
-            self.num_labeled,
-            self.balance_labeled,
-            self.unknown_unlabeled,
-            self.seed,
-            **self.membership(),
-        )
-        labeled = labels[labels != UNKNOWN]
-        split = split_classes(labeled, request)
-        if self.has_unlabeled_samples:
-            split = split._replace(unlabeled=torch.arange(len(labeled), len(labels)))
-        clean = self.target_of(labels)
-        targets = clean.clone()
-        if isinstance(self.label_noise, HumanNoise | FileNoise):
-            given = self._given_targets(self.label_noise, labeled, split)
-            for part in (split.train, split.val) if self.noisy_val else (split.train,):
-                targets[part] = given[part]
-        elif self.label_noise is not None:
-            transitions = self.label_noise.transitions(self.class_names, self.lookalikes)
-            targets[split.train] = corrupt(clean[split.train], transitions, self.seed, part=3)
-            if self.noisy_val:
-                targets[split.val] = corrupt(clean[split.val], transitions, self.seed, part=4)
-        if 0 in (counts := self._count(targets[split.train])):
-            raise ValueError(
-                f"data.label_noise {describe(self.label_noise)} leaves no training sample with the label "
-                f"{self.class_names[counts.index(0)]!r}: lower its rate"
-            )
-        if self.unlabeled_batch_size is not None and not len(split.unlabeled):
-            raise ValueError(
-                f"data.unlabeled_batch_size {self.unlabeled_batch_size}, but data.num_labeled {self.num_labeled} "
-                f"labels all {len(split.train)} training samples: lower num_labeled"
-            )
-        used = torch.cat(list(split))
-        rest = torch.ones(len(clean), dtype=torch.bool)
-        rest[used] = False
-        self._not_used = int((rest & (clean != UNKNOWN)).sum())
-        split = self._correct_training(split, targets, labels)
-        self.split, self.targets, self.clean_targets = split, targets, clean
+        if self.unlabeled_batch_size is None:
+            return labeled
+        return with_unlabeled(self, labeled, self._loader, self._processes())
 
     def left_out_files(self) -> list[str]:
         """Returns the names of files that are left out of all parts, which corrections may name all the same."""
         return []
 
-    def _correct_training(self, split: Split, targets: Tensor, labels: Tensor) -> Split:
-        """Applies the corrections to `targets` `[N]`; returns the split without dropped samples.
-
-        Args:
-            split: The split.
-            targets: Targets, with wrong labels; changed in place.
-            labels: Labels as in the files, `[N]`.
-        """
-        if self.corrections is None:
-            return split
-        files = self.files.get("train", [])
-        if self.has_unlabeled_samples:  # a pool's file may have the name of a labeled one, and has no label to correct
-            files = files[: int((labels != UNKNOWN).sum())]
-        given = torch.where(targets == UNKNOWN, labels, torch.tensor(self.known)[targets])
-        relabelled, dropped = Corrections(self._corrections_path()).resolve(
-            "train",
-            files,
-            given,
-            self.file_class_names,
-            self._other_files("test"),
-            *self._contents("train", len(labels)),
-        )
-        new = torch.tensor([*relabelled.values()], dtype=torch.int64)
-        relabelled = dict(zip(relabelled, self.target_of(new).tolist(), strict=True))
-        parts, counts = correct(targets, relabelled, dropped, split.parts())
-        counts |= self._without_unknown(parts, relabelled)
-        used = torch.cat(list(split))
-        outside = torch.tensor([*relabelled, *dropped], dtype=torch.int64)
-        if idle := int((~torch.isin(outside, used)).sum()):
-            counts["without_effect"] = {"train": idle}
-        self._corrected |= {name: {**self._corrected.get(name, {}), **by_part} for name, by_part in counts.items()}
-        if 0 in (left := self._count(targets[parts["train"]])):
-            raise ValueError(
-                f"data.corrections: {self.corrections} leaves no training sample with the label "
-                f"{self.class_names[left.index(0)]!r}: correct or drop fewer, or leave the class out of "
-                "data.known_classes"
-            )
-        for part in ("val", "unlabeled"):
-            if len(getattr(split, part)) and not len(parts[part]):
-                self._refuse_empty(part)
-        return split._replace(**parts)
-
-    def _without_unknown(self, parts: dict[str, Tensor], relabelled: dict[int, int]) -> dict[str, dict[str, int]]:
-        """Removes labeled samples that were corrected to an unknown class; returns how many, if there are any."""
-        unknown = torch.tensor([each for each, target in relabelled.items() if target == UNKNOWN], dtype=torch.int64)
-        found = {}
-        for part in ("train", "val"):
-            gone = torch.isin(parts[part], unknown)
-            if count := int(gone.sum()):
-                parts[part], found[part] = parts[part][~gone], count
-        return {"of_unknown_class": found} if found else {}
-
-    def _correct_test(self, labels: Tensor) -> Tensor | None:
-        """Applies the corrections to the test labels `[N]`; returns the positions that are kept, `None` for all."""
-        if self.corrections is None:
-            return None
-        found = Corrections(self._corrections_path()).resolve(
-            "test",
-            self.files.get("test", []),
-            labels,
-            self.test_class_names,
-            self._other_files("train"),
-            *self._contents("test", len(labels)),
-        )
-        parts, counts = correct(labels, *found, {"test": torch.arange(len(labels))})
-        if not len(parts["test"]):
-            self._refuse_empty("test")
-        self._corrected |= {name: {**self._corrected.get(name, {}), **by_part} for name, by_part in counts.items()}
-        return parts["test"]
-
-    def _refuse_empty(self, part: str) -> None:
-        raise ValueError(f"data.corrections: {self.corrections} drops all {part} samples: drop fewer")
-
-    def _contents(self, part: Literal["train", "test"], samples: int) -> tuple[list[str], list[str]]:
-        """Returns the content ids of a set's samples and those of all samples; empty where they have none."""
-        ids = self.content_ids(part)
-        return (ids, self.content_ids("all")) if len(ids) == samples else ([], [])
-
-    def _corrections_path(self) -> Path:
-        assert self.corrections is not None
-        path = Path(self.corrections).expanduser()
-        return path if path.exists() or not (self.root / path).exists() else self.root / path
-
-    def _other_files(self, part: str) -> list[str] | None:
-        """Returns the file names of the other part, and of files that are left out; `None` before they are known."""
-        if part not in self.files:
-            return None
-        return [*self.files[part], *self.left_out_files()]
-
-    def _given_targets(self, noise: HumanNoise | FileNoise, labels: Tensor, split: Split) -> Tensor:
-        """Returns the targets that a file gives the labeled samples of the full training set, int64 `[N]`."""
-        if isinstance(noise, HumanNoise):
-            given = noise.given_labels(self.root, labels)
-        else:
-            names = {column: each[: len(labels)] for column, each in self.sample_names().items()}
-            ordered = self.membership().get("ids") is None
-            given = noise.given_labels(self.root, labels, self.file_class_names, names, ordered)
-        given = self.target_of(given)
-        used = torch.cat([split.train, split.val]) if self.noisy_val else split.train
-        if unknown := int((given[used] == UNKNOWN).sum()):
-            raise ValueError(
-                f"data.label_noise {type(noise).__name__} labels {unknown} training samples with a class that is not "
-                "in data.known_classes: leave that option out"
-            )
-        return given
-
-    def _count(self, targets: Tensor) -> list[int]:
-        return torch.bincount(targets[targets != UNKNOWN], minlength=self.num_classes).tolist()
+    def _split(self, labels: Tensor) -> None:
+        found = split_training_set(self, labels)
+        self.split, self.targets, self.clean_targets, self._not_used = found

@@ -15,6 +15,7 @@ from litzoo.datamodules.dataset import Rows
 from litzoo.datamodules.images.base import ImageDataModule
 from litzoo.datamodules.images.statistics import STATISTICS_IMAGES, channel_statistics
 from litzoo.datamodules.io.map_datasets import are_images, is_random, read_dataset, require_map_style
+from litzoo.datamodules.splits.folds import Fold
 from litzoo.datamodules.splits.membership import content_id
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class DatasetParts(_Base):
         self._content = {part: _content_ids(inputs) for part, inputs in self._inputs.items()}
         self._warn_of_copies()
         super().__init__(**options)
+        if val is not None and isinstance(self.val_size, Fold):
+            raise ValueError("folds: `val` has the validation samples; join them to `train`, or leave the option out")
         if val is not None and self.val_size not in (0, 0.1):
             rank_zero_warn(f"val_size {self.val_size} is not used: `val` has the validation samples")
         counts = torch.bincount(self._labels["train"], minlength=len(self.file_class_names))

@@ -242,10 +242,9 @@ class LitModule(LightningModule, ABC):
                 )
 
     def on_train_epoch_start(self) -> None:
-        """Resets the means, and calls `begin_epoch` of the loss if it has one; an epoch may have been interrupted."""
+        """Resets the means, which an interrupted epoch may have left, and calls `begin_epoch` of parts that have it."""
         self.train_means.reset()
-        if begin := getattr(self.loss, "begin_epoch", None):
-            begin(self.current_epoch)
+        self._tell_parts("begin_epoch")
 
     def training_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """Runs `step` and adds its loss and metrics to the means of the epoch."""
@@ -265,10 +264,15 @@ class LitModule(LightningModule, ABC):
             self.log_training()
 
     def finish_epoch(self) -> None:
-        """Logs `train/...` and calls `end_epoch` of the loss if it has one, after the last batch of an epoch."""
+        """Logs `train/...` and calls `end_epoch` of parts that have it, after the last batch of an epoch."""
         self.log_training()
-        if end := getattr(self.loss, "end_epoch", None):
-            end(self.current_epoch)
+        self._tell_parts("end_epoch")
+
+    def _tell_parts(self, hook: str) -> None:
+        """Calls a hook of the loss, and of other parts that have it, with the number of the epoch."""
+        for part in self.children():
+            if call := getattr(part, hook, None):
+                call(self.current_epoch)
 
     def log_training(self) -> None:
         """Logs `train/...`, the means of the epoch so far; again if a training is resumed after the last batch."""

@@ -94,7 +94,7 @@ class MaskRCNNSegmenter(PretrainedWeights, LitModule):
     def forward(self, x: Any) -> Any:
         """Returns the detections in each of several images, `[3, H, W]` from 0 to 1; see `MaskRCNN`."""
         net: Any = self.net
-        return [net.detect_and_score(image)[1] for image in x]
+        return [found for _, found in net.detect_and_score(x)]
 
     def detect(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
         """Returns the same without gradients and in evaluation mode, whatever mode the module is in."""
@@ -114,7 +114,7 @@ class MaskRCNNSegmenter(PretrainedWeights, LitModule):
             parts = net(batch["input"], batch["target"])
             loss = torch.stack([parts[name] for name in LOSSES]).sum()
             return {"loss": loss, "index": batch["index"], **{name: parts[name].detach() for name in LOSSES}}
-        found = [net.detect_and_score(*each) for each in zip(batch["input"], batch["target"], strict=True)]
+        found = net.detect_and_score(batch["input"], batch["target"])
         losses = torch.stack([torch.stack(list(parts.values())).sum() for parts, _ in found])
         return {
             "loss": losses.mean(),

@@ -15,6 +15,7 @@ COMMANDS = {
     "export": ("litzoo.scripts.export.command", "write a trained checkpoint as one ONNX or torch file, for deployment"),
     "try": ("litzoo.scripts.web.command", "open a local web page to try a trained checkpoint"),
     "compare": ("litzoo.scripts.compare.command", "train several configs with several seeds, and compare them"),
+    "sweep": ("litzoo.scripts.sweep.command", "search for the options with the best validation metric, with Optuna"),
     "open-set-splits": ("litzoo.scripts.open_set_splits", "train on random splits into known and unknown classes"),
     "show-data": ("litzoo.scripts.data_sheet.command", "draw what a config trains on, without training"),
     "audit": ("litzoo.scripts.audit.command", "look for wrong labels in a whole data set, by cross-validation"),

@@ -62,7 +62,8 @@ FITTING = {
     "fashion_mnist_few": ["--data.train_size=40"],
     "fashion_from_mnist": ["--data.train_size=20", UNFREEZING],
     "cifar10_half_to_half": ["--data.train_size=20", UNFREEZING],
-    **dict.fromkeys(("cifar10_autoaugment", "cifar10_disturb_label"), SMALL),
+    "cifar10_disturb_label": SMALL,
+    "cifar10_long_tailed": ["--data.imbalance.init_args.factor=4"],
     "cifar10_vgg16": ["--model.network=squeezenet1_1", "--model.weights=null", "--model.size=null"],
     "shapes_maskrcnn": [*MASKS, "--data.images=24", "--data.side=48"],
     "nuclei_maskrcnn": MASKS,
@@ -135,6 +136,9 @@ ONLY = {  # base -> experiment -> what differs
         "mnist_long_tailed_ldam": {f"{NET}loss", f"{DATA}class_weighting"},
     },
     "cifar10_fast": {
+        "cifar100_fast": {"data.class_path"},
+        "cifar10_autoaugment": {f"{DATA}augment"},
+        "cifar10_unknown": {f"{NET}loss", f"{DATA}known_classes", "trainer.max_epochs", "trainer.callbacks"},
         "cifar10_94": {f"{NET}widths", f"{DATA}val_size", "trainer.max_epochs"},
         "cifar10_overfitting": {f"{NET}loss", f"{NET}tta", f"{DATA}augment", "trainer.max_epochs"},
         "cifar10_noisy_ce": {f"{NET}loss", f"{DATA}label_noise", f"{DATA}noisy_val"},
@@ -147,7 +151,13 @@ ONLY = {  # base -> experiment -> what differs
         }
         for family in ("cifar10_noisy", "cifar10n_worst")
     },
-    "cifar10_resnet18": {"cifar10_disturb_label": {f"{NET}loss"}, "cifar10_autoaugment": {f"{DATA}augment"}},
+    "cifar10_resnet18": {"cifar10_disturb_label": {f"{NET}loss"}},
+    "cifar10_long_tailed_ce": {
+        "cifar10_long_tailed_weighted": {f"{NET}loss", f"{DATA}class_weighting"},
+        "cifar10_long_tailed_sampler": {f"{DATA}sampling"},
+        "cifar10_long_tailed_logit_adjusted": {f"{NET}loss"},
+        "cifar10_long_tailed_ldam": {f"{NET}loss", f"{NET}cosine_scale", f"{DATA}class_weighting"},
+    },
     "california_housing": {
         "regressor_dropout": {f"{NET}dropout"},
         "california_disturb_value": {f"{NET}dropout", f"{NET}loss"},

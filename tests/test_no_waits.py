@@ -7,9 +7,9 @@ import torch
 
 from litzoo import callbacks as zoo
 from litzoo.datamodules import DigitsDataModule
-from litzoo.lit_modules import CNNClassifier, FixMatch, SoftmaxRegression
+from litzoo.lit_modules import CNNClassifier, FixMatch, SoftmaxRegression, losses
 from litzoo.lit_modules.losses import base
-from tests.lit_modules.losses.catalogue import batch, call, every_loss
+from tests.lit_modules.losses.catalogue import FOUND, batch, call, every_loss
 from tests.lit_modules.semi_supervised.methods import every_method, ready
 from tests.training import cpu_trainer
 from tests.waiting import CountWaits, CountWaitsOfSteps
@@ -116,6 +116,20 @@ def test_the_report_of_pseudo_labels_does_not_wait():
     model = CNNClassifier((1, 28, 28), 10, pseudo_labels=method, optimizer=partial(torch.optim.SGD, lr=0.1))
     data = digits(num_labeled=20, batch_size=4, unlabeled_batch_size=6)
     assert waits(model, data, zoo.PseudoLabelReport())[0] == {}
+
+
+def test_every_exported_loss_is_looked_at():
+    others = {"ClassificationLoss", "DisturbValue"}  # a base class; a loss of numbers, below
+    assert {loss.__name__ for loss in FOUND} | others == set(losses.__all__)
+
+
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+def test_the_graph_of_a_regression_loss_does_not_break(mode):
+    loss = losses.DisturbValue(0.5).train(mode)
+
+    torch._dynamo.reset()
+    explained = torch._dynamo.explain(loss)(torch.randn(6, 1), torch.randn(6, 1))
+    assert explained.graph_break_count == 0, explained.break_reasons
 
 
 @every_loss

@@ -1,7 +1,8 @@
 """Calibrated probabilities, and prediction sets and intervals with a guaranteed coverage."""
 
-from litzoo.callbacks.calibration.conformal import ConformalIntervals, ConformalSets
+from litzoo.callbacks.calibration.intervals import ConformalIntervals
 from litzoo.callbacks.calibration.prediction_sets import PredictionIntervals, PredictionSets
+from litzoo.callbacks.calibration.sets import ConformalSets
 from litzoo.callbacks.calibration.temperature import fit_temperature
 from litzoo.callbacks.calibration.temperature_scaling import TemperatureScaling
 

@@ -1,8 +1,13 @@
-"""The samples that thresholds, temperatures and prediction sets are calibrated on."""
+"""What callbacks that are calibrated share: the samples for it, and checks of order and options."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
+from lightning.pytorch import Callback, LightningModule, Trainer
+
 from litzoo.callbacks.contracts import ReservesCalibration
+from litzoo.callbacks.evaluation import options_at_test_time
+from litzoo.callbacks.reporting.predictions_csv import PredictionsCSV
 
 STRICT_FROM = 1000
 """Number of validation samples from which on a part of them is only used for the calibration."""
@@ -52,3 +57,42 @@ def require_fraction(name: str, fraction: float | None) -> None:
             f"{name}.calibration_fraction: {fraction} is outside [0, 1); 0.5 is usual, 0 calibrates on all validation "
             "samples"
         )
+
+
+def require_before_csv(callback: Callback, trainer: Trainer, stage: str) -> None:
+    """Checks that a callback that changes predictions comes before the one that writes them.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    order = list(trainer.callbacks)  # type: ignore[attr-defined]
+    if stage == "predict" and any(isinstance(each, PredictionsCSV) for each in order[: order.index(callback)]):
+        raise ValueError(
+            f"{type(callback).__name__}: list it before PredictionsCSV, which would otherwise write the predictions "
+            "without it"
+        )
+
+
+def require_same_options(callback: Callback, fitted_with: Mapping[str, Any], module: LightningModule) -> None:
+    """Checks that a module computes its logits as it did when a callback was fitted.
+
+    Args:
+        callback: For messages.
+        fitted_with: `options_at_test_time` of the module at that time.
+        module: The module.
+
+    Raises:
+        ValueError: If an option differs.
+    """
+    for name, now in options_at_test_time(module).items():
+        before = fitted_with.get(name)
+        if before != now:
+            raise ValueError(
+                f"{type(callback).__name__}: fitted with {name} {_as_text(before)}, but the module has "
+                f"{_as_text(now)}, and scores depend on it; use the former, or fit again with "
+                "`litzoo fit --ckpt_path last` and the latter"
+            )
+
+
+def _as_text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -12,16 +12,17 @@ from torch import Tensor
 from litzoo.callbacks.calibration.part import calibration_part
 from litzoo.callbacks.calibration.temperature import fit_temperature, require_enough
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
+from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.contracts import STEP_OUTPUTS
 from litzoo.callbacks.evaluation import evaluate_part, options_at_test_time
 from litzoo.callbacks.files import run_folder_of
-from litzoo.callbacks.plain_modules import PlainLoaders, collect, parts_of, predicts, reading
-from litzoo.callbacks.reporting.figures import new_figure, publish_figure
+from litzoo.callbacks.plain_modules import PlainLoaders, parts_of, predicts
+from litzoo.callbacks.reporting.figures import CARD_WIDTH, new_figure, publish_figure
 from litzoo.datamodules.batch import UNKNOWN
-from litzoo.lit_modules.metrics import CalibrationError, EpochOutputs
+from litzoo.lit_modules.metrics import CalibrationError
 
 
-class TemperatureScaling(Callback):
+class TemperatureScaling(CollectsTestOutputs):
     """Fits the temperature of a classifier whose option `calibrate` is `temperature`; every run of the command has it.
 
     At the end of training it is fitted with the weights of each checkpoint on the validation samples that a callback
@@ -38,7 +39,7 @@ class TemperatureScaling(Callback):
     """
 
     def __init__(self) -> None:
-        self._tested = EpochOutputs("target", "logits")
+        super().__init__("target", "logits")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Checks module, data and callbacks.
@@ -92,26 +93,9 @@ class TemperatureScaling(Callback):
                 self, trainer, pl_module, lambda: self._fit(trainer, pl_module), ["temperature"], entries
             )
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Discards the outputs of an interrupted test."""
-        self._tested.reset()
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Collects the outputs of the step."""
-        collect(self._tested, trainer, reading(self, pl_module, "test_step"), outputs, batch)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gathers the outputs of all processes, logs the metrics and draws the figure."""
+    def evaluate_test(self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor]) -> None:
+        """Logs the metrics and draws the figure."""
         run_folder = run_folder_of(trainer)
-        outputs = self._tested.to(pl_module.device).gather()
         known = outputs["target"] != UNKNOWN
         logits, target = outputs["logits"][known].cpu(), outputs["target"][known].cpu()
         temperature = float(_temperature(pl_module))
@@ -123,7 +107,9 @@ class TemperatureScaling(Callback):
         error.update(before, target)
         pl_module.log("test/ece_uncalibrated", float(error.local()), sync_dist=True)
         if trainer.is_global_zero:
-            publish_figure(trainer, "reliability", draw_reliability(before, logits, target, temperature), run_folder)
+            drawn = before, logits, target, temperature
+            card = draw_reliability(*drawn, is_card=True)
+            publish_figure(trainer, "reliability", draw_reliability(*drawn), run_folder, card)
 
     def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fits the temperature for the current weights of the module."""
@@ -139,7 +125,9 @@ class TemperatureScaling(Callback):
         )
 
 
-def draw_reliability(before: Tensor, after: Tensor, target: Tensor, temperature: float, bins: int = 15) -> Figure:
+def draw_reliability(
+    before: Tensor, after: Tensor, target: Tensor, temperature: float, bins: int = 15, is_card: bool = False
+) -> Figure:
     """Draws accuracy over confidence in bins of equal width, before and after temperature scaling.
 
     Args:
@@ -148,9 +136,10 @@ def draw_reliability(before: Tensor, after: Tensor, target: Tensor, temperature:
         target: Classes `[N]`.
         temperature: For the title.
         bins: How many bins.
+        is_card: Whether the panels are one below the other, for a card of TensorBoard.
     """
-    figure = new_figure(9, 4.4)
-    panels = figure.subplots(1, 2, sharey=True)
+    figure = new_figure(CARD_WIDTH, 7.4) if is_card else new_figure(9, 4.4)
+    panels = figure.subplots(*((2, 1) if is_card else (1, 2)), sharey=True)
     for panel, logits, name in zip(
         panels, (before, after), ("before", f"after, temperature {temperature:.3g}"), strict=True
     ):

@@ -9,7 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, StochasticWeightAveraging
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from litzoo.callbacks.agreement import Agreement
+from litzoo.callbacks.agreement import Agreement, is_terminating
 from litzoo.callbacks.checkpoints._epoch_state import is_within_epoch
 
 
@@ -79,8 +79,9 @@ class LastCheckpoint(MovableCheckpoint):
     """Saves `checkpoints/last.ckpt` at the end of every epoch; an interrupted run is resumed from it.
 
     (`save_last` of Lightning's `ModelCheckpoint` saves it only in epochs that also improve the best one.) With long
-    epochs, it also saves within them; the resumed run goes on with the next batch. SIGTERM makes a single process save
-    after the current step, or in the middle of a validation, which the resumed run repeats.
+    epochs, it also saves within them; the resumed run goes on with the next batch. After SIGTERM it saves too: a single
+    process after the current step, or in the middle of a validation, which the resumed run repeats; several processes
+    when they have agreed on it, within a second or 50 steps, or after the validation (see `SynchronizedStop`).
 
     Args:
         every_n_steps: Optimizer steps between two checkpoints within an epoch.
@@ -109,12 +110,12 @@ class LastCheckpoint(MovableCheckpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Saves if it is time."""
-        if self._is_time(trainer) or _is_ended_alone(trainer):
+        if self._is_time(trainer) or is_terminating(trainer):
             self._save_within_epoch(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves if SIGTERM came during a validation within an epoch."""
-        if _is_ended_alone(trainer) and is_within_epoch(trainer):
+        if is_terminating(trainer) and is_within_epoch(trainer):
             self._save_within_epoch(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -131,10 +132,10 @@ class LastCheckpoint(MovableCheckpoint):
         super().on_train_epoch_end(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Saves if SIGTERM came after the step, such as during a validation."""
+        """Saves if SIGTERM came after the step, such as during a validation; several processes have saved by then."""
         super().on_exception(trainer, pl_module, exception)
-        ended = isinstance(exception, SIGTERMException) and _is_ended_alone(trainer) and is_within_epoch(trainer)
-        if ended and self._saved_batch != trainer.fit_loop.total_batch_idx:
+        ended = isinstance(exception, SIGTERMException) and is_terminating(trainer) and is_within_epoch(trainer)
+        if ended and trainer.world_size == 1 and self._saved_batch != trainer.fit_loop.total_batch_idx:
             self._save_within_epoch(trainer)
 
     def _is_time(self, trainer: Trainer) -> bool:
@@ -158,11 +159,6 @@ class LastCheckpoint(MovableCheckpoint):
     def state_key(self) -> str:
         """Key of this callback's state in checkpoints."""
         return "LastCheckpoint"
-
-
-def _is_ended_alone(trainer: Trainer) -> bool:
-    """Whether SIGTERM ends a single process; of several, others may be in the middle of a step, or gone."""
-    return trainer.received_sigterm and trainer.world_size == 1
 
 
 class BestCheckpoint(MovableCheckpoint):

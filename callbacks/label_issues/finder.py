@@ -29,7 +29,7 @@ from litzoo.callbacks.label_issues.report import (
 )
 from litzoo.callbacks.label_issues.statistics import SampleStatistics
 from litzoo.callbacks.plain_modules import completed
-from litzoo.callbacks.reporting.figures import publish_figure
+from litzoo.callbacks.reporting.figures import CARD_COLUMNS, CARD_IMAGES, publish_figure
 from litzoo.callbacks.samples import file_column
 from litzoo.datamodules import BaseDataModule
 
@@ -177,7 +177,9 @@ class NoisyLabelFinder(Callback):
         write_summary(folder / "label_issues.json", found)
         if isinstance(datamodule, HasTrainImages):
             images = datamodule.train_images(ranking["index"][: self.count])
-            publish_figure(trainer, "suspects", draw_suspects(ranking, found["flagged"], images, names), folder)
+            figure = draw_suspects(ranking, found["flagged"], images, names)
+            card = draw_suspects(ranking, found["flagged"], images[:CARD_IMAGES], names, CARD_COLUMNS)
+            publish_figure(trainer, "suspects", figure, folder, card)
         wrong = wrong_labels(ranking)
         line = f"{found['flagged']:,} of {len(wrong):,} training labels are flagged"
         if quality := ranking_quality(wrong):

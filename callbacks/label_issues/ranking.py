@@ -10,8 +10,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from litzoo.callbacks.label_issues.judging import LabelJudgement, judge_labels
 from litzoo.callbacks.samples import ABSENT
+from litzoo.lit_modules.label_judgement import LabelJudgement, judge_labels
 from litzoo.lit_modules.noise_matrix import class_confidence
 
 Method = Literal["posterior", "normalized_margin", "margin", "loss"]

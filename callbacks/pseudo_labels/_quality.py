@@ -92,22 +92,25 @@ def most_confident_wrong(rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: values[chosen] for name, values in rows.items()}
 
 
-def draw_wrong_labels(mistakes: Mapping[str, Tensor], images: Tensor, class_names: Sequence[str]) -> Figure:
+def draw_wrong_labels(
+    mistakes: Mapping[str, Tensor], images: Tensor, class_names: Sequence[str], columns: int = _FIGURE_COLUMNS
+) -> Figure:
     """Draws images with wrong pseudo-labels, captioned with pseudo-label, true label and confidence.
 
     Args:
         mistakes: From `most_confident_wrong`.
         images: Images of the first n of them, uint8 `[n, C, H, W]`.
         class_names: Names in the order of the labels.
+        columns: Images in a row.
     """
     names = label_names(class_names)
-    columns = zip(*(mistakes[name].tolist() for name in ("label", "clean", "confidence")), strict=True)
+    labels = zip(*(mistakes[name].tolist() for name in ("label", "clean", "confidence")), strict=True)
     captioned = [
         CaptionedImage(image, f"label {names[label]}\ntrue {names[clean]}\n{confidence:.4f}")
-        for image, (label, clean, confidence) in zip(images, columns, strict=False)
+        for image, (label, clean, confidence) in zip(images, labels, strict=False)
     ]
     heading = f"the {len(captioned)} most confident of {len(mistakes['index']):,} wrong pseudo-labels in use"
-    return draw_image_rows(split_into_rows(captioned, _FIGURE_COLUMNS), heading, _FIGURE_COLUMNS)
+    return draw_image_rows(split_into_rows(captioned, columns), heading, columns)
 
 
 def _is_wrong(rows: Mapping[str, Tensor]) -> Tensor:

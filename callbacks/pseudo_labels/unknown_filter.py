@@ -7,10 +7,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from litzoo.callbacks.contracts import ServesParts
-from litzoo.callbacks.evaluation import evaluate_part
 from litzoo.callbacks.pseudo_labels.curriculum import CurriculumLabels, check_rounds, round_at, warn_if_never
 from litzoo.callbacks.pseudo_labels.pool import require_pool, scatter_by_position
-from litzoo.callbacks.unknown._evidence import evidence_from, known_evidence, require_features
+from litzoo.callbacks.unknown._evidence import part_evidence, require_features
 from litzoo.callbacks.unknown.calibration import acceptance_threshold
 from litzoo.callbacks.unknown.scores import UnknownScore
 
@@ -115,13 +114,12 @@ class UnknownPoolFilter(Callback):
 
     def _filter(self, trainer: Trainer, pl_module: LightningModule) -> tuple[Tensor, Tensor]:
         """Returns the positions of the pool samples, int64 `[U]`, and which of them to bar, bool `[U]`."""
-        features = self.score.uses_features
         if self.score.fits:
             head = getattr(getattr(pl_module, "net", None), "head", None)
-            known, target = known_evidence(trainer, pl_module, "train", features)
-            self.score.fit(known, target, head if isinstance(head, nn.Linear) else None)
-        known, _ = known_evidence(trainer, pl_module, "val", features)
+            known, outputs = part_evidence(trainer, pl_module, "train", [self.score])
+            self.score.fit(known, outputs["target"], head if isinstance(head, nn.Linear) else None)
+        known, _ = part_evidence(trainer, pl_module, "val", [self.score])
         threshold = acceptance_threshold(self.score(known).cpu(), self.acceptance)
-        pool = evaluate_part(trainer, pl_module, "unlabeled", features=features)
-        accepted = self.score(evidence_from(pool)).cpu() <= threshold  # NaN is not accepted
+        evidence, pool = part_evidence(trainer, pl_module, "unlabeled", [self.score])
+        accepted = self.score(evidence).cpu() <= threshold  # NaN is not accepted
         return pool["index"].cpu(), ~accepted

@@ -1,20 +1,21 @@
 """Figures of a classifier's test: confusion matrix and predicted images."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
+from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.contracts import HasClassNames, HasTestImages, require_class_names
 from litzoo.callbacks.files import run_folder_of
-from litzoo.callbacks.plain_modules import collect, reading
 from litzoo.callbacks.reporting.figures import (
     CARD_COLUMNS,
+    CARD_IMAGES,
     CARD_WIDTH,
     CaptionedImage,
     draw_image_rows,
@@ -23,15 +24,14 @@ from litzoo.callbacks.reporting.figures import (
     split_into_rows,
 )
 from litzoo.datamodules.batch import UNKNOWN
-from litzoo.lit_modules.metrics import EpochOutputs
 
 _GRID_COLUMNS = 6
 _MAX_CLASSES_WITH_COUNTS = 20
-_CARD_IMAGES, _CARD_CLASSES = 12, 12
-"""Numbers of images and classes that are legible on a card of TensorBoard."""
+_CARD_CLASSES = 12
+"""Number of classes that are legible on a card of TensorBoard."""
 
 
-class _TestFigure(Callback, ABC):
+class _TestFigure(CollectsTestOutputs):
     """Draws one figure from the logits and targets of a whole test.
 
     Args:
@@ -39,8 +39,8 @@ class _TestFigure(Callback, ABC):
     """
 
     def __init__(self, name: str) -> None:
+        super().__init__("logits", "target")
         self.name = name
-        self._outputs = EpochOutputs("logits", "target")
 
     @abstractmethod
     def draw(self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor]) -> Figure:
@@ -64,26 +64,10 @@ class _TestFigure(Callback, ABC):
         """
         require_class_names(self, "draws classes", pl_module)
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Discards the outputs of an interrupted test."""
-        self._outputs.reset()
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Collects the outputs of a test step."""
-        collect(self._outputs, trainer, reading(self, pl_module, "test_step"), outputs, batch)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gathers the outputs of all processes; rank 0 draws and publishes the figure."""
+    def evaluate_test(self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor]) -> None:
+        """Draws and publishes the figure on rank 0."""
         run_folder = run_folder_of(trainer)
-        outputs = {name: values.cpu() for name, values in self._outputs.gather().items()}
+        outputs = {name: values.cpu() for name, values in outputs.items()}
         if trainer.is_global_zero:
             assert isinstance(pl_module, HasClassNames)
             drawn = [draw(trainer, pl_module.class_names, outputs) for draw in (self.draw, self.draw_card)]
@@ -173,7 +157,7 @@ class PredictionGrid(_TestFigure):
 
     def draw_card(self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor]) -> Figure | None:
         """Draws a grid of fewer images."""
-        return self._draw(trainer, class_names, outputs, min(self.count, _CARD_IMAGES), CARD_COLUMNS)
+        return self._draw(trainer, class_names, outputs, min(self.count, CARD_IMAGES), CARD_COLUMNS)
 
     def _draw(
         self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor], count: int, columns: int

@@ -5,7 +5,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from litzoo.callbacks.contracts import HasClassNames
-from litzoo.callbacks.files import display_path, run_folder_of, write_csv
+from litzoo.callbacks.files import display_path, run_folder_of, write_csv, write_json
 from litzoo.callbacks.plain_modules import collect, reading
 from litzoo.callbacks.samples import file_column
 from litzoo.datamodules.batch import UNKNOWN
@@ -20,7 +20,8 @@ class PredictionsCSV(Callback):
 
     Outputs `[B, K]` of a module with K class names have a column for each class; others, such as masks, are not
     written. For a detector there is one row per detected object: index of the image, class name, score, box and mask
-    area. If samples are files, the column `file` names them.
+    area; `detections.json` has the masks too, in COCO's format of results. If samples are files, the column `file`
+    names them.
 
     An `UnknownClassDetector` before it adds `unknown_score`; above the threshold the prediction is -1, `unknown`.
     `PredictionSets` adds `prediction_set`, class names joined by `|`; `PredictionIntervals` adds `lower` and `upper`.
@@ -72,6 +73,8 @@ class PredictionsCSV(Callback):
         columns = {"index": columns["index"], **file_column(trainer.datamodule, "predict", index), **columns}  # type: ignore[attr-defined]
         path = run_folder / "predictions.csv"
         write_csv(path, columns)
+        if detects:
+            write_json(run_folder / "detections.json", _coco_results(outputs, columns))
         print(f"{len(columns['index'])} predictions in {display_path(path)}")
 
 
@@ -131,3 +134,30 @@ def _detection_columns(images: dict[int, Any], module: Any) -> dict[str, list[An
             columns[name] += [f"{value:.2f}" for value in values.tolist()]
         columns["area"] += mask_areas(found)
     return columns
+
+
+def _coco_results(images: dict[int, Any], columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """Returns the detections as COCO's `loadRes` reads them: boxes as x, y, width, height, masks run-length encoded.
+
+    Args:
+        images: Index -> the image's detections, as gathered by `DetectionOutputs`.
+        columns: The table of the same detections, in the same order; its class names and files are added.
+    """
+    results: list[dict[str, Any]] = []
+    for index, image in images.items():
+        found = image["found"]
+        corners = found["boxes"].double()
+        boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], dim=1).tolist()
+        objects = zip(found["labels"].tolist(), boxes, found["scores"].tolist(), found["masks"], strict=True)
+        results += [
+            {
+                "image_id": index,
+                "category_id": label,
+                "bbox": [round(each, 2) for each in box],
+                "score": round(score, 6),
+                "segmentation": {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")},
+            }
+            for label, box, score, mask in objects
+        ]
+    named = [name for name in ("file", "class_name") if name in columns]
+    return [each | {name: columns[name][row] for name in named} for row, each in enumerate(results)]

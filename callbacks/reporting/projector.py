@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from tensorboard.plugins import projector
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.contracts import HasClassNames, HasTestImages, PredictsLogits, require_class_names
 from litzoo.callbacks.files import atomic_write
 from litzoo.datamodules.batch import UNKNOWN
-from litzoo.lit_modules.metrics import EpochOutputs
 
 _DEFAULT_MAX_SAMPLES = 5000
 _MAX_DIMENSIONS = 64
@@ -25,7 +25,7 @@ _THUMBNAIL = 32
 """Largest width of an image in the projector, in pixels."""
 
 
-class Projector(Callback):
+class Projector(CollectsTestOutputs):
     """Writes the features of the test samples for TensorBoard's *Projector* tab, which shows them in 2 or 3 dimensions.
 
     Each sample has its position in the test set, true class, prediction, whether that is right, and with an
@@ -45,8 +45,8 @@ class Projector(Callback):
     def __init__(self, max_samples: int | None = None) -> None:
         if max_samples is not None and max_samples < 2:
             raise ValueError(f"Projector.max_samples: {max_samples}; give at least 2, or leave the callback out")
+        super().__init__("features", "logits", "target")
         self.max_samples = max_samples
-        self._outputs = EpochOutputs("features", "logits", "target")
         self._active = False
         self._kept_features: bool | None = None  # what the module's attribute was, while it is changed
         self._collected: dict[str, Tensor] = {}
@@ -65,30 +65,16 @@ class Projector(Callback):
             pl_module.keeps_features = self._kept_features  # type: ignore[assignment]
             self._kept_features = None
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Discards the outputs of an interrupted test."""
-        self._outputs.reset()
+    def collected(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], batch: Any
+    ) -> dict[str, Tensor] | None:
+        """Returns the outputs of the step; a module of others may return no features in a test."""
+        self._active = self._active and all(name in outputs for name in self.tested.names)
+        return outputs if self._active else None
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Collects the outputs of the step."""
-        # A module of others may return no features in a test.
-        self._active = self._active and all(name in outputs for name in self._outputs.names)
-        if self._active:
-            self._outputs.update(outputs)
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gathers the outputs of all processes."""
-        if self._active:
-            outputs = self._outputs.to(pl_module.device).gather()
-            self._collected = {name: values.cpu() for name, values in outputs.items()}
+    def evaluate_test(self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor]) -> None:
+        """Keeps the outputs for the end of the test."""
+        self._collected = {name: values.cpu() for name, values in outputs.items()}
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the files on rank 0, when other callbacks have computed their scores."""

@@ -3,17 +3,18 @@
 from typing import Any
 
 import numpy as np
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from matplotlib.figure import Figure
+from torch import Tensor
 
+from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.files import run_folder_of
-from litzoo.callbacks.reporting.figures import new_figure, publish_figure
-from litzoo.lit_modules.metrics import EpochOutputs
+from litzoo.callbacks.reporting.figures import CARD_WIDTH, new_figure, publish_figure
 
 _MOST_POINTS = 5000
 
 
-class ResidualPlot(Callback):
+class ResidualPlot(CollectsTestOutputs):
     """Draws the residuals of the test, prediction minus target, as `figures/residuals.png` and in TensorBoard.
 
     Three panels: predictions against targets, residuals against predictions, and the histogram of the residuals. The
@@ -21,22 +22,12 @@ class ResidualPlot(Callback):
     """
 
     def __init__(self) -> None:
-        self._outputs = EpochOutputs("prediction", "target")
+        super().__init__("prediction", "target")
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Discards the outputs of an interrupted test."""
-        self._outputs.reset()
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Collects the outputs of a test step.
+    def collected(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], batch: Any
+    ) -> dict[str, Tensor]:
+        """Returns the outputs of a test step.
 
         Raises:
             TypeError: If the module does not predict numbers.
@@ -46,27 +37,28 @@ class ResidualPlot(Callback):
                 f"ResidualPlot draws predicted numbers, but {type(pl_module).__name__} predicts none: remove the "
                 "callback or choose a regressor"
             )
-        self._outputs.update(outputs)
+        return outputs
 
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gathers the outputs of all processes; rank 0 draws and publishes the figure."""
+    def evaluate_test(self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor]) -> None:
+        """Draws and publishes the figure on rank 0."""
         run_folder = run_folder_of(trainer)
-        outputs = {name: values.double().cpu().numpy() for name, values in self._outputs.gather().items()}
         if trainer.is_global_zero:
-            figure = draw_residuals(outputs["prediction"], outputs["target"])
-            publish_figure(trainer, "residuals", figure, run_folder)
+            drawn = [outputs[name].double().cpu().numpy() for name in ("prediction", "target")]
+            figure, card = (draw_residuals(*drawn, is_card=is_card) for is_card in (False, True))
+            publish_figure(trainer, "residuals", figure, run_folder, card)
 
 
-def draw_residuals(prediction: np.ndarray, target: np.ndarray) -> Figure:
+def draw_residuals(prediction: np.ndarray, target: np.ndarray, is_card: bool = False) -> Figure:
     """Draws predictions against targets, residuals against predictions, and a histogram of the residuals.
 
     Args:
         prediction: Predictions `[N]`, in the target's units.
         target: Targets `[N]`.
+        is_card: Whether the panels are one below the other, for a card of TensorBoard.
     """
     residual = prediction - target
-    figure = new_figure(12.5, 3.9)
-    fit, spread, counts = figure.subplots(1, 3)
+    figure = new_figure(CARD_WIDTH, 9.6) if is_card else new_figure(12.5, 3.9)
+    fit, spread, counts = figure.subplots(*((3, 1) if is_card else (1, 3)))
     shown = np.unique(np.linspace(0, len(target) - 1, min(len(target), _MOST_POINTS)).astype(int))
     look = {"s": 8, "alpha": 0.4, "linewidths": 0}
     fit.scatter(target[shown], prediction[shown], **look)

@@ -94,8 +94,9 @@ class UnknownDetection:
 
     @property
     def unfitted_score(self) -> UnknownScore | None:
-        """The first score that needs no fitting, so that it can be logged during training; None if there is none."""
-        return next((score for score in self.scores.values() if not score.fits), None)
+        """The first score that needs no fitting and only logits, which is logged during training; None without one."""
+        plain = (each for each in self.scores.values() if not (each.fits or each.uses_features or each.extras))
+        return next(plain, None)
 
     @property
     def usable(self) -> dict[str, UnknownScore]:

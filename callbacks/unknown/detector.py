@@ -1,20 +1,32 @@
 """Lightning callback for unknown-class detection; it runs the `UnknownDetection` of `detection.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from litzoo.callbacks.calibration.part import calibration_part, require_fraction, reserve_calibration
+from litzoo.callbacks.calibration.part import (
+    calibration_part,
+    require_fraction,
+    require_same_options,
+    reserve_calibration,
+)
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
+from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.contracts import PredictsLogits
 from litzoo.callbacks.evaluation import options_at_test_time
 from litzoo.callbacks.plain_modules import PlainLoaders, collect, parts_of, reading
-from litzoo.callbacks.unknown._evidence import evidence_from, evidence_keys, known_evidence, require_open_set
-from litzoo.callbacks.unknown._figures import OpenSetResults, log_open_set_metrics, publish_open_set_figures
+from litzoo.callbacks.unknown._evidence import (
+    evidence_from,
+    extra_keys,
+    observed_in_test,
+    part_evidence,
+    require_open_set,
+)
+from litzoo.callbacks.unknown._results import OpenSetResults, log_open_set_metrics, publish_open_set_figures
 from litzoo.callbacks.unknown.calibration import acceptance_threshold, accepted_fraction
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import UnknownScore
@@ -25,7 +37,7 @@ _PLAIN: dict[str, Any] = {"posthoc_tau": 0.0, "tta": "none", "temperature": 1.0}
 """Options at test time of a module without any, as in earlier checkpoints."""
 
 
-class UnknownClassDetector(Callback):
+class UnknownClassDetector(CollectsTestOutputs):
     """Classifies samples as unknown whose score exceeds a threshold: out-of-distribution (OOD) detection.
 
     At the end of training, scores that need it are fitted on training samples, and the threshold is calibrated on known
@@ -68,6 +80,7 @@ class UnknownClassDetector(Callback):
         count: int = 10,
         calibration_fraction: float | None = None,
     ) -> None:
+        super().__init__("target", "logits")
         self.detection = UnknownDetection(score, acceptance, threshold, report)
         if count < 1:
             raise ValueError(f"UnknownClassDetector.count: {count} images; give at least 1")
@@ -75,7 +88,7 @@ class UnknownClassDetector(Callback):
         self.count, self.calibration_fraction = count, calibration_fraction
         self.remarks: list[str] = []
         self.test_scores: Tensor | None = None
-        self._validated, self._tested = EpochOutputs("logits"), EpochOutputs("target", "logits")
+        self._validated = EpochOutputs("logits")
         self._fitted_with = dict(_PLAIN)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -92,7 +105,8 @@ class UnknownClassDetector(Callback):
         require_open_set(self, self.detection, trainer, pl_module, stage)
         if isinstance(pl_module, PredictsLogits):
             pl_module.keeps_features = self.detection.uses_features
-        self._tested = EpochOutputs("target", *evidence_keys(self.detection.uses_features))
+        features = ["features"] if self.detection.uses_features else []
+        self.tested = EpochOutputs("target", "logits", *features, *extra_keys(self.detection.scores.values()))
 
     @property
     def calibrates(self) -> bool:
@@ -164,13 +178,8 @@ class UnknownClassDetector(Callback):
                 "callback and these parameters adds at its end; `litzoo fit --ckpt_path last` adds them to the "
                 "checkpoints of a finished training"
             )
-        options, fitted = options_at_test_time(pl_module), self._fitted_with
-        if self.detection.has_fitted_state and (names := [each for each in options if fitted[each] != options[each]]):
-            before, now = (_as_text(each[names[0]]) for each in (fitted, options))
-            raise ValueError(
-                f"UnknownClassDetector: fitted with {names[0]} {before}, but the module has {now}, and scores depend "
-                "on it; use the former, or fit again with `litzoo fit --ckpt_path last` and the latter"
-            )
+        if self.detection.has_fitted_state:
+            require_same_options(self, self._fitted_with, pl_module)
         if unfitted := ", ".join(name for name in self.detection.scores if name not in self.detection.usable):
             rank_zero_warn(
                 f"UnknownClassDetector.report: {unfitted} left out, because the checkpoint has no statistics of it"
@@ -179,21 +188,16 @@ class UnknownClassDetector(Callback):
 
     on_predict_start = on_test_start
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Collects the outputs of the step."""
-        collect(self._tested, trainer, reading(self, pl_module, "test_step"), outputs, batch)
+    def collected(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], batch: Any
+    ) -> dict[str, Tensor]:
+        """Returns the outputs of the step, and what scores observe beside them."""
+        if not isinstance(outputs, Mapping):
+            return outputs  # is refused
+        return {**outputs, **observed_in_test(self.detection.scores.values(), trainer, pl_module, batch)}
 
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Gathers the outputs of all processes, logs the metrics and draws the figures."""
-        outputs = self._tested.to(pl_module.device).gather()
+    def evaluate_test(self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor]) -> None:
+        """Logs the metrics and draws the figures."""
         self.test_scores = None
         if self.detection.missing():
             return
@@ -226,7 +230,8 @@ class UnknownClassDetector(Callback):
         """Adds `unknown_score` to the outputs, and sets the prediction to `UNKNOWN` where it exceeds the threshold."""
         if self.detection.missing():
             return
-        evidence = evidence_from(outputs)
+        extras = observed_in_test([self.detection.score], trainer, pl_module, batch)
+        evidence = evidence_from({**outputs, **extras})
         prediction = outputs.get("prediction", evidence.logits.argmax(dim=1))
         outputs["unknown_score"], outputs["prediction"] = self.detection.decide(evidence, prediction)
 
@@ -243,16 +248,13 @@ class UnknownClassDetector(Callback):
     def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fits scores and threshold for the current weights of the module."""
         self._fitted_with = options_at_test_time(pl_module)
+        scores = list(self.detection.scores.values())
         if self.detection.fits:
             head = getattr(getattr(pl_module, "net", pl_module), "head", None)
-            known, target = known_evidence(trainer, pl_module, "train", self.detection.uses_features, test_time=True)
-            self.detection.fit(known, target, head if isinstance(head, nn.Linear) else None)
+            known, outputs = part_evidence(trainer, pl_module, "train", scores, test_time=True)
+            self.detection.fit(known, outputs["target"], head if isinstance(head, nn.Linear) else None)
         parts = parts_of(trainer)
         if parts.validates:
             part, _ = calibration_part(parts)
-            known, _ = known_evidence(trainer, pl_module, part, self.detection.uses_features, test_time=True)
+            known, _ = part_evidence(trainer, pl_module, part, scores, test_time=True)
             self.detection.calibrate(known)
-
-
-def _as_text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -10,15 +10,19 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torchvision.transforms import v2
 
+from litzoo.datamodules.dataset import Rows
 from litzoo.datamodules.images.photos import EvaluationReader
+from litzoo.datamodules.io.decisions import Decisions
 from litzoo.datamodules.io.images import (
     DamagedImageError,
     ImageReader,
+    ImagesOnDisk,
+    read_all,
     require_background,
     require_page,
     require_value_range,
 )
-from litzoo.datamodules.io.value_range import measured_range, range_of
+from litzoo.datamodules.io.value_range import measured_range, range_of, warn_of_range
 from litzoo.datamodules.transforms.policies import Choice, steps_of
 
 AUGMENTS: dict[str, Choice] = {"augment": "none", "strong_augment": "strong"}
@@ -73,6 +77,37 @@ class FolderReading:
     def measure(self, paths: Sequence[Path]) -> None:
         """Measures the range of the values of more than 8 bits in training images."""
         self._use_range(measured_range(paths, self.reader.page))
+
+    def check_range(self, paths: Sequence[Path], where: str) -> None:
+        """Warns if test images of more than 8 bits span another range than the one in use."""
+        fix = "set data.value_range to the values that are black and white"
+        warn_of_range(measured_range(paths, self.reader.page), self.reader.value_range, where, fix, outside=False)
+
+    def read_all(
+        self, paths: Sequence[Path], where: str, limit: float, skip: bool
+    ) -> tuple[Rows, list[int], list[str]]:
+        """Reads all files once, so that a damaged one is found before training.
+
+        Args:
+            paths: Paths of the files.
+            where: Name of the set, for messages.
+            limit: Bytes up to which the images are kept in memory; more are read from their files when needed.
+            skip: Whether to leave out damaged files; otherwise the first one raises.
+
+        Returns:
+            The images, the positions of the files that were read, and what had to be decided to read them.
+        """
+        decisions = Decisions()
+        images, kept, _ = read_all(
+            paths,
+            self.rows,
+            keep=torch.Size(self.reader.shape).numel() * len(paths) <= limit,
+            skip=skip,
+            decisions=decisions,
+            how_to_skip="leave them out with data.corrupt skip",
+        )
+        rows = ImagesOnDisk([paths[position] for position in kept], self.rows) if images is None else images
+        return rows, kept, decisions.report(where, self.reader, self.page_is_chosen)
 
     def restore(self, saved: ImageReader) -> bool:
         """Takes the range of values from a checkpoint unless it is an option; warns about other differences.

@@ -1,38 +1,33 @@
 """Images in one folder per class, or with labels in a CSV file."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
-from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from litzoo.datamodules.batch import UNKNOWN, Batch
 from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.images.base import ImageDataModule, as_list
+from litzoo.datamodules.images.folder_files import FolderFiles
 from litzoo.datamodules.images.folder_reading import FolderReading, Thumbnails, split_augments
-from litzoo.datamodules.images.folder_samples import FolderSamples, Samples
+from litzoo.datamodules.images.folder_restoring import read_again, restore_reading, restore_samples
 from litzoo.datamodules.images.photos import Photos, PhotoViews
 from litzoo.datamodules.images.statistics import STATISTICS_IMAGES, channel_statistics
-from litzoo.datamodules.io.class_folders import images_in
-from litzoo.datamodules.io.decisions import Decisions
-from litzoo.datamodules.io.decoding import formats
-from litzoo.datamodules.io.image_layouts import ClassFolders, ImageLayout
-from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk, read_all
-from litzoo.datamodules.io.label_files import LabelFile
-from litzoo.datamodules.io.paths import data_root, find_path, require_file
-from litzoo.datamodules.io.value_range import measured_range, warn_of_range
+from litzoo.datamodules.io.images import ImageReader
+from litzoo.datamodules.io.paths import data_root
 from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
+from litzoo.datamodules.splits.folds import Fold
 from litzoo.datamodules.splits.membership import membership_notes
 from litzoo.datamodules.splits.near_duplicates import SIDE
-from litzoo.datamodules.splits.record import changed_options, require_same_split
 from litzoo.datamodules.splits.recorded import RecordedSamples
 from litzoo.datamodules.transforms.plain import describe
+
+MOST_BYTES, MOST_PHOTO_BYTES = 4 * 2**30, 2**30
+"""Sizes up to which images, and photos at their original size, are kept in memory unless an option says otherwise."""
 
 
 class ImageFolderDataModule(ImageDataModule):
@@ -43,11 +38,12 @@ class ImageFolderDataModule(ImageDataModule):
       folder is the validation set; without it validation is drawn from `train`, without `test` a test set is.
     - `labels_file`: a CSV file with the columns `file`, `label` and, if it gives the parts, `split`.
 
-    Where the test set is drawn, a sample's part is a function of the content of its file and the seed: adding,
+    Where validation or test is drawn, a sample's part is a function of the content of its file and the seed: adding,
     removing, renaming and relabelling images moves no other image between training, validation and test. Copies of an
-    image, also resized or encoded anew ones, are not on both sides: one of them is left out and listed. A resumed run
-    uses the images that its checkpoint has recorded; new ones wait for a new run. When a checkpoint is tested, images
-    that it was trained on are left out.
+    image, also resized or encoded anew ones, are not on both sides of a draw: one of them is left out and listed. A
+    resumed run uses the images that its checkpoint has recorded; new ones wait for a new run. When a checkpoint is
+    tested, images that it was trained on are left out of a drawn test set. Test images of your own are all kept; a
+    warning names those that are copies of training images.
 
     Reads what Pillow can decode, by content and not by name, also from folders within class folders; hidden files are
     ignored, others that are no images are left out and named. What had to be decided to read the images, such as a
@@ -63,14 +59,15 @@ class ImageFolderDataModule(ImageDataModule):
             semi-supervised training. Copies of labeled images are left out of it.
         test_size: Size of the test set where it is drawn, a fraction or a count; `null` is 0.2. Not allowed with test
             files of your own.
-        near_duplicates: `leave_out` compares small versions of the images too, where the test set is drawn or there is
-            an unlabeled folder; `keep` leaves out only exact copies.
+        near_duplicates: `leave_out` compares small versions of the images too, where a part is drawn or there is an
+            unlabeled folder; `keep` leaves out only exact copies.
         size: Height and width that images are resized and centre-cropped to; one number for both. If `null`, all
             images must have the size of the first one.
         grey: Whether to read images with one channel; else with three.
         corrupt: `refuse` raises for a file that cannot be read, `skip` leaves it out with a warning.
         memory_limit: Largest size of the images in GiB, per part and process, up to which they are kept in memory;
-            larger sets are read from their files when they are served, which `num_workers` speeds up.
+            larger sets are read from their files when they are served, which `num_workers` speeds up. `null` is 4, and
+            1 for training images at their original size.
         original_size: Whether training images are read at their original size and brought to `size` by the transforms
             that `augment` begins with, such as `RandomResizedCrop`, one by one and in the workers; named augmentations
             after them are applied to the batch. `eval_transform` then gets images at their original size too.
@@ -96,7 +93,7 @@ class ImageFolderDataModule(ImageDataModule):
         size: int | tuple[int, int] | None = None,
         grey: bool = False,
         corrupt: Literal["refuse", "skip"] = "refuse",
-        memory_limit: float = 4.0,
+        memory_limit: float | None = None,
         labels_file: str | None = None,
         unlabeled_folder: str | None = None,
         test_size: int | float | None = None,
@@ -108,36 +105,22 @@ class ImageFolderDataModule(ImageDataModule):
         root: str | None = None,
         **options: Any,
     ) -> None:
-        if corrupt not in ("refuse", "skip"):
-            raise ValueError(f"data.corrupt: {corrupt!r} is not one of refuse, skip")
         if near_duplicates not in ("leave_out", "keep"):
             raise ValueError(f"data.near_duplicates: {near_duplicates!r} is not one of leave_out, keep")
-        if not memory_limit >= 0:
+        if memory_limit is not None and not memory_limit >= 0:
             raise ValueError(f"data.memory_limit: {memory_limit} GiB is not a limit; give 0 to keep no image in memory")
-        if not folder:
-            raise ValueError("data.folder: is empty; name a folder that holds class folders")
-        if test_size is not None and (not isinstance(test_size, (int, float)) or test_size <= 0):
-            raise ValueError(f"data.test_size: {test_size}; give a count of at least 1, or a fraction above 0")
         self.corrupt, self.memory_limit, self.near_duplicates = corrupt, memory_limit, near_duplicates
+        self._most_bytes, self._most_photo_bytes = (
+            most if memory_limit is None else memory_limit * 2**30 for most in (MOST_BYTES, MOST_PHOTO_BYTES)
+        )
         self.test_size = test_size
         self.root = data_root(root)
-        self.folder = find_path(folder, self.root)
-        self.layout: ImageLayout
-        if labels_file is None:
-            self.layout = ClassFolders(self.folder)
-        else:
-            place = find_path(labels_file, self.root, self.folder)
-            self.layout = LabelFile(place, self.folder, skip_absent=corrupt == "skip")
-        if test_size is not None and "test" in self.layout.parts:
-            raise ValueError(
-                f"data.test_size: {test_size}, but {self.folder} has test images of its own; leave the option out"
-            )
-        self.left_out: dict[str, list[str]] = {}
+        self.folder_files = FolderFiles(folder, labels_file, unlabeled_folder, self.root, corrupt, test_size)
+        self.folder, self.layout = self.folder_files.folder, self.folder_files.layout
         self.class_names = self.file_class_names = self.layout.class_names
-        self.pool_folder = None if unlabeled_folder is None else find_path(unlabeled_folder, self.root)
-        pool = [] if self.pool_folder is None else self._pool_files(self.pool_folder)
-        self.has_unlabeled_samples = bool(pool)
-        height, width = self._first_size() if size is None else (size, size) if isinstance(size, int) else size
+        self.has_unlabeled_samples = bool(self.folder_files.pool)
+        square = (size, size) if isinstance(size, int) else size
+        height, width = self.folder_files.first_size() if square is None else square
         if min(height, width) < 1:
             raise ValueError(f"data.size: {size} is too small; give at least 1 pixel")
         self.input_shape = (1 if grey else 3, height, width)
@@ -150,9 +133,6 @@ class ImageFolderDataModule(ImageDataModule):
         self.original_size = original_size
         self.photos: Photos | None = None
         self.decisions: dict[str, list[str]] = {}
-        self._recorded: RecordedSamples | None = None
-        self._resumed = False
-        self._assigned: dict[bool, tuple[Samples, Samples | None]] = {}
         self._kept: dict[str, list[int]] = {}
         augment = options.get("augment", "none")
         if original_size:  # transforms at the original size run one by one when images are read, not on batches
@@ -162,85 +142,70 @@ class ImageFolderDataModule(ImageDataModule):
         self.augment = augment
         if transforms is not None:
             self.eval_description = [describe(each) for each in transforms]
+        if "val" in self.layout.parts and isinstance(self.val_size, Fold):
+            raise ValueError(
+                f"data.folds: {self.folder} has validation images of its own; move them to the training images, or "
+                "leave the option out"
+            )
         if "val" in self.layout.parts and self.val_size not in (0, 0.1):
             rank_zero_warn(
                 f"data.val_size {self.val_size} is not used: {self.folder} has validation images of its own; 0 would "
                 "leave them out"
             )
         thumbnail = Thumbnails(SIDE, self.folder_reading) if near_duplicates == "leave_out" else None
-        self._samples = FolderSamples(
-            self.layout,
-            pool,
-            0.2 if test_size is None else test_size,
-            self.val_size,
-            self.seed,
-            self.known,
-            thumbnail,
-            self._name,
-        )
+        self.folder_files.assign_by(self.val_size, self.seed, self.known, thumbnail)
 
     @property
     def by_content(self) -> bool:
-        """Whether samples are assigned to the parts by their content, since there are no test files."""
-        return "test" not in self.layout.parts
+        """Whether a part is drawn by the content of the files, since there are no validation or no test files."""
+        return self.folder_files.by_content
 
     def read(self, train: bool) -> tuple[Rows, Tensor]:
         """Returns all images of the training or test set, in memory or read on demand, and their labels."""
-        part = "train" if train else "test"
-        reading = self.folder_reading
+        part, found, reading = "train" if train else "test", self.folder_files, self.folder_reading
         if not reading.range_is_known:
-            reading.measure(self._files(train=True)[0])
-        paths, labels = self._files(train)
+            reading.measure(found.training_files())
+        paths, labels = found.files(train)
+        where = f"{self.folder} ({part})"
         if not train:
-            self._check_range(paths)
-        decisions, limit = Decisions(), self.memory_limit * 2**30
-        needed = torch.Size(self.input_shape).numel() * len(paths)
-        in_memory = needed <= limit and not (train and self.original_size)
-        images, kept, _ = read_all(
-            paths,
-            reading.rows,
-            keep=in_memory,
-            skip=self.corrupt == "skip",
-            decisions=decisions,
-            how_to_skip="leave them out with data.corrupt skip",
-        )
-        names = [self._name(path) for path in paths]
+            reading.check_range(paths, where)
+        limit = 0 if train and self.original_size else self._most_bytes
+        rows, kept, texts = reading.read_all(paths, where, limit, skip=self.corrupt == "skip")
+        names = [found.name(path) for path in paths]
         if unreadable := [names[position] for position in sorted(set(range(len(names))) - set(kept))]:
-            self._leave_out(part, unreadable, f"unreadable, in {self.folder}", len(names))
-        if texts := decisions.report(f"{self.folder} ({part})", reading.reader, reading.page_is_chosen):
+            found.leave_out(part, sorted(unreadable), f"unreadable, in {self.folder}", len(names))
+        if texts:
             self.decisions[part] = texts
         if lost := set(labels.tolist()) - set(labels[kept].tolist()):
             name = "an image without a label" if min(lost) == UNKNOWN else f"class {self.file_class_names[min(lost)]!r}"
             raise ValueError(f"{self.folder}: no image of {name} can be read; repair or remove it")
         self.files[part] = [names[position] for position in kept]
         self._kept[part] = kept
-        usable = [paths[position] for position in kept]
-        rows = ImagesOnDisk(usable, reading.rows) if images is None else images
         if train and self.original_size:
-            self.photos = Photos(usable, reading.reader, limit)
+            self.photos = Photos([paths[position] for position in kept], self.reader, self._most_photo_bytes)
         return rows, labels[kept]
 
     def read_labels(self) -> Tensor:
         """Returns the labels of the training set; opens images only if damaged ones are to be left out."""
         if self.corrupt == "skip":
             return self.read(train=True)[1]
-        paths, labels = self._files(train=True)
-        self.files["train"] = [self._name(path) for path in paths]
+        paths, labels = self.folder_files.files(train=True)
+        self.files["train"] = [self.folder_files.name(path) for path in paths]
         self._kept["train"] = list(range(len(paths)))
         return labels
 
     def membership(self) -> dict[str, Any]:
         """Returns which samples are for validation, and the ids of all, if files or their content decide this."""
-        samples, _ = self._assignment()
+        samples, _ = self.folder_files.assignment()
         kept = [each for each in self._kept["train"] if samples.labels[each] != UNKNOWN]
         return {
-            "val": None if samples.val is None else samples.val[kept],
+            "val": samples.val[kept],
             "ids": None if samples.ids is None else [samples.ids[each] for each in kept],
         }
 
     def identity(self) -> dict[str, Tensor]:
         """Returns the names of the training files, or their content ids where these decide the parts."""
-        ids = self._assignment()[0].ids
+        ids = self.folder_files.assignment()[0].ids
         names = self.files["train"] if ids is None else [ids[position] for position in self._kept["train"]]
         return {"names": torch.frombuffer(bytearray(os.fsencode("\n".join(names))), dtype=torch.uint8)}
 
@@ -252,16 +217,16 @@ class ImageFolderDataModule(ImageDataModule):
     def split_report(self) -> dict[str, Any]:
         """Adds the files that were left out, how others were decoded, and notes for the printed table."""
         report = super().split_report()
-        if self.by_content:
+        if drawn := self.folder_files.drawn(self.val_size):
             counts = {part: each for part, each in report["per_class"].items() if sum(each)}
-            report["notes"] = membership_notes(counts, self.class_names)
-        found = {"left_out": self.left_out, "decoded": self.decisions}
+            report["notes"] = membership_notes(counts, self.class_names, drawn)
+        found = {"left_out": self.folder_files.left_out, "decoded": self.decisions}
         return report | {name: value for name, value in found.items() if value}
 
     def setup(self, stage: str) -> None:
         """Reads and splits what `stage` needs; fitting reads the test set too, to find damage before training."""
         if stage in ("fit", "validate"):
-            self._resumed = self._recorded is not None
+            self.folder_files.resume()
         super().setup(stage)
         if stage == "fit":
             super().setup("test")
@@ -278,15 +243,14 @@ class ImageFolderDataModule(ImageDataModule):
 
     def left_out_files(self) -> list[str]:
         """Returns the names of files that are left out, such as damaged ones and copies."""
-        copies = [self._name(path) for path in self._samples.duplicates]
-        return [*copies, *(name for part, names in self.left_out.items() if part != "duplicates" for name in names)]
+        return self.folder_files.all_left_out()
 
     def read_all_photos(self) -> None:
         """Reads the test images at their original size too, after the training images, for an audit of all."""
         if self.photos is not None and len(self.photos.paths) == len(self._kept["train"]):
-            paths = self._files(train=False)[0]
+            paths = self.folder_files.files(train=False)[0]
             usable = [*self.photos.paths, *(paths[position] for position in self._kept["test"])]
-            self.photos = Photos(usable, self.reader, self.memory_limit * 2**30)
+            self.photos = Photos(usable, self.reader, self._most_photo_bytes)
 
     def state_dict(self) -> dict[str, Any]:
         """Adds mean and standard deviation of the channels, and the samples if their content decides the parts."""
@@ -294,8 +258,12 @@ class ImageFolderDataModule(ImageDataModule):
         if hasattr(self, "mean"):
             state |= {"mean": self.mean, "std": self.std}
         if self.by_content and self.split is not None and self.test_set is not None:
-            state["samples"] = self._record().state()
+            state["samples"] = self.record().state()
         return state
+
+    def record(self) -> RecordedSamples:
+        """Returns what a checkpoint records of samples whose content decides the parts."""
+        return self.folder_files.record(self._kept["train"])
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores range of values, mean and standard deviation of the checkpoint's training, and its samples.
@@ -303,27 +271,15 @@ class ImageFolderDataModule(ImageDataModule):
         Raises:
             ValueError: If the training was on another split; recorded samples are found again wherever they are.
         """
-        saved = state_dict.get("images", {}).get("reading")
-        changed = saved is not None and self.folder_reading.restore(ImageReader.from_state(saved))
-        before = {"fit": self.train_set, "test": self.test_set}
-        if self.new_set is not None and isinstance(self.new_set.inputs, ImagesOnDisk):
-            self.new_set.inputs.reader = self.new_reader
+        outdated = restore_reading(self, state_dict)
         if "mean" in state_dict:
             self.mean, self.std = tuple(state_dict["mean"]), tuple(state_dict["std"])
             self._scaling = None
         if self.by_content and "samples" in state_dict:
-            self._restore(RecordedSamples.from_state(state_dict["samples"]), state_dict)
+            restore_samples(self, state_dict)
         else:
             super().load_state_dict(state_dict)
-        if changed:  # what was read before is scaled by another range
-            after = {"fit": self.train_set, "test": self.test_set}
-            stages = [stage for stage, part in before.items() if part is not None and part is after[stage]]
-            if "fit" in stages:
-                self.train_set = self.val_set = self.unlabeled_set = None
-            if "test" in stages:
-                self.test_set = None
-            for stage in stages:
-                super().setup(stage)
+        read_again(self, outdated)
 
     @property
     def reader(self) -> ImageReader:
@@ -355,119 +311,3 @@ class ImageFolderDataModule(ImageDataModule):
             views = {"weak": views["input"], "strong": self.photo_augments["strong_augment"]}
         transformed: Any = PhotoViews(dataset, self.photos, views)
         return super()._loader(transformed, batch_size, **options)
-
-    def _restore(self, recorded: RecordedSamples, state: dict[str, Any]) -> None:
-        if changed_options(state, self.split_options()):
-            require_same_split(state, "of other options", self.split_options())
-        fitting, testing = self.train_set is not None, self.test_set is not None
-        if fitting and testing and self._record()[:3] == recorded[:3]:  # without the small versions
-            self._require_same_labels(state)
-            return
-        self._recorded = self._samples.recorded = recorded
-        self._assigned.clear()
-        self.split = self.targets = self.train_set = self.val_set = self.unlabeled_set = self.test_set = None
-        if fitting:
-            self.setup("fit" if testing else "validate")
-            self._require_same_labels(state)
-        elif testing:
-            self.setup("test")
-
-    def _require_same_labels(self, state: dict[str, Any]) -> None:
-        if self.fingerprint() != state["fingerprint"]:
-            raise ValueError(
-                f"the labels in {self.folder} have changed since the checkpoint was saved (fingerprint "
-                f"{state['fingerprint']}, here {self.fingerprint()}): start a new run, which keeps every image in its "
-                "part, or use the checkpoint with `litzoo test`"
-            )
-
-    def _record(self) -> RecordedSamples:
-        samples, tested = self._assignment()
-        assert samples.ids is not None
-        assert tested is not None
-        assert tested.ids is not None
-        kept = self._kept["train"]
-        names = [self._name(samples.paths[each]) for each in kept]
-        small = self._samples.recorded_thumbnails([samples.paths[each] for each in kept])
-        return RecordedSamples([samples.ids[each] for each in kept], names, tested.ids, small)
-
-    def _assignment(self) -> tuple[Samples, Samples | None]:
-        """Returns the samples of the full training set and, if it is drawn, of the test set; reports omissions."""
-        if self._resumed not in self._assigned:
-            self._assigned[self._resumed] = self._samples.assign(self._resumed)
-            self._report_layout()
-            if copies := self._samples.duplicates:
-                pairs = [f"{self._name(path)} (like {self._name(other)})" for path, other in copies.items()]
-                self._leave_out(
-                    "duplicates",
-                    sorted(pairs),
-                    "copies of images in another part; data.near_duplicates keep leaves out exact ones only",
-                )
-            if disputed := [self._name(path) for path in self._samples.disputed]:
-                rank_zero_warn(
-                    f"{len(disputed)} files have a copy with another label: {', '.join(disputed[:10])}"
-                    f"{', …' if disputed[10:] else ''} (in {self.folder}); keep one of each, with the right label"
-                )
-            if gone := self._samples.unrecognised:
-                rank_zero_warn(
-                    f"{gone[0]:,} of the {gone[1]:,} images that the checkpoint was trained on are no longer in "
-                    f"{self.folder}, and {gone[2]:,} of {gone[3]:,} test images are new: if images were encoded anew, "
-                    "the test set contains images that it was trained on, which cannot be recognised without the small "
-                    "versions that a checkpoint records of up to about 20,000 images with data.near_duplicates "
-                    "leave_out; test the images of the training"
-                )
-            if waiting := [self._name(path) for path in self._samples.waiting]:
-                self._leave_out("new", waiting, "new since the checkpoint; they wait for a new run")
-            if trained_on := [self._name(path) for path in self._samples.trained_on]:
-                self._leave_out("trained on", trained_on, "would be tested, but the checkpoint was trained on them")
-        return self._assigned[self._resumed]
-
-    def _files(self, train: bool) -> tuple[list[Path], Tensor]:
-        """Lists the files of the full training set or the test set, and their labels."""
-        training, test = self._assignment() if train or self.by_content else (None, None)
-        samples = training if train else test
-        if samples is not None:
-            return samples.paths, samples.labels
-        files = self.layout.files("test")
-        self._report_layout()
-        return files
-
-    def _check_range(self, paths: Sequence[Path]) -> None:
-        reader = self.reader
-        where, fix = f"{self.folder} (test)", "set data.value_range to the values that are black and white"
-        warn_of_range(measured_range(paths, reader.page), reader.value_range, where, fix, outside=False)
-
-    def _report_layout(self) -> None:
-        for reason, names in self.layout.left_out.items():
-            if reason not in self.left_out:
-                self._leave_out(reason, names, f"{reason}, in {self.folder}")
-
-    def _leave_out(self, part: str, names: list[str], reason: str, total: int | None = None) -> None:
-        self.left_out[part] = names
-        named = ", ".join(names[:10]) + (" and others, listed in splits.json" if names[10:] else "")
-        of = "" if total is None else f" of {total}"
-        rank_zero_warn(f"{len(names)}{of} files are left out: {named} ({reason})")
-
-    def _name(self, path: Path) -> str:
-        """Returns the name of a file relative to the folder of labeled or of unlabeled images."""
-        for folder in (self.folder, self.pool_folder):
-            if folder is not None and path.is_relative_to(folder):
-                return path.relative_to(folder).as_posix()
-        return path.as_posix()
-
-    def _pool_files(self, folder: Path) -> list[Path]:
-        if not folder.is_dir() or not (files := images_in(folder)):
-            raise FileNotFoundError(
-                f"data.unlabeled_folder: {folder} {'holds no image' if folder.is_dir() else 'is not a folder'}; it is "
-                "looked up in the working folder, then in data.root"
-            )
-        return files
-
-    def _first_size(self) -> tuple[int, int]:
-        first = self.layout.files("train")[0][0]
-        try:
-            require_file(first)
-            with Image.open(first, formats=formats()) as file:
-                image = ImageOps.exif_transpose(file)
-        except Exception as error:
-            raise ValueError(f"{first} cannot be read as an image: {error}; remove it, or set data.size") from error
-        return image.height, image.width

@@ -1,4 +1,4 @@
-"""Messages for arguments of the wrong type; the command line checks types itself, Python does not."""
+"""Checks of the options of data with classes; the command line checks types itself, Python does not."""
 
 import inspect
 from typing import Any
@@ -31,3 +31,36 @@ def check_split_types(label_noise: Any, imbalance: Any, known_classes: Any) -> N
 
 def _described(value: Any) -> str:
     return f"the class {value.__name__}" if inspect.isclass(value) else repr(value)
+
+
+def check_class_options(
+    num_labeled: Any,
+    unlabeled_batch_size: int | None,
+    has_unlabeled_samples: bool,
+    noisy: bool,
+    noisy_val: bool,
+    sampling: str,
+    effective_beta: float,
+) -> None:
+    """Refuses options of classes that are out of range, or conflict.
+
+    Raises:
+        ValueError: The message names the option, its value and what is accepted.
+    """
+    if noisy_val and not noisy:
+        raise ValueError("data.noisy_val is true, but data.label_noise is null: set both or neither")
+    has_pool = num_labeled is not None or has_unlabeled_samples
+    if unlabeled_batch_size is not None and (not has_pool or unlabeled_batch_size < 1):
+        raise ValueError(
+            f"data.unlabeled_batch_size {unlabeled_batch_size} with data.num_labeled {num_labeled}: give at least 1, "
+            "and the number of labeled samples"
+        )
+    if num_labeled is not None and has_unlabeled_samples:
+        raise ValueError(
+            f"data.num_labeled {num_labeled} hides labels, but data.unlabeled_folder provides images without one: "
+            "leave one of them out; data.train_size takes fewer labeled images"
+        )
+    if sampling not in ("shuffle", "weighted", "balanced"):
+        raise ValueError(f"data.sampling: {sampling!r} is not one of shuffle, weighted, balanced")
+    if not 0 <= effective_beta < 1:
+        raise ValueError(f"data.effective_beta: {effective_beta} is outside [0, 1); give for example 0.999")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from litzoo.datamodules.splits.core import Split, class_orders, count_of, first_of_each, proportional_counts
+from litzoo.datamodules.splits.folds import Fold, fold_numbers, require_in_each_fold
 from litzoo.datamodules.splits.imbalance import Imbalance
 from litzoo.datamodules.splits.membership import draw_numbers
 from litzoo.datamodules.splits.record import describe
@@ -21,7 +22,8 @@ class ClassRequest(NamedTuple):
     Attributes:
         known: Labels of the classes to learn, in the order of their targets; samples of other classes are left out.
         names: Names of these classes.
-        val_size: Number of validation samples: a count, or a fraction of the samples of known classes.
+        val_size: Number of validation samples: a count, or a fraction of the samples of known classes; or a fold of a
+            cross-validation, in which each class is spread evenly.
         train_size: Number of training samples: a count, a fraction of what validation leaves, `{"per_class": n}`, or
             `None` for all of it.
         imbalance: Class imbalance of the training samples.
@@ -37,7 +39,7 @@ class ClassRequest(NamedTuple):
 
     known: Sequence[int]
     names: Sequence[str]
-    val_size: int | float
+    val_size: int | float | Fold
     train_size: Size | None
     imbalance: Imbalance | None
     num_labeled: int | float | None
@@ -74,14 +76,21 @@ def split_classes(labels: Tensor, request: ClassRequest) -> Split:
         divided[by_label] = proportional_counts(counts[by_label], size)
         return divided
 
-    if request.val is None:
+    if isinstance(request.val_size, Fold):
+        sizes = np.bincount(values, minlength=max(request.known) + 1)[request.known]
+        require_in_each_fold("data.folds", request.val_size.of, sizes.tolist(), request.names)
+    if request.val is not None:
+        val = np.flatnonzero(request.val.numpy() & np.isin(values, request.known))
+        rest = np.flatnonzero(~request.val.numpy())
+    elif isinstance(request.val_size, Fold):
+        numbers = fold_numbers(values, request.val_size.of, request.seed)  # of unknown classes too, as below
+        val = np.flatnonzero((numbers == request.val_size.number) & np.isin(values, request.known))
+        rest = np.setdiff1d(everything, val)
+    else:
         drawn = orders(everything, part=0)  # of unknown classes too: leaving a class out does not change the others
         counts = np.array([len(order) for order in drawn])
         val = first_of_each(drawn, in_proportion(counts, count_of("val_size", request.val_size, counts.sum())))
         rest = np.setdiff1d(everything, val)
-    else:
-        val = np.flatnonzero(request.val.numpy() & np.isin(values, request.known))
-        rest = np.flatnonzero(~request.val.numpy())
 
     drawn = orders(rest, part=1)
     counts = np.array([len(order) for order in drawn])

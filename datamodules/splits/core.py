@@ -13,6 +13,8 @@ import torch
 import yaml
 from torch import Tensor
 
+from litzoo.datamodules.splits.folds import Fold, fold_numbers
+
 HOLD_OUT_SEED = int(np.iinfo(np.uint32).max)  # unlikely to be a user's seed
 ClassName = str | int | float | bool
 """A class name as it stands in YAML, where `yes` without quotes is true and `01` is 1."""
@@ -37,14 +39,14 @@ class Split(NamedTuple):
         return {name: part for name, part in self._asdict().items() if name != "unlabeled" or len(part)}
 
 
-def split_train_val(targets: Tensor, train_size: int | float | None, val_size: int | float, seed: int) -> Split:
+def split_train_val(targets: Tensor, train_size: int | float | None, val_size: int | float | Fold, seed: int) -> Split:
     """Draws the validation set, then the training set from the rest; the first does not depend on `train_size`.
 
     Args:
         targets: Targets of the full training set `[N]`. Integer targets are stratified: each class gets its fraction
             within one sample. Float targets are drawn at random.
         train_size: A count, a fraction of what validation leaves, or `None` for all of it.
-        val_size: A count or a fraction of `N`; 0 for no validation set.
+        val_size: A count or a fraction of `N`; 0 for no validation set; or a fold of a cross-validation.
         seed: Seed of the draw. The global generators are neither used nor changed.
 
     Raises:
@@ -52,7 +54,12 @@ def split_train_val(targets: Tensor, train_size: int | float | None, val_size: i
     """
     everything = np.arange(len(targets))
     values = targets.numpy()
-    val = _draw(values, everything, count_of("val_size", val_size, len(everything)), seed, part=0)
+    if isinstance(val_size, Fold):
+        if len(values) < val_size.of:
+            raise ValueError(f"data.folds {val_size.of}: only {len(values)} samples to divide; give fewer folds")
+        val = np.flatnonzero(fold_numbers(values, val_size.of, seed) == val_size.number)
+    else:
+        val = _draw(values, everything, count_of("val_size", val_size, len(everything)), seed, part=0)
     rest = np.setdiff1d(everything, val)
     count = len(rest) if train_size is None else count_of("train_size", train_size, len(rest))
     if count == 0:

@@ -31,18 +31,19 @@ class LongTailed(Imbalance):
 
     Args:
         factor: Ratio of the sizes of the first and the last class, at least 1.
+        round_down: Whether sizes are rounded down, as in the code of that benchmark, instead of to the nearest number.
 
     Raises:
         ValueError: If the factor is below 1.
     """
 
-    def __init__(self, factor: float) -> None:
-        self.factor = _checked_factor("LongTailed", factor)
+    def __init__(self, factor: float, round_down: bool = False) -> None:
+        self.factor, self.round_down = _checked_factor("LongTailed", factor), round_down
 
     def counts(self, available: np.ndarray, names: Sequence[str], head: int | None, total: int | None) -> np.ndarray:
         """Returns `n_max · (1, ..., 1 / factor)`."""
         shape = self.factor ** (-np.arange(len(available)) / max(len(available) - 1, 1))
-        return _scaled(shape, available, head, total)
+        return _scaled(shape, available, head, total, 0.0 if self.round_down else 0.5)
 
 
 class StepImbalance(Imbalance):
@@ -119,13 +120,15 @@ class ClassCounts(Imbalance):
         return np.array(self.sizes)
 
 
-def _scaled(shape: np.ndarray, available: np.ndarray, head: int | None, total: int | None) -> np.ndarray:
-    """Scales relative class sizes, the largest of which is 1, to counts."""
+def _scaled(
+    shape: np.ndarray, available: np.ndarray, head: int | None, total: int | None, rounded_up_from: float = 0.5
+) -> np.ndarray:
+    """Scales relative class sizes, the largest of which is 1, to counts; a total is always met exactly."""
     if total is not None:
         return round_to_total(shape / shape.sum() * total, total)
     largest = int((available / shape).min() + 1e-9) if head is None else head
     # Rounded to nine digits first, since the last digit of a power differs between machines.
-    return np.floor(np.round(largest * shape, 9) + 0.5).astype(np.int64)
+    return np.floor(np.round(largest * shape, 9) + rounded_up_from).astype(np.int64)
 
 
 def _checked_factor(owner: str, factor: float) -> float:

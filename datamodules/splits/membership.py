@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from litzoo.datamodules.splits.core import count_of, whole
+from litzoo.datamodules.splits.folds import Fold
 
 DIGEST_BYTES = 16
 
@@ -40,7 +41,7 @@ def draw_numbers(ids: Sequence[str], draw: str) -> np.ndarray:
 
 
 def parts_of(
-    ids: Sequence[str], seed: int, val_size: int | float | None, test_size: int | float | None
+    ids: Sequence[str], seed: int, val_size: int | float | Fold | None, test_size: int | float | None
 ) -> dict[str, Tensor]:
     """Returns the indices of each part, `train`, `val` and `test`: int64, sorted and disjoint.
 
@@ -70,12 +71,14 @@ def parts_of(
     return {name: torch.from_numpy(part) for name, part in [("train", train), ("val", val), ("test", everything[test])]}
 
 
-def draw_members(name: str, size: int | float | None, ids: Sequence[str], draw: str) -> np.ndarray:
+def draw_members(name: str, size: int | float | Fold | None, ids: Sequence[str], draw: str) -> np.ndarray:
     """Returns which samples belong to a part, bool `[n]`: those below a fraction, or the smallest up to a count.
+
+    Of k folds, the first has the samples below 1 / k, the next those below 2 / k, and so on.
 
     Args:
         name: Name of the option, for messages.
-        size: A fraction, or a count; 0 or `None` for none.
+        size: A fraction, a count, or a fold of a cross-validation; 0 or `None` for none.
         ids: Ids of the samples to draw from.
         draw: Name of the draw, as in `draw_numbers`.
 
@@ -85,6 +88,14 @@ def draw_members(name: str, size: int | float | None, ids: Sequence[str], draw: 
     if not size:
         return np.zeros(len(ids), dtype=bool)
     numbers = draw_numbers(ids, draw)
+    if isinstance(size, Fold):
+        chosen = np.floor(numbers * size.of) == size.number
+        if not chosen.any():
+            raise ValueError(
+                f"data.folds {size.of}: {size} is empty, since each of the {len(numbers)} samples is assigned by a "
+                "hash of its content; give fewer folds"
+            )
+        return chosen
     size = whole(size)
     count = count_of(name, size, len(numbers))  # raises for a size that is out of range
     chosen = numbers < size if isinstance(size, float) else numbers <= np.sort(numbers)[count - 1]
@@ -96,14 +107,17 @@ def draw_members(name: str, size: int | float | None, ids: Sequence[str], draw: 
     return chosen
 
 
-def membership_notes(per_class: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> list[str]:
+def membership_notes(
+    per_class: Mapping[str, Sequence[int]], class_names: Sequence[str], drawn: str = "each sample's part"
+) -> list[str]:
     """Returns what to print below the table of a split by content.
 
     Args:
         per_class: Part -> number of samples of each class.
         class_names: Names of the classes.
+        drawn: What is drawn by content, in words.
     """
-    notes = ["each sample's part is drawn by a hash of its content: sizes and class fractions come out by chance"]
+    notes = [f"{drawn} is drawn by a hash of its content: sizes and class fractions come out by chance"]
     for part, counts in per_class.items():
         if lacking := [name for name, count in zip(class_names, counts, strict=True) if not count]:
             notes.append(f"no sample of {', '.join(lacking)} in {part}")

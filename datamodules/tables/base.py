@@ -13,11 +13,12 @@ from torch import Tensor
 from litzoo.datamodules.base import BaseDataModule
 from litzoo.datamodules.dataset import IndexedDataset
 from litzoo.datamodules.splits.core import hold_out
-from litzoo.datamodules.splits.membership import content_id, draw_members
-from litzoo.datamodules.splits.record import changed_options, fingerprint, require_same_split
+from litzoo.datamodules.splits.membership import content_id
+from litzoo.datamodules.splits.record import changed_options, require_same_split
 from litzoo.datamodules.splits.recorded import RecordedSamples
 from litzoo.datamodules.tables.columns import canonical_texts
 from litzoo.datamodules.tables.reading import TableReading
+from litzoo.datamodules.tables.row_parts import RowDraw, fingerprint_of_rows, recorded_rows
 
 HELD_OUT = 0.2
 """Fraction of the rows in the test set."""
@@ -171,13 +172,7 @@ class TableDataModule(BaseDataModule):
             return super().fingerprint()
         assert self.split is not None
         assert self.targets is not None
-        ids, ordered = np.array(self.row_ids("train")), {}
-        for name, part in self.split.parts().items():
-            targets, own = self.targets[part].numpy(), ids[part.numpy()]
-            order = np.lexsort((targets, own))
-            ordered[name] = torch.frombuffer(bytearray("".join(own[order]).encode() or b"-"), dtype=torch.uint8).long()
-            ordered[f"{name}_targets"] = torch.from_numpy(targets[order])
-        return fingerprint(**ordered)
+        return fingerprint_of_rows(self.row_ids("train"), self.split.parts(), self.targets)
 
     def state_dict(self) -> dict[str, Any]:
         """Adds the fitted preprocessing, and for rows drawn by content which ones were used."""
@@ -222,24 +217,13 @@ class TableDataModule(BaseDataModule):
             self._rows["test"] = self._rows["test"][~trained]
         if not resumed:
             return
-        positions: dict[str, list[int]] = {}
-        everything = self._ids or self._content_ids()
-        for position, each in enumerate(everything):
-            positions.setdefault(each, []).append(position)
-        if gone := record.absent(positions):
-            raise ValueError(
-                f"{self.where}: {len(gone):,} rows the training used are gone (row {', '.join(gone[:5])} of the file "
-                "at that time): a training can only be resumed with them; restore them, or start a new training"
-            )
-        left = {each: iter(rows) for each, rows in positions.items()}
-        rows = [next(left[each], positions[each][0]) for each in record.ids]
-        waiting = len(set(self._rows["train"].tolist()) - set(rows))
+        rows = recorded_rows(record, self._ids, self.where)
+        waiting = len(set(self._rows["train"].tolist()) - set(rows.tolist()))
         if waiting:
             rank_zero_warn(
                 f"{waiting:,} new training rows are not used by the resumed training: they wait for a new one"
             )
-        self._rows["train"] = np.array(rows)
-        self._validation = self._draw_validation(self._rows["train"], self.may_validate(self.frame))
+        self._rows["train"], self._validation = rows, self._draw().validation(rows)
         self.split = None
         self.find_split()
         require_same_split(state, self.fingerprint(), self.split_options())
@@ -280,30 +264,9 @@ class TableDataModule(BaseDataModule):
             self._rows = {"train": parts[0].numpy(), "test": parts[1].numpy()}
             return
         self._ids = self._content_ids()
-        may_validate = self.may_validate(frame)
-        try:
-            test = draw_members("test_size", self.test_size, self._ids, "test")
-            training = np.flatnonzero(~test)
-            validation = self._draw_validation(training, may_validate)
-        except ValueError as error:
-            raise ValueError(f"{self.where}: {error}") from None
-        if validation.all():
-            raise ValueError(
-                f"{self.where}: test_size {self.test_size} and val_size {self.val_size} leave no training sample of "
-                f"{len(frame)}: lower them"
-            )
-        self._rows = {"train": training, "test": np.flatnonzero(test)}
-        self._validation = validation
+        draw = self._draw()
+        self._rows = draw.test_rows(self.test_size, self.where)
+        self._validation = draw.validation(self._rows["train"])
 
-    def _draw_validation(self, rows: np.ndarray, may_validate: np.ndarray) -> np.ndarray:
-        """Returns which of the rows, positions `[n]`, validate, bool `[n]`: drawn among these rows by their content.
-
-        Args:
-            rows: Positions of the full training set.
-            may_validate: Which of all rows may be drawn, bool `[N]`.
-        """
-        candidates = np.flatnonzero(may_validate[rows])
-        ids = [self._ids[row] for row in rows[candidates]]
-        drawn = np.zeros(len(rows), dtype=bool)
-        drawn[candidates] = draw_members("val_size", self.val_size, ids, f"val {self.seed}")
-        return drawn
+    def _draw(self) -> RowDraw:
+        return RowDraw(self._ids, self.may_validate(self.frame), self.val_size, self.seed)

@@ -1,6 +1,5 @@
 """How a table becomes a tensor: columns by name, imputation, scaling and categories as fitted in training."""
 
-import difflib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -10,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
 
+from litzoo.datamodules.tables.checks import require_columns, warn_of_unseen_words
 from litzoo.datamodules.tables.columns import (
     Column,
     categories_of,
@@ -22,14 +21,8 @@ from litzoo.datamodules.tables.columns import (
     recognised,
     values_of,
     without_missing,
-    without_zeros,
 )
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
-
-SHOWN = 5
-"""Names that a message lists."""
-MOST_UNSEEN = 10
-"""Number of cells with unseen categories that is accepted even if it is most of a column."""
 
 
 @dataclass
@@ -227,27 +220,8 @@ class TableReading:
         """
         words = self._words(self._named(table, where))
         names = [column.name for column in self.columns if column.kind == "category"]
-        for name, column, known in zip(names, words.T, self.categories, strict=True):
-            unseen = column[~np.isin(column.astype(str), known)]
-            if not len(unseen):
-                continue
-            shown = ", ".join(repr(each) if each else "missing" for each in list(dict.fromkeys(unseen))[:SHOWN])
-            place = f"{where}: column {name!r} has categories in {len(unseen):,} of {len(table):,} rows that did not "
-            if lost := without_zeros(dict.fromkeys(unseen), known):
-                word, code = next(iter(lost.items()))
-                raise ValueError(
-                    f"{place}occur in training: {word!r} seems to be {code!r} without its leading zeros; write codes "
-                    f"as in training, with pandas.read_csv(..., dtype={{{name!r}: str}})"
-                )
-            count, filled = int((unseen != "").sum()), int((column != "").sum())
-            if count > max(MOST_UNSEEN, filled / 2) and len({*unseen} - {""}) > 1:
-                raise ValueError(
-                    f"{place}occur in training, most of its cells: {shown}. Training had "
-                    f"{', '.join(map(repr, known[:SHOWN]))}{', ...' if len(known) > SHOWN else ''}: write them in this "
-                    "way (codes with leading zeros: pandas.read_csv(..., dtype=str)), or leave cells that are really "
-                    "new empty"
-                )
-            rank_zero_warn(f"{place}occur in training, and are encoded as zeros: {shown}")
+        for name, cells, known in zip(names, words.T, self.categories, strict=True):
+            warn_of_unseen_words(name, cells, known, where)
 
     def _read(self, path: str | Path, remedy: str) -> tuple[pd.DataFrame, TableFormat]:
         path, names = Path(path).expanduser(), [column.name for column in self.columns]
@@ -261,30 +235,11 @@ class TableReading:
     def _named(self, table: pd.DataFrame, where: str) -> pd.DataFrame:
         """Returns a table with clean names, after checking them; the missing words of training are missing cells."""
         table = table.set_axis([clean_name(name) for name in table.columns], axis=1)
-        self._require_columns(list(table.columns), where)
+        require_columns(list(table.columns), [each.name for each in self.columns], self._other_columns, where)
         missing = self.format.missing()
         return pd.DataFrame(
             {column.name: without_missing(table[column.name], missing) for column in self.columns}, index=table.index
         )
-
-    def _require_columns(self, names: Sequence[str], where: str) -> None:
-        needed = [column.name for column in self.columns]
-        absent = [name for name in needed if name not in names]
-        new = [name for name in names if name not in needed and name not in self._other_columns]
-        if doubled := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-            raise ValueError(f"{where}: has the column {', '.join(map(repr, doubled))} twice")
-        if absent:
-            likely = {name: match for name in absent for match in difflib.get_close_matches(name, new, 1)}
-            hint = "".join(f"; is {match!r} the renamed {name!r}?" for name, match in likely.items())
-            raise ValueError(
-                f"{where}: no column {', '.join(map(repr, absent))}, which was used in training{hint}; give the "
-                "columns the names they had in training"
-            )
-        if new:
-            raise ValueError(
-                f"{where}: column {', '.join(map(repr, new))} did not exist in training; remove it (columns of "
-                f"training: {', '.join([*needed, *sorted(self._other_columns)])})"
-            )
 
     @property
     def _other_columns(self) -> set[str]:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from litzoo.datamodules.batch import Batch
 from litzoo.lit_modules.classifiers.base import Classifier
-from litzoo.lit_modules.co_teaching import CoTeaching
+from litzoo.lit_modules.co_teaching import CoTeaching, ForgetRate
 from litzoo.lit_modules.networks import CNN, Pair
 
 
@@ -21,8 +21,10 @@ class CoTeachingClassifier(Classifier):
     Args:
         input_shape: `(C, H, W)` of an image.
         num_classes: Number of classes.
-        forget_rate: Fraction of a batch that is finally left out, in [0, 1): the rate of wrong labels, if known.
-        ramp_epochs: Epochs over which the fraction rises, at least 1.
+        forget_rate: Fraction of a batch that is finally left out, in [0, 1): the rate of wrong labels, if known. `auto`
+            estimates it at the end of the second and each further epoch of the ramp from the predictions of both
+            networks (`EstimatedNoiseRate`), and logs the fraction left out as `train/forget_rate`.
+        ramp_epochs: Epochs over which the fraction rises, at least 1, or 2 for an estimate.
         widths: See `CNNClassifier`, also for the next six.
         depth: Convolutions in each stage.
         hidden: Widths of linear layers between the last stage and the head.
@@ -33,8 +35,8 @@ class CoTeachingClassifier(Classifier):
         **options: See `Classifier` and `LitModule`; `mix` is not supported.
 
     Raises:
-        ValueError: If the rate is outside [0, 1), `ramp_epochs` below 1, or `mix` or a loss that requests the index is
-            given.
+        ValueError: If the rate is neither in [0, 1) nor `auto`, `ramp_epochs` is too small, or `mix` or a loss that
+            requests the index is given.
     """
 
     net: Pair
@@ -43,7 +45,7 @@ class CoTeachingClassifier(Classifier):
         self,
         input_shape: tuple[int, int, int],
         num_classes: int,
-        forget_rate: float,
+        forget_rate: ForgetRate,
         ramp_epochs: int = 5,
         widths: Sequence[int] = (32, 64),
         depth: int = 1,
@@ -85,4 +87,7 @@ def co_taught(module: Classifier, co_teaching: CoTeaching, batch: Batch) -> tupl
     x = module.prepare_input(batch["input"])
     first, second = net.first(x), net.second(x)
     loss = co_teaching.loss((first, second), batch, module.current_epoch, module.objective)
+    if co_teaching.estimate is not None and module.trainer.is_last_batch:
+        forgotten = co_teaching.forgotten(module.current_epoch)
+        module.log("train/forget_rate", forgotten, on_step=False, on_epoch=True, batch_size=1, sync_dist=True)
     return (first + second) / 2, loss

@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 from litzoo.datamodules.batch import Batch
 from litzoo.lit_modules.classifiers.base import Classifier
 from litzoo.lit_modules.classifiers.co_teaching import co_taught, prepare_pair
-from litzoo.lit_modules.co_teaching import CoTeaching
+from litzoo.lit_modules.co_teaching import CoTeaching, ForgetRate
 from litzoo.lit_modules.networks import Pair, WhitenedCNN
 from litzoo.lit_modules.networks.whitened_cnn import Whitening
 
@@ -32,8 +32,10 @@ class WhitenedCNNClassifier(Classifier):
             that of the first block's input are not computed.
         batch_norm: Whether the convolutions have batch norm; else they have biases.
         dropout: Dropout rate of the features before the head, in [0, 1).
+        cosine_scale: If given, the logits are cosines between features and the weights of the classes, times this
+            number; 30 with `LDAMLoss`, see there.
         forget_rate: If given, two such networks are trained by co-teaching, and finally leave out this fraction of each
-            batch, in [0, 1); see `CoTeachingClassifier`.
+            batch, in [0, 1), or one that is estimated (`auto`); see `CoTeachingClassifier`.
         ramp_epochs: Epochs over which the fraction left out rises.
         **options: See `Classifier` and `LitModule`; co-teaching takes neither `mix` nor a loss that keeps a state for
             each sample.
@@ -55,7 +57,8 @@ class WhitenedCNNClassifier(Classifier):
         whitening_bias_epochs: int = 3,
         batch_norm: bool = True,
         dropout: float = 0.0,
-        forget_rate: float | None = None,
+        cosine_scale: float | None = None,
+        forget_rate: ForgetRate | None = None,
         ramp_epochs: int = 5,
         **options: Any,
     ) -> None:
@@ -64,7 +67,7 @@ class WhitenedCNNClassifier(Classifier):
         if whitening_bias_epochs < 0:
             raise ValueError(f"whitening_bias_epochs: {whitening_bias_epochs} is negative; 0 does not train the bias")
         co_teaching = None if forget_rate is None else CoTeaching(forget_rate, ramp_epochs)
-        net = WhitenedCNN(input_shape, num_classes, widths, logit_scale, batch_norm, dropout)
+        net = WhitenedCNN(input_shape, num_classes, widths, logit_scale, batch_norm, dropout, cosine_scale)
         super().__init__(net if co_teaching is None else Pair(net), num_classes, **options)
         self.co_teaching = co_teaching
         if co_teaching is not None:

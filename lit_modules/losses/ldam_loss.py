@@ -13,7 +13,9 @@ class LDAMLoss(ClassificationLoss):
 
     Args:
         max_margin: Margin of the rarest class, at least 0.
-        scale: Factor of the logits; the paper uses 30 for its cosine logits, 1 fits plain ones.
+        scale: Factor of the logits. The paper's cosine logits times 30, with a margin of 0.5, are those of
+            `WhitenedCNNClassifier(cosine_scale=30)` with `max_margin: 15` and a scale of 1 here, so that the classifier
+            also predicts with the scaled logits.
         reweight_from: First epoch, counted from 0, with class weights; never by default.
         reduction: `mean` (weighted, as in torch), `sum` or `none`.
 

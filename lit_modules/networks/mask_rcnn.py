@@ -1,8 +1,6 @@
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torchvision.models import detection
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -11,11 +9,10 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign
 
+from litzoo.lit_modules.networks._mask_rcnn_evaluation import detect_and_score
 from litzoo.lit_modules.networks._mask_rcnn_parts import SIZES, Backbone, feature_pyramid
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # of ImageNet, as pretrained backbones expect
-MASK_THRESHOLD = 0.5
-"""Predicted probability from which a pixel belongs to an object."""
 
 
 class MaskRCNN(detection.MaskRCNN):
@@ -120,33 +117,23 @@ class MaskRCNN(detection.MaskRCNN):
         return self
 
     def detect_and_score(
-        self, image: Tensor, target: dict[str, Tensor] | None = None
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Detects the objects in an image in evaluation mode, and computes the training losses too.
+        self, images: Sequence[Tensor], targets: Sequence[dict[str, Tensor]] | None = None
+    ) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        """Detects the objects in images in evaluation mode, and computes the training losses of each image too.
 
-        Images are processed one by one: in a batch they are padded to the same size, which changes the detections. The
-        losses use randomly sampled boxes; the seed is fixed, and the state of the global generators is restored.
+        Images of the same size are processed together, on a CPU one by one, which is faster there. Padding to the size
+        of another image would change the detections. The losses use randomly sampled boxes; the seed is fixed for each
+        image, and the state of the global generators is restored.
 
         Args:
-            image: float32 `[3, H, W]` from 0 to 1.
-            target: Its objects, a `DetectionTarget`; without it no losses are computed.
+            images: float32 `[3, H, W]` each, from 0 to 1.
+            targets: The objects in each, `DetectionTarget`s; without them no losses are computed.
 
         Returns:
-            The losses; and the detections, `boxes` `[n, 4]`, `labels`, `scores` `[n]` and `masks`, bool `[n, H, W]`, in
-            descending order of their scores.
+            For each image the losses; and the detections, `boxes` `[n, 4]`, `labels`, `scores` `[n]` and `masks`, bool
+            `[n, H, W]`, in descending order of their scores.
         """
-        images, targets = self.transform([image], None if target is None else [target])
-        features = self.backbone(images.tensors)
-        proposals, _ = self.rpn(images, features)
-        found, _ = self.roi_heads(features, proposals, images.image_sizes)
-        found = self.transform.postprocess(found, images.image_sizes, [tuple(image.shape[-2:])])[0]
-        found["masks"] = found["masks"][:, 0] >= MASK_THRESHOLD
-        if targets is None:
-            return {}, found
-        with _loss_mode(self.rpn, self.roi_heads), _fixed_seed(image.device):
-            proposals, losses = self.rpn(images, features, targets)
-            _, of_heads = self.roi_heads(features, proposals, images.image_sizes, targets)
-        return losses | of_heads, found
+        return detect_and_score(self, images, targets)
 
     def _norms(self) -> Iterator[nn.Module]:
         return (layer for layer in self.modules() if isinstance(layer, nn.BatchNorm2d))
@@ -169,31 +156,3 @@ class _WithoutResizing(GeneralizedRCNNTransform):
 
     def resize(self, image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
         return image, target
-
-
-@contextmanager
-def _loss_mode(*parts: nn.Module) -> Iterator[None]:
-    """Makes parts return their training losses, by their own mode alone: that of their layers stays."""
-    before = [part.training for part in parts]
-    for part in parts:
-        part.training = True
-    try:
-        yield
-    finally:
-        for part, mode in zip(parts, before, strict=True):
-            part.training = mode
-
-
-@contextmanager
-def _fixed_seed(device: torch.device) -> Iterator[None]:
-    """Seeds the generators of the CPU and a device, and restores their states afterwards."""
-    apple = device.type == "mps"  # `fork_rng` does not support its generator
-    state = torch.mps.get_rng_state() if apple else None
-    forked = [] if apple or device.type == "cpu" else [device]
-    with torch.random.fork_rng(forked, device_type=device.type if forked else "cuda"):
-        torch.manual_seed(0)
-        try:
-            yield
-        finally:
-            if state is not None:
-                torch.mps.set_rng_state(state)

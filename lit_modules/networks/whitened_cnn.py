@@ -123,6 +123,28 @@ class NormalHead(nn.Linear):
         nn.init.normal_(self.weight, std=self.in_features**-0.5)
 
 
+class CosineHead(nn.Module):
+    """A linear layer whose weights are normalised for each class, so that logits of normalised features are cosines.
+
+    Args:
+        inputs: Width of its input.
+        outputs: Width of its output.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialises the weights again; their lengths do not matter."""
+        nn.init.normal_(self.weight, std=self.weight.shape[1] ** -0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns logits `[B, outputs]` for features `[B, inputs]`."""
+        return F.linear(x, F.normalize(self.weight))
+
+
 class WhitenedCNN(nn.Module):
     """A compact convolutional network after CIFAR-10's speed records (Page 2018; Jordan 2024, arXiv:2404.00498).
 
@@ -136,10 +158,12 @@ class WhitenedCNN(nn.Module):
         logit_scale: Factor of the features, and thus of the logits.
         batch_norm: Whether the convolutions have batch norm; else they have biases.
         dropout: Dropout rate of the features, in [0, 1).
+        cosine_scale: If given, features and the weights of each class are normalised, and the logits are their cosines
+            times this number, instead of `logit_scale` times the product (the head of LDAM, Cao et al. 2019).
 
     Raises:
-        ValueError: If a width is below 1, the image is too small to be halved once a block, or the dropout rate out of
-            range.
+        ValueError: If a width is below 1, the image is too small to be halved once a block, or the dropout rate or
+            the scale out of range.
     """
 
     def __init__(
@@ -150,10 +174,13 @@ class WhitenedCNN(nn.Module):
         logit_scale: float = 1 / 9,
         batch_norm: bool = True,
         dropout: float = 0.0,
+        cosine_scale: float | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout: {dropout} is outside [0, 1)")
+        if cosine_scale is not None and not 0 < cosine_scale < float("inf"):
+            raise ValueError(f"cosine_scale: {cosine_scale} is not a finite number above 0; 30 is usual")
         channels, height, width = input_shape
         if not widths or min(widths) < 1:
             raise ValueError(f"widths: {list(widths)}; give the channels of at least one block, each at least 1")
@@ -173,14 +200,16 @@ class WhitenedCNN(nn.Module):
             inputs = outputs
         self.blocks = nn.Sequential(*blocks)
         self.dropout = nn.Dropout(dropout)
-        self.head = NormalHead(inputs, num_classes)
-        self.logit_scale = logit_scale
+        self.head = (NormalHead if cosine_scale is None else CosineHead)(inputs, num_classes)
+        self.logit_scale, self.cosine_scale = logit_scale, cosine_scale
 
     def features(self, x: Tensor) -> Tensor:
         """Returns the input of the head, `[B, widths[-1]]`, for images `[B, C, H, W]`."""
         maps = self.blocks(F.gelu(self.whitening(x)))
         # Not `amax`: compiled for bf16 on a CPU, its gradient divides by the number of maxima that it finds again, 0.
-        return self.dropout(F.adaptive_max_pool2d(maps, 1).flatten(1) * self.logit_scale)
+        pooled = F.adaptive_max_pool2d(maps, 1).flatten(1)
+        scaled = pooled * self.logit_scale if self.cosine_scale is None else F.normalize(pooled) * self.cosine_scale
+        return self.dropout(scaled)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns logits `[B, num_classes]` for images `[B, C, H, W]`."""

@@ -8,7 +8,8 @@ fold the experiment's model is trained on the other folds, and predicts this one
 that has not seen it. The models are thrown away. It writes to FOLDER, `runs/<experiment>/audit` by default:
 
   report.html                a page to look at the suspects and to decide: keep, relabel or drop
-  suspects.csv               all samples, the most suspicious label first
+  suspects.csv               all samples, the most suspicious label first; whether a sample has a copy with another
+                             label, or is far from every class
   label_issues.json          how many labels are flagged, for each pair of classes, and the noise matrix
   proposed_corrections.csv   all flagged labels with the suggested one
 
@@ -33,10 +34,12 @@ from litzoo.callbacks.contracts import HasClassNames, PredictsLogits
 from litzoo.callbacks.evaluation import evaluate_part
 from litzoo.callbacks.files import atomic_write, display_path, read_json, write_json
 from litzoo.datamodules.class_labels import ClassLabels
+from litzoo.datamodules.splits.record import fingerprint
 from litzoo.scripts.audit.pool import folds_of, pool_of, serve_fold
 from litzoo.scripts.audit.report import write_report
 from litzoo.scripts.cli.failures import report_errors
 from litzoo.scripts.cli.main import LitzooCLI, run
+from litzoo.scripts.cli.run_options import flat_options
 
 RECORD = "audit.json"
 SHOWN_ONLY = ("logger", "default_root_dir", "enable_progress_bar", "enable_model_summary", "data.root")
@@ -83,6 +86,7 @@ def audit(arguments: list[str]) -> Path:
     record = {
         "labels": pool.fingerprint(),
         "content": pool.content(),
+        "division": fingerprint(**{f"fold_{number}": held_out for number, (_, held_out) in enumerate(folds)}),
         "folds": own.folds,
         "options": _options_of(cli),
     }
@@ -186,18 +190,7 @@ def _options_of(cli: Any) -> dict[str, Any]:
     options = cli.options.as_dict()
     trainer = {name: value for name, value in options["trainer"].items() if name not in SHOWN_ONLY}
     chosen = {name: options.get(name) for name in ("seed_everything", "data", "model")} | {"trainer": trainer}
-    flat: dict[str, Any] = {}
-    _flatten("", json.loads(json.dumps(chosen, default=str)), flat)
-    return {name: value for name, value in flat.items() if name not in SHOWN_ONLY}
-
-
-def _flatten(name: str, value: Any, flat: dict[str, Any]) -> None:
-    """Writes nested options as `a.b` -> value, without `init_args`, as on the command line."""
-    if isinstance(value, dict) and value:
-        for key, each in value.items():
-            _flatten(name if key == "init_args" else f"{name}.{key}".lstrip("."), each, flat)
-    else:
-        flat[name] = value
+    return {name: value for name, value in flat_options(chosen).items() if name not in SHOWN_ONLY}
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -209,7 +202,8 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     if not isinstance(old, dict):
         return [*texts, "its options are not recorded"]
     names = [name for name in dict.fromkeys([*new, *old]) if old.get(name) != new.get(name)]
-    return [*texts, *(f"--{name} was {old.get(name)}, is {new.get(name)}" for name in names)]
+    texts += [f"--{name} was {old.get(name)}, is {new.get(name)}" for name in names]
+    return texts or ["the samples were divided into other folds, by another version of litzoo"]
 
 
 def _train_and_predict(cli: Any, datamodule: Any) -> dict[str, Tensor]:

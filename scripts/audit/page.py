@@ -15,6 +15,7 @@ from torch import Tensor
 from litzoo.callbacks.contracts import HasTrainImages
 from litzoo.callbacks.label_issues.report import doubt
 from litzoo.scripts.audit.pool import Pool
+from litzoo.scripts.audit.problems import nearest_in_fold
 
 TEMPLATE = Path(__file__).with_name("page.html")
 THUMBNAIL, NEIGHBOUR = 160, 64
@@ -22,13 +23,14 @@ THUMBNAIL, NEIGHBOUR = 160, 64
 NEIGHBOURS = 4
 SIZE = 28_000_000
 """Bytes of all images in the page at most; beyond it the least suspicious ones go without neighbours, then images."""
-CHUNK = 256
 
 
 def page_of(
     columns: Mapping[str, Sequence[Any]],
     found: Mapping[str, Any],
-    flagged: Tensor,
+    places: Tensor,
+    shown: Tensor,
+    copies: Tensor,
     outputs: Mapping[str, Tensor],
     pool: Pool,
     datamodule: Any,
@@ -37,29 +39,37 @@ def page_of(
     """Returns the page.
 
     Args:
-        columns: Those of `suspects.csv`, the flagged samples first.
+        columns: Those of `suspects.csv`.
         found: What `label_issues.json` holds.
-        flagged: Positions of the flagged samples in the pool, in the order of the columns, int64 `[m]`.
+        places: Rows of the columns with the samples to show, int64 `[m]`.
+        shown: Their positions in the pool, int64 `[m]`.
+        copies: Position of a copy with another label, int64 `[m]`; -1 for none.
         outputs: `position`, `features` and `fold` of all samples, in the order of their positions.
         pool: The samples.
         datamodule: Where they are from.
         class_names: Names in the order of the labels.
     """
     images = _Images(pool, datamodule) if isinstance(datamodule, HasTrainImages) else None
-    near = _neighbours(flagged, outputs) if images is not None else torch.zeros(len(flagged), 0, dtype=torch.int64)
+    near = _neighbours(shown, outputs) if images is not None else torch.zeros(len(shown), 0, dtype=torch.int64)
     suspects = []
-    for place, position in enumerate(flagged.tolist()):
-        suspect = {
+    for place, position, copy, others in zip(
+        places.tolist(), shown.tolist(), copies.tolist(), near.tolist(), strict=True
+    ):
+        kinds = {"label": columns["flagged"][place], "copy": copy >= 0, "far": columns["far"][place]}
+        suspect: dict[str, Any] = {
             name: columns[name][place]
             for name in ("rank", "part", "index", "file", "content_id", "given", "suggested", "probability", "reason")
             if name in columns
         }
+        suspect["kinds"] = [name for name, is_found in kinds.items() if is_found]
+        if not kinds["label"]:  # the model predicts the label as given
+            suspect["suggested"] = class_names[int(pool.targets[copy])] if copy >= 0 else suspect["given"]
         if images is not None:
             suspect["image"] = images.thumbnail(position, THUMBNAIL)
             if images.left(SIZE):
                 suspect["neighbours"] = [
                     {"image": images.thumbnail(other, NEIGHBOUR), "given": class_names[int(pool.targets[other])]}
-                    for other in near[place].tolist()
+                    for other in dict.fromkeys([*([copy] if copy >= 0 else []), *others][:NEIGHBOURS])
                 ]
         suspects.append(suspect)
     content = {
@@ -69,7 +79,10 @@ def page_of(
         "fingerprint": pool.fingerprint(),
     }
     data = json.dumps(content, ensure_ascii=True).replace("<", "\\u003c")
-    title = html.escape(f"{found['flagged']:,} of {found['labels']:,} labels are flagged")
+    title = html.escape(
+        f"{found['flagged']:,} of {found['labels']:,} labels are flagged; {found['copies_with_other_label']:,} samples "
+        f"have a copy with another label, {found['far']:,} are far from every class"
+    )
     same = found["agreement"]["predicted_as_labelled"]
     note = doubt(found["agreement"]) or f"The models predict {same:.1%} of the labels, which they have not seen"
     note = html.escape(f"{note}.")
@@ -117,20 +130,13 @@ class _Images:
         return Image.fromarray(pixels.numpy()).convert("RGB")
 
 
-def _neighbours(flagged: Tensor, outputs: Mapping[str, Tensor]) -> Tensor:
-    """Returns the positions of the samples with the most similar features, within the same fold, int64 `[m, 4]`.
-
-    Features of different folds are of different models, and cannot be compared.
-    """
+def _neighbours(shown: Tensor, outputs: Mapping[str, Tensor]) -> Tensor:
+    """Returns the positions of the samples with the most similar features, within the same fold, int64 `[m, 4]`."""
     position, fold = outputs["position"], outputs["fold"]
-    features = torch.nn.functional.normalize(outputs["features"].float(), dim=1)
-    rows = torch.searchsorted(position, flagged)
+    rows = torch.searchsorted(position, shown)
     count = min(NEIGHBOURS, int(torch.bincount(fold).min()) - 1)
-    near = torch.zeros(len(flagged), count, dtype=torch.int64)
+    near = torch.zeros(len(shown), count, dtype=torch.int64)
     for number in fold.unique().tolist():
-        inside = torch.nonzero(fold == number)[:, 0]
-        for places in torch.nonzero(fold[rows] == number)[:, 0].split(CHUNK):
-            similar = features[rows[places]] @ features[inside].T
-            similar[inside[None] == rows[places][:, None]] = -torch.inf
-            near[places] = position[inside[similar.topk(count, dim=1).indices]]
+        inside, places = (torch.nonzero(numbers == number)[:, 0] for numbers in (fold, fold[rows]))
+        near[places] = position[nearest_in_fold(outputs["features"], rows[places], inside, count)[0]]
     return near

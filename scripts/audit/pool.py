@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from litzoo.callbacks.samples import ABSENT
@@ -14,6 +13,7 @@ from litzoo.datamodules.class_labels import ClassLabels
 from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.images.image_folder import ImageFolderDataModule
 from litzoo.datamodules.splits.core import EMPTY, Split
+from litzoo.datamodules.splits.folds import fold_numbers, require_in_each_fold
 from litzoo.datamodules.splits.record import fingerprint
 
 PARTS = ("train", "val", "test")
@@ -79,6 +79,14 @@ class Pool(NamedTuple):
         names = [*datamodule.files.get("train", []), *datamodule.files.get("test", [])]
         return [names[position] for position in positions.tolist()] if len(names) == len(self.rows) else []
 
+    def names(self, datamodule: ClassLabels) -> list[str]:
+        """Returns a name of each row: its file, else `train 17`, its set and its position there."""
+        everything = torch.arange(len(self.rows))
+        return self.files(datamodule, everything) or [
+            f"{PARTS[part] if part >= 0 else 'unused'} {index}"
+            for part, index in zip(self.part.tolist(), self.index_of(everything).tolist(), strict=True)
+        ]
+
     def content_ids(self, datamodule: ClassLabels, positions: Tensor) -> list[str]:
         """Returns the content ids of samples; an empty list if they have none."""
         ids = [*datamodule.content_ids("train"), *datamodule.content_ids("test")]
@@ -123,16 +131,10 @@ def folds_of(pool: Pool, folds: int, seed: int, names: tuple[str, ...]) -> Itera
         ValueError: If a class has fewer samples than there are folds.
     """
     labels = pool.targets[pool.chosen]
-    counts = torch.bincount(labels, minlength=len(names))
-    if int(counts.min()) < folds:
-        raise ValueError(
-            f"--folds {folds}: the class {names[int(counts.argmin())]!r} has {int(counts.min())} samples; give at most "
-            "as many folds as the smallest class has samples (at least 2), or leave the class out with "
-            "data.known_classes"
-        )
-    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    for rest, held_out in splitter.split(labels, labels):
-        yield pool.chosen[torch.from_numpy(rest)], pool.chosen[torch.from_numpy(held_out)]
+    require_in_each_fold("--folds", folds, torch.bincount(labels, minlength=len(names)).tolist(), names)
+    numbers = torch.from_numpy(fold_numbers(labels.numpy(), folds, seed))
+    for fold in range(folds):
+        yield pool.chosen[numbers != fold], pool.chosen[numbers == fold]
 
 
 def serve_fold(datamodule: Any, pool: Pool, train: Tensor, held_out: Tensor) -> None:

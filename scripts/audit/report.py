@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from litzoo.callbacks.files import atomic_write, display_path, write_csv
-from litzoo.callbacks.label_issues.judging import judge_labels
 from litzoo.callbacks.label_issues.ranking import ranking_quality, wrong_labels
 from litzoo.callbacks.label_issues.report import (
     correction_columns,
@@ -17,8 +16,10 @@ from litzoo.callbacks.label_issues.report import (
     write_summary,
     write_suspects,
 )
+from litzoo.lit_modules.label_judgement import judge_labels
 from litzoo.scripts.audit.page import page_of
 from litzoo.scripts.audit.pool import PARTS, Pool
+from litzoo.scripts.audit.problems import problems_of
 
 
 def write_report(folder: Path, outputs: dict[str, Tensor], pool: Pool, datamodule: Any, class_names: list[str]) -> str:
@@ -36,6 +37,7 @@ def write_report(folder: Path, outputs: dict[str, Tensor], pool: Pool, datamodul
     judgement = judge_labels(outputs["probabilities"], given)
     order = torch.argsort(judgement.log_odds, descending=True, stable=True)
     judgement = judgement.reordered(order)
+    problems = problems_of(outputs, pool, datamodule).reordered(order)
     position, given = position[order], given[order]
     ranking = {
         "index": pool.index_of(position),
@@ -50,17 +52,24 @@ def write_report(folder: Path, outputs: dict[str, Tensor], pool: Pool, datamodul
         **({"file": names} if names else {}),
         **({"content_id": ids} if (ids := pool.content_ids(datamodule, position)) else {}),
     }
-    columns = suspect_columns(ranking, judgement, class_names, samples)
+    every = pool.names(datamodule)
+    columns = suspect_columns(ranking, judgement, class_names, samples) | problems.columns(every)
+    more = problems.reasons(every, [class_names[label] for label in pool.targets.tolist()])
+    columns["reason"] = [
+        "; ".join(filter(None, [str(reason), *others])) for reason, others in zip(columns["reason"], more, strict=True)
+    ]
     write_suspects(folder / "suspects.csv", columns)
     found = summary(given, judgement, class_names, ranking["predicted"])
     if not_used := datamodule.unused_samples():
         found["not_judged"] = not_used
     parts = torch.bincount(pool.part[position][: found["flagged"]], minlength=len(PARTS)).tolist()
     found["flagged_by_part"] = dict(zip(PARTS, parts, strict=True))
+    found |= {"copies_with_other_label": int((problems.copy >= 0).sum()), "far": int(problems.far.sum())}
     write_summary(folder / "label_issues.json", found)
     write_csv(folder / "proposed_corrections.csv", correction_columns(columns))
-    flagged = position[: found["flagged"]]
-    page = page_of(columns, found, flagged, outputs, pool, datamodule, class_names)
+    flagged = torch.arange(len(position)) < found["flagged"]
+    shown = torch.nonzero(flagged | (problems.copy >= 0) | problems.far)[:, 0]
+    page = page_of(columns, found, shown, position[shown], problems.copy[shown], outputs, pool, datamodule, class_names)
     with atomic_write(folder / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     line = f"{found['flagged']:,} of {len(given):,} labels are flagged ("
@@ -68,5 +77,8 @@ def write_report(folder: Path, outputs: dict[str, Tensor], pool: Pool, datamodul
     if quality := ranking_quality(wrong := wrong_labels(ranking)):
         line += f"; {int(wrong.sum()):,} are wrong, average precision {quality['average_precision']:.4f}"
     line += f"; the models predict {found['agreement']['predicted_as_labelled']:.1%} of the labels they have not seen"
-    line += f": {display_path((folder / 'report.html').absolute())}"
+    line += (
+        f"; {found['copies_with_other_label']:,} have a copy with another label, {found['far']:,} are far from every "
+    )
+    line += f"class: {display_path((folder / 'report.html').absolute())}"
     return "\n".join(filter(None, [line, doubt(found["agreement"])]))

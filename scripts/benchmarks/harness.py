@@ -83,9 +83,9 @@ def time_interleaved(
     Every second round runs in reverse order, so that no action always follows the same one.
 
     Args:
-        actions: What is timed, by name.
+        actions: Name -> what is timed.
         rounds: How many rounds are measured.
-        clock: Returns seconds; `time.process_time` is hardly affected by other processes.
+        clock: Returns seconds; `time.process_time` counts those of the processor in this process alone.
 
     Returns:
         Action -> seconds in each round.

@@ -23,7 +23,6 @@ from sklearn.metrics import average_precision_score
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
-from litzoo.callbacks.label_issues.judging import judge_labels
 from litzoo.callbacks.label_issues.ranking import METHODS, rank_suspects
 from litzoo.callbacks.label_issues.statistics import SampleStatistics
 from litzoo.datamodules import (
@@ -36,6 +35,7 @@ from litzoo.datamodules import (
 )
 from litzoo.datamodules.splits.core import Split
 from litzoo.lit_modules import CNNClassifier
+from litzoo.lit_modules.label_judgement import judge_labels
 from litzoo.lit_modules.noise_matrix import estimate_noise_matrix
 from litzoo.scripts.benchmarks.harness import environment, format_environment, publish
 from litzoo.scripts.tables import markdown_table, mean_and_std

@@ -9,6 +9,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from litzoo.callbacks.files import display_path, read_json, write_json
 from litzoo.scripts.cli.options import changes, join_first
 from litzoo.scripts.cli.run_folder import claim_run_folder, read_record
+from litzoo.scripts.cli.workers import launch_id, was_restarted
 
 ELSEWHERE = ("data.root", "data.num_workers")
 """Options that may differ from machine to machine."""
@@ -25,8 +26,7 @@ def checkpoint_to_resume(base: Path, experiment: str, options: dict[str, Any]) -
         experiment: Name of the experiment.
         options: All options of the command, as in a run's `config.yaml`.
     """
-    folders = [path for path in (base / experiment).glob("version_*") if path.name[8:].isdecimal()]
-    for folder in sorted(folders, key=lambda path: int(path.name[8:]), reverse=True):
+    for folder in _newest_first(base / experiment):
         last = folder / "checkpoints" / "last.ckpt"
         if not last.is_file() or is_finished(folder):
             continue
@@ -45,6 +45,21 @@ def checkpoint_to_resume(base: Path, experiment: str, options: dict[str, Any]) -
     return None
 
 
+def run_finished_before_restart(base: Path, experiment: str, options: dict[str, Any]) -> str | None:
+    """Returns the folder of the run that these very processes have finished before torchrun or SLURM restarted them.
+
+    A process may die at its very end, when nothing is left to do. Arguments as in `checkpoint_to_resume`.
+    """
+    if not was_restarted():
+        return None
+    for folder in _newest_first(base / experiment):
+        record = read_record(folder)
+        by_this_launch = record.get("finished") and record.get("launch") == launch_id()
+        if by_this_launch and not _differences(options, folder / "config.yaml"):
+            return display_path(folder.absolute())
+    return None
+
+
 def is_finished(folder: Path) -> bool:
     """Whether a run was trained to its end, and tested if that was asked for.
 
@@ -54,9 +69,14 @@ def is_finished(folder: Path) -> bool:
 
 
 def mark_finished(folder: Path) -> None:
-    """Records that a run was trained to its end, and tested if that was asked for."""
+    """Records that a run was trained to its end, and tested if that was asked for, and which launch has done so."""
     if record := read_json(folder / "run.json"):
-        write_json(folder / "run.json", record | {"finished": True})
+        write_json(folder / "run.json", record | {"finished": True, "launch": launch_id()})
+
+
+def _newest_first(experiment: Path) -> list[Path]:
+    folders = [path for path in experiment.glob("version_*") if path.name[8:].isdecimal()]
+    return sorted(folders, key=lambda path: int(path.name[8:]), reverse=True)
 
 
 def _differences(now: dict[str, Any], config: Path) -> list[str]:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from litzoo.callbacks import SynchronizedStop
 from litzoo.callbacks.files import display_path
 from litzoo.scripts.cli.errors import discard_output, explain
 from litzoo.scripts.cli.run_folder import discard_if_empty, is_first_process, is_launched
@@ -131,8 +132,15 @@ class ErrorReport(Callback):
     """Ends one of several processes right after an error is reported: Lightning's teardown may wait for the others."""
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Reports all but Ctrl-C and SIGTERM, and exits."""
+        """Reports all but Ctrl-C and SIGTERM, and exits.
+
+        Raises:
+            SIGTERMException: If the error follows from that of another process, and this one has received SIGTERM.
+        """
         if trainer.world_size > 1 and not isinstance(exception, (*INTERRUPTIONS, SystemExit)):
+            stops = [each for each in trainer.callbacks if isinstance(each, SynchronizedStop)]  # type: ignore[attr-defined]
+            if _may_follow_from_another(exception) and any(each.received_sigterm for each in stops):
+                raise SIGTERMException from exception
             report(exception)
             discard_if_empty()
             sys.stdout.flush()
@@ -140,22 +148,30 @@ class ErrorReport(Callback):
 
 
 class EndAtOnce(Callback):
-    """Lets SIGTERM end an evaluation, and one of several processes, at once; the message and exit status are ours.
+    """Lets SIGTERM end what is not resumed, an evaluation, at once; the message and exit status are ours.
 
     Lightning waits for the end of a training step, which an evaluation does not have, and broadcasts to the other
-    processes, which may not listen any more.
+    processes, which may not listen any more. In a training, several processes agree (see `SynchronizedStop`).
     """
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes over, if there are several processes."""
-        if trainer.world_size > 1:
-            signal.signal(signal.SIGTERM, _raise_sigterm)
+    def __init__(self) -> None:
+        self._replaced: Any = None
 
-    on_sanity_check_start = on_train_start
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes over before and after the training of several processes."""
+        if trainer.world_size > 1:
+            self._replaced = signal.signal(signal.SIGTERM, _raise_sigterm)
+
+    on_train_end = on_sanity_check_start
+
+    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Gives way to `SynchronizedStop`."""
+        if trainer.world_size > 1:
+            signal.signal(signal.SIGTERM, self._replaced)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Takes over; not in a training's validation."""
-        if trainer.state.fn != "fit" or trainer.world_size > 1:
+        if trainer.state.fn != "fit":
             signal.signal(signal.SIGTERM, _raise_sigterm)
 
     on_validation_start = on_predict_start = on_test_start

@@ -29,8 +29,6 @@ PROCESSES_PER_CORE = 4
 """Most processes on a CPU core; more than one each only makes sense for a trial."""
 OTHER_START_METHODS = ("spawn", "fork", "notebook")
 """Strategies and start methods with these in their names start their processes from Python."""
-SHUTDOWN_SECONDS = "10"
-"""How long the launcher waits for processes that it ends, before it kills them."""
 REPORTED = (1, 2)
 """Exit statuses of a process that has reported its error itself."""
 
@@ -109,7 +107,6 @@ def launch(arguments: Sequence[str], trainer: Trainer, run_folder: Path | None) 
         SystemExit: When all processes have ended; those that failed have reported why.
     """
     os.environ[LAUNCHER] = str(os.getpid())
-    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SHUTDOWN_SECONDS)
     program = [sys.argv[0]] if Path(sys.argv[0]).is_file() else ["-m", "litzoo"]
     with tempfile.TemporaryDirectory() as logs:
         config = LaunchConfig(

@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -10,7 +11,7 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from litzoo import (
@@ -19,9 +20,13 @@ from litzoo import (
     lit_modules,  # noqa: F401
 )
 from litzoo.callbacks.checkpoints.atomic_io import use_atomic_checkpoints
-from litzoo.datamodules.base import restored_from
+from litzoo.datamodules.restored import restored_from
 from litzoo.scripts.cli.arguments import check_config_files, check_words
-from litzoo.scripts.cli.automatic_resume import checkpoint_to_resume, mark_finished
+from litzoo.scripts.cli.automatic_resume import (
+    checkpoint_to_resume,
+    mark_finished,
+    run_finished_before_restart,
+)
 from litzoo.scripts.cli.checkpoints import (
     check_checkpoint,
     check_code,
@@ -164,7 +169,15 @@ class LitzooCLI(LightningCLI):
             return
         self._dump_config()
         runs, every = Path(options.trainer.default_root_dir), self.__dict__.pop("config_dump")
-        options.ckpt_path = decided_by_first(lambda: checkpoint_to_resume(runs, options.experiment, every))
+
+        def choose() -> list[str | None]:
+            finished = run_finished_before_restart(runs, options.experiment, every)
+            return [finished, None if finished else checkpoint_to_resume(runs, options.experiment, every)]
+
+        finished, options.ckpt_path = decided_by_first(choose)
+        if finished:
+            rank_zero_info(f"--resume auto: {finished} was finished before the restart; there is nothing left to do")
+            sys.exit(0)
         if launched:
             release_claims()  # the first process of the run locks the folder
             os.environ[RESUMED] = options.ckpt_path or ""
@@ -267,7 +280,7 @@ class LitzooCLI(LightningCLI):
         self.trainer.predict(return_predictions=False, **arguments)
 
 
-def run(args: ArgsType = None, command: type[LitzooCLI] = LitzooCLI) -> LitzooCLI:
+def run(args: ArgsType = None, command: Callable[[ArgsType], LitzooCLI] = LitzooCLI) -> LitzooCLI:
     """Runs the command in this process and lets errors through; `args` as on the command line, for use in Python."""
     words = sys.argv[1:] if args is None else args
     if isinstance(words, list):

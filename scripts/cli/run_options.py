@@ -1,5 +1,6 @@
 """The options that distinguish a run from others, flattened, for the table of runs in TensorBoard."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,6 +36,21 @@ def distinguishing_options(config: Mapping[str, Any]) -> dict[str, Option]:
     for name, each in zip(names, filter(_is_class, callbacks), strict=True):
         _add_changed(found, name, each.get("init_args") or {}, each["class_path"])
     return found
+
+
+def flat_options(options: Any) -> dict[str, Any]:
+    """Returns nested options as `model.optimizer.lr` -> value, the names of the command line; values are as in JSON."""
+    flat: dict[str, Any] = {}
+    _flatten("", json.loads(json.dumps(options, default=str)), flat)
+    return flat
+
+
+def _flatten(name: str, value: Any, flat: dict[str, Any]) -> None:
+    if isinstance(value, dict) and value:
+        for key, each in value.items():
+            _flatten(name if key == "init_args" else f"{name}.{key}".lstrip("."), each, flat)
+    else:
+        flat[name] = value
 
 
 def _add(found: dict[str, Option], name: str, value: Any) -> None:

@@ -3,7 +3,8 @@
 import json
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from jsonargparse import Namespace
@@ -15,6 +16,7 @@ ALL = ("auto", -1, "-1")
 """Values of `--trainer.devices` that leave the number open."""
 SHARDED = ("fsdp", "deepspeed", "modelparallel")
 """In the names of strategies of Lightning that give each process a part of the weights."""
+_Decision = TypeVar("_Decision", bound=str | list[str | None] | None)
 _stores: list[torch.distributed.Store] = []  # the first process serves them as long as they exist
 
 
@@ -68,6 +70,22 @@ def meet_anew() -> None:
     variables.update(MASTER_PORT=port, TORCHELASTIC_USE_AGENT_STORE="False")
 
 
+def launch_id() -> str | None:
+    """Identifies what has started this process, torchrun or a SLURM job; it stays the same when that restarts it."""
+    if TorchElasticEnvironment.detect():
+        # torchrun's default id is that of all launches; on one machine its folder for errors is new each time.
+        alone = int(os.environ.get("GROUP_WORLD_SIZE", 1)) == 1
+        folder = Path(os.environ.get("TORCHELASTIC_ERROR_FILE", "")).parents[2:3] if alone else ()
+        return " ".join(["torchrun", os.environ["TORCHELASTIC_RUN_ID"], *map(str, folder)])
+    return f"SLURM job {job}" if (job := os.environ.get("SLURM_JOB_ID")) else None
+
+
+def was_restarted() -> bool:
+    """Whether torchrun, or SLURM by requeueing the job, has started this command before."""
+    name = "TORCHELASTIC_RESTART_COUNT" if TorchElasticEnvironment.detect() else "SLURM_RESTART_COUNT"
+    return int(os.environ.get(name, 0)) > 0
+
+
 def settle_devices(trainer: Namespace) -> None:
     """Sets the number of devices and nodes that are left open to those of torchrun or SLURM.
 
@@ -111,7 +129,7 @@ def refuse_sharded(strategy: Any) -> None:
         )
 
 
-def decided_by_first(decide: Callable[[], str | None]) -> str | None:
+def decided_by_first(decide: Callable[[], _Decision]) -> _Decision:
     """Returns what the first of all processes of the command decides.
 
     The processes do not know each other yet: they meet at the address where Lightning will connect them.

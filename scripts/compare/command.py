@@ -6,6 +6,10 @@ r"""Trains several variants of an experiment with several seeds, and compares th
         --variant "gce: mnist_noisy_gce"
 
 Each run is a `litzoo fit` in `runs/compare_<name>/<variant>/seed_<seed>/`; `{seed}` in its options is its seed.
+`--folds 5` cross-validates: each variant is trained five times, each time without another fifth of the samples that are
+not for testing, and compared on that fifth, with the weights of the last epoch. The test set is not used. Differences
+are paired by fold.
+
 Finished runs are reused and interrupted ones resumed, unless their options or configs have changed. Changes of the
 code are not detected: give another `--name`.
 
@@ -18,7 +22,6 @@ figures to `images/` beside the page.
 """
 
 import argparse
-import io
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,15 +30,15 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from litzoo.callbacks.files import display_path, write_json
+from litzoo.datamodules.splits.folds import Fold
 from litzoo.scripts.cli.failures import report_errors
 from litzoo.scripts.compare.compared_run import ComparedRun
 from litzoo.scripts.compare.figure import Histories, choose_curves, draw_comparison
-from litzoo.scripts.compare.files import write_results
+from litzoo.scripts.compare.files import save_small, write_results
 from litzoo.scripts.compare.forest import draw_differences
 from litzoo.scripts.compare.options import parse
 from litzoo.scripts.compare.queue import Queue, interrupt_on_termination
@@ -59,8 +62,9 @@ def compare(arguments: list[str]) -> None:
     args = parse(arguments, str(__doc__))
     experiment = f"compare_{args.name}"
     runs = [
-        ComparedRun(variant, seed, options, args.runs, experiment)
+        ComparedRun(variant, seed, options, args.runs, experiment, fold)
         for seed in args.seeds
+        for fold in ([None] if args.folds is None else [Fold(number, args.folds) for number in range(args.folds)])
         for variant, options in args.variants.items()
     ]
     queue = Queue(args.epoch, args.jobs, on_finished=lambda run: _metric(args, run))
@@ -75,7 +79,8 @@ def compare(arguments: list[str]) -> None:
 
 
 def _metric(args: argparse.Namespace, run: ComparedRun) -> str:
-    return choose_metric(args.metric, run.metrics(args.epoch), run.record().get("primary_metric"))
+    part = "test" if run.fold is None else "val"
+    return choose_metric(args.metric, run.metrics(args.epoch), run.record().get("primary_metric"), part)
 
 
 def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Sequence[ComparedRun], command: str) -> None:
@@ -84,7 +89,9 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
     results = collect(sorted(runs, key=lambda run: list(args.variants).index(run.variant)), metric, args.epoch)
     histories: dict[str, dict[int, dict[str, dict[int, float]]]] = {variant: {} for variant in results}
     for run in runs:
-        histories[run.variant][run.seed] = run.history
+        key = run.seed if run.fold is None else run.seed * run.fold.of + run.fold.number
+        histories[run.variant][key] = run.history
+    pairs = "seed" if args.folds is None else "fold"
     header, rows = table(results, metric)
     printed = Table()
     for number, name in enumerate(header):
@@ -100,10 +107,11 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
         console.print(tables[-1], highlight=False, soft_wrap=True)
     console.print(caption, highlight=False)
     curves = choose_curves(args.curve, metric, histories)
+    wrong_labels = [run.wrong_validation_labels() for run in runs]
     figures = {
-        "differences": (draw_differences(results, metric), f"differences in {metric}"),
+        "differences": (draw_differences(results, metric, pairs), f"differences in {metric}"),
         "curves": (
-            draw_comparison(histories, curves, [run.wrong_validation_labels() for run in runs]),
+            draw_comparison(histories, curves, wrong_labels, pairs),
             f"{', '.join(curves)} by epoch",
         ),
     }
@@ -115,6 +123,7 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         **{"name": args.name, "metric": metric, "epoch": args.epoch, "jobs": args.jobs, "variants": results},
         "curves": _curve_values(histories, curves),
+        "wrong_validation_labels": sorted(set(wrong_labels)),
     }
     drawn = {name: (figure, text) for name, (figure, text) in figures.items() if figure is not None}
     for name, (figure, _) in drawn.items():
@@ -140,7 +149,7 @@ def _write_page(
     images = []
     for kind, (figure, text) in figures.items():
         suffix = "" if kind == "curves" else f"_{kind}"
-        path = _save_small(figure, folder / "images" / f"compare_{name}{suffix}.png")
+        path = save_small(figure, folder / "images" / f"compare_{name}{suffix}.png")
         images.append(f"![{text}]({path.relative_to(folder)})")
     replace_between(page, f"compare {name}", "\n\n".join([*parts, *images]))
 
@@ -154,7 +163,12 @@ def _caption(args: argparse.Namespace, metric: str, results: Mapping[str, Mappin
     jobs = f"{args.jobs} runs at a time" if args.jobs > 1 else "one run at a time"
     epoch = "Last epoch" if metric.startswith("train/") else f"Test set, weights of the {args.epoch} epoch"
     seeds = ", ".join(map(str, args.seeds))
-    differences = "; differences are paired by seed, with Student's t intervals" if len(results) > 1 else ""
+    pairs = "seed"
+    if args.folds is not None:
+        epoch, pairs = f"{args.folds}-fold cross-validation without the test set, last epoch", "fold"
+    differences = f"; differences are paired by {pairs}, with Student's t intervals" if len(results) > 1 else ""
+    if differences and args.folds is not None:
+        differences += ", which are somewhat too narrow, since the folds' training sets overlap"
     date = max(run["date"] for run in runs)
     return f"{epoch}, seeds {seeds}{differences}. {hardware}, {precision}, torch {torch}, {jobs}, {date}."
 
@@ -168,13 +182,3 @@ def _curve_values(histories: Histories, metrics: Sequence[str]) -> dict[str, Any
         }
         for metric in metrics
     }
-
-
-def _save_small(figure: Figure, path: Path) -> Path:
-    drawn = io.BytesIO()
-    figure.savefig(drawn)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # 128 colours take a quarter of the size; MAXCOVERAGE keeps the colours of thin lines.
-    few_colours = Image.open(drawn).convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    few_colours.save(path, optimize=True)
-    return path

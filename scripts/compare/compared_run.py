@@ -10,6 +10,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from litzoo.callbacks.files import write_json
+from litzoo.datamodules.splits.folds import Fold
 from litzoo.scripts.cli.checkpoints import check_checkpoint
 from litzoo.scripts.cli.run_folder import read_record
 from litzoo.scripts.configs import with_shipped_configs
@@ -17,6 +18,8 @@ from litzoo.scripts.configs import with_shipped_configs
 
 class ComparedRun:
     """One variant trained with one seed, in its own folder `runs/compare_<name>/<variant>/seed_<seed>/`.
+
+    In a cross-validation it is also of one fold, in `.../seed_<seed>_fold_<fold>/`, and it is not tested.
 
     The state of the run is read from the files that `litzoo` writes there. `compared.json` beside them records the
     options and the content of the configs, so that a run with other options, or with a config that has changed since,
@@ -28,21 +31,28 @@ class ComparedRun:
         options: Options of `litzoo fit`; `{seed}` in them is replaced by the seed.
         runs: Folder of all runs.
         experiment: Folder of the comparison, below `runs`.
+        fold: The fold that validates, if there are folds.
     """
 
-    def __init__(self, variant: str, seed: int, options: list[str], runs: Path, experiment: str) -> None:
-        self.variant, self.seed, self.options = variant, seed, options
-        self.folder = runs / experiment / variant / f"seed_{seed}"
+    def __init__(
+        self, variant: str, seed: int, options: list[str], runs: Path, experiment: str, fold: Fold | None = None
+    ) -> None:
+        self.variant, self.seed, self.options, self.fold = variant, seed, options, fold
+        name = f"seed_{seed}" if fold is None else f"seed_{seed}_fold_{fold.number}"
+        self.folder = runs / experiment / variant / name
         self.log = self.folder / "log.txt"
         self._options = [word.replace("{seed}", str(seed)) for word in options]
-        self._settings = ["--seed_everything", str(seed), "--experiment", f"{experiment}/{variant}/seed_{seed}"]
+        if fold is not None:
+            folds = ["--data.folds", str(fold.of), "--data.fold", str(fold.number)]
+            self._options = [*self._options, *folds, "--test_after_fit", "false"]
+        self._settings = ["--seed_everything", str(seed), "--experiment", f"{experiment}/{variant}/{name}"]
         self._settings += ["--trainer.default_root_dir", str(runs), "--trainer.enable_progress_bar", "false"]
         self._max_epochs: int | None = None
         paths = zip(self._options, with_shipped_configs(self._options), strict=True)
         self._identity = {"options": self._options, "contents": {word: _fingerprint(path) for word, path in paths}}
 
     def __str__(self) -> str:
-        return f"{self.variant}, seed {self.seed}"
+        return f"{self.variant}, seed {self.seed}" + ("" if self.fold is None else f", {self.fold}")
 
     @property
     def run_folder(self) -> Path | None:
@@ -66,6 +76,8 @@ class ComparedRun:
         if not metrics:
             last = checkpoints / "last.ckpt"
             return [*fit, "--ckpt_path", str(last)] if _is_loadable(last) else fit
+        if self.fold is not None:
+            return None
         test = ["test", "--config", str(self.run_folder / "config.yaml"), "--trainer.enable_progress_bar", "false"]
         if not any(name.startswith("test/") for name in metrics):
             return [*test, "--ckpt_path", str(checkpoints / "best.ckpt")]
@@ -79,10 +91,16 @@ class ComparedRun:
             write_json(self.folder / "compared.json", {"identity": self._identity, "older": self._newest_version()})
 
     def metrics(self, epoch: str) -> dict[str, float]:
-        """Returns the test metrics of a finished run, and the training metrics of its last epoch."""
-        training = {name: values for name, values in self.history.items() if name.startswith("train/")}
+        """Returns the test metrics of a finished run, and the training metrics of its last epoch.
+
+        In a cross-validation they are the validation and training metrics of the last epoch.
+        """
+        logged = ("train/",) if self.fold is None else ("val/", "train/")
+        training = {name: values for name, values in self.history.items() if name.startswith(logged)}
         last = max((max(values) for values in training.values()), default=0)
         trained = {name: values[last] for name, values in training.items() if last in values}
+        if self.fold is not None:
+            return dict(sorted(trained.items(), key=lambda each: each[0].startswith("train/")))
         file = "metrics.json" if epoch == "best" else "metrics_last.json"
         tested = _read_json(self.run_folder / file) if self.run_folder else {}
         return {name: value for name, value in tested.items() if name.startswith("test/")} | trained

@@ -15,11 +15,12 @@ _LONG_NAME = 28
 _LOWER_IS_BETTER = {"loss", "rmse", "mae", "mse", "ece", "fpr95_known_positive", "fpr95_unknown_positive", "threshold"}
 _HIGHER_IS_BETTER = {
     *("acc", "f1", "balanced_acc", "precision", "recall", "average_precision", "accuracy", "r2"),
-    *("auroc", "aupr_unknown_positive", "oscr", "found", "open_set_f1", "map"),
+    *("auroc", "aupr_unknown_positive", "oscr", "found", "open_set_f1"),
+    *("map", "map_50", "mask_map", "mask_map_50"),
 }
 
 
-def draw_differences(results: Mapping[str, Mapping[str, Any]], metric: str) -> Figure | None:
+def draw_differences(results: Mapping[str, Mapping[str, Any]], metric: str, unit: str = "seed") -> Figure | None:
     """Draws a forest plot: a row for each variant with its mean difference to the first one and the 95 % interval.
 
     Intervals that exclude zero are drawn in colour; a difference of a single seed has no interval and an open marker.
@@ -28,6 +29,7 @@ def draw_differences(results: Mapping[str, Mapping[str, Any]], metric: str) -> F
     Args:
         results: From `collect`.
         metric: The compared metric.
+        unit: What the pairs have in common, `seed` or `fold`.
 
     Returns:
         The figure; None where no variant has a difference.
@@ -53,12 +55,12 @@ def draw_differences(results: Mapping[str, Mapping[str, Any]], metric: str) -> F
     panel.spines[["top", "right", "left"]].set_visible(False)
     panel.tick_params(axis="y", length=0)
     pairs = sorted({difference["pairs"] for difference in compared.values()})
-    seeds = f"{pairs[0]}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
+    numbers = f"{pairs[0]}" if len(pairs) == 1 else f"{pairs[0]} to {pairs[-1]}"
     interval = "with 95 % interval, " if any(each["low"] is not None for each in compared.values()) else ""
-    unit = " (points)" if scale == 100 else ""
-    panel.set_xlabel(f"difference in {metric}{unit} to {first}{_direction(metric)}")
-    of_seeds = f"{seeds} seed{'s' if seeds != '1' else ''}"
-    figure.suptitle(f"{metric}: mean difference to {first}, {interval}{of_seeds}", fontsize="medium")
+    points = " (points)" if scale == 100 else ""
+    panel.set_xlabel(f"difference in {metric}{points} to {first}{_direction(metric)}")
+    of_pairs = f"{numbers} {unit}{'s' if numbers != '1' else ''}"
+    figure.suptitle(f"{metric}: mean difference to {first}, {interval}{of_pairs}", fontsize="medium")
     return figure
 
 

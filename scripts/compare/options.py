@@ -38,18 +38,39 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
     for name in (args.name, *args.variants):
         if not re.fullmatch(r"\w[\w.,=+-]*", name):
             raise ValueError(f"name {name!r}: is used as a folder name; use letters, digits and any of _ . , = + -")
+    if args.seeds is None:
+        args.seeds = [0, 1, 2] if args.folds is None else [0]
     if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
         raise ValueError(f"--seeds {' '.join(map(str, args.seeds))}: takes different seeds, none below 0")
     args.jobs = max(1, torch.cuda.device_count()) if args.jobs is None else args.jobs
     if args.jobs < 1:
         raise ValueError(f"--jobs {args.jobs}: takes at least 1")
-    if args.metric and not args.metric.startswith(("test/", "train/")):
+    part = "test" if args.folds is None else "val"
+    if args.folds is not None:
+        _check_folds(args)
+    if args.metric and not args.metric.startswith((f"{part}/", "train/")):
+        words = ("test", "--curve takes val/ metrics too") if part == "test" else ("validation", "folds are not tested")
         raise ValueError(
-            f"--metric {args.metric}: takes a test or training metric, such as test/acc; --curve takes val/ metrics too"
+            f"--metric {args.metric}: takes a {words[0]} or training metric, such as {part}/acc; {words[1]}"
         )
     if args.write:
         check_page(args.write, f"compare {args.name}")
     return args
+
+
+def _check_folds(args: argparse.Namespace) -> None:
+    """Checks the options of a cross-validation."""
+    if args.folds < 2:
+        raise ValueError(f"--folds {args.folds}: give at least 2")
+    if args.epoch == "best":
+        raise ValueError(
+            "--epoch best: it is chosen on the fold that is compared, so that results would be too good; leave it out "
+            "with --folds"
+        )
+    own = ("--data.folds", "--data.fold", "--test_after_fit")
+    for variant, options in args.variants.items():
+        if found := [word for word in options if word.split("=", 1)[0] in own]:
+            raise ValueError(f"variant {variant}: {found[0]} is set by --folds; leave it out")
 
 
 def _make_parser(description: str) -> argparse.ArgumentParser:
@@ -72,9 +93,15 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--common", default="", metavar='"OPTIONS"', help="options of `litzoo fit` that all variants get"
     )
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="training seeds (default: 0 1 2)")
+    parser.add_argument("--seeds", nargs="+", type=int, help="training seeds (default: 0 1 2; with --folds: 0)")
     parser.add_argument(
-        "--metric", help="test or training metric to compare (default: the primary test metric of the module)"
+        "--folds",
+        type=int,
+        metavar="K",
+        help="cross-validate: train on K - 1 of K folds, and validate on the other",
+    )
+    parser.add_argument(
+        "--metric", help="test or training metric to compare (default: the primary metric; with --folds of validation)"
     )
     parser.add_argument(
         "--also", nargs="+", default=[], metavar="PREFIX", help="add a table of all metrics that begin with this prefix"

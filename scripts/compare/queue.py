@@ -1,15 +1,15 @@
-"""Runs the trainings of a comparison as subprocesses, several in parallel."""
+"""Runs the trainings of a comparison in processes of their own, several in parallel."""
 
 import fcntl
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from litzoo.scripts.compare.compared_run import ComparedRun
+from litzoo.scripts.compare.worker import LITZOO, start
 
-LITZOO = [sys.executable, "-m", "litzoo"]
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.1
 STOP_SECONDS = 20.0
 """Time that a process has to exit after SIGTERM, before it is killed."""
 LOG_LINES = 10
@@ -33,7 +33,7 @@ class _Job:
 
     run: ComparedRun
     command: list[str]
-    process: subprocess.Popen
+    process: BaseProcess
     bar: TaskID
 
 
@@ -50,7 +50,7 @@ class Queue:
         self.epoch, self.on_finished = epoch, on_finished
         self._environments = [slot_environment(slot, jobs) for slot in range(jobs)]
         self._failed: list[ComparedRun] = []
-        self._inherited_files: list[int] = []
+        self._lock = -1
         self._console = Console()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._bars = Progress(*columns, console=self._console)
@@ -74,7 +74,7 @@ class Queue:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ValueError(f"{folder}: another comparison, or a training that it started, still runs") from None
-            self._inherited_files = [lock.fileno()]
+            self._lock = lock.fileno()  # a run that outlives a killed comparison keeps the lock
             try:
                 return self._train(runs)
             except KeyboardInterrupt:
@@ -90,7 +90,7 @@ class Queue:
                 while waiting or jobs:
                     for slot in range(len(self._environments)):
                         job = jobs.get(slot)
-                        if job and job.process.poll() is None:
+                        if job and job.process.exitcode is None:
                             self._show_progress(job)
                         elif job and (command := self._next_command(job)):
                             jobs[slot] = self._start(job.run, command, slot, job.bar)
@@ -118,21 +118,12 @@ class Queue:
         run.record_start()
         continues = command[0] != "fit" or "--ckpt_path" in command
         with run.log.open("a" if continues else "w", encoding="utf-8") as log:
-            print("$ litzoo", shlex.join(command), file=log, flush=True)
-            process = subprocess.Popen(
-                [*LITZOO, *command],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self._environments[slot],
-                start_new_session=True,  # Ctrl-C reaches only this process, which then stops the others
-                pass_fds=self._inherited_files,  # a run that outlives a killed comparison keeps the lock
-            )
-        return _Job(run, command, process, bar)
+            print("$ litzoo", shlex.join(command), file=log)
+        return _Job(run, command, start(LITZOO, command, self._environments[slot], run.log, self._lock), bar)
 
     def _next_command(self, job: _Job) -> list[str] | None:
         """Returns the command that follows an exited process; None if its run has finished or failed."""
-        status = job.process.returncode
+        status = job.process.exitcode
         command = None if status else job.run.next_command(self.epoch)
         if command and command != job.command:
             return command
@@ -178,15 +169,16 @@ def interrupt_on_termination() -> None:
             signal.signal(number, interrupt)
 
 
-def _stop(processes: Sequence[subprocess.Popen]) -> None:
+def _stop(processes: Sequence[BaseProcess]) -> None:
     """Terminates processes and their children; kills those that do not exit in time."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in processes:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
+            for send in (os.killpg, os.kill):  # one that has only just started is in no group of its own yet
+                with suppress(ProcessLookupError):
+                    send(process.pid or 0, number)
+                    break
         for process in processes:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_SECONDS)
+            process.join(STOP_SECONDS)
 
 
 def _error_lines(run: ComparedRun) -> list[str]:

@@ -35,22 +35,25 @@ class Difference:
     pairs: int
 
 
-def choose_metric(requested: str | None, metrics: Mapping[str, float], primary: str | None = None) -> str:
+def choose_metric(
+    requested: str | None, metrics: Mapping[str, float], primary: str | None = None, part: str = "test"
+) -> str:
     """Returns the metric to compare: the requested one, or else the primary metric of the module.
 
     Args:
         requested: `--metric`.
         metrics: The metrics of a run.
         primary: `primary_metric` of the run's `run.json`; the loss by default.
+        part: `test`, or `val` in a cross-validation.
 
     Raises:
         ValueError: If the run does not have it; the message lists the metrics that it has.
     """
-    candidates = [requested] if requested else [f"test/{primary or 'loss'}", "test/loss"]
+    candidates = [requested] if requested else [f"{part}/{primary or 'loss'}", f"{part}/loss"]
     for name in candidates:
         if name in metrics:
             return name
-    per_class = [name for name in metrics if name.startswith("test/") and name.rsplit("/", 1)[0] in metrics]
+    per_class = [name for name in metrics if name.startswith(f"{part}/") and name.rsplit("/", 1)[0] in metrics]
     names = [name for name in metrics if name not in per_class]
     more = f", and for each class such as {per_class[0]}" if per_class else ""
     raise ValueError(f"--metric {candidates[0]}: was not measured; there are {', '.join(names)}{more}")
@@ -59,9 +62,11 @@ def choose_metric(requested: str | None, metrics: Mapping[str, float], primary: 
 def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Difference | None:
     """Compares two variants seed by seed, so that what a seed has in common (such as the batch order) cancels out.
 
+    In a cross-validation it compares fold by fold, each with the mean over its seeds.
+
     Args:
-        values: Seed -> value.
-        baseline: Seed -> value to subtract.
+        values: Seed or fold -> value.
+        baseline: Seed or fold -> value to subtract.
 
     Returns:
         The difference; None without a common seed. A single common seed has no interval.
@@ -77,19 +82,21 @@ def collect(runs: Sequence[ComparedRun], metric: str, epoch: str) -> dict[str, d
     """Collects the results of finished runs.
 
     Returns:
-        Variant -> its `options`, its `runs` (seed, metrics and the content of `run.json`) and its `difference` to the
-        first variant.
+        Variant -> its `options`, its `runs` (seed, fold if there are any, metrics and the content of `run.json`) and
+        its `difference` to the first variant.
     """
     results: dict[str, dict[str, Any]] = {}
-    values: dict[str, dict[int, float]] = {}
+    values: dict[str, dict[int, list[float]]] = {}
     for run in runs:
         metrics = run.metrics(epoch)
-        entry = {"seed": run.seed, "metrics": metrics, **{k: v for k, v in run.record().items() if k != "seed"}}
+        fold = {} if run.fold is None else {"fold": run.fold.number}
+        entry = {"seed": run.seed, **fold, "metrics": metrics, **{k: v for k, v in run.record().items() if k != "seed"}}
         results.setdefault(run.variant, {"options": run.options, "runs": []})["runs"].append(entry)
-        values.setdefault(run.variant, {})[run.seed] = metrics[metric]
+        values.setdefault(run.variant, {}).setdefault(fold.get("fold", run.seed), []).append(metrics[metric])
+    means = {variant: {pair: statistics.mean(each) for pair, each in own.items()} for variant, own in values.items()}
     first = next(iter(values), None)
     for variant, result in results.items():
-        difference = paired_difference(values[variant], values[str(first)]) if variant != first else None
+        difference = paired_difference(means[variant], means[str(first)]) if variant != first else None
         result["difference"] = asdict(difference) if difference else None
     return results
 

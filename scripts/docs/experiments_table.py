@@ -75,7 +75,7 @@ SOURCE = {
 """Experiment -> its reference."""
 
 NEEDS_GPU = (
-    *("cifar10_resnet18", "cifar10_disturb_label", "cifar10_unknown", "cifar10_autoaugment"),
+    *("cifar10_resnet18", "cifar10_disturb_label"),
     *("cifar10_vgg16_features", "cifar10_vgg16_finetune"),
     *(f"cifar10_4000_{method}" for method in ("supervised", "fixmatch", "freematch")),
     "penn_fudan_maskrcnn",

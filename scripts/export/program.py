@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from litzoo.callbacks.calibration.conformal import ConformalIntervals, ConformalSets, sets_below
+from litzoo.callbacks.calibration.intervals import ConformalIntervals
+from litzoo.callbacks.calibration.sets import ConformalSets, sets_below
 from litzoo.callbacks.unknown.scores import Evidence
 from litzoo.datamodules.images.preparation import ImagePreparation, pixel_scaling
 from litzoo.datamodules.tables.columns import PERIODS
@@ -37,6 +38,11 @@ class Answer(nn.Module):
         self.module = copy.deepcopy(predictor.module).cpu().requires_grad_(False)
         self.detection = copy.deepcopy(predictor.detection)
         if self.detection is not None:
+            if self.detection.score.extras:
+                raise ValueError(
+                    f"its unknown-class score, {self.detection.score_name}, needs more than one pass through the "
+                    "network, which no export holds; train with another score, such as MaxLogit"
+                )
             self.detection.to(torch.device("cpu"))
             self.detection.score.freeze()
         sets, intervals = predictor.conformal, predictor.conformal

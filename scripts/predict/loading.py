@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 from lightning.pytorch import LightningModule
 
 from litzoo import lit_modules
-from litzoo.callbacks.calibration.conformal import Conformal, ConformalIntervals, ConformalSets
+from litzoo.callbacks.calibration.conformal import Conformal
+from litzoo.callbacks.calibration.intervals import ConformalIntervals
+from litzoo.callbacks.calibration.sets import ConformalSets
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import UnknownScore
 from litzoo.datamodules.images.preparation import ImagePreparation

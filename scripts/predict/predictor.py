@@ -11,8 +11,9 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from litzoo.callbacks.calibration.conformal import Conformal
+from litzoo.callbacks.unknown._evidence import evidence_from, observed
 from litzoo.callbacks.unknown.detection import UnknownDetection
-from litzoo.callbacks.unknown.scores import Evidence, UnknownScore
+from litzoo.callbacks.unknown.scores import UnknownScore
 from litzoo.datamodules.images.preparation import ImagePreparation
 from litzoo.datamodules.io.decoding import DamagedImageError, refusal
 from litzoo.datamodules.io.images import require_value_range
@@ -171,7 +172,8 @@ class Predictor:
             if self.conformal is not None:
                 kept |= self.conformal.predict(outputs["logits" if "logits" in outputs else "prediction"])
             if self.detection is not None:
-                evidence = Evidence(outputs["logits"], outputs.get("features", outputs["logits"][:, :0]))
+                extras = observed([self.detection.score], self.module, inputs)
+                evidence = evidence_from({**outputs, **extras})
                 kept["unknown_score"], kept["prediction"] = self.detection.decide(evidence, kept["prediction"])
         return kept
 

@@ -120,7 +120,7 @@ def test_boxes_are_float32_in_mixed_precision_so_that_small_objects_far_from_the
     with torch.autocast("cpu", type_):
         losses = net.train()([image], [target])
         with torch.no_grad():
-            found = net.eval().detect_and_score(image)[1]["boxes"]
+            found = net.eval().detect_and_score([image])[0][1]["boxes"]
     assert all(loss.isfinite() for loss in losses.values())
     assert found.dtype == torch.float32
     assert (found != found.to(type_).float()).any()

@@ -13,7 +13,8 @@ from unittest.mock import patch
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from litzoo.callbacks import FiniteLoss
+from litzoo.callbacks import FiniteLoss, SynchronizedStop
+from litzoo.callbacks.training import synchronized_stop
 from litzoo.datamodules import DigitsDataModule
 from litzoo.lit_modules import SoftmaxRegression
 from litzoo.scripts.cli.failures import EndAtOnce, ErrorReport, interruptible, report_errors
@@ -44,6 +45,8 @@ class Fails(Callback):
         self, how: str, rank: int | None = None, hang: bool = False, launcher: bool = False, epoch: int = 0
     ) -> None:
         self.how, self.rank, self.hang, self.launcher, self.epoch = how, rank, hang, launcher, epoch
+        if hang:
+            synchronized_stop.PATIENCE = 3.0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self.how == "refuse" and self.rank in (None, trainer.global_rank):
@@ -82,7 +85,8 @@ def train(*failure: Any) -> None:
 
     def fit() -> None:
         options = {"accelerator": "cpu", "devices": PROCESSES, "strategy": "ddp"}
-        trainer = cpu_trainer(callbacks=[ErrorReport(), EndAtOnce(), Fails(*failure), FiniteLoss()], **options)
+        callbacks = [ErrorReport(), EndAtOnce(), Fails(*failure), FiniteLoss(), SynchronizedStop()]
+        trainer = cpu_trainer(callbacks=callbacks, **options)
         with interruptible([], Path("run")):
             trainer.fit(SoftmaxRegression((1, 28, 28), 10), DigitsDataModule(batch_size=16, train_size=96, val_size=20))
 

@@ -1,5 +1,6 @@
 """Trainings whose processes are killed at given moments, and started again by torchrun or as SLURM would."""
 
+import atexit
 import os
 import signal
 import subprocess
@@ -24,21 +25,23 @@ class Killed(Callback):
 
     Args:
         moments: `<rank> <hook> <epoch> <n>` for the n-th call of a hook in an epoch, from 0; `<rank> start` before the
-            processes know each other; `<rank> after <seconds>`.
+            processes know each other; `<rank> exit` when Python ends; `<rank> after <seconds>`. With `launcher ` before
+            it, the process that has started this one gets SIGTERM instead.
     """
 
     def __init__(self, moments: list[str]) -> None:
         self.moments, self.calls = moments, dict[tuple[str, int], int]()
         self.rank = os.environ.get("RANK") or os.environ["SLURM_PROCID"]
         self._kill(f"{self.rank} start")
+        atexit.register(self._kill, f"{self.rank} exit")
         for moment in moments:
             if moment.startswith(f"{self.rank} after"):
                 threading.Timer(float(moment.split()[-1]), self._kill, [moment]).start()
 
     def __getattribute__(self, name: str) -> Any:
-        if not name.startswith("on_"):
+        if not name.startswith("on_") and name != "teardown":
             return super().__getattribute__(name)
-        return lambda trainer, *_: self._called(name, trainer.current_epoch)
+        return lambda trainer, *_, **__: self._called(name, trainer.current_epoch)
 
     def _called(self, hook: str, epoch: int) -> None:
         count = self.calls.get((hook, epoch), 0)
@@ -46,10 +49,14 @@ class Killed(Callback):
         self._kill(f"{self.rank} {hook} {epoch} {count}")
 
     def _kill(self, moment: str) -> None:
-        mark = Path(f"killed {moment}")
-        if moment in self.moments and not mark.exists():
-            mark.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+        for each, process, number in (
+            (moment, os.getpid(), signal.SIGKILL),
+            (f"launcher {moment}", os.getppid(), signal.SIGTERM),
+        ):
+            mark = Path(f"killed {each}")
+            if each in self.moments and not mark.exists():
+                mark.touch()
+                os.kill(process, number)
 
 
 def train_with_torchrun(folder: Path, moments: list[str]) -> subprocess.CompletedProcess[str]:

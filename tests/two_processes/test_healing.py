@@ -17,6 +17,10 @@ WITHIN_EPOCH = "0 on_train_batch_start 1 3"
 BEFORE_LAST_CHECKPOINT = "0 on_save_checkpoint 1 1"
 """The second checkpoint of the second epoch, `last.ckpt`; `best.ckpt` is there."""
 IN_TEST = "1 on_test_batch_start 3 0"
+AFTER_TEST = "1 teardown 3 1"
+"""The second teardown, after that of the training; the first process may have recorded the end by then, or not."""
+AFTER_ALL = "0 exit"
+"""When the run is recorded as finished."""
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +47,8 @@ def check(run, unbroken):
 
 @pytest.mark.parametrize(
     "moments",
-    [["1 start", FIRST_EPOCH, WITHIN_EPOCH], [BEFORE_LAST_CHECKPOINT, IN_TEST]],
-    ids=["before and within epochs", "at their end"],
+    [["1 start", FIRST_EPOCH, WITHIN_EPOCH], [BEFORE_LAST_CHECKPOINT, IN_TEST], [AFTER_TEST, AFTER_ALL]],
+    ids=["before and within epochs", "at their end", "when all is done"],
 )
 def test_torchrun_restarts_killed_workers_which_end_with_the_same_digits(moments, unbroken, tmp_path):
     at_any_time = f"{random.Random().randrange(2)} after {random.Random().uniform(0, 8):.2f}"
@@ -56,7 +60,24 @@ def test_torchrun_restarts_killed_workers_which_end_with_the_same_digits(moments
     runs = sorted((tmp_path / "runs" / "digits_mlp").iterdir())
     check(runs[-1], unbroken)
     assert not any([*(run / "checkpoints").glob("*.ckpt")] for run in runs[:-1])  # killed before their first checkpoint
+    if AFTER_ALL in moments:  # the random moment may be that late, too
+        assert "finished before the restart; there is nothing left to do" in done.stderr
     count("processes killed", len(killed))
+
+
+def test_sigterm_to_the_launcher_saves_what_the_same_command_resumes(unbroken, tmp_path):
+    moments = ["launcher 0 on_train_batch_start 1 3"]
+    ended = train_with_own_launcher(tmp_path, moments)
+    assert ended.returncode == 143, ended.stderr
+    assert "ended by SIGTERM; the same command resumes after the last checkpoint" in ended.stderr
+    (run,) = (tmp_path / "runs" / "digits_mlp").iterdir()
+    saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["loops"]["fit_loop"]
+    assert saved["epoch_progress"]["current"]["started"] == 2
+    assert saved["epoch_loop.batch_progress"]["current"]["processed"] > 3
+    done = train_with_own_launcher(tmp_path, moments)
+    assert done.returncode == 0, done.stderr
+    check(run, unbroken)
+    count("processes killed", 2)
 
 
 def test_the_same_command_again_ends_with_the_same_digits(unbroken, tmp_path):

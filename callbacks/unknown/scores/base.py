@@ -8,17 +8,28 @@ import torch
 from torch import Tensor, nn
 
 
-class Evidence(NamedTuple):
-    """The outputs of a classifier for N samples, from which scores are computed.
+class _LogitsAndFeatures(NamedTuple):
+    logits: Tensor
+    features: Tensor
 
-    Attributes:
+
+class Evidence(_LogitsAndFeatures):
+    """The outputs of a classifier for N samples, from which scores are computed: a pair, and `extras`.
+
+    Args:
         logits: `[N, K]`, of any precision.
         features: Inputs of the classification head, `[N, D]`, of any precision; only scores with `uses_features` read
             them.
+        extras: What scores with `extras` have observed, `<score>.<name>` -> `[N, ...]`.
     """
 
-    logits: Tensor
-    features: Tensor
+    extras: Mapping[str, Tensor]
+
+    def __new__(cls, logits: Tensor, features: Tensor, extras: Mapping[str, Tensor] | None = None) -> "Evidence":
+        """Returns the pair."""
+        pair = super().__new__(cls, logits, features)
+        pair.extras = extras or {}
+        return pair
 
 
 class UnknownScore(ABC):
@@ -29,14 +40,19 @@ class UnknownScore(ABC):
     first; fitting runs on the CPU in float64, so that the result does not depend on the device. A new score implements
     `__call__`, and `compute_statistics` if it has to be fitted.
 
+    A score that needs more than logits and features, such as gradients or several passes, names it in `extras` and
+    computes it in `observe`, which is called with each batch; `self.extra(evidence, name)` returns it for all samples.
+
     Attributes:
         fits: Whether the score has to be fitted before it can be called.
         uses_features: Whether the score reads the features.
+        extras: Names of what `observe` returns.
         statistics: What was fitted, by name; empty before.
     """
 
     fits: ClassVar[bool] = False
     uses_features: ClassVar[bool] = False
+    extras: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         self.statistics: dict[str, Tensor] = {}
@@ -48,6 +64,33 @@ class UnknownScore(ABC):
         Raises:
             RuntimeError: If the score has to be fitted and was not.
         """
+
+    def observe(self, inputs: Tensor, model: nn.Module) -> dict[str, Tensor]:
+        """Returns for a batch what the score needs beside logits and features; called only if `extras` names any.
+
+        Args:
+            inputs: What the network gets, `[B, ...]`, a copy. Gradients are enabled.
+            model: Returns the logits `[B, K]` of inputs as a test computes them. It is in evaluation mode, and has to
+                be when this returns; its `modules()` are those of the trained module.
+
+        Returns:
+            Each name in `extras` -> `[B, ...]`.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.extras names {', '.join(self.extras)}: implement observe")
+
+    def extra(self, evidence: Evidence, name: str) -> Tensor:
+        """Returns what the score has observed of each sample, `[N, ...]`.
+
+        Raises:
+            ValueError: If the evidence does not hold it.
+        """
+        key = f"{type(self).__name__}.{name}"
+        if key not in evidence.extras:
+            raise ValueError(
+                f"{type(self).__name__} reads {name}, which the evidence lacks: give it as "
+                f"Evidence(logits, features, {{{key!r}: values}}); `observe` computes it"
+            )
+        return evidence.extras[key]
 
     def fit(self, known: Evidence, target: Tensor, head: nn.Linear | None = None) -> None:
         """Fits the score on training samples; does nothing for scores that need no fitting.
@@ -63,8 +106,9 @@ class UnknownScore(ABC):
         if not self.fits:
             return
         checked = Evidence(
-            self._checked("logits", known.logits, target),
+            self._checked("logits", known.logits, target).double(),
             self._checked("features", known.features, target) if self.uses_features else known.features,
+            {name: values.detach().cpu() for name, values in known.extras.items()},
         )
         target, classes = target.cpu(), known.logits.shape[1]
         if not 0 <= target.min() <= target.max() < classes:
@@ -79,7 +123,8 @@ class UnknownScore(ABC):
         """Returns the statistics of training samples; `fit` calls it with checked arguments.
 
         Args:
-            known: Logits, and features if the score uses them, on the CPU in float64.
+            known: Logits in float64 and, if the score uses them, features in their own precision, both on the CPU. To
+                have all features in float64 would take much memory: see `Float64Rows`.
             target: Their classes, int64 `[N]`, on the CPU.
             head: As for `fit`.
         """
@@ -142,7 +187,7 @@ class UnknownScore(ABC):
                 f"{type(self).__name__} is fitted on {name} [N, ...] and classes [N], int64; got {list(values.shape)} "
                 f"and {list(target.shape)} of {target.dtype}"
             )
-        values = values.detach().cpu().double()
+        values = values.detach().cpu()
         if broken := len(values) - int(values.isfinite().all(dim=1).sum()):
             raise ValueError(
                 f"{type(self).__name__}: {name} of {broken:,} of {len(values):,} training samples are not finite"
@@ -175,37 +220,3 @@ def distances(points: Tensor, centres: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # ONNX has no `cdist`
         return (points[:, None] - centres).square().sum(dim=2).sqrt()
     return torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-def principal_axes(features: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Returns the principal axes of features about the origin (subtract the mean first for an ordinary PCA).
-
-    Args:
-        features: `[N, D]`, float64.
-
-    Returns:
-        The mean square along each axis, in descending order, `[D]`; the axes, the columns of `[D, D]`; and the
-        numerical rank, for which what is within the rounding of float32, in which networks compute, counts as 0.
-    """
-    values, axes = torch.linalg.eigh(features.T @ features / len(features))
-    values, axes = values.flip(0), axes.flip(1)
-    smallest = values[0] * len(values) * torch.finfo(torch.float32).eps ** 2
-    return values, axes, int((values > smallest).sum())
-
-
-def linear_head(known: Evidence, head: nn.Linear | None) -> tuple[Tensor, Tensor]:
-    """Returns weight `[K, D]` and bias `[K]`, in float64, of the head that maps features to logits.
-
-    Args:
-        known: Logits and features of training samples, on the CPU in float64.
-        head: The head, if it is a single linear layer; otherwise a linear layer is fitted by least squares.
-    """
-    if head is not None:
-        weight = head.weight.detach().cpu().double()
-        return weight, weight.new_zeros(len(weight)) if head.bias is None else head.bias.detach().cpu().double()
-    feature_mean, logit_mean = known.features.mean(dim=0), known.logits.mean(dim=0)
-    features, logits = known.features - feature_mean, known.logits - logit_mean
-    variances, axes, rank = principal_axes(features)
-    axes = axes[:, :rank]
-    weight = logits.T @ features / len(features) @ axes / variances[:rank] @ axes.T
-    return weight, logit_mean - weight @ feature_mean

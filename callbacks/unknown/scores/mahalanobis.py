@@ -1,9 +1,9 @@
 from typing import Literal
 
-from sklearn.covariance import ledoit_wolf_shrinkage
 from torch import Tensor, nn
 
-from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, distances, principal_axes, to_float64
+from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, distances, to_float64
+from litzoo.callbacks.unknown.scores.float64_rows import Float64Rows, principal_axes
 
 
 class Mahalanobis(UnknownScore):
@@ -34,7 +34,9 @@ class Mahalanobis(UnknownScore):
     def compute_statistics(self, known: Evidence, target: Tensor, head: nn.Linear | None) -> dict[str, Tensor]:
         """Returns the `whitening` matrix `[D, R]` and the whitened class `means` `[K, R]`."""
         means = self._class_means(known, target)
-        whitening = self._whitening(known.features - means[target], "the training features of every class are constant")
+        whitening = self._whitening(
+            Float64Rows(known.features, means, target), "the training features of every class are constant"
+        )
         return {"whitening": whitening, "means": means @ whitening}
 
     def __call__(self, evidence: Evidence) -> Tensor:
@@ -43,23 +45,23 @@ class Mahalanobis(UnknownScore):
         return _squared_distance(whitened, self.statistic("means"))
 
     def _class_means(self, known: Evidence, target: Tensor) -> Tensor:
-        features, classes = known.features, known.logits.shape[1]
-        sums = features.new_zeros(classes, features.shape[1]).index_add_(0, target, features)
+        classes = known.logits.shape[1]
         counts = target.bincount(minlength=classes)
         if not counts.all():
             raise ValueError(
                 f"{type(self).__name__}: class {int(counts.argmin())} (of {classes}, from 0) has no training sample"
             )
-        return sums / counts[:, None]
+        return Float64Rows(known.features).class_means(target, classes)
 
-    def _whitening(self, centered: Tensor, problem: str) -> Tensor:
-        """Returns the matrix `[D, R]` that turns the covariance of centered features `[N, D]` into the identity."""
-        variances, axes, rank = principal_axes(centered)
+    def _whitening(self, centered: Float64Rows, problem: str) -> Tensor:
+        """Returns the matrix `[D, R]` that turns the covariance of centered features into the identity."""
+        covariance = centered.scatter()
+        variances, axes, rank = principal_axes(covariance)
         if not rank:
             raise ValueError(f"{type(self).__name__}: {problem}; choose another score")
         shrinkage = self.shrinkage
         if shrinkage == "auto":
-            shrinkage = float(ledoit_wolf_shrinkage(centered.numpy(), assume_centered=True))
+            shrinkage = centered.ledoit_wolf(covariance)
         if shrinkage:
             variances, rank = (1 - shrinkage) * variances + shrinkage * variances.mean(), len(variances)
         return axes[:, :rank] / variances[:rank].sqrt()
@@ -81,8 +83,8 @@ class RelativeMahalanobis(Mahalanobis):
 
     def compute_statistics(self, known: Evidence, target: Tensor, head: nn.Linear | None) -> dict[str, Tensor]:
         """Returns the statistics of `Mahalanobis`, and `overall_whitening` `[D, R]` and `overall_mean` `[1, R]`."""
-        mean = known.features.mean(dim=0, keepdim=True)
-        whitening = self._whitening(known.features - mean, "the training features are constant")
+        mean = Float64Rows(known.features).mean()[None]
+        whitening = self._whitening(Float64Rows(known.features, mean), "the training features are constant")
         statistics = super().compute_statistics(known, target, head)
         return {**statistics, "overall_whitening": whitening, "overall_mean": mean @ whitening}
 

@@ -2,7 +2,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, linear_head, to_float64
+from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, to_float64
+from litzoo.callbacks.unknown.scores.float64_rows import linear_head
 
 
 class ReAct(UnknownScore):
@@ -31,7 +32,8 @@ class ReAct(UnknownScore):
     def compute_statistics(self, known: Evidence, target: Tensor, head: nn.Linear | None) -> dict[str, Tensor]:
         """Returns `clip`, a scalar, and the head's `weight` `[K, D]` and `bias` `[K]`."""
         weight, bias = linear_head(known, head)
-        clip = torch.tensor(np.percentile(known.features.numpy(), self.percentile), dtype=torch.float64)
+        features = known.features if known.features.dtype == torch.float64 else known.features.float()
+        clip = torch.tensor(np.percentile(features.numpy(), self.percentile), dtype=torch.float64)
         return {"clip": clip, "weight": weight, "bias": bias}
 
     def __call__(self, evidence: Evidence) -> Tensor:

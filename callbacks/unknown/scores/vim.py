@@ -1,7 +1,8 @@
 import torch
 from torch import Tensor, nn
 
-from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, linear_head, principal_axes, to_float64
+from litzoo.callbacks.unknown.scores.base import Evidence, UnknownScore, to_float64
+from litzoo.callbacks.unknown.scores.float64_rows import Float64Rows, linear_head, principal_axes
 
 _EXPLAINED = 0.99
 
@@ -38,8 +39,8 @@ class ViM(UnknownScore):
         """Returns `origin` `[D]`, `residual` `[D, D − dimension]` (the axes of the residual), and `alpha`."""
         weight, bias = linear_head(known, head)
         origin = -torch.linalg.pinv(weight) @ bias
-        shifted = known.features - origin
-        variances, axes, rank = principal_axes(shifted)
+        shifted = Float64Rows(known.features, origin[None])
+        variances, axes, rank = principal_axes(shifted.scatter())
         residual = axes[:, self._dimension(variances, rank) :].contiguous()
         largest = known.logits.amax(dim=1).mean()
         if largest <= 0:
@@ -47,7 +48,8 @@ class ViM(UnknownScore):
                 f"ViM scales its virtual logit by the largest logit, but that of the training samples is {largest:.3g} "
                 "on average; choose another score"
             )
-        return {"origin": origin, "residual": residual, "alpha": largest / (shifted @ residual).norm(dim=1).mean()}
+        norms = torch.cat([(block @ residual).norm(dim=1) for block in shifted])
+        return {"origin": origin, "residual": residual, "alpha": largest / norms.mean()}
 
     def __call__(self, evidence: Evidence) -> Tensor:
         """Returns scores `[N]`."""

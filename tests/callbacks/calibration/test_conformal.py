@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from litzoo.callbacks import ConformalIntervals, ConformalSets
-from litzoo.callbacks.calibration.conformal import class_scores, conformal_quantile, coverage_range
+from litzoo.callbacks.calibration.conformal import conformal_quantile, coverage_range
+from litzoo.callbacks.calibration.sets import class_scores
 from tests.callbacks.calibration.samples import COVERAGES, regression_samples, sampled
 
 

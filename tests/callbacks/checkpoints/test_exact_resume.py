@@ -137,9 +137,10 @@ def plateau(optimizer):
     return ReduceLROnPlateau(optimizer, patience=0, factor=0.5, threshold=10)  # no epoch improves by that much
 
 
-def co_teaching():
+def co_teaching(forget_rate=0.2):
     torch.manual_seed(0)
-    return CoTeachingClassifier(forget_rate=0.2, ramp_epochs=3, input_shape=(1, 28, 28), num_classes=7, widths=[4, 4])
+    options = {"input_shape": (1, 28, 28), "num_classes": 7, "widths": [4, 4]}
+    return CoTeachingClassifier(forget_rate=forget_rate, ramp_epochs=3, **options)
 
 
 KINDS = {
@@ -151,6 +152,7 @@ KINDS = {
     "bootstrapping": {"model": lambda: perceptron(loss=Bootstrapping())},
     "random numbers of numpy and Python": {"model": lambda: perceptron(loss=RandomScale())},
     "co-teaching": {"model": co_teaching},
+    "co-teaching with an estimated rate": {"model": partial(co_teaching, "auto")},
     "moving average": {"callbacks": [partial(ExponentialMovingAverage, 0.9)]},
     "best weights": {"callbacks": [partial(BestWeightsEarlyStopping, "val/acc", "min", patience=2)]},
     "early stopping": {"callbacks": [partial(EarlyStopping, "val/acc", mode="min", patience=2)]},

@@ -5,10 +5,10 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, precision_score, recall_score
 
-from litzoo.callbacks.label_issues.judging import judge_labels
 from litzoo.callbacks.label_issues.ranking import rank_suspects, ranking_quality
 from litzoo.callbacks.samples import ABSENT
 from litzoo.datamodules import UNKNOWN
+from litzoo.lit_modules.label_judgement import judge_labels
 
 
 def seen(samples=200, classes=4, seed=0):

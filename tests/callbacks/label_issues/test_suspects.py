@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from litzoo.callbacks.label_issues.judging import LabelJudgement
 from litzoo.callbacks.label_issues.report import (
     agreement,
     doubt,
@@ -17,6 +16,7 @@ from litzoo.callbacks.label_issues.report import (
 )
 from litzoo.callbacks.samples import ABSENT
 from litzoo.datamodules import UNKNOWN
+from litzoo.lit_modules.label_judgement import LabelJudgement
 from tests.callbacks.drawn import drawn_images
 
 NAMES = ["ant", "bee, honey", "Käfer"]

@@ -42,12 +42,15 @@ def test_without_parts_about_a_fifth_is_held_out_whatever_the_seed(seed):
     for label, name in enumerate("abc"):
         write_class(Path("flat", name), 40, seed=100 * label)
     datamodule = folder_data("flat", seed=seed)
-    (trained, labels), (tested, test_labels) = datamodule._files(train=True), datamodule._files(train=False)
+    (trained, labels), (tested, test_labels) = (
+        datamodule.folder_files.files(train=True),
+        datamodule.folder_files.files(train=False),
+    )
     assert sorted([*trained, *tested]) == sorted(Path("flat").rglob("*.png"))
     assert [path.parent.name for path in tested] == ["abc"[label] for label in test_labels]
     assert [path.parent.name for path in trained] == ["abc"[label] for label in labels]
     assert abs(len(tested) - 24) < 3 * (120 * 0.2 * 0.8) ** 0.5  # three standard deviations: a hash draws the samples
-    assert tested == folder_data("flat", seed=seed + 1, train_size=5)._files(train=False)[0]
+    assert tested == folder_data("flat", seed=seed + 1, train_size=5).folder_files.files(train=False)[0]
 
 
 def test_a_folder_of_training_and_validation_images_is_not_taken_for_two_classes():
@@ -86,7 +89,7 @@ def test_the_memory_limit_counts_the_bytes_of_a_part(spare, kept):
 @pytest.mark.parametrize("grey", [False, True])
 def test_images_get_the_size_and_the_channels_that_are_asked(size, shape, grey, options):
     write_pets()
-    datamodule = folder_data(size=size, grey=grey, **options)
+    datamodule = folder_data(size=size, grey=grey, val_size=8, **options)
     assert datamodule.input_shape == (1 if grey else 3, *shape)
     assert served(datamodule)[2].shape == (32, *datamodule.input_shape)
     datamodule.setup("test")
@@ -132,7 +135,7 @@ def test_label_options_work_with_an_image_folder(options, tiny_data):
     )
     recorder = record(datamodule)
     index, target, clean = (recorder.column("train", name) for name in ("index", "target", "clean_target"))
-    folders = [path.parent.name for path in datamodule._files(train=True)[0]]
+    folders = [path.parent.name for path in datamodule.folder_files.files(train=True)[0]]
     assert [folders[i] for i in index] == [datamodule.class_names[label] for label in clean]
     assert clean.bincount().tolist() == [6, 4, 2, 2]  # 6 · 4^(-i/3), rounded
     assert int((target != clean).sum()) == 7

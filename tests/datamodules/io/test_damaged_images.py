@@ -47,7 +47,9 @@ def test_damaged_files_are_left_out_with_a_warning_that_names_them(pets, damage,
         images, labels = rest.read(train=True)
     assert labels.bincount().tolist() == [20, 18]
     files = [
-        path for path in whole._files(train=True)[0] if path.parent.name == "cat" or path.stem not in ("000", "007")
+        path
+        for path in whole.folder_files.files(train=True)[0]
+        if path.parent.name == "cat" or path.stem not in ("000", "007")
     ]
     assert torch.equal(images.index_select(0, torch.arange(38)), torch.stack([whole.reader(path) for path in files]))
 
@@ -65,8 +67,9 @@ def test_files_left_out_move_neither_split_nor_labels_when_a_checkpoint_is_teste
     trained, tested = folder_data(corrupt="skip"), folder_data(corrupt="skip")
     with pytest.warns(UserWarning, match="left out"):
         trained.setup("fit")
+    tested.load_state_dict(trained.state_dict())
     with pytest.warns(UserWarning, match="left out"):
-        tested.load_state_dict(trained.state_dict())
+        tested.setup("validate")
     assert tested.fingerprint() == trained.fingerprint()
 
 

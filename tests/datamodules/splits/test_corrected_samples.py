@@ -46,7 +46,7 @@ def test_an_image_left_out_as_a_copy_is_no_mistake(tmp_path, monkeypatch):
         with Image.open(path) as image:
             image.resize((64, 64)).save(path.with_name(f"big{path.name}"))
     plain = photos()
-    copies = [text.split(" (like")[0] for text in plain.left_out["duplicates"]]
+    copies = [text.split(" (like")[0] for text in plain.folder_files.left_out["duplicates"]]
     corrected = photos(corrections=write([{"file": copies[0], "given": "a", "action": "drop"}]))
     assert corrected.fingerprint() == plain.fingerprint()
 

@@ -88,3 +88,10 @@ def test_explicit_counts_go_by_name_also_where_only_some_digits_are_known():
 def test_a_digit_that_is_not_known_is_no_position_among_the_known_ones():
     with pytest.raises(ValueError, match="no class 1"):
         DigitsDataModule(known_classes=[7, 3, 5], imbalance=ClassCounts({1: 12})).find_split()
+
+
+def test_rounded_down_sizes_are_those_of_the_long_tailed_cifar_benchmark():
+    # int(5000 * 0.01 ** (i / 9)), as its code computes them.
+    expected = [5000, 2997, 1796, 1077, 645, 387, 232, 139, 83, 50]
+    assert counts_of(LongTailed(100, round_down=True), [5000] * 10) == expected
+    assert counts_of(LongTailed(100), [5000] * 10) != expected

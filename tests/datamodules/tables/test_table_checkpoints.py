@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from litzoo.datamodules import BreastCancerDataModule, CSVClassificationDataModule, CSVRegressionDataModule
-from litzoo.datamodules.base import restored_from
+from litzoo.datamodules.restored import restored_from
 from litzoo.lit_modules import MLPClassifier, Regressor
 from tests.datamodules.tables.test_membership import HEADER, rows, write
 

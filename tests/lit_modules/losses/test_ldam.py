@@ -56,3 +56,9 @@ def test_a_module_passes_the_class_counts_and_the_epoch():
     assert [epoch for *_, epoch in loss.given] == [0, 0, 1, 1, 2, 2]
     assert all(given[0] == counts.tolist() for given in loss.given)
     assert all(given[1] == pytest.approx((10 / counts / (1 / counts).sum()).tolist()) for given in loss.given)
+
+
+def test_cosine_logits_times_30_with_a_margin_of_15_are_the_loss_of_the_paper():
+    cosines, target = torch.rand(9, 3) * 2 - 1, torch.arange(9) % 3
+    paper = LDAMLoss(0.5, scale=30)(cosines, target, COUNTS, WEIGHTS, 0)
+    torch.testing.assert_close(LDAMLoss(15)(30 * cosines, target, COUNTS, WEIGHTS, 0), paper)

@@ -155,3 +155,19 @@ def test_a_compiled_network_has_finite_gradients_in_bf16():
         loss = net(x).float().square().sum()
     loss.backward()
     assert all(weight.grad.isfinite().all() for weight in net.parameters())
+
+
+def test_cosine_logits_are_scaled_cosines_of_features_and_class_weights():
+    net = WhitenedCNN((3, 8, 8), 4, widths=(6,), cosine_scale=30.0)
+    net.whitening.fit(correlated_images(50, side=8))
+    images = torch.randn(7, 3, 8, 8)
+    maps = F.adaptive_max_pool2d(net.blocks(F.gelu(net.whitening(images))), 1).flatten(1)
+    expected = 30 * F.cosine_similarity(maps[:, None], net.head.weight[None], dim=2)
+    torch.testing.assert_close(net(images), expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(net.head(net.features(images)), net(images))
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_cosine_scale_that_is_no_positive_number_raises(scale):
+    with pytest.raises(ValueError, match=r"cosine_scale: .* is not a finite number above 0"):
+        WhitenedCNN((3, 8, 8), 4, widths=(6,), cosine_scale=scale)

@@ -15,6 +15,7 @@ OUT_OF_RANGE = {
     "alpha": [0.0, -1.0, NAN, INFINITE],
     "even": [-0.1, NAN, INFINITE],
     "entropy": [-0.1, NAN, INFINITE],
+    "deviations": [0.0, -1.0, NAN, INFINITE],
 }
 NUMBERS = [
     (method.__name__, name)
@@ -38,7 +39,8 @@ def test_numbers_out_of_range_are_refused_by_name_and_value(method, name):
 
 @pytest.mark.parametrize(("method", "name"), NUMBERS)
 def test_the_bounds_of_the_range_are_accepted(method, name):
-    ends = {"threshold": [0, 1], "memory": [0, 0.9999], "alpha": [1e-3, 100]}.get(name, [0, 1000])
+    above_0 = {key: [1e-3, 100] for key in ("alpha", "deviations")}
+    ends = {"threshold": [0, 1], "memory": [0, 0.9999], **above_0}.get(name, [0, 1000])
     made = [getattr(semi_supervised, method)(**{name: value}) for value in ends]
     assert name == "alpha" or [getattr(each, name) for each in made] == ends
 

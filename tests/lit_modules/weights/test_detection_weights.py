@@ -26,7 +26,7 @@ def test_torchvisions_weights_load_and_give_the_same_detections(tmp_path):
     ours.load_state_dict(theirs.state_dict())
     image = torch.rand(3, 50, 70)
     with torch.no_grad():
-        (expected,), (_, found) = theirs([image]), ours.detect_and_score(image)
+        (expected,), ((_, found),) = theirs([image]), ours.detect_and_score([image])
     assert len(found["scores"]) == 100
     assert all(torch.equal(found[name], expected[name]) for name in ("boxes", "labels", "scores"))
     assert torch.equal(found["masks"], expected["masks"][:, 0] >= 0.5)

@@ -108,6 +108,47 @@ def test_a_refused_command_gives_the_run_back():
         pass
 
 
+@pytest.mark.parametrize(
+    ("environment", "again", "another"),
+    [
+        (
+            {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "job"},
+            {"SLURM_RESTART_COUNT": "1"},
+            {"SLURM_RESTART_COUNT": "1", "SLURM_JOB_ID": "8"},
+        ),
+        (
+            {
+                "TORCHELASTIC_RUN_ID": "none",
+                "TORCHELASTIC_ERROR_FILE": "/tmp/one/attempt_0/0/error.json",
+                **dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE"), "1"),
+                **dict.fromkeys(("RANK", "LOCAL_RANK", "GROUP_RANK"), "0"),
+            },
+            {"TORCHELASTIC_RESTART_COUNT": "1", "TORCHELASTIC_ERROR_FILE": "/tmp/one/attempt_1/0/error.json"},
+            {"TORCHELASTIC_RESTART_COUNT": "1", "TORCHELASTIC_ERROR_FILE": "/tmp/two/attempt_1/0/error.json"},
+        ),
+    ],
+    ids=["SLURM", "torchrun"],
+)
+def test_a_run_that_was_finished_before_a_restart_is_not_trained_again(environment, again, another, monkeypatch):
+    """A job that SLURM requeues, or processes that torchrun restarts, because one died when all was done."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    litzoo("fit", *AUTO)
+    begun = litzoo("fit", *AUTO).run_folder  # the same script, not restarted
+    assert begun == (RUNS / "version_1").absolute()
+    for name, value in again.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        litzoo("fit", *AUTO)
+    assert ended.value.code == 0
+    assert len(list(RUNS.iterdir())) == 2
+    other = litzoo("fit", *AUTO, "--seed_everything=5").run_folder  # the next command of a script
+    assert other == (RUNS / "version_2").absolute()
+    for name, value in another.items():
+        monkeypatch.setenv(name, value)
+    assert litzoo("fit", *AUTO).run_folder == (RUNS / "version_3").absolute()
+
+
 def test_it_is_refused_with_a_checkpoint_and_for_other_commands(refused):
     refused(["fit", *AUTO, "--ckpt_path=last"], ["--resume auto", "so does last", "--ckpt_path"])
     refused(["test", *MLP, "--resume=auto"], ["--resume auto", "only a fit is resumed"])

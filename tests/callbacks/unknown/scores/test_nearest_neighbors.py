@@ -5,6 +5,7 @@ from sklearn.neighbors import NearestNeighbors as Reference
 from sklearn.preprocessing import normalize
 
 from litzoo.callbacks.unknown.scores import Evidence, NearestNeighbors, nearest_neighbors
+from litzoo.callbacks.unknown.scores.nearest_neighbors import _smallest
 
 
 def evidence(features):
@@ -92,3 +93,45 @@ def test_neighbors_that_rounding_could_hide_are_found(monkeypatch, k):
     monkeypatch.setattr(nearest_neighbors, "to_float64", torch.Tensor.float)  # float32 alone would not have found them
     careless = fitted(k, known.float())(evidence(features.float()))
     assert np.abs(careless.numpy() - reference).max() > 1e-5
+
+
+@pytest.mark.parametrize("columns", [40, 333, 1600, 1601])
+def test_the_smallest_of_groups_are_the_smallest_of_all(columns):
+    values = torch.randn(7, columns, generator=torch.Generator().manual_seed(columns)).round(decimals=2)  # with ties
+    found, positions = _smallest(values, 20)
+    assert torch.equal(found, values.topk(20, largest=False).values)
+    assert torch.equal(values.gather(1, positions), found)
+    assert all(len(set(row)) == 20 for row in positions.tolist())
+
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+def test_distances_are_those_of_brute_force_in_float64_without_the_slow_path(device, precision, monkeypatch):
+    """Also where products may be rounded to TF32 or bfloat16, and for more samples than one block has."""
+    known, features = torch.randn(2000, 64) + 1, torch.randn(500, 64) + 1
+    exact = torch.nn.functional.normalize
+    distances = torch.cdist(
+        exact(features.double()), exact(known.double()), compute_mode="donot_use_mm_for_euclid_dist"
+    )
+    score, products = fitted(20, known), []
+    compare = nearest_neighbors._shifted_squared_distances
+
+    def noting(queries, others):
+        products.append(queries.dtype)
+        return compare(queries, others)
+
+    monkeypatch.setattr(nearest_neighbors, "MAX_ELEMENTS", 300 * 2000)
+    monkeypatch.setattr(nearest_neighbors, "_shifted_squared_distances", noting)
+    score.to(device)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        found = score(evidence(features.to(device))).cpu()
+        assert torch.get_float32_matmul_precision() == precision
+    finally:
+        torch.set_float32_matmul_precision(before)
+    torch.testing.assert_close(found, distances.kthvalue(20, dim=1).values, rtol=0, atol=1e-6)
+    assert products == [torch.float32] * 3

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from litzoo.callbacks.label_issues.judging import judge_labels, pair_counts, true_class_probabilities
 from litzoo.datamodules.splits.label_noise import AsymmetricNoise, SymmetricNoise, corrupt
+from litzoo.lit_modules.label_judgement import judge_labels, pair_counts, true_class_probabilities
 from litzoo.lit_modules.noise_matrix import class_confidence, confident_counts, estimate_noise_matrix
 
 NAMES = [str(label) for label in range(5)]

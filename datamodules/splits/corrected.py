@@ -1,0 +1,126 @@
+"""Corrections applied to the training and test set of data with classes, and how many labels they change."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from litzoo.datamodules.batch import UNKNOWN
+from litzoo.datamodules.splits.core import Split
+from litzoo.datamodules.splits.corrections import Corrections, correct
+
+
+class SampleNames(NamedTuple):
+    """How a file can name the `N` samples of a set.
+
+    Attributes:
+        files: Their file names; empty if they are no files.
+        elsewhere: File names of the other set, and of files that are left out; `None` before they are known.
+        ids: Their content ids; empty if they have none.
+        all_ids: Content ids of all samples, of the other set too.
+    """
+
+    files: list[str]
+    elsewhere: list[str] | None = None
+    ids: Sequence[str] = ()
+    all_ids: Sequence[str] = ()
+
+
+class AppliedCorrections:
+    """Applies a file of corrections to a training and a test set.
+
+    Args:
+        file: Path of the file, in the working folder or in `root`.
+        root: Folder of the data.
+
+    Attributes:
+        counts: What was done (`relabelled`, `dropped`, ...) -> part -> number of samples.
+    """
+
+    def __init__(self, file: str, root: Path) -> None:
+        self.file, self.root = file, root
+        self.counts: dict[str, dict[str, int]] = {}
+
+    def training(
+        self,
+        split: Split,
+        targets: Tensor,
+        labels: Tensor,
+        names: Sequence[str],
+        class_names: Sequence[str],
+        samples: SampleNames,
+        target_of: Callable[[Tensor], Tensor],
+    ) -> Split:
+        """Corrects the targets of the full training set, `N` samples, in place; returns the split without dropped ones.
+
+        Args:
+            split: The split.
+            targets: Targets `[N]`, with wrong labels.
+            labels: Labels that these targets stand for, as in the files, `[N]`.
+            names: Names of all classes in the files, in the order of the labels.
+            class_names: Names of the known classes, in the order of the targets.
+            samples: How the file can name the samples.
+            target_of: Converts labels as in the files to targets.
+
+        Raises:
+            ValueError: If the file does not fit the samples, or a class or a part loses all of its samples.
+        """
+        relabelled, dropped = self._read().resolve(
+            "train", samples.files, labels, names, samples.elsewhere, samples.ids, samples.all_ids
+        )
+        new = torch.tensor([*relabelled.values()], dtype=torch.int64)
+        relabelled = dict(zip(relabelled, target_of(new).tolist(), strict=True))
+        parts, counts = correct(targets, relabelled, dropped, split.parts())
+        counts |= _without_unknown(parts, relabelled)
+        outside = torch.tensor([*relabelled, *dropped], dtype=torch.int64)
+        if idle := int((~torch.isin(outside, torch.cat(list(split)))).sum()):
+            counts["without_effect"] = {"train": idle}
+        self._add(counts)
+        left = torch.bincount(targets[parts["train"]], minlength=len(class_names)).tolist()
+        if 0 in left:
+            raise ValueError(
+                f"data.corrections: {self.file} leaves no training sample with the label "
+                f"{class_names[left.index(0)]!r}: correct or drop fewer, or leave the class out of data.known_classes"
+            )
+        for part in ("val", "unlabeled"):
+            if len(getattr(split, part)) and not len(parts[part]):
+                self._refuse_empty(part)
+        return split._replace(**parts)
+
+    def test(self, labels: Tensor, names: Sequence[str], samples: SampleNames) -> Tensor:
+        """Corrects the test labels `[N]` in place; returns the positions that are kept.
+
+        Raises:
+            ValueError: If the file does not fit the samples, or drops all of them.
+        """
+        found = self._read().resolve(
+            "test", samples.files, labels, names, samples.elsewhere, samples.ids, samples.all_ids
+        )
+        parts, counts = correct(labels, *found, {"test": torch.arange(len(labels))})
+        if not len(parts["test"]):
+            self._refuse_empty("test")
+        self._add(counts)
+        return parts["test"]
+
+    def _read(self) -> Corrections:
+        path = Path(self.file).expanduser()
+        return Corrections(path if path.exists() or not (self.root / path).exists() else self.root / path)
+
+    def _add(self, counts: dict[str, dict[str, int]]) -> None:
+        self.counts |= {name: {**self.counts.get(name, {}), **by_part} for name, by_part in counts.items()}
+
+    def _refuse_empty(self, part: str) -> None:
+        raise ValueError(f"data.corrections: {self.file} drops all {part} samples: drop fewer")
+
+
+def _without_unknown(parts: dict[str, Tensor], relabelled: dict[int, int]) -> dict[str, dict[str, int]]:
+    """Removes labeled samples that were corrected to an unknown class; returns how many, if there are any."""
+    unknown = torch.tensor([each for each, target in relabelled.items() if target == UNKNOWN], dtype=torch.int64)
+    found = {}
+    for part in ("train", "val"):
+        gone = torch.isin(parts[part], unknown)
+        if count := int(gone.sum()):
+            parts[part], found[part] = parts[part][~gone], count
+    return {"of_unknown_class": found} if found else {}

@@ -1,0 +1,78 @@
+"""Checks of new rows against those of training: the names of columns, and the categories in their cells."""
+
+import difflib
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_warn
+
+from litzoo.datamodules.tables.columns import without_zeros
+
+SHOWN = 5
+"""Names that a message lists."""
+MOST_UNSEEN = 10
+"""Number of cells with unseen categories that is accepted even if it is most of a column."""
+
+
+def require_columns(names: Sequence[str], needed: Sequence[str], others: Collection[str], where: str) -> None:
+    """Checks the names of a table's columns.
+
+    Args:
+        names: Names of its columns.
+        needed: Columns that were used in training.
+        others: Other columns of training, which it may have.
+        where: Name of the table, for messages.
+
+    Raises:
+        ValueError: If a column is missing, new or doubled.
+    """
+    absent = [name for name in needed if name not in names]
+    new = [name for name in names if name not in needed and name not in others]
+    if doubled := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise ValueError(f"{where}: has the column {', '.join(map(repr, doubled))} twice")
+    if absent:
+        likely = {name: match for name in absent for match in difflib.get_close_matches(name, new, 1)}
+        hint = "".join(f"; is {match!r} the renamed {name!r}?" for name, match in likely.items())
+        raise ValueError(
+            f"{where}: no column {', '.join(map(repr, absent))}, which was used in training{hint}; give the columns "
+            "the names they had in training"
+        )
+    if new:
+        raise ValueError(
+            f"{where}: column {', '.join(map(repr, new))} did not exist in training; remove it (columns of training: "
+            f"{', '.join([*needed, *sorted(others)])})"
+        )
+
+
+def warn_of_unseen_words(name: str, cells: np.ndarray, known: Sequence[str], where: str) -> None:
+    """Warns of categories in a column that did not occur in training, with the number of rows.
+
+    Args:
+        name: Name of the column.
+        cells: Its cells as text `[N]`; a missing one is empty.
+        known: Categories of training.
+        where: Name of the table, for messages.
+
+    Raises:
+        ValueError: If most filled cells have several such categories, or one is a category of training without its
+            leading zeros: then the column was likely changed or retyped.
+    """
+    unseen = cells[~np.isin(cells.astype(str), known)]
+    if not len(unseen):
+        return
+    shown = ", ".join(repr(each) if each else "missing" for each in list(dict.fromkeys(unseen))[:SHOWN])
+    place = f"{where}: column {name!r} has categories in {len(unseen):,} of {len(cells):,} rows that did not "
+    if lost := without_zeros(dict.fromkeys(unseen), known):
+        word, code = next(iter(lost.items()))
+        raise ValueError(
+            f"{place}occur in training: {word!r} seems to be {code!r} without its leading zeros; write codes as in "
+            f"training, with pandas.read_csv(..., dtype={{{name!r}: str}})"
+        )
+    count, filled = int((unseen != "").sum()), int((cells != "").sum())
+    if count > max(MOST_UNSEEN, filled / 2) and len({*unseen} - {""}) > 1:
+        raise ValueError(
+            f"{place}occur in training, most of its cells: {shown}. Training had "
+            f"{', '.join(map(repr, known[:SHOWN]))}{', ...' if len(known) > SHOWN else ''}: write them in this way "
+            "(codes with leading zeros: pandas.read_csv(..., dtype=str)), or leave cells that are really new empty"
+        )
+    rank_zero_warn(f"{place}occur in training, and are encoded as zeros: {shown}")

@@ -1,0 +1,1 @@
+"""The sub-command `litzoo sweep`."""
