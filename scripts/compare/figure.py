@@ -1,5 +1,6 @@
 """Draws the training curves of a comparison."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from itertools import cycle, product
@@ -27,6 +28,8 @@ Histories = Mapping[str, Mapping[int, Mapping[str, Mapping[int, float]]]]
 def choose_curves(requested: Sequence[str], metric: str, histories: Histories) -> list[str]:
     """Returns the metrics to draw: the requested ones, or else the validation metric closest to the compared one.
 
+    Nothing is requested and nothing was logged, as without a logger: an empty list.
+
     Raises:
         ValueError: If no run has logged a requested metric; the message lists the logged ones.
     """
@@ -38,7 +41,7 @@ def choose_curves(requested: Sequence[str], metric: str, histories: Histories) -
     else:
         candidates = [f"val/{metric.split('/')[1]}", "val/acc", "val/rmse", "val/loss", "train/loss"]
         chosen = [name for name in candidates if name in in_all][:1]
-        missing = [] if chosen else candidates
+        missing = []
     if missing:
         raise ValueError(f"--curve {missing[0]}: was not logged; there are {', '.join(sorted(in_any)) or 'none'}")
     return chosen
@@ -209,6 +212,7 @@ def band(curves: Sequence[Mapping[int, float]]) -> tuple[list[int], list[float],
 def _limit_y_axis(panel: Axes, later: Sequence[float]) -> None:
     """Fits the y axis to the values after the beginning, if they take less than half of it."""
     bottom, top = panel.get_ylim()
+    later = [value for value in later if math.isfinite(value)]
     low, high = min(later, default=bottom), max(later, default=top)
     if 0 < high - low < (top - bottom) / 2:
         panel.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
