@@ -7,7 +7,6 @@ from litzoo.lit_modules.losses import *
 from litzoo.lit_modules.mask_rcnn import MaskRCNNSegmenter
 from litzoo.lit_modules.mixing import BatchMix, CutMix, MixUp
 from litzoo.lit_modules.optimization import CosineWithWarmup, Triangular
-from litzoo.lit_modules.outliers import Outliers, ShuffledPieces
 from litzoo.lit_modules.regressor import Regressor
 from litzoo.lit_modules.semi_supervised import *
 
@@ -18,9 +17,7 @@ __all__ = [
     "LitModule",
     "MaskRCNNSegmenter",
     "MixUp",
-    "Outliers",
     "Regressor",
-    "ShuffledPieces",
     "Triangular",
 ]
 __all__ += classifiers.__all__

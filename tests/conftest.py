@@ -10,7 +10,7 @@ import torch
 import torchvision
 
 from tests.counted import COUNTS
-from tests.data import builders
+from tests.data import builders, further
 
 REAL_DATA = Path(os.environ.get("LITZOO_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data")
 
@@ -23,6 +23,7 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     builders.write_mnist(root, "FashionMNIST")
     builders.write_mnist(root, "KMNIST")
     builders.write_cifar10(root)
+    further.write_cifar100(root)
     builders.write_image_folder(root / "cifar10")
     builders.write_image_folder(root / "few_digits" / "labeled", train=100, test=20)
     builders.write_unlabeled(root / "few_digits" / "unlabeled")
@@ -35,11 +36,11 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def any_checksum(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets torchvision read CIFAR-10 files that are not the original ones."""
-    cifar = torchvision.datasets.CIFAR10
-    for name in ("train_list", "test_list"):
-        monkeypatch.setattr(cifar, name, [[file, None] for file, _ in getattr(cifar, name)])
-    monkeypatch.setattr(cifar, "meta", {**cifar.meta, "md5": None})
+    """Lets torchvision read files of CIFAR-10 and CIFAR-100 that are not the original ones."""
+    for cifar in (torchvision.datasets.CIFAR10, torchvision.datasets.CIFAR100):
+        for name in ("train_list", "test_list"):
+            monkeypatch.setattr(cifar, name, [[file, None] for file, _ in getattr(cifar, name)])
+        monkeypatch.setattr(cifar, "meta", {**cifar.meta, "md5": None})
 
 
 @pytest.fixture

@@ -136,6 +136,7 @@ ONLY = {  # base -> experiment -> what differs
         "mnist_long_tailed_ldam": {f"{NET}loss", f"{DATA}class_weighting"},
     },
     "cifar10_fast": {
+        "cifar100_fast": {"data.class_path"},
         "cifar10_autoaugment": {f"{DATA}augment"},
         "cifar10_unknown": {f"{NET}loss", f"{DATA}known_classes", "trainer.max_epochs", "trainer.callbacks"},
         "cifar10_94": {f"{NET}widths", f"{DATA}val_size", "trainer.max_epochs"},

@@ -11,6 +11,7 @@ from torch import Tensor
 from litzoo.callbacks.files import write_csv, write_json
 from litzoo.callbacks.reporting.figures import CaptionedImage, draw_image_rows, split_into_rows
 from litzoo.callbacks.samples import ABSENT, label_names
+from litzoo.datamodules.tables.naming import apart
 from litzoo.lit_modules.label_judgement import LabelJudgement, pair_counts
 
 _FIGURE_COLUMNS = 6
@@ -38,10 +39,8 @@ def suspect_columns(
     """
     names, samples = label_names(class_names), len(ranking["index"])
     flagged = (judgement.wrong > 0.5).tolist()
+    before: dict[str, Sequence[object]] = {"rank": range(1, samples + 1), "index": ranking["index"].tolist()}
     columns: dict[str, Sequence[object]] = {
-        "rank": range(1, samples + 1),
-        "index": ranking["index"].tolist(),
-        **files,
         "given": [names[label] for label in ranking["given"].tolist()],
         "predicted": [names[label] for label in ranking["predicted"].tolist()],
         "score": [f"{score:.6g}" for score in ranking["score"].tolist()],
@@ -52,7 +51,7 @@ def suspect_columns(
     }
     if bool((ranking["clean"] != ABSENT).any()):
         columns["true"] = [names[label] for label in ranking["clean"].tolist()]
-    return columns
+    return before | apart(files, {*before, *columns}, "suspects.csv") | columns
 
 
 def correction_columns(columns: Mapping[str, Sequence[object]]) -> dict[str, list[object]]:
@@ -156,7 +155,13 @@ def write_summary(path: Path, content: Mapping[str, Any]) -> None:
     write_json(path, content)
 
 
-def draw_suspects(ranking: Mapping[str, Tensor], flagged: int, images: Tensor, class_names: Sequence[str]) -> Figure:
+def draw_suspects(
+    ranking: Mapping[str, Tensor],
+    flagged: int,
+    images: Tensor,
+    class_names: Sequence[str],
+    columns: int = _FIGURE_COLUMNS,
+) -> Figure:
     """Draws the first samples of a ranking with their labels, in red if the given label is known to be wrong.
 
     Args:
@@ -164,6 +169,7 @@ def draw_suspects(ranking: Mapping[str, Tensor], flagged: int, images: Tensor, c
         flagged: How many labels are flagged, for the heading.
         images: Images of its first n samples, uint8 `[n, C, H, W]`.
         class_names: Names in the order of the labels.
+        columns: Images in a row.
     """
     names, known = label_names(class_names), bool((ranking["clean"] != ABSENT).any())
     labels = zip(*(ranking[name].tolist() for name in ("given", "predicted", "clean")), strict=True)
@@ -177,4 +183,4 @@ def draw_suspects(ranking: Mapping[str, Tensor], flagged: int, images: Tensor, c
     heading = f"{flagged:,} of {samples:,} training labels are flagged; the {len(images)} most suspicious"
     if known:
         heading += "; red: the label is wrong"
-    return draw_image_rows(split_into_rows(captioned, _FIGURE_COLUMNS), heading, _FIGURE_COLUMNS)
+    return draw_image_rows(split_into_rows(captioned, columns), heading, columns)

@@ -11,6 +11,7 @@ from litzoo.callbacks.files import write_csv
 from litzoo.callbacks.reporting.figures import CaptionedImage, draw_image_rows, split_into_rows
 from litzoo.callbacks.samples import ABSENT, label_names
 from litzoo.datamodules.batch import UNKNOWN
+from litzoo.datamodules.tables.naming import apart
 
 _FIGURE_COLUMNS = 6
 
@@ -73,16 +74,15 @@ def write_pseudo_labels(
         files: `{"file": names}` if samples are files, otherwise empty.
     """
     names = label_names(class_names)
+    index: dict[str, Sequence[object]] = {"index": rows["index"].tolist()}
     columns: dict[str, Sequence[object]] = {
-        "index": rows["index"].tolist(),
-        **files,
         "label": [names[label] for label in rows["label"].tolist()],
         "confidence": [f"{confidence:.6g}" for confidence in rows["confidence"].tolist()],
         "used": rows["used"].tolist(),
     }
     if bool((rows["clean"] != ABSENT).any()):
         columns["true"] = [names[label] for label in rows["clean"].tolist()]
-    write_csv(path, columns)
+    write_csv(path, index | apart(files, {*index, *columns}, path.name) | columns)
 
 
 def most_confident_wrong(rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -92,22 +92,25 @@ def most_confident_wrong(rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: values[chosen] for name, values in rows.items()}
 
 
-def draw_wrong_labels(mistakes: Mapping[str, Tensor], images: Tensor, class_names: Sequence[str]) -> Figure:
+def draw_wrong_labels(
+    mistakes: Mapping[str, Tensor], images: Tensor, class_names: Sequence[str], columns: int = _FIGURE_COLUMNS
+) -> Figure:
     """Draws images with wrong pseudo-labels, captioned with pseudo-label, true label and confidence.
 
     Args:
         mistakes: From `most_confident_wrong`.
         images: Images of the first n of them, uint8 `[n, C, H, W]`.
         class_names: Names in the order of the labels.
+        columns: Images in a row.
     """
     names = label_names(class_names)
-    columns = zip(*(mistakes[name].tolist() for name in ("label", "clean", "confidence")), strict=True)
+    labels = zip(*(mistakes[name].tolist() for name in ("label", "clean", "confidence")), strict=True)
     captioned = [
         CaptionedImage(image, f"label {names[label]}\ntrue {names[clean]}\n{confidence:.4f}")
-        for image, (label, clean, confidence) in zip(images, columns, strict=False)
+        for image, (label, clean, confidence) in zip(images, labels, strict=False)
     ]
     heading = f"the {len(captioned)} most confident of {len(mistakes['index']):,} wrong pseudo-labels in use"
-    return draw_image_rows(split_into_rows(captioned, _FIGURE_COLUMNS), heading, _FIGURE_COLUMNS)
+    return draw_image_rows(split_into_rows(captioned, columns), heading, columns)
 
 
 def _is_wrong(rows: Mapping[str, Tensor]) -> Tensor:

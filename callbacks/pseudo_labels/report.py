@@ -18,7 +18,7 @@ from litzoo.callbacks.pseudo_labels._quality import (
     write_pseudo_labels,
 )
 from litzoo.callbacks.pseudo_labels.pool import PoolLabels, require_pseudo_labels
-from litzoo.callbacks.reporting.figures import publish_figure
+from litzoo.callbacks.reporting.figures import CARD_COLUMNS, CARD_IMAGES, publish_figure
 from litzoo.callbacks.samples import file_column
 from litzoo.lit_modules.semi_supervised import AssignedLabels, PseudoLabels
 
@@ -134,7 +134,8 @@ class PseudoLabelReport(Callback):
         mistakes = most_confident_wrong(rows)
         if len(mistakes["index"]) and isinstance(datamodule, HasTrainImages):
             images = datamodule.train_images(mistakes["index"][: self.count])
-            publish_figure(trainer, "pseudo_labels_wrong", draw_wrong_labels(mistakes, images, names), folder)
+            card = draw_wrong_labels(mistakes, images[:CARD_IMAGES], names, CARD_COLUMNS)
+            publish_figure(trainer, "pseudo_labels_wrong", draw_wrong_labels(mistakes, images, names), folder, card)
         line = f"pseudo-labels: {int(rows['used'].sum()):,} of {len(rows['index']):,} pool samples used when last seen"
         if (accuracy := coverage_and_accuracy(rows, names).get("accuracy")) is not None:
             line += f", {100 * accuracy:.1f} % of them correct"

@@ -15,6 +15,7 @@ from litzoo.callbacks.contracts import HasClassNames, HasTestImages, require_cla
 from litzoo.callbacks.files import run_folder_of
 from litzoo.callbacks.reporting.figures import (
     CARD_COLUMNS,
+    CARD_IMAGES,
     CARD_WIDTH,
     CaptionedImage,
     draw_image_rows,
@@ -26,8 +27,8 @@ from litzoo.datamodules.batch import UNKNOWN
 
 _GRID_COLUMNS = 6
 _MAX_CLASSES_WITH_COUNTS = 20
-_CARD_IMAGES, _CARD_CLASSES = 12, 12
-"""Numbers of images and classes that are legible on a card of TensorBoard."""
+_CARD_CLASSES = 12
+"""Number of classes that are legible on a card of TensorBoard."""
 
 
 class _TestFigure(CollectsTestOutputs):
@@ -156,7 +157,7 @@ class PredictionGrid(_TestFigure):
 
     def draw_card(self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor]) -> Figure | None:
         """Draws a grid of fewer images."""
-        return self._draw(trainer, class_names, outputs, min(self.count, _CARD_IMAGES), CARD_COLUMNS)
+        return self._draw(trainer, class_names, outputs, min(self.count, CARD_IMAGES), CARD_COLUMNS)
 
     def _draw(
         self, trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Tensor], count: int, columns: int

@@ -22,6 +22,8 @@ Panel = dict[str, Any]
 
 _PANEL_WIDTH, _CAPTION_HEIGHT = 2.2, 0.5
 """In inches."""
+_CARD_PANELS = 2
+"""Panels in a row on a card of TensorBoard."""
 _OPACITY = 0.55
 """Opacity of the mask of a detection with a score of 1."""
 _MAX_LABELED = 12
@@ -114,7 +116,9 @@ class DetectionProgress(Callback):
             if not self.panels:
                 self.panels.append(make_panel(None, image, objects))
             self.panels.append(make_panel(epoch, image, detections))
-            publish_figure(trainer, "detection_progress", draw_strip(self.panels, module.class_names), run_folder)
+            strip = draw_strip(self.panels, module.class_names)
+            card = draw_strip(self.panels, module.class_names, _CARD_PANELS)
+            publish_figure(trainer, "detection_progress", strip, run_folder, card)
         scores = detections["scores"]
         return {"detections": float(len(scores)), "top_score": float(scores.max()) if len(scores) else 0.0}
 
@@ -140,15 +144,24 @@ def make_panel(epoch: int | None, image: Tensor, objects: Mapping[str, Tensor]) 
     return {"epoch": epoch, "image": pixels, "boxes": boxes, "labels": labels, "scores": scores}
 
 
-def draw_strip(panels: Sequence[Panel], class_names: Sequence[str]) -> Figure:
-    """Draws panels of the same image side by side."""
+def draw_strip(panels: Sequence[Panel], class_names: Sequence[str], columns: int | None = None) -> Figure:
+    """Draws panels of the same image side by side.
+
+    Args:
+        panels: From `make_panel`.
+        class_names: K names; label 1 is the first.
+        columns: Panels in a row; by default all.
+    """
+    columns = min(columns or len(panels), len(panels))
+    rows = -(-len(panels) // columns)
     height, width = panels[0]["image"].shape[:2]
     panel_height = _PANEL_WIDTH * height / width
     total_height = panel_height + _CAPTION_HEIGHT
-    figure = new_figure(_PANEL_WIDTH * len(panels), total_height, constrained=False)
+    figure = new_figure(_PANEL_WIDTH * columns, total_height * rows, constrained=False)
     for number, panel in enumerate(panels):
-        left, right = (number + 0.02) / len(panels), (number + 0.98) / len(panels)
-        axes = figure.add_axes((left, 0.01, right - left, panel_height / total_height - 0.01))
+        row, column = divmod(number, columns)
+        left, right, bottom = (column + 0.02) / columns, (column + 0.98) / columns, 1 - (row + 1) / rows
+        axes = figure.add_axes((left, bottom + 0.01, right - left, panel_height / total_height / rows - 0.01))
         _draw_panel(axes, panel, class_names)
     return figure
 

@@ -20,6 +20,8 @@ CARD_WIDTH = 4.2
 """Width in inches up to which text is legible on a card of TensorBoard, which is 350 pixels wide."""
 CARD_COLUMNS = 3
 """Images in a row of such a figure."""
+CARD_IMAGES = 12
+"""Images in such a figure."""
 _CHARACTERS_PER_INCH = 13
 _CELL = 1.35
 """Width of an image with its margin, in inches."""

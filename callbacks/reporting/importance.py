@@ -11,7 +11,7 @@ from torch import Tensor
 
 from litzoo.callbacks.contracts import HasFeatureGroups
 from litzoo.callbacks.files import run_folder_of, write_csv
-from litzoo.callbacks.reporting.figures import new_figure, publish_figure
+from litzoo.callbacks.reporting.figures import CARD_WIDTH, new_figure, publish_figure
 from litzoo.datamodules.batch import UNKNOWN
 
 _MOST_ROWS = 10_000
@@ -87,7 +87,9 @@ class PermutationImportance(Callback):
             "std": [f"{np.std(measured[name]):.6g}" for name in order],
         }
         write_csv(run_folder / "importance.csv", columns)
-        publish_figure(trainer, "importance", _draw({name: measured[name] for name in order}, unit), run_folder)
+        sorted_rises = {name: measured[name] for name in order}
+        card = _draw(sorted_rises, unit, CARD_WIDTH)
+        publish_figure(trainer, "importance", _draw(sorted_rises, unit), run_folder, card)
 
 
 def permutation_importance(
@@ -128,16 +130,29 @@ def permutation_importance(
     return rises
 
 
-def _draw(measured: Mapping[str, Sequence[float]], unit: str) -> Figure:
+def _draw(measured: Mapping[str, Sequence[float]], unit: str, width: float = 7.0) -> Figure:
     names = list(measured)[:_MOST_SHOWN]
-    figure = new_figure(7.0, 1.3 + 0.27 * len(names))
+    figure = new_figure(width, 1.3 + 0.27 * len(names))
+    longest = 30 if width > CARD_WIDTH else 14
     panel = figure.subplots()
     means = [float(np.mean(measured[name])) for name in names]
     panel.barh(range(len(names)), means, xerr=[float(np.std(measured[name])) for name in names], height=0.7)
-    panel.set_yticks(range(len(names)), [name if len(name) <= 30 else f"{name[:29]}…" for name in names])
+    panel.set_yticks(range(len(names)), _shortened(names, longest))
     panel.invert_yaxis()
     change = f"rise in {unit}" if unit == "RMSE" else f"fall in {unit}"
     left = f" (the first {_MOST_SHOWN} of {len(measured)} columns)" if len(measured) > len(names) else ""
-    panel.set(title=f"permutation importance, test set{left}", xlabel=f"{change} when the column is shuffled")
+    title = f"permutation importance, test set{left}"
+    figure.suptitle(title, fontsize="medium" if width > CARD_WIDTH else 8)  # a panel's would be cut
+    panel.set_xlabel(f"{change} when the column is shuffled")
     panel.grid(alpha=0.3, axis="x")
     return figure
+
+
+def _shortened(names: Sequence[str], longest: int = 30) -> list[str]:
+    """Returns names without the middle of long ones, of which more is kept where they would be the same."""
+    while True:
+        ends = longest // 2
+        short = [name if len(name) <= longest else f"{name[: longest - ends - 1]}…{name[-ends:]}" for name in names]
+        if len(set(short)) == len(set(names)):
+            return short
+        longest += 10

@@ -1,13 +1,17 @@
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from litzoo.callbacks.contracts import HasClassNames
-from litzoo.callbacks.files import display_path, run_folder_of, write_csv
+from litzoo.callbacks.files import display_path, run_folder_of, write_csv, write_json
+from litzoo.callbacks.plain_modules import collect, reading
 from litzoo.callbacks.samples import file_column
 from litzoo.datamodules.batch import UNKNOWN
+from litzoo.datamodules.tables.naming import apart
 from litzoo.lit_modules.metrics import DetectionOutputs, EpochOutputs, mask_areas
 
 _SET = "prediction_set"
@@ -19,7 +23,9 @@ class PredictionsCSV(Callback):
 
     Outputs `[B, K]` of a module with K class names have a column for each class; others, such as masks, are not
     written. For a detector there is one row per detected object: index of the image, class name, score, box and mask
-    area. If samples are files, the column `file` names them.
+    area; `detections.json` has the masks too, in COCO's format of results. If samples are files, the column `file`
+    names them; for the rows of a table there are `row` and its identifiers, such as `index_in_file` if their name is
+    that of a column here.
 
     An `UnknownClassDetector` before it adds `unknown_score`; above the threshold the prediction is -1, `unknown`.
     `PredictionSets` adds `prediction_set`, class names joined by `|`; `PredictionIntervals` adds `lower` and `upper`.
@@ -42,6 +48,8 @@ class PredictionsCSV(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Collects the outputs of a predict step."""
+        if not isinstance(outputs, Mapping):
+            return
         if self._outputs is None and "detections" in outputs:
             self._outputs = DetectionOutputs()
         if self._outputs is None:
@@ -49,7 +57,10 @@ class PredictionsCSV(Callback):
             if not names:
                 return
             self._outputs = EpochOutputs(*names)
-        self._outputs.update(outputs)
+        if isinstance(self._outputs, DetectionOutputs):
+            self._outputs.update(outputs)
+        else:
+            collect(self._outputs, trainer, reading(self, pl_module, "predict_step"), outputs, batch)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gathers the outputs of all processes; rank 0 writes the file."""
@@ -63,9 +74,12 @@ class PredictionsCSV(Callback):
             return
         columns = _detection_columns(outputs, pl_module) if detects else prediction_columns(outputs, pl_module)
         index = torch.tensor(columns["index"], dtype=torch.int64)
-        columns = {"index": columns["index"], **file_column(trainer.datamodule, "predict", index), **columns}  # type: ignore[attr-defined]
+        names = apart(file_column(trainer.datamodule, "predict", index), columns, "predictions.csv")  # type: ignore[attr-defined]
+        columns = {"index": columns["index"], **names, **columns}
         path = run_folder / "predictions.csv"
         write_csv(path, columns)
+        if detects:
+            write_json(run_folder / "detections.json", _coco_results(outputs, columns))
         print(f"{len(columns['index'])} predictions in {display_path(path)}")
 
 
@@ -102,8 +116,18 @@ def prediction_columns(outputs: dict[str, Any], module: Any) -> dict[str, list[A
 
 
 def joined_names(sets: torch.Tensor, class_names: Sequence[str]) -> list[str]:
-    """Returns the class names in each set, bool `[N, K]`, as a cell of a table: `cat|dog`."""
-    return ["|".join(name for name, held in zip(class_names, row, strict=True) if held) for row in sets.tolist()]
+    """Returns the class names in each set, bool `[N, K]`, as a cell of a table: `cat|dog`.
+
+    A name with `|` or quotes is quoted as in CSV, so that `csv.reader([cell], delimiter="|")` returns the names.
+    """
+    cells = []
+    for row in sets.tolist():
+        cell = io.StringIO()
+        csv.writer(cell, delimiter="|", lineterminator="").writerow(
+            [name for name, held in zip(class_names, row, strict=True) if held]
+        )
+        cells.append(cell.getvalue())
+    return cells
 
 
 def _detection_columns(images: dict[int, Any], module: Any) -> dict[str, list[Any]]:
@@ -125,3 +149,30 @@ def _detection_columns(images: dict[int, Any], module: Any) -> dict[str, list[An
             columns[name] += [f"{value:.2f}" for value in values.tolist()]
         columns["area"] += mask_areas(found)
     return columns
+
+
+def _coco_results(images: dict[int, Any], columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    """Returns the detections as COCO's `loadRes` reads them: boxes as x, y, width, height, masks run-length encoded.
+
+    Args:
+        images: Index -> the image's detections, as gathered by `DetectionOutputs`.
+        columns: The table of the same detections, in the same order; its class names and files are added.
+    """
+    results: list[dict[str, Any]] = []
+    for index, image in images.items():
+        found = image["found"]
+        corners = found["boxes"].double()
+        boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], dim=1).tolist()
+        objects = zip(found["labels"].tolist(), boxes, found["scores"].tolist(), found["masks"], strict=True)
+        results += [
+            {
+                "image_id": index,
+                "category_id": label,
+                "bbox": [round(each, 2) for each in box],
+                "score": round(score, 6),
+                "segmentation": {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")},
+            }
+            for label, box, score, mask in objects
+        ]
+    named = [name for name in ("file", "class_name") if name in columns]
+    return [each | {name: columns[name][row] for name in named} for row, each in enumerate(results)]

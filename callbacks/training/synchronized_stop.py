@@ -95,9 +95,13 @@ class SynchronizedStop(Callback):
             SIGTERMException: In every process, if one of them has received SIGTERM.
         """
         self.on_validation_end(trainer, pl_module)
-        self.on_train_batch_start(trainer)
+        self.on_validation_start(trainer, pl_module)
 
-    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Does what the next hook does."""
+        self.on_validation_start(trainer, pl_module)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Ends all processes after SIGTERM.
 
         Raises:
@@ -106,7 +110,7 @@ class SynchronizedStop(Callback):
         if self.is_terminating:
             raise SIGTERMException
 
-    on_validation_start = on_train_end = on_train_batch_start
+    on_train_end = on_validation_start
 
     def _restore(self, trainer: Trainer) -> None:
         self._agreement = None

@@ -49,5 +49,6 @@ class CIFAR100DataModule(CIFARFiles, ImageDataModule):
     lookalikes: ClassVar = {
         name: group[(place + 1) % len(group)] for group in SUPERCLASSES for place, name in enumerate(group)
     }
+    # As quoted for the training set; tests compare them with the files where these are at hand.
     mean = (0.5071, 0.4865, 0.4409)
     std = (0.2673, 0.2564, 0.2762)

@@ -68,7 +68,7 @@ class FolderFiles:
         else:
             place = find_path(labels_file, root, self.folder)
             self.layout = LabelFile(place, self.folder, skip_absent=corrupt == "skip")
-        if test_size is not None and "test" in self.layout.parts:
+        if test_size is not None and self.has_test:
             raise ValueError(
                 f"data.test_size: {test_size}, but {self.folder} has test images of its own; leave the option out"
             )
@@ -76,14 +76,26 @@ class FolderFiles:
         self.pool_folder = None if unlabeled_folder is None else find_path(unlabeled_folder, root)
         self.pool = [] if self.pool_folder is None else _pool_files(self.pool_folder)
         self._is_restored = self._resumed = False
+        self._reported_copies: list[str] = []
         self._test_size = HELD_OUT if test_size is None else test_size
         self._samples: FolderSamples
-        self._assigned: dict[bool, tuple[Samples, Samples | None]] = {}
+        self._assigned: dict[bool, tuple[Samples, Samples]] = {}
 
     @property
     def by_content(self) -> bool:
-        """Whether samples are assigned to the parts by their content, since there are no test files."""
-        return "test" not in self.layout.parts
+        """Whether a part is drawn by the content of the files, since there are no validation or no test files."""
+        return not {"val", "test"} <= {*self.layout.parts}
+
+    @property
+    def has_test(self) -> bool:
+        """Whether there are test files, so that no test set is drawn."""
+        return "test" in self.layout.parts
+
+    def drawn(self, val_size: int | float | Fold) -> str:
+        """Returns what is drawn by content, in words; empty if nothing is."""
+        if not self.has_test:
+            return "each sample's part"
+        return "a sample's part, training or validation," if val_size and "val" not in self.layout.parts else ""
 
     def assign_by(
         self,
@@ -121,16 +133,19 @@ class FolderFiles:
 
     def files(self, train: bool) -> tuple[list[Path], Tensor]:
         """Lists the files of the full training set or the test set, and their labels."""
-        training, test = self.assignment() if train or self.by_content else (None, None)
-        samples = training if train else test
-        if samples is not None:
+        if train or not self.has_test:
+            samples = self.assignment()[0 if train else 1]
             return samples.paths, samples.labels
         files = self.layout.files("test")
         self._report_layout()
         return files
 
-    def assignment(self) -> tuple[Samples, Samples | None]:
-        """Returns the samples of the full training set and, if it is drawn, of the test set; reports omissions."""
+    def training_files(self) -> list[Path]:
+        """Lists the files of the full training set, if possible without reading them: copies may be among them."""
+        return self._samples.listed_training() if self.has_test else self.files(train=True)[0]
+
+    def assignment(self) -> tuple[Samples, Samples]:
+        """Returns the samples of the full training set and of the test set; reports omissions."""
         if self._resumed not in self._assigned:
             self._assigned[self._resumed] = self._samples.assign(self._resumed)
             self._report_layout()
@@ -142,6 +157,9 @@ class FolderFiles:
         self._is_restored = True
         self._samples.recorded = recorded
         self._assigned.clear()
+        if self.has_test:
+            self._samples.find_copies(self.layout.files("test")[0], {*recorded.ids})
+            self._report_copies()
 
     def resume(self) -> None:
         """From now on, recorded samples are used and no others, if there are any: for a training."""
@@ -151,7 +169,6 @@ class FolderFiles:
         """Returns what a checkpoint records: the training samples at positions `kept`, and the test set."""
         samples, tested = self.assignment()
         assert samples.ids is not None
-        assert tested is not None
         assert tested.ids is not None
         paths = [samples.paths[each] for each in kept]
         small = self._samples.recorded_thumbnails(paths)
@@ -188,6 +205,7 @@ class FolderFiles:
                 f"{len(disputed)} files have a copy with another label: {', '.join(disputed[:SHOWN])}"
                 f"{', …' if disputed[SHOWN:] else ''} (in {self.folder}); keep one of each, with the right label"
             )
+        self._report_copies()
         if gone := samples.unrecognised:
             rank_zero_warn(
                 f"{gone[0]:,} of the {gone[1]:,} images that the checkpoint was trained on are no longer in "
@@ -200,6 +218,16 @@ class FolderFiles:
             self.leave_out("new", waiting, "new since the checkpoint; they wait for a new run")
         if trained_on := [self.name(path) for path in samples.trained_on]:
             self.leave_out("trained on", trained_on, "would be tested, but the checkpoint was trained on them")
+
+    def _report_copies(self) -> None:
+        copies = [self.name(path) for path in self._samples.also_trained]
+        if copies and copies != self._reported_copies:
+            self._reported_copies = copies
+            rank_zero_warn(
+                f"{len(copies):,} test images are copies of training images: {', '.join(copies[:SHOWN])}"
+                f"{', …' if copies[SHOWN:] else ''} (in {self.folder}); results there are too good; remove them from "
+                "the training or the test images"
+            )
 
 
 def _pool_files(folder: Path) -> list[Path]:

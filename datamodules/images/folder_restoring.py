@@ -50,6 +50,8 @@ def restore_samples(data: "ImageFolderDataModule", state: Mapping[str, Any]) -> 
         _require_same_labels(data, state)
         return
     data.folder_files.restore(recorded)
+    if not fitting and data.folder_files.has_test:  # test images of their own stay as they are
+        return
     data.split = data.targets = data.train_set = data.val_set = data.unlabeled_set = data.test_set = None
     if fitting:
         data.setup("fit" if testing else "validate")

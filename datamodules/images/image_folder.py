@@ -26,6 +26,9 @@ from litzoo.datamodules.splits.near_duplicates import SIDE
 from litzoo.datamodules.splits.recorded import RecordedSamples
 from litzoo.datamodules.transforms.plain import describe
 
+MOST_BYTES, MOST_PHOTO_BYTES = 4 * 2**30, 2**30
+"""Sizes up to which images, and photos at their original size, are kept in memory unless an option says otherwise."""
+
 
 class ImageFolderDataModule(ImageDataModule):
     """Your own images: in class folders or labeled by a CSV file, with or without folders for training and test.
@@ -35,11 +38,12 @@ class ImageFolderDataModule(ImageDataModule):
       folder is the validation set; without it validation is drawn from `train`, without `test` a test set is.
     - `labels_file`: a CSV file with the columns `file`, `label` and, if it gives the parts, `split`.
 
-    Where the test set is drawn, a sample's part is a function of the content of its file and the seed: adding,
+    Where validation or test is drawn, a sample's part is a function of the content of its file and the seed: adding,
     removing, renaming and relabelling images moves no other image between training, validation and test. Copies of an
-    image, also resized or encoded anew ones, are not on both sides: one of them is left out and listed. A resumed run
-    uses the images that its checkpoint has recorded; new ones wait for a new run. When a checkpoint is tested, images
-    that it was trained on are left out.
+    image, also resized or encoded anew ones, are not on both sides of a draw: one of them is left out and listed. A
+    resumed run uses the images that its checkpoint has recorded; new ones wait for a new run. When a checkpoint is
+    tested, images that it was trained on are left out of a drawn test set. Test images of your own are all kept; a
+    warning names those that are copies of training images.
 
     Reads what Pillow can decode, by content and not by name, also from folders within class folders; hidden files are
     ignored, others that are no images are left out and named. What had to be decided to read the images, such as a
@@ -55,14 +59,15 @@ class ImageFolderDataModule(ImageDataModule):
             semi-supervised training. Copies of labeled images are left out of it.
         test_size: Size of the test set where it is drawn, a fraction or a count; `null` is 0.2. Not allowed with test
             files of your own.
-        near_duplicates: `leave_out` compares small versions of the images too, where the test set is drawn or there is
-            an unlabeled folder; `keep` leaves out only exact copies.
+        near_duplicates: `leave_out` compares small versions of the images too, where a part is drawn or there is an
+            unlabeled folder; `keep` leaves out only exact copies.
         size: Height and width that images are resized and centre-cropped to; one number for both. If `null`, all
             images must have the size of the first one.
         grey: Whether to read images with one channel; else with three.
         corrupt: `refuse` raises for a file that cannot be read, `skip` leaves it out with a warning.
         memory_limit: Largest size of the images in GiB, per part and process, up to which they are kept in memory;
-            larger sets are read from their files when they are served, which `num_workers` speeds up.
+            larger sets are read from their files when they are served, which `num_workers` speeds up. `null` is 4, and
+            1 for training images at their original size.
         original_size: Whether training images are read at their original size and brought to `size` by the transforms
             that `augment` begins with, such as `RandomResizedCrop`, one by one and in the workers; named augmentations
             after them are applied to the batch. `eval_transform` then gets images at their original size too.
@@ -88,7 +93,7 @@ class ImageFolderDataModule(ImageDataModule):
         size: int | tuple[int, int] | None = None,
         grey: bool = False,
         corrupt: Literal["refuse", "skip"] = "refuse",
-        memory_limit: float = 4.0,
+        memory_limit: float | None = None,
         labels_file: str | None = None,
         unlabeled_folder: str | None = None,
         test_size: int | float | None = None,
@@ -102,9 +107,12 @@ class ImageFolderDataModule(ImageDataModule):
     ) -> None:
         if near_duplicates not in ("leave_out", "keep"):
             raise ValueError(f"data.near_duplicates: {near_duplicates!r} is not one of leave_out, keep")
-        if not memory_limit >= 0:
+        if memory_limit is not None and not memory_limit >= 0:
             raise ValueError(f"data.memory_limit: {memory_limit} GiB is not a limit; give 0 to keep no image in memory")
         self.corrupt, self.memory_limit, self.near_duplicates = corrupt, memory_limit, near_duplicates
+        self._most_bytes, self._most_photo_bytes = (
+            most if memory_limit is None else memory_limit * 2**30 for most in (MOST_BYTES, MOST_PHOTO_BYTES)
+        )
         self.test_size = test_size
         self.root = data_root(root)
         self.folder_files = FolderFiles(folder, labels_file, unlabeled_folder, self.root, corrupt, test_size)
@@ -149,23 +157,23 @@ class ImageFolderDataModule(ImageDataModule):
 
     @property
     def by_content(self) -> bool:
-        """Whether samples are assigned to the parts by their content, since there are no test files."""
+        """Whether a part is drawn by the content of the files, since there are no validation or no test files."""
         return self.folder_files.by_content
 
     def read(self, train: bool) -> tuple[Rows, Tensor]:
         """Returns all images of the training or test set, in memory or read on demand, and their labels."""
         part, found, reading = "train" if train else "test", self.folder_files, self.folder_reading
         if not reading.range_is_known:
-            reading.measure(found.files(train=True)[0])
+            reading.measure(found.training_files())
         paths, labels = found.files(train)
         where = f"{self.folder} ({part})"
         if not train:
             reading.check_range(paths, where)
-        limit = 0 if train and self.original_size else self.memory_limit * 2**30
+        limit = 0 if train and self.original_size else self._most_bytes
         rows, kept, texts = reading.read_all(paths, where, limit, skip=self.corrupt == "skip")
         names = [found.name(path) for path in paths]
         if unreadable := [names[position] for position in sorted(set(range(len(names))) - set(kept))]:
-            found.leave_out(part, unreadable, f"unreadable, in {self.folder}", len(names))
+            found.leave_out(part, sorted(unreadable), f"unreadable, in {self.folder}", len(names))
         if texts:
             self.decisions[part] = texts
         if lost := set(labels.tolist()) - set(labels[kept].tolist()):
@@ -174,7 +182,7 @@ class ImageFolderDataModule(ImageDataModule):
         self.files[part] = [names[position] for position in kept]
         self._kept[part] = kept
         if train and self.original_size:
-            self.photos = Photos([paths[position] for position in kept], self.reader, self.memory_limit * 2**30)
+            self.photos = Photos([paths[position] for position in kept], self.reader, self._most_photo_bytes)
         return rows, labels[kept]
 
     def read_labels(self) -> Tensor:
@@ -191,7 +199,7 @@ class ImageFolderDataModule(ImageDataModule):
         samples, _ = self.folder_files.assignment()
         kept = [each for each in self._kept["train"] if samples.labels[each] != UNKNOWN]
         return {
-            "val": None if samples.val is None else samples.val[kept],
+            "val": samples.val[kept],
             "ids": None if samples.ids is None else [samples.ids[each] for each in kept],
         }
 
@@ -209,9 +217,9 @@ class ImageFolderDataModule(ImageDataModule):
     def split_report(self) -> dict[str, Any]:
         """Adds the files that were left out, how others were decoded, and notes for the printed table."""
         report = super().split_report()
-        if self.by_content:
+        if drawn := self.folder_files.drawn(self.val_size):
             counts = {part: each for part, each in report["per_class"].items() if sum(each)}
-            report["notes"] = membership_notes(counts, self.class_names)
+            report["notes"] = membership_notes(counts, self.class_names, drawn)
         found = {"left_out": self.folder_files.left_out, "decoded": self.decisions}
         return report | {name: value for name, value in found.items() if value}
 
@@ -242,7 +250,7 @@ class ImageFolderDataModule(ImageDataModule):
         if self.photos is not None and len(self.photos.paths) == len(self._kept["train"]):
             paths = self.folder_files.files(train=False)[0]
             usable = [*self.photos.paths, *(paths[position] for position in self._kept["test"])]
-            self.photos = Photos(usable, self.reader, self.memory_limit * 2**30)
+            self.photos = Photos(usable, self.reader, self._most_photo_bytes)
 
     def state_dict(self) -> dict[str, Any]:
         """Adds mean and standard deviation of the channels, and the samples if their content decides the parts."""

@@ -15,5 +15,6 @@ class KMNISTDataModule(IDXImages, ImageDataModule):
 
     dataset = torchvision.datasets.KMNIST
     class_names = tuple(torchvision.datasets.KMNIST.classes)
+    # As quoted for the training set; tests compare them with the files where these are at hand.
     mean = (0.1918,)
     std = (0.3483,)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from litzoo.datamodules.splits.core import count_of
+from litzoo.datamodules.splits.core import count_of, whole
 from litzoo.datamodules.splits.folds import Fold
 
 DIGEST_BYTES = 16
@@ -96,6 +96,7 @@ def draw_members(name: str, size: int | float | Fold | None, ids: Sequence[str],
                 "hash of its content; give fewer folds"
             )
         return chosen
+    size = whole(size)
     count = count_of(name, size, len(numbers))  # raises for a size that is out of range
     chosen = numbers < size if isinstance(size, float) else numbers <= np.sort(numbers)[count - 1]
     if not chosen.any():
@@ -106,14 +107,17 @@ def draw_members(name: str, size: int | float | Fold | None, ids: Sequence[str],
     return chosen
 
 
-def membership_notes(per_class: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> list[str]:
+def membership_notes(
+    per_class: Mapping[str, Sequence[int]], class_names: Sequence[str], drawn: str = "each sample's part"
+) -> list[str]:
     """Returns what to print below the table of a split by content.
 
     Args:
         per_class: Part -> number of samples of each class.
         class_names: Names of the classes.
+        drawn: What is drawn by content, in words.
     """
-    notes = ["each sample's part is drawn by a hash of its content: sizes and class fractions come out by chance"]
+    notes = [f"{drawn} is drawn by a hash of its content: sizes and class fractions come out by chance"]
     for part, counts in per_class.items():
         if lacking := [name for name, count in zip(class_names, counts, strict=True) if not count]:
             notes.append(f"no sample of {', '.join(lacking)} in {part}")

@@ -62,7 +62,7 @@ class RecordedSamples(NamedTuple):
 
 def _packed(ids: Sequence[str]) -> Tensor:
     """Returns ids as uint8 `[n, DIGEST_BYTES]`, half the size of their text."""
-    return torch.tensor(list(bytes.fromhex("".join(ids))), dtype=torch.uint8).view(-1, DIGEST_BYTES)
+    return torch.tensor(list(bytes.fromhex("".join(ids))), dtype=torch.uint8).view(len(ids), DIGEST_BYTES)
 
 
 def _unpacked(ids: Tensor) -> list[str]:

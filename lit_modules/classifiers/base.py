@@ -26,7 +26,6 @@ from litzoo.lit_modules.metrics import (
     EpochMeans,
 )
 from litzoo.lit_modules.mixing import BatchMix
-from litzoo.lit_modules.outliers import Outliers, exposed_loss
 from litzoo.lit_modules.semi_supervised import PseudoLabels
 from litzoo.lit_modules.semi_supervised.base import add_unlabeled_loss, require_pool
 from litzoo.lit_modules.test_time import TTA, mean_over_flips, require_tta
@@ -55,13 +54,11 @@ class Classifier(LitModule):
         calibrate: `temperature` divides the logits of tests and predictions by a temperature, so that the predicted
             probabilities are calibrated. The callback `TemperatureScaling`, which the command adds, fits it at the end
             of training on validation samples.
-        outliers: Outlier exposure: synthetic images of no class, such as `ShuffledPieces`, of which the model learns that
-            no class is likely, so that `UnknownClassDetector` finds more.
         **options: See `LitModule`.
 
     Raises:
         ValueError: If the number of names differs from the number of classes, τ is negative, or `mix` is combined with
-            `outliers` or a loss that keeps a state for each sample.
+            a loss that keeps a state for each sample.
 
     Attributes:
         keeps_features: Whether evaluation and prediction also return `features` `[B, D]`; set by callbacks.
@@ -87,7 +84,6 @@ class Classifier(LitModule):
         posthoc_tau: float = 0.0,
         tta: TTA = "none",
         calibrate: Calibrate = "none",
-        outliers: Outliers | None = None,
         **options: Any,
     ) -> None:
         super().__init__(net, nn.CrossEntropyLoss() if loss is None else loss, **options)
@@ -98,12 +94,9 @@ class Classifier(LitModule):
                 f"mix: {type(mix).__name__} trains every image with two labels, but {type(self.loss).__name__} "
                 "remembers predictions for single samples: use one of the two"
             )
-        if mix is not None and outliers is not None:
-            raise ValueError("outliers: are made of unmixed training images; leave out outliers or mix")
         require_tta(tta)
         require_calibrate(calibrate)
         self.mix, self.posthoc_tau, self.tta, self.calibrate = mix, posthoc_tau, tta, calibrate
-        self.outliers = outliers
         self.pseudo_labels, self.semi_supervised = pseudo_labels, pseudo_labels is not None
         if self.semi_supervised:
             self.train_metrics = (*self.train_metrics, "labeled_loss", "unlabeled_loss")
@@ -151,8 +144,6 @@ class Classifier(LitModule):
     def training_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Returns logits `[B, K]` and the objective of a labeled training batch."""
         target = batch["target"]
-        if self.outliers is not None:
-            return exposed_loss(self, self.outliers, batch)
         if self.mix is None:
             logits = self(batch["input"])
             return logits, self.objective(logits, batch, target)

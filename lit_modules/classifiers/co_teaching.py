@@ -71,12 +71,10 @@ def prepare_pair(module: Classifier) -> None:
     """Checks the options of a module whose network is a `Pair`, and compiles both networks if that is requested.
 
     Raises:
-        ValueError: If `mix`, `outliers` or a loss that keeps a state for each sample is given.
+        ValueError: If `mix` or a loss that keeps a state for each sample is given.
     """
     if module.mix is not None or module.remembers_samples:
         raise ValueError("co-teaching takes neither mix nor a loss that remembers samples: leave it out")
-    if module.outliers is not None:
-        raise ValueError("co-teaching takes no outliers: leave them out")
     net: Any = module.net
     if module.hparams.get("compile"):  # `co_taught` calls the two networks, not the pair
         net.first.compile()

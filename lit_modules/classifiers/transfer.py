@@ -116,7 +116,7 @@ class TransferClassifier(PretrainedWeights, Classifier):
         Raises:
             ValueError: If samples are mixed or pseudo-labeled.
         """
-        for name in ("mix", "outliers", "pseudo_labels"):
+        for name in ("mix", "pseudo_labels"):
             if getattr(self, name) is not None:
                 raise ValueError(
                     f"model.{name}: changes the training images, so that their features cannot be cached; leave it "

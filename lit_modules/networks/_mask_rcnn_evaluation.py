@@ -1,5 +1,6 @@
 """Evaluation of Mask R-CNN: the detections in a batch of images, and the training losses of each."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,12 +20,15 @@ Evaluated = tuple[dict[str, Tensor], dict[str, Tensor]]
 def detect_and_score(net: Any, images: Sequence[Tensor], targets: Sequence[Any] | None) -> list[Evaluated]:
     """Returns losses and detections of each image; see `MaskRCNN`."""
     given: Sequence[Any] = [None] * len(images) if targets is None else targets
-    prepared = [net.transform([image], None if each is None else [each]) for image, each in zip(images, given)]
+    pairs = zip(images, given, strict=True)
+    prepared = [net.transform([image], None if each is None else [each]) for image, each in pairs]
     of_size: dict[torch.Size, list[int]] = defaultdict(list)
     for number, (padded, _) in enumerate(prepared):
         of_size[padded.tensors.shape].append(number)
     evaluated: dict[int, Evaluated] = {}
-    for numbers in of_size.values():
+    most = _most_at_once(images[0].device) if images else 1
+    groups = [each[start : start + most] for each in of_size.values() for start in range(0, len(each), most)]
+    for numbers in groups:
         batch = ImageList(
             torch.cat([prepared[each][0].tensors for each in numbers]),
             [prepared[each][0].image_sizes[0] for each in numbers],
@@ -33,6 +37,11 @@ def detect_and_score(net: Any, images: Sequence[Tensor], targets: Sequence[Any] 
         wanted = None if targets is None else [prepared[each][1][0] for each in numbers]
         evaluated |= dict(zip(numbers, _evaluate(net, batch, sizes, wanted), strict=True))
     return [evaluated[number] for number in range(len(images))]
+
+
+def _most_at_once(device: torch.device) -> int:
+    """Returns how many images are processed together: on a CPU several at once take longer, for want of cache."""
+    return 1 if device.type == "cpu" else sys.maxsize
 
 
 def _evaluate(net: Any, batch: ImageList, sizes: list[tuple[int, int]], targets: list[Any] | None) -> list[Evaluated]:

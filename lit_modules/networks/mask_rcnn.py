@@ -1,7 +1,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torchvision.models import detection
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -122,9 +121,9 @@ class MaskRCNN(detection.MaskRCNN):
     ) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
         """Detects the objects in images in evaluation mode, and computes the training losses of each image too.
 
-        Images of the same size are processed together. Padding to the size of another image would change the
-        detections. The losses use randomly sampled boxes; the seed is fixed for each image, and the state of the global
-        generators is restored.
+        Images of the same size are processed together, on a CPU one by one, which is faster there. Padding to the size
+        of another image would change the detections. The losses use randomly sampled boxes; the seed is fixed for each
+        image, and the state of the global generators is restored.
 
         Args:
             images: float32 `[3, H, W]` each, from 0 to 1.

@@ -17,16 +17,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from litzoo.lit_modules.mixing import BatchMix
-from litzoo.lit_modules.outliers import Outliers
 
-OBJECTS = ("loss", "mix", "optimizer", "outliers", "pseudo_labels", "scheduler")
+OBJECTS = ("loss", "mix", "optimizer", "pseudo_labels", "scheduler")
 """Hyperparameters that are objects if the module is created in Python, and dictionaries on the command line."""
 HYPERPARAMETERS = ("hyper_parameters", "hparams", "module_arguments")
 """Keys under which Lightning looks for hyperparameters in a checkpoint; old versions wrote the latter two."""
 PLAIN = re.compile(r"[\w +-]*")
 INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
 """Function that every checkpoint of the command line names."""
-ALLOWED_CLASSES = (nn.Module, Optimizer, LRScheduler, BatchMix, Outliers)
+ALLOWED_CLASSES = (nn.Module, Optimizer, LRScheduler, BatchMix)
 
 
 def keep_plain(hparams: MutableMapping[str, Any]) -> None:

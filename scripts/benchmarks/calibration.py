@@ -1,6 +1,7 @@
 """Measures temperature scaling and prediction sets on shipped configs: calibration errors, coverage, size of sets.
 
-Usage: python -m litzoo.scripts.benchmarks.calibration CONFIG ... [--seeds 0 1 2] [--epochs N] [--write]
+Usage: python -m litzoo.scripts.benchmarks.calibration CONFIG ... [--seeds 0 1 2] [--epochs N] [--precision P]
+           [--write]
 
 Each config is trained with `model.calibrate: temperature` and `PredictionSets`, which reserves half of the validation
 samples. Temperature and sets are fitted on these, for the best checkpoint, and evaluated on the test set. Results of
@@ -31,9 +32,10 @@ COVERAGES = (0.9, 0.95)
 METHODS: tuple[Method, ...] = ("lac", "aps")
 
 
-def measure(config: str, seed: int, epochs: int | None) -> dict[str, float]:
+def measure(config: str, seed: int, epochs: int | None, precision: str) -> dict[str, Any]:
     """Trains a config and returns what is measured on its test set, by name."""
     words = ["fit", f"--config={config}", f"--seed_everything={seed}", "--model.calibrate=temperature"]
+    words += [f"--trainer.precision={precision}"]
     words += ["--trainer.callbacks+=PredictionSets", "--trainer.enable_progress_bar=false", "--test_after_fit=false"]
     cli = run([*words, *([f"--trainer.max_epochs={epochs}"] if epochs else [])])
     predictor = Predictor.load(cli.run_folder / "checkpoints" / "best.ckpt", device="cpu")
@@ -42,7 +44,8 @@ def measure(config: str, seed: int, epochs: int | None) -> dict[str, float]:
     calibration, known = logits_of(predictor, calibration_part(data)[1])
     logits, target = logits_of(predictor, data.test_set)
     temperature = float(predictor.module.temperature)  # type: ignore[arg-type]
-    values = {"epochs": cli.trainer.current_epoch, "temperature": temperature, "test": len(target)}
+    values: dict[str, Any] = {"precision": precision}
+    values |= {"epochs": cli.trainer.current_epoch, "temperature": temperature, "test": len(target)}
     values |= {"calibration": len(known), "acc": float((logits.argmax(dim=1) == target).double().mean())}
     for name, each in (("before", logits * temperature), ("after", logits)):
         values[f"ece_{name}"] = _value(CalibrationError(), each, target)
@@ -83,7 +86,12 @@ def table(result: Mapping[str, Any]) -> str:
             f"{statistics.mean(columns[f'{method}_{coverage}_set_size']):.2f}"
             for method, coverage in sets
         ]
-        first = [config, f"{columns['epochs'][0]:.0f}", str(len(runs)), mean_and_std(columns["temperature"], 3)]
+        first = [
+            f"{config}, {columns['precision'][0]}",
+            f"{columns['epochs'][0]:.0f}",
+            str(len(runs)),
+            mean_and_std(columns["temperature"], 3),
+        ]
         rows.append([*first, *errors, *cells])
     sizes = next(iter(next(iter(result["configs"].values())).values()))
     note = (
@@ -99,14 +107,20 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("configs", nargs="+", help="names of shipped configs")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="shorter or longer than the config's")
+    parser.add_argument("--precision", default="32-true", help="of the training (default: 32-true)")
     parser.add_argument("--write", action="store_true", help=f"write the table to {DOCUMENT}")
     options = parser.parse_args(words)
     path = DOCUMENT.parent / "results" / f"{NAME}.json"
     earlier = json.loads(path.read_text(encoding="utf-8"))["configs"] if path.exists() else {}
     for config in options.configs:
         for seed in options.seeds:
-            values = measure(config, seed, options.epochs)
-            runs = {name: each for name, each in earlier.get(config, {}).items() if each["epochs"] == values["epochs"]}
+            values = measure(config, seed, options.epochs, options.precision)
+            same = ("epochs", "precision")
+            runs = {
+                name: each
+                for name, each in earlier.get(config, {}).items()
+                if [each[key] for key in same] == [values[key] for key in same]
+            }
             earlier[config] = {**runs, str(seed): values}
             result = {**environment(), "configs": earlier}
             print(table(result))

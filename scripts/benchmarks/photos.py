@@ -39,7 +39,7 @@ def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 Path("/proc/self/clear_refs").write_text("5")  # reset the peak, which the imports have raised
 before = peak()
-loader = litzoo_loader(sys.argv[1], workers=0, memory_limit=0.0)
+loader = litzoo_loader(sys.argv[1], workers=0, memory_limit=float(sys.argv[2]) if sys.argv[2:] else None)
 for batch in loader:
     pass
 print((peak() - before) * 1024)
@@ -70,7 +70,7 @@ def write_photos(folder: Path, count: int) -> None:
         photo.save(path, quality=90)
 
 
-def litzoo_loader(folder: str, workers: int, memory_limit: float) -> Any:
+def litzoo_loader(folder: str, workers: int, memory_limit: float | None) -> Any:
     """Returns litzoo's loader of training batches."""
     datamodule = ImageFolderDataModule(
         "photos",
@@ -108,15 +108,17 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         }
         seconds = time_interleaved(actions, arguments.rounds)
         del actions
-        memory = {arguments.photos: _memory(folder)}
+        memory = {arguments.photos: _memory(folder, "0")}
+        by_default = _memory(folder)
     with tempfile.TemporaryDirectory() as folder:
         write_photos(Path(folder) / "photos", arguments.photos // 4)
-        memory[arguments.photos // 4] = _memory(folder)
-    return {"seconds": seconds, "photos": arguments.photos, "workers": arguments.workers, "memory": memory}
+        memory[arguments.photos // 4] = _memory(folder, "0")
+    sizes = {"photos": arguments.photos, "workers": arguments.workers}
+    return {"seconds": seconds, **sizes, "memory": memory, "memory_by_default": by_default}
 
 
-def _memory(folder: str) -> int:
-    command = [sys.executable, "-c", PEAK_MEMORY, folder]
+def _memory(folder: str, *limit: str) -> int:
+    command = [sys.executable, "-c", PEAK_MEMORY, folder, *limit]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
 
 
@@ -136,7 +138,8 @@ def table(result: dict[str, Any]) -> str:
         f"{format_environment(result)}; {result['photos']:,} JPEGs of {WIDTH}×{HEIGHT}, `RandomResizedCrop({SIDE})` "
         f"and `RandomHorizontalFlip`, {result['workers']} workers, {result['rounds']} interleaved rounds.\n\n"
         + markdown_table(["loader", "images per second", "speed (quartiles)"], rows)
-        + f"\n\nPeak memory of an epoch from files, without workers, beyond the imports: {memory} photos."
+        + f"\n\nPeak memory of an epoch from files, without workers, beyond the imports: {memory} photos; with "
+        f"the default `memory_limit` {result['memory_by_default'] / 2**20:,.0f} MiB for {result['photos']:,}."
     )
 
 

@@ -5,7 +5,8 @@ r"""Trains several variants of an experiment with several seeds, and compares th
         --variant "slow: --model.optimizer.lr 0.001" --variant "fast: --model.optimizer.lr 0.01" \
         --variant "gce: mnist_noisy_gce"
 
-Each run is a `litzoo fit` in `runs/compare_<name>/<variant>/seed_<seed>/`; `{seed}` in its options is its seed.
+Each run is a `litzoo fit` in `runs/compare_<name>/<variant>/seed_<seed>/`, in a process of its own that is forked off
+one which has imported everything; `{seed}` in its options is its seed.
 `--folds 5` cross-validates: each variant is trained five times, each time without another fifth of the samples that are
 not for testing, and compared on that fifth, with the weights of the last epoch. The test set is not used. Differences
 are paired by fold.
@@ -22,7 +23,6 @@ figures to `images/` beside the page.
 """
 
 import argparse
-import io
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
@@ -40,7 +39,7 @@ from litzoo.datamodules.splits.folds import Fold
 from litzoo.scripts.cli.failures import report_errors
 from litzoo.scripts.compare.compared_run import ComparedRun
 from litzoo.scripts.compare.figure import Histories, choose_curves, draw_comparison
-from litzoo.scripts.compare.files import write_results
+from litzoo.scripts.compare.files import save_small, write_results
 from litzoo.scripts.compare.forest import draw_differences
 from litzoo.scripts.compare.options import parse
 from litzoo.scripts.compare.queue import Queue, interrupt_on_termination
@@ -94,7 +93,8 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
         key = run.seed if run.fold is None else run.seed * run.fold.of + run.fold.number
         histories[run.variant][key] = run.history
     pairs = "seed" if args.folds is None else "fold"
-    header, rows = table(results, metric)
+    baseline = next(iter(args.variants))
+    header, rows = table(results, metric, baseline)
     printed = Table()
     for number, name in enumerate(header):
         printed.add_column(name, no_wrap=not number, overflow="fold")  # never truncates the names of variants
@@ -109,21 +109,26 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
         console.print(tables[-1], highlight=False, soft_wrap=True)
     console.print(caption, highlight=False)
     curves = choose_curves(args.curve, metric, histories)
+    wrong_labels = [run.wrong_validation_labels() for run in runs]
     figures = {
-        "differences": (draw_differences(results, metric, pairs), f"differences in {metric}"),
+        "differences": (draw_differences(results, metric, pairs, baseline), f"differences in {metric}"),
         "curves": (
-            draw_comparison(histories, curves, [run.wrong_validation_labels() for run in runs], pairs),
+            draw_comparison(histories, curves, wrong_labels, pairs) if curves else None,
             f"{', '.join(curves)} by epoch",
         ),
     }
+    if not curves:
+        console.print("No curves: not all runs have logged val/acc, val/rmse, val/loss or train/loss to TensorBoard.")
     folder = args.runs / f"compare_{args.name}"
-    (folder / "differences.png").unlink(missing_ok=True)  # that of an earlier comparison with more variants
+    for name in figures:
+        (folder / f"{name}.png").unlink(missing_ok=True)  # that of an earlier comparison with more of them
     parts = [*tables, caption, f"```bash\n{command}\n```"]
     content = {
         "command": command,
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
         **{"name": args.name, "metric": metric, "epoch": args.epoch, "jobs": args.jobs, "variants": results},
         "curves": _curve_values(histories, curves),
+        "wrong_validation_labels": sorted(set(wrong_labels)),
     }
     drawn = {name: (figure, text) for name, (figure, text) in figures.items() if figure is not None}
     for name, (figure, _) in drawn.items():
@@ -149,7 +154,7 @@ def _write_page(
     images = []
     for kind, (figure, text) in figures.items():
         suffix = "" if kind == "curves" else f"_{kind}"
-        path = _save_small(figure, folder / "images" / f"compare_{name}{suffix}.png")
+        path = save_small(figure, folder / "images" / f"compare_{name}{suffix}.png")
         images.append(f"![{text}]({path.relative_to(folder)})")
     replace_between(page, f"compare {name}", "\n\n".join([*parts, *images]))
 
@@ -182,13 +187,3 @@ def _curve_values(histories: Histories, metrics: Sequence[str]) -> dict[str, Any
         }
         for metric in metrics
     }
-
-
-def _save_small(figure: Figure, path: Path) -> Path:
-    drawn = io.BytesIO()
-    figure.savefig(drawn)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # 128 colours take a quarter of the size; MAXCOVERAGE keeps the colours of thin lines.
-    few_colours = Image.open(drawn).convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    few_colours.save(path, optimize=True)
-    return path

@@ -7,14 +7,15 @@ environment variable differs, a new Python is started.
 """
 
 import os
+import runpy
 import sys
 from collections.abc import Mapping, Sequence
-from multiprocessing import forkserver, get_context
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
-from unittest.mock import patch
+from typing import Any
 
 LITZOO = [sys.executable, "-m", "litzoo"]
 READ_ONCE = ("OMP_", "GOMP_", "KMP_", "MKL_", "TORCH", "PYTORCH", "PYTHON", "LD_", "MPL")
@@ -27,7 +28,7 @@ IMPORTED = [
     "matplotlib.backends.backend_agg",
 ]
 # On macOS, what Apple's libraries have begun does not survive a fork: there each process imports by itself.
-_processes = get_context("spawn" if sys.platform == "darwin" else "forkserver")
+_processes: Any = get_context("spawn" if sys.platform == "darwin" else "forkserver")
 _processes.set_forkserver_preload(IMPORTED)
 
 
@@ -45,9 +46,12 @@ def start(
     """
     ours, theirs = _processes.Pipe()
     process = _processes.Process(target=_run, args=(list(program), list(words), dict(environment), log, theirs))
-    with patch.dict(os.environ, environment):  # for the process that imports, which the first call starts
-        forkserver.ensure_running()
+    before = dict(os.environ)
+    os.environ.update(environment)  # for the process that imports, which the first call starts
+    try:
         process.start()
+    finally:
+        _replace_environment(before)
     send_handle(ours, kept, process.pid)
     return process
 
@@ -61,12 +65,14 @@ def _run(program: list[str], words: list[str], environment: dict[str, str], log:
             os.dup2(written.fileno(), stream)
     if program != LITZOO or _read_once(os.environ) != _read_once(environment):
         os.execve(program[0], [*program, *words], environment)
+    _replace_environment(environment)
+    sys.argv = ["litzoo", *words]
+    runpy.run_module("litzoo", run_name="__main__", alter_sys=True)  # as `python -m litzoo` does
+
+
+def _replace_environment(environment: Mapping[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = ["litzoo", *words]
-    from litzoo.__main__ import main
-
-    main()
 
 
 def _read_once(environment: Mapping[str, str]) -> dict[str, str]:

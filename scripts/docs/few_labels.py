@@ -2,8 +2,9 @@
 
 Usage: python -m litzoo.scripts.docs.few_labels [--to data/few_digits] [--root FOLDER_OF_MNIST]
 
-Writes 60 labeled training images (`labeled/train/<digit>/`), 2,000 labeled test images (`labeled/test/<digit>/`) and
-2,000 images without labels (`unlabeled/`). The experiments `folder_60_supervised` and `folder_60_fixmatch` read them.
+Writes 60 labeled images, 50 for training (`labeled/train/<digit>/`) and 10 for validation (`labeled/val/<digit>/`),
+2,000 labeled test images (`labeled/test/<digit>/`) and 2,000 images without labels (`unlabeled/`). The experiments
+`folder_60_supervised` and `folder_60_fixmatch` read them.
 """
 
 import argparse
@@ -15,12 +16,13 @@ from PIL import Image
 from torch import Tensor
 
 from litzoo.datamodules import MNISTDataModule
+from litzoo.datamodules.splits.core import split_train_val
 
-LABELED, UNLABELED, TESTED = 60, 2000, 2000
+LABELED, VALIDATED, UNLABELED, TESTED = 60, 10, 2000, 2000
 
 
-def cut(source: MNISTDataModule, folder: Path, labeled: int, unlabeled: int, tested: int) -> None:
-    """Writes the images, drawn without replacement; labeled ones have equally many of each digit.
+def cut(source: MNISTDataModule, folder: Path, labeled: int, validated: int, unlabeled: int, tested: int) -> None:
+    """Writes the images, drawn without replacement; labeled ones, and validation ones, have equally many of each digit.
 
     Raises:
         FileExistsError: If the folder exists.
@@ -30,11 +32,13 @@ def cut(source: MNISTDataModule, folder: Path, labeled: int, unlabeled: int, tes
     images, labels = source.read(train=True)
     order = np.random.RandomState(0).permutation(len(images))
     of_class = [order[labels.numpy()[order] == digit] for digit in range(10)]
-    chosen = np.concatenate([each[: labeled // 10] for each in of_class])
+    chosen = np.concatenate([np.sort(each[: labeled // 10]) for each in of_class])
+    split = split_train_val(labels[chosen], None, validated, seed=0)
     temporary = folder.with_name(f".{folder.name}.incomplete")
     shutil.rmtree(temporary, ignore_errors=True)
-    for position in chosen.tolist():
-        _save(images[position], temporary / "labeled" / "train" / str(int(labels[position])) / f"{position:05}.png")
+    for part, positions in {"train": chosen[split.train], "val": chosen[split.val]}.items():
+        for position in positions.tolist():
+            _save(images[position], temporary / "labeled" / part / str(int(labels[position])) / f"{position:05}.png")
     for position in order[~np.isin(order, chosen)][:unlabeled].tolist():
         _save(images[position], temporary / "unlabeled" / f"{position:05}.png")
     images, labels = source.read(train=False)
@@ -54,7 +58,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path("data/few_digits"), help="folder to write")
     parser.add_argument("--root", help="folder that holds MNIST; default: LITZOO_DATA_DIR, else data")
     arguments = parser.parse_args()
-    cut(MNISTDataModule(root=arguments.root), arguments.to, LABELED, UNLABELED, TESTED)
+    cut(MNISTDataModule(root=arguments.root), arguments.to, LABELED, VALIDATED, UNLABELED, TESTED)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ NOT_SEARCHED = {
 """Options that cannot be searched, and why."""
 
 
-class _ParsedCLI(LitzooCLI):
+class ParsedCLI(LitzooCLI):
     """Parses and checks the command line of `litzoo fit`, and instantiates nothing."""
 
     def instantiate_classes(self) -> None:
@@ -51,7 +51,7 @@ def parsed_options(words: Sequence[str]) -> dict[str, Any]:
         ValueError: If one is invalid, or a trial would train on several devices.
     """
     with _quiet_logging():
-        options = run(["fit", *words], _ParsedCLI).options.as_dict()
+        options = run(["fit", *words], ParsedCLI).options.as_dict()
     flat = flat_options({name: value for name, value in options.items() if name != "config"})
     if flat["trainer.devices"] not in (*ALL, 1, "1") or flat["trainer.num_nodes"] != 1:
         raise ValueError(

@@ -28,10 +28,12 @@ def served(folder: Path) -> Iterator[str]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
         thread = Thread(target=partial(server.serve_forever, poll_interval=0.01))
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:  # also after a failed assertion; the thread would keep the process alive
+            server.shutdown()
+            thread.join()
+            server.server_close()
 
 
 @contextmanager

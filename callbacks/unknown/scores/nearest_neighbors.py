@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -132,7 +133,8 @@ def _smallest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """
     groups = values.shape[1] // GROUP
     if groups <= 2 * count or values.device.type != "cpu" or torch.compiler.is_compiling():
-        return tuple(values.topk(count, dim=1, largest=False))
+        smallest = values.topk(count, dim=1, largest=False)
+        return smallest.values, smallest.indices
     grouped = groups * GROUP  # member m of group g is at position m * groups + g
     minima = values[:, :grouped].unflatten(1, (GROUP, groups)).amin(dim=1)
     chosen = minima.topk(count, dim=1, largest=False).indices
@@ -149,7 +151,7 @@ def _full_float32() -> Iterator[None]:
     if torch.compiler.is_compiling():
         yield
         return
-    backends = [torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]
+    backends: list[Any] = [torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None)]
     if not all(hasattr(each, "fp32_precision") for each in backends):  # before torch 2.9
         allowed = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("highest")

@@ -88,6 +88,17 @@ def test_detections_are_logged_and_drawn_from_before_training_on(tmp_path):
     assert strip.std() > 10
 
 
+def test_the_card_has_two_panels_in_a_row(monkeypatch):
+    cards = []
+    monkeypatch.setattr(
+        "litzoo.callbacks.reporting.detection.publish_figure", lambda *_: cards.append(_[-1].get_size_inches())
+    )
+    fit(DetectionProgress(epochs=[0, 1, 2, 3]))
+    width, height = cards[-1]  # five panels of square images
+    assert width == pytest.approx(4.4)
+    assert height == pytest.approx(3 * 2.7)
+
+
 def test_a_resumed_run_draws_the_same_strip(tmp_path):
     uninterrupted, first, second = (DetectionProgress(epochs=[0, 1, 2, 4]) for _ in range(3))
     fit(uninterrupted, folder="uninterrupted")

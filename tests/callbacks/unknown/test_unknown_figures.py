@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from litzoo.callbacks import Energy, MaxLogit, UnknownClassDetector
-from litzoo.callbacks.unknown._figures import GallerySamples, draw_gallery, draw_scores
+from litzoo.callbacks.unknown._figures import MOST_POINTS, GallerySamples, draw_gallery, draw_scores
 from tests.callbacks.drawn import drawn_images, row_names
 from tests.callbacks.open_set_digits import fit
 
@@ -52,6 +53,24 @@ def test_a_roc_curve_for_each_score_and_the_point_at_the_threshold():
     assert first.get_linewidth() > second.get_linewidth()
     # The scores above 6.5 are 7 and 8 of known samples and 9 of an unknown one.
     assert (list(point.get_xdata()), list(point.get_ydata())) == ([2 / 4], [1 / 4])
+
+
+@pytest.mark.parametrize("distance", [1.0, 6.0])  # on a linear and on a logarithmic axis
+def test_curves_of_many_samples_have_few_points_and_the_same_area(distance):
+    generator = torch.Generator().manual_seed(0)
+    unknown = torch.rand(20_000, generator=generator) < 0.3
+    scores = torch.randn(20_000, generator=generator).double() + distance * unknown
+    figure = draw_scores({"MaxLogit": scores}, unknown, "MaxLogit", 1.0)
+    roc, precision = figure.axes[1].lines[0], figure.axes[2].lines[0]
+    assert figure.axes[1].get_xscale() == ("log" if distance > 3 else "linear")
+    assert len(roc.get_xdata()) <= 3 * MOST_POINTS
+    assert len(precision.get_xdata()) <= 3 * MOST_POINTS
+    area = np.trapezoid(roc.get_ydata(), roc.get_xdata())
+    assert area == pytest.approx(roc_auc_score(unknown, scores), abs=2e-3)
+    expected = average_precision_score(unknown, scores)
+    assert precision.get_label() == f"MaxLogit, average precision {expected:.3f}"
+    drawn = -np.sum(np.diff(precision.get_xdata()) * precision.get_ydata()[:-1])
+    assert drawn == pytest.approx(expected, abs=4e-3)
 
 
 @pytest.mark.parametrize("threshold", [-3.0, 20.0])
@@ -135,3 +154,17 @@ def test_a_test_writes_both_figures_as_files_and_to_tensorboard():
     assert {f"figures/{name}" for name in sizes} <= set(board.Tags()["images"])
     assert {"val/known/score_std", "val/known/accepted"} <= set(board.Tags()["scalars"])
     assert "test/unknown/found" in board.Tags()["scalars"]
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_legends_cover_neither_a_curve_nor_another_panel(count):
+    scores = {f"Score{number}": SCORES for number in range(count)}
+    figure = draw_scores(scores, UNKNOWN, "Score0", 6.5)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    legends = [panel.get_legend().get_window_extent(canvas.get_renderer()) for panel in figure.axes]
+    labels = [panel.xaxis.label.get_window_extent(canvas.get_renderer()) for panel in figure.axes]
+    for legend, label in zip(legends, labels, strict=True):
+        assert not any(legend.overlaps(panel.get_window_extent()) for panel in figure.axes)
+        assert not legend.overlaps(label)
+        assert legend.y0 >= 0

@@ -23,15 +23,6 @@ PARTS = pytest.mark.parametrize("train", [True, False])
 SUBSETS = pytest.mark.parametrize("subset", list(further.SUBSETS))
 
 
-@pytest.fixture
-def any_cifar100(monkeypatch):
-    """Lets torchvision read CIFAR-100 files that are not the original ones."""
-    dataset = torchvision.datasets.CIFAR100
-    for name in ("train_list", "test_list"):
-        monkeypatch.setattr(dataset, name, [[file, None] for file, _ in getattr(dataset, name)])
-    monkeypatch.setattr(dataset, "meta", {**dataset.meta, "md5": None})
-
-
 def pixels(dataset):
     """Returns a data set of torchvision as tensors, through its own reading and its Pillow images."""
     images = np.stack([np.atleast_3d(np.asarray(image)) for image, _ in dataset])
@@ -133,7 +124,7 @@ def test_a_truncated_file_of_svhn_is_refused(tmp_path):
 
 
 @PARTS
-@pytest.mark.usefixtures("any_cifar100")
+@pytest.mark.usefixtures("any_checksum")
 def test_cifar100_is_what_torchvision_reads(train, tmp_path):
     further.write_cifar100(tmp_path)
     expected = torchvision.datasets.CIFAR100(tmp_path, train=train)
@@ -173,7 +164,7 @@ def test_cifar100_has_a_hundred_classes_and_lookalikes_within_the_superclass():
     np.testing.assert_allclose(matrix.sum(axis=0), 1)
 
 
-@pytest.mark.usefixtures("any_cifar100")
+@pytest.mark.usefixtures("any_checksum")
 def test_cifar100n_is_read_as_human_noise_but_not_its_superclasses(tmp_path):
     further.write_cifar100(tmp_path)
     file = "cifar10n/CIFAR-100_human.pt"

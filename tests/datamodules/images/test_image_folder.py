@@ -89,7 +89,7 @@ def test_the_memory_limit_counts_the_bytes_of_a_part(spare, kept):
 @pytest.mark.parametrize("grey", [False, True])
 def test_images_get_the_size_and_the_channels_that_are_asked(size, shape, grey, options):
     write_pets()
-    datamodule = folder_data(size=size, grey=grey, **options)
+    datamodule = folder_data(size=size, grey=grey, val_size=8, **options)
     assert datamodule.input_shape == (1 if grey else 3, *shape)
     assert served(datamodule)[2].shape == (32, *datamodule.input_shape)
     datamodule.setup("test")

@@ -97,4 +97,4 @@ def test_all_damaged_files_are_counted_and_the_option_is_named():
     for name in ("a.png", "b.png"):
         Path("hurt/train/dog", name).write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"2 of \d+ images .*data\.corrupt skip:\n.*a\.png.*\n.*b\.png"):
-        folder_data("hurt", size=6).read(train=True)
+        folder_data("hurt", size=6, val_size=2).read(train=True)

@@ -48,7 +48,7 @@ def test_of_many_images_they_are_those_of_evenly_spread_ones(monkeypatch):
 @pytest.mark.parametrize("scale", ["standard", "unit"])
 def test_batches_are_on_the_scale_that_is_asked(scale, options):
     write_pets()
-    datamodule = folder_data(scale=scale, **options)
+    datamodule = folder_data(scale=scale, val_size=8, **options)
     images = record(datamodule).column("train", "input").double().numpy()
     assert len(images) == 32
     if scale == "standard":
@@ -78,6 +78,8 @@ def test_a_loaded_datamodule_has_those_that_were_saved():
     loaded = ImageFolderDataModule.load_from_checkpoint(
         "saved.ckpt", folder="pets", root=".", size=5, grey=True, val_size=0.1, weights_only=True
     )
+    assert (loaded.mean, loaded.std) == (datamodule.mean, datamodule.std)
+    loaded.setup("fit")
     assert (loaded.mean, loaded.std) == (datamodule.mean, datamodule.std)
     assert loaded.fingerprint() == datamodule.fingerprint()
 
@@ -110,11 +112,13 @@ def test_a_checkpoint_is_tested_without_reading_a_training_image(tiny_data, monk
 
 def test_a_resumed_run_uses_those_of_its_checkpoint():
     write_pets()
+    shutil.copytree("pets/test", "pets/val")  # now no part is drawn by content, so that other images pass for these
     first, trainer = folder_data(), quiet_trainer(Path.cwd())
     trainer.fit(Recorder(), datamodule=first)
     trainer.save_checkpoint("saved.ckpt")
     shutil.rmtree("pets")
     write_pets(seed=7)
+    shutil.copytree("pets/test", "pets/val")
     resumed, recorder = folder_data(), Recorder()
     quiet_trainer(Path.cwd(), epochs=2).fit(recorder, datamodule=resumed, ckpt_path="saved.ckpt", weights_only=True)
     assert (resumed.mean, resumed.std) == (first.mean, first.std)

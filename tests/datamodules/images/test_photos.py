@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from litzoo.datamodules.images import image_folder
 from litzoo.datamodules.images.photos import EvaluationReader, Photos, fit
 from litzoo.datamodules.io.images import ImageReader
 from tests.datamodules.image_folder import as_tensor, folder_data, noise, save
@@ -53,6 +54,16 @@ def expected(datamodule, index, epoch, number=0, transforms=None):
         for transform in transforms or [CROP, v2.RandomHorizontalFlip()]:
             image = transform(image)
     return image
+
+
+def test_photos_that_are_too_large_together_stay_in_their_files_unless_a_larger_limit_is_asked(photos, monkeypatch):
+    sizes = [Image.open(path).size for path in (photos / "train").rglob("*.png")]
+    total = sum(3 * width * height for width, height in sizes)
+    for most, options, kept in [(total, {}, True), (total - 1, {}, False), (total - 1, {"memory_limit": 1}, True)]:
+        monkeypatch.setattr(image_folder, "MOST_PHOTO_BYTES", most)
+        datamodule = photo_data(**options)
+        datamodule.setup("fit")
+        assert (datamodule.photos.images is not None) == kept
 
 
 @HOW_READ

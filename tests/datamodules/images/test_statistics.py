@@ -1,9 +1,19 @@
 import numpy as np
 import pytest
 
-from litzoo.datamodules import FashionMNISTDataModule, MNISTDataModule
+from litzoo.datamodules import (
+    CIFAR10DataModule,
+    CIFAR100DataModule,
+    EMNISTDataModule,
+    FashionMNISTDataModule,
+    KMNISTDataModule,
+    MNISTDataModule,
+    SVHNDataModule,
+)
 
 BOTH = pytest.mark.parametrize("datamodule", [MNISTDataModule, FashionMNISTDataModule])
+SIZES = {CIFAR10DataModule: 50000, CIFAR100DataModule: 50000, EMNISTDataModule: 112800, KMNISTDataModule: 60000}
+SIZES |= {SVHNDataModule: 73257}
 
 
 @pytest.mark.real_data
@@ -27,3 +37,21 @@ def test_the_real_split_is_stratified(datamodule, real_data):
     assert [len(part) for part in (module.train_set, module.val_set, module.test_set)] == [55000, 5000, 10000]
     counts = np.bincount(module.train_set.targets.numpy())
     assert (np.abs(np.array(module.split_report()["per_class"]["val"]) - counts / 12) < 1).all()
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("datamodule", SIZES)
+def test_those_that_are_quoted_are_right_where_the_files_are_at_hand(datamodule, real_data):
+    module = datamodule(root=str(real_data))
+    try:
+        images, _ = module.read(train=True)
+    except FileNotFoundError as absent:
+        pytest.skip(f"not measured: {absent}")
+    counts = np.stack(
+        [np.bincount(images[:, channel].numpy().ravel(), minlength=256) for channel in range(len(images[0]))]
+    )
+    levels, pixels = np.arange(256) / 255, counts[0].sum()
+    mean = counts @ levels / pixels
+    assert len(images) == SIZES[datamodule]
+    assert datamodule.mean == pytest.approx(mean, abs=1e-3)
+    assert datamodule.std == pytest.approx((counts @ levels**2 / pixels - mean**2) ** 0.5, abs=1e-3)

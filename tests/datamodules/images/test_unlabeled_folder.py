@@ -66,7 +66,7 @@ def test_the_labeled_images_are_split_as_without_a_pool():
 def test_without_a_batch_size_only_the_labeled_images_are_served():
     write_pets()
     write_more()
-    recorder = record(folder_data(unlabeled_folder="more", batch_size=4))
+    recorder = record(folder_data(unlabeled_folder="more", batch_size=4, val_size=8))
     assert len(recorder.column("train", "target")) == 32
 
 

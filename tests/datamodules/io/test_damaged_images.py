@@ -67,8 +67,9 @@ def test_files_left_out_move_neither_split_nor_labels_when_a_checkpoint_is_teste
     trained, tested = folder_data(corrupt="skip"), folder_data(corrupt="skip")
     with pytest.warns(UserWarning, match="left out"):
         trained.setup("fit")
+    tested.load_state_dict(trained.state_dict())
     with pytest.warns(UserWarning, match="left out"):
-        tested.load_state_dict(trained.state_dict())
+        tested.setup("validate")
     assert tested.fingerprint() == trained.fingerprint()
 
 

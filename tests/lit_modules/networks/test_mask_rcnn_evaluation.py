@@ -41,8 +41,10 @@ def samples():
 
 
 @pytest.mark.parametrize("min_size", [0, 70])
-def test_a_batch_has_the_losses_and_detections_of_single_images(samples, min_size, monkeypatch):
+@pytest.mark.parametrize("most", [1, 2, 100])
+def test_a_batch_has_the_losses_and_detections_of_single_images(samples, min_size, most, monkeypatch):
     images, targets = samples
+    monkeypatch.setattr(_mask_rcnn_evaluation, "_most_at_once", lambda device: most)
     torch.manual_seed(3)
     net = MaskRCNN(4, min_size=min_size, min_score=0.0, max_detections=20).eval()
     state = torch.get_rng_state()
@@ -54,7 +56,8 @@ def test_a_batch_has_the_losses_and_detections_of_single_images(samples, min_siz
         without = net.detect_and_score(images)
     assert torch.equal(torch.get_rng_state(), state)
     assert sum(heads) == 2 * len(images)
-    assert len(heads) <= 2 * 3  # once for each size
+    assert max(heads) <= most
+    assert len(heads) <= 2 * 3 or most < 100  # once for each size
     assert not net.rpn.training
     for (losses, objects), (of_one, in_one), (none, again) in zip(found, expected, without, strict=True):
         assert losses.keys() == of_one.keys()

@@ -1,15 +1,25 @@
 import csv
+import json
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from pycocotools.coco import COCO
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
 
+from litzoo.scripts.compare.command import compare
+from litzoo.scripts.export.command import export_checkpoint
 from tests.data.builders import write_image_folder
 from tests.scripts.helpers import CONFIGS, QUIET, litzoo
 
 CNN = ["--model=CNNClassifier", "--model.widths=[4]", "--experiment=mine", *QUIET]
 SHAPES = ["--config", str(CONFIGS / "shapes_maskrcnn.yaml"), "--trainer.accelerator=cpu", "--trainer.precision=32"]
 SHAPES += ["--data.images=6", "--data.train_size=4", "--data.val_size=2", "--data.side=48", "--trainer.max_steps=1"]
+
+
+VALIDATED = ["--trainer.max_steps=-1", "--trainer.max_epochs=1", "--trainer.limit_train_batches=1"]
+VALIDATED += ["--trainer.check_val_every_n_epoch=1", "--model.proposals=20"]
 
 
 def rows_of(name):
@@ -51,3 +61,58 @@ def test_a_detector_finds_objects_in_images_of_another_folder(new):
     assert {(row["index"], row["file"]) for row in found} == {("0", "a.png"), ("1", "within/b.jpg")}
     assert {row["class_name"] for row in found} <= {"circle", "square", "triangle"}
     assert max(float(row["x1"]) for row in found if row["index"] == "0") <= 70
+
+
+def test_detections_with_masks_are_written_as_coco_reads_them(new, capsys):
+    litzoo("fit", *SHAPES, *QUIET, "--test_after_fit=false")
+    litzoo("predict", "--config", "runs/shapes_maskrcnn/version_0/config.yaml", new, "--model.min_score=0")
+    found = rows_of("shapes_maskrcnn")
+    path = Path("runs/shapes_maskrcnn/version_0/detections.json")
+    written = json.loads(path.read_text())
+    assert [(str(each["image_id"]), each["file"], each["class_name"]) for each in written] == [
+        (row["index"], row["file"], row["class_name"]) for row in found
+    ]
+    images = COCO()
+    images.dataset = {
+        "images": [{"id": 0, "width": 70, "height": 50}, {"id": 1, "width": 40, "height": 30}],
+        "categories": [{"id": number} for number in (1, 2, 3)],
+        "annotations": [],
+    }
+    images.createIndex()
+    loaded = images.loadRes(str(path))
+    for row, each in zip(found, loaded.loadAnns(loaded.getAnnIds()), strict=True):
+        mask = loaded.annToMask(each)
+        assert mask.shape == ((50, 70) if row["index"] == "0" else (30, 40))
+        assert mask.sum() == int(row["area"])
+        left, top, width, height = each["bbox"]
+        assert [left, top, left + width, top + height] == pytest.approx(
+            [float(row[name]) for name in ("x0", "y0", "x1", "y1")], abs=0.02
+        )
+
+
+def test_a_detector_has_its_metrics_in_the_table_of_runs_and_is_not_exported():
+    cli = litzoo("fit", *SHAPES, *QUIET, *VALIDATED)
+    metrics = json.loads((cli.run_folder / "metrics.json").read_text())
+    events = EventAccumulator(str(cli.run_folder)).Reload()
+    for name in ("val/mask_map_50", "test/mask_map_50"):
+        (event,) = events.Scalars(f"best/{name}")
+        assert event.value == pytest.approx(metrics[name])
+    content = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+    options = metadata.parse_session_start_info_plugin_data(content).hparams
+    assert options["model"].string_value == "MaskRCNNSegmenter"
+    checkpoint = str(cli.run_folder / "checkpoints" / "best.ckpt")
+    with pytest.raises(ValueError, match=r"Mask R-CNN.*litzoo predict --config"):
+        export_checkpoint(["--ckpt_path", checkpoint, "--format", "torch"])
+
+
+@pytest.mark.slow
+def test_detectors_are_compared():
+    options = " ".join([*SHAPES[2:], *VALIDATED])
+    config = str(CONFIGS / "shapes_maskrcnn.yaml")
+    variants = ["--variant=plain:", "--variant=large: --model.min_size=96"]
+    compare([config, *variants, f"--common={options}", "--seeds", "0", "--name", "it"])
+    results = json.loads(Path("runs/compare_it/results.json").read_text())
+    assert results["metric"] == "test/mask_map_50"
+    assert list(results["curves"]) == ["val/mask_map_50"]
+    assert results["variants"]["large"]["difference"]["pairs"] == 1
+    assert Path("runs/compare_it/differences.png").is_file()

@@ -1,8 +1,10 @@
+from itertools import pairwise
+
 import pytest
 
 from litzoo.callbacks import RunSummary
 from litzoo.scripts.compare.compared_run import read_history
-from litzoo.scripts.compare.figure import band, choose_curves, draw_curves
+from litzoo.scripts.compare.figure import band, choose_curves, draw_comparison, draw_curves
 from tests.scripts.helpers import litzoo, short_fit
 
 BOTH = {"val/acc": {1: 0.5, 2: 0.6}, "val/loss": {1: 2.0, 2: 1.0}}
@@ -62,7 +64,7 @@ def test_each_metric_has_a_panel_without_lines_of_variants_that_lack_it():
     histories = {"a": {0: BOTH}, "b": {0: {"val/loss": {1: 1.0, 2: 0.5}}}}
     figure = draw_curves(histories, ["val/loss", "val/acc"])
     assert [(panel.get_ylabel(), len(panel.lines)) for panel in figure.axes] == [("val/loss", 2), ("val/acc", 1)]
-    (legend,) = figure.legends
+    (legend,) = figure.legends  # since the last panel lacks one
     assert [text.get_text() for text in legend.get_texts()] == ["a (1)", "b (1)"]
 
 
@@ -73,6 +75,14 @@ def test_short_and_long_trainings_are_drawn_by_percentage():
     assert short == [50, 100]
     assert long == pytest.approx([100 * epoch / 8 for epoch in range(1, 9)])
     assert panel.get_xlabel() == "% of 2 to 8 epochs"
+
+
+def test_small_multiples_of_short_and_long_trainings_are_drawn_by_percentage():
+    long = {"val/acc": {epoch: epoch / 10 for epoch in range(1, 9)}}
+    histories = {"long": {0: long}, **{f"v{number}": {0: BOTH} for number in range(6)}}
+    first, *_ = draw_comparison(histories, ["val/acc"]).axes
+    assert [max(line.get_xdata()) for line in first.lines] == [100, 100]
+    assert "% of 2 to 8 epochs" in {panel.get_xlabel() for panel in first.figure.axes}
 
 
 @pytest.mark.parametrize(("first", "cut"), [(0.1, True), (0.75, False)])
@@ -94,8 +104,30 @@ def test_each_variant_has_a_line_and_with_several_seeds_a_band():
     (drawn,) = panel.collections
     corners = drawn.get_paths()[0].vertices
     assert (corners[:, 1].min(), corners[:, 1].max()) == pytest.approx((0.5, 0.8))
-    (legend,) = panel.figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["many (2)", "single (1)"]
+    assert not panel.figure.legends
+    assert {text.get_text(): text.get_color() for text in panel.texts} == {
+        "many (2)": many.get_color(),
+        "single (1)": single.get_color(),
+    }
+
+
+def test_names_at_the_ends_of_curves_are_in_their_order_and_do_not_overlap():
+    ends = [0.9, 0.901, 0.902, 0.903, 0.2, 0.9]
+    histories = {f"v{number}": {0: {"val/acc": {1: 0.1, 2: end}}} for number, end in enumerate(ends)}
+    (panel,) = draw_curves(histories, ["val/acc"]).axes
+    heights = {text.get_text(): text.xyann[1] for text in panel.texts}
+    assert len(heights) == 6
+    assert min(heights, key=heights.get) == "v4 (1)"
+    assert max(heights, key=heights.get) == "v3 (1)"
+    ordered = sorted(heights.values())
+    assert all(0 <= height <= 1 for height in ordered)
+    assert all(high - low > 0.06 for low, high in pairwise(ordered))
+
+
+@pytest.mark.parametrize("count", [6, 7])
+def test_more_than_six_variants_have_a_legend(count):
+    figure = draw_curves({f"v{number}": {0: BOTH} for number in range(count)}, ["val/acc"])
+    assert (len(figure.legends), len(figure.axes[0].texts)) == ((0, 6) if count == 6 else (1, 0))
 
 
 def test_many_lines_differ_in_color_or_style():

@@ -5,6 +5,7 @@ from sklearn.neighbors import NearestNeighbors as Reference
 from sklearn.preprocessing import normalize
 
 from litzoo.callbacks.unknown.scores import Evidence, NearestNeighbors, nearest_neighbors
+from litzoo.callbacks.unknown.scores.nearest_neighbors import _smallest
 
 
 def evidence(features):
@@ -92,6 +93,15 @@ def test_neighbors_that_rounding_could_hide_are_found(monkeypatch, k):
     monkeypatch.setattr(nearest_neighbors, "to_float64", torch.Tensor.float)  # float32 alone would not have found them
     careless = fitted(k, known.float())(evidence(features.float()))
     assert np.abs(careless.numpy() - reference).max() > 1e-5
+
+
+@pytest.mark.parametrize("columns", [40, 333, 1600, 1601])
+def test_the_smallest_of_groups_are_the_smallest_of_all(columns):
+    values = torch.randn(7, columns, generator=torch.Generator().manual_seed(columns)).round(decimals=2)  # with ties
+    found, positions = _smallest(values, 20)
+    assert torch.equal(found, values.topk(20, largest=False).values)
+    assert torch.equal(values.gather(1, positions), found)
+    assert all(len(set(row)) == 20 for row in positions.tolist())
 
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]

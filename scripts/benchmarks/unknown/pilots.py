@@ -1,6 +1,6 @@
 """Tries what could separate unknown classes better on Fashion-MNIST, on training images of known classes alone.
 
-Usage: python -m litzoo.scripts.benchmarks.unknown_pilots [--splits 0 1] [--samples 12000] [--write]
+Usage: python -m litzoo.scripts.benchmarks.unknown.pilots [--splits 0 1] [--samples 12000] [--write]
 
 Of the seven known classes of `fashion_mnist_unknown`, each pilot split leaves out three as unknown ones; the test set
 and the other three classes have no part, so that what is chosen here is chosen on other splits. A small CNN is trained
@@ -111,12 +111,12 @@ def evidence_of(net: CNN, images: Tensor) -> tuple[Evidence, Tensor]:
     """Returns logits and features, and the mean of each channel after each stage, `[N, channels of all stages]`."""
     parts = []
     for batch in images.split(500):
-        value, stages = normalised(batch), []
+        value, found = normalised(batch), []
         for layer in net.trunk:
             value = layer(value)
             if isinstance(layer, torch.nn.MaxPool2d):
-                stages.append(F.normalize(value.mean(dim=(2, 3)), dim=1))
-        parts.append((net.head(value), value, torch.cat(stages, dim=1)))
+                found.append(F.normalize(value.mean(dim=(2, 3)), dim=1))
+        parts.append((net.head(value), value, torch.cat(found, dim=1)))
     logits, features, stages = map(torch.cat, zip(*parts, strict=True))
     return Evidence(logits, features), stages
 

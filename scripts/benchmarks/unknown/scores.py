@@ -1,6 +1,6 @@
 r"""Compares unknown-class scores on the same networks, each of which is trained once.
 
-Usage: python -m litzoo.scripts.benchmarks.unknown_scores CONFIG [--seeds 0] [--common "OPTIONS"]
+Usage: python -m litzoo.scripts.benchmarks.unknown.scores CONFIG [--seeds 0] [--common "OPTIONS"]
            [--variant NAME "OPTIONS"] ... [--write]
 
 Trains a config (with an UnknownClassDetector), or variants of it, and evaluates every score, fitted on the training
@@ -19,11 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from litzoo.callbacks import MaxLogit
 from litzoo.callbacks.calibration.part import calibration_part
 from litzoo.callbacks.unknown import UnknownDetection, scores
 from litzoo.callbacks.unknown.metrics import auroc, false_positive_rate
-from litzoo.callbacks.unknown.scores import Evidence, Mahalanobis, UnknownScore, ViM
+from litzoo.callbacks.unknown.scores import Evidence, Mahalanobis, MaxLogit, UnknownScore, ViM
 from litzoo.scripts.benchmarks.harness import environment, format_environment, publish
 from litzoo.scripts.cli.main import run
 from litzoo.scripts.predict import Predictor
