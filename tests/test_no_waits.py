@@ -126,9 +126,8 @@ def test_every_exported_loss_is_looked_at():
 @pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
 def test_the_graph_of_a_regression_loss_does_not_break(mode):
     loss = losses.DisturbValue(0.5).train(mode)
-
     torch._dynamo.reset()
-    explained = torch._dynamo.explain(loss)(torch.randn(6, 1), torch.randn(6, 1))
+    explained = torch._dynamo.explain(loss)(torch.randn(6), torch.randn(6))
     assert explained.graph_break_count == 0, explained.break_reasons
 
 

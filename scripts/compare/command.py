@@ -5,7 +5,8 @@ r"""Trains several variants of an experiment with several seeds, and compares th
         --variant "slow: --model.optimizer.lr 0.001" --variant "fast: --model.optimizer.lr 0.01" \
         --variant "gce: mnist_noisy_gce"
 
-Each run is a `litzoo fit` in `runs/compare_<name>/<variant>/seed_<seed>/`; `{seed}` in its options is its seed.
+Each run is a `litzoo fit` in `runs/compare_<name>/<variant>/seed_<seed>/`, in a process of its own that is forked off
+one which has imported everything; `{seed}` in its options is its seed.
 `--folds 5` cross-validates: each variant is trained five times, each time without another fifth of the samples that are
 not for testing, and compared on that fifth, with the weights of the last epoch. The test set is not used. Differences
 are paired by fold.

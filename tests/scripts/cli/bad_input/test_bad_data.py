@@ -182,7 +182,7 @@ def test_damaged_folder_of_images_is_refused(damage, words, refused, request):
 def test_truncated_jpeg_is_refused(refused):
     write_pets(Path("data/pets"), "jpg")
     cut(700)(Path("data/pets/train/dog/05.jpg"))
-    refused([*FOLDER, "--data.folder=pets", "--data.size=32"], ["train/dog/05.jpg", "truncated"])
+    refused([*FOLDER, "--data.folder=pets", "--data.size=32", "--data.val_size=2"], ["train/dog/05.jpg", "truncated"])
 
 
 @pytest.mark.parametrize(("damage", "words"), TABLE_OF_MASKS.values(), ids=TABLE_OF_MASKS)

@@ -1,6 +1,6 @@
 """Measures the forget rate that co-teaching estimates (`forget_rate: auto`), against the true rate of wrong labels.
 
-Usage: python -m litzoo.scripts.benchmarks.forget_rate [--seeds 0] [--write]
+Usage: python -m litzoo.scripts.benchmarks.wrong_labels.forget_rate [--seeds 0] [--write]
 
 Digits, and 6,000 samples of MNIST and Fashion-MNIST, with symmetric noise. --write writes docs/losses.md and its
 results.
@@ -55,15 +55,15 @@ def measure(seeds: list[int], data: list[str]) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> str:
     """Formats the result as Markdown."""
 
-    def mean(cell: str, name: str) -> float:
-        return statistics.mean(each[name] for each in result["cells"][cell])
+    def percent(cell: str, name: str) -> str:
+        values = [100 * each[name] for each in result["cells"].get(cell, [])]
+        return f"{statistics.mean(values):.2f} %" if values else "not measured"
 
     rows = []
-    for cell in (name.removesuffix(" known") for name in result["cells"] if name.endswith(" known")):
+    for cell in (name.removesuffix(" auto") for name in result["cells"] if name.endswith(" auto")):
         data, rate = cell.rsplit(" ", 1)
-        estimate = f"{100 * mean(f'{cell} auto', 'forget_rate'):.1f} %"
-        accuracies = [f"{100 * mean(f'{cell} {kind}', 'acc'):.2f} %" for kind in ("known", "auto")]
-        rows.append([data, f"{100 * float(rate):.0f} %", estimate, *accuracies])
+        accuracies = [percent(f"{cell} {kind}", "acc") for kind in ("known", "auto")]
+        rows.append([data, f"{100 * float(rate):.0f} %", percent(f"{cell} auto", "forget_rate"), *accuracies])
     header = ["data", "wrong labels", "estimated", "test accuracy, rate known", "test accuracy, `auto`"]
     facts = f"Seeds {', '.join(map(str, result['seeds']))}, ten epochs, the last one. {format_environment(result)}."
     return f"{markdown_table(header, rows)}\n\n{facts}"

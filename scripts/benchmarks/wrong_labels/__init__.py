@@ -1,0 +1,1 @@
+"""What training on wrong labels gains from estimates and corrections."""
