@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from litzoo.callbacks.calibration.conformal import Conformal
@@ -45,6 +45,7 @@ class ConformalCallback(CollectsTestOutputs):
         self.rule, self.calibration_fraction = rule, calibration_fraction
         self.remarks: list[str] = []
         self._fitted_with: dict[str, Any] = {}
+        self._coverage: float | None = None  # that of the training
 
     @abstractmethod
     def require_module(self, module: LightningModule) -> None:
@@ -126,6 +127,12 @@ class ConformalCallback(CollectsTestOutputs):
             )
         require_same_options(self, self._fitted_with, pl_module)
         self.rule.require_promise()
+        if self._coverage not in (None, self.rule.coverage):
+            written = ", which metrics.json says as test/..._coverage_asked" if trainer.state.fn == "test" else ""
+            rank_zero_warn(
+                f"{name}.coverage: {self.rule.coverage:.4g} is asked, not the {self._coverage:.4g} of the "
+                f"training{written}; the checkpoint and config.yaml keep the latter"
+            )
 
     on_predict_start = on_test_start
 
@@ -135,6 +142,8 @@ class ConformalCallback(CollectsTestOutputs):
             return
         for name, value in self.rule.evaluate(outputs[self.output], outputs["target"]).items():
             pl_module.log(f"test/{name}", value, sync_dist=True)
+            if name in ("set_coverage", "interval_coverage"):
+                pl_module.log(f"test/{name}_asked", self.rule.coverage, sync_dist=True)
         self.remarks = [f"{type(self).__name__}: {self.rule.promise()}."]
 
     def on_predict_batch_end(
@@ -159,6 +168,7 @@ class ConformalCallback(CollectsTestOutputs):
         """Restores what was calibrated."""
         self.rule.load_state_dict(state_dict)
         self._fitted_with = state_dict.get("fitted_with", {})
+        self._coverage = state_dict.get("coverage")
 
     def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
         part, _ = calibration_part(parts_of(trainer))

@@ -130,6 +130,8 @@ def draw_reliability(
 ) -> Figure:
     """Draws accuracy over confidence in bins of equal width, before and after temperature scaling.
 
+    Below are the samples in each bin: the accuracy of a bin with few of them says little.
+
     Args:
         before: Logits `[N, K]` before.
         after: Logits `[N, K]` after.
@@ -138,10 +140,12 @@ def draw_reliability(
         bins: How many bins.
         is_card: Whether the panels are one below the other, for a card of TensorBoard.
     """
-    figure = new_figure(CARD_WIDTH, 7.4) if is_card else new_figure(9, 4.4)
-    panels = figure.subplots(*((2, 1) if is_card else (1, 2)), sharey=True)
-    for panel, logits, name in zip(
-        panels, (before, after), ("before", f"after, temperature {temperature:.3g}"), strict=True
+    figure = new_figure(CARD_WIDTH, 8.6) if is_card else new_figure(9, 5.2)
+    rows = 4 if is_card else 2
+    grid = figure.subplots(rows, 4 // rows, sharex=True, sharey="row", height_ratios=(4, 1) * (rows // 2))
+    panels, below = grid.reshape(rows, -1)[::2].ravel(), grid.reshape(rows, -1)[1::2].ravel()
+    for panel, samples, logits, name in zip(
+        panels, below, (before, after), ("before", f"after, temperature {temperature:.3g}"), strict=True
     ):
         error = CalibrationError(bins)
         error.update(logits, target)
@@ -150,15 +154,14 @@ def draw_reliability(
         accuracy = error.correct.numpy()[filled] / counts[filled]
         confidence = error.confidence.numpy()[filled] / counts[filled]
         panel.bar(middle[filled], accuracy, 1 / bins, color="tab:blue", alpha=0.6, edgecolor="white", label="accuracy")
-        panel.plot(confidence, accuracy, "o", color="black", markersize=3, label="at the mean confidence")
+        look: Any = {"color": "black", "markersize": 3, "clip_on": False, "zorder": 3}  # dots at 0 and 1 are whole
+        panel.plot(confidence, accuracy, "o", label="at the mean confidence", **look)
         panel.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--", label="calibrated")
-        panel.set(
-            title=f"{name}: ECE {float(error.local()):.4f}",
-            xlabel=f"confidence, {bins} bins",
-            xlim=(0, 1),
-            ylim=(0, 1),
-        )
+        panel.set(title=f"{name}: ECE {float(error.local()):.4f}", xlim=(0, 1), ylim=(0, 1))
         panel.grid(alpha=0.3)
+        samples.bar(middle, counts, 1 / bins, color="tab:gray", edgecolor="white")
+        samples.set(xlabel=f"confidence, {bins} bins", yscale="log", ylim=(0.7, None))
+    below[0].set_ylabel("samples")
     panels[0].set_ylabel(f"accuracy on {len(target):,} test samples")
     panels[0].legend(loc="upper left", fontsize=8)
     return figure

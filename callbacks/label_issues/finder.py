@@ -32,6 +32,7 @@ from litzoo.callbacks.plain_modules import completed
 from litzoo.callbacks.reporting.figures import CARD_COLUMNS, CARD_IMAGES, publish_figure
 from litzoo.callbacks.samples import file_column
 from litzoo.datamodules import BaseDataModule
+from litzoo.datamodules.tables.naming import apart
 
 _NEEDED = ("logits", "target", "index")
 
@@ -168,6 +169,8 @@ class NoisyLabelFinder(Callback):
         names, datamodule = pl_module.class_names, trainer.datamodule  # type: ignore[attr-defined]
         ranking, judgement = rank_suspects(self.statistics.seen, self.method)
         files = file_column(datamodule, "train", ranking["index"])
+        if "row" in files:  # identifiers of a table, which corrections must not take for ours
+            files = apart(files, ("file", "part", "content_id"), "suspects.csv")
         if isinstance(datamodule, BaseDataModule) and (ids := datamodule.content_ids("train")):
             files = {**files, "content_id": [ids[position] for position in ranking["index"].tolist()]}
         columns = suspect_columns(ranking, judgement, names, files)
