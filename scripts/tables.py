@@ -1,5 +1,6 @@
 """Markdown tables, the statistics that they show, and the marked parts of pages that they are written to."""
 
+import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -17,18 +18,21 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def mean_and_std(values: Sequence[float], digits: int) -> str:
-    """Formats the mean and the sample standard deviation as `mean ± std`; a single value has no `± std`."""
-    spread = f" ± {statistics.stdev(values):,.{digits}f}" if len(values) > 1 else ""
+    """Formats the mean and the sample standard deviation as `mean ± std`; a single value has no `± std`.
+
+    With a NaN or infinite value there is no standard deviation either.
+    """
+    spread = f" ± {statistics.stdev(values):,.{digits}f}" if len(values) > 1 and all(map(math.isfinite, values)) else ""
     return f"{statistics.mean(values):,.{digits}f}{spread}"
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Returns Student's 95 % confidence interval of the mean of normally distributed values.
 
-    A single value has no interval.
+    A single value has no interval, nor have values that are not all finite.
     """
     n = len(values)
-    if n < 2:
+    if n < 2 or not all(map(math.isfinite, values)):
         return None
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * statistics.stdev(values) / n**0.5
     return statistics.mean(values) - half, statistics.mean(values) + half

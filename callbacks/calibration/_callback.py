@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from litzoo.callbacks.calibration.conformal import Conformal
@@ -18,8 +18,9 @@ from litzoo.callbacks.calibration.part import (
 )
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
 from litzoo.callbacks.collecting import CollectsTestOutputs
-from litzoo.callbacks.contracts import ServesParts
+from litzoo.callbacks.contracts import STEP_OUTPUTS
 from litzoo.callbacks.evaluation import options_at_test_time, predict_part
+from litzoo.callbacks.plain_modules import PlainLoaders, parts_of, predicts
 
 
 class ConformalCallback(CollectsTestOutputs):
@@ -44,6 +45,7 @@ class ConformalCallback(CollectsTestOutputs):
         self.rule, self.calibration_fraction = rule, calibration_fraction
         self.remarks: list[str] = []
         self._fitted_with: dict[str, Any] = {}
+        self._coverage: float | None = None  # that of the training
 
     @abstractmethod
     def require_module(self, module: LightningModule) -> None:
@@ -60,7 +62,7 @@ class ConformalCallback(CollectsTestOutputs):
             TypeError: If module or datamodule are of another task.
             ValueError: If there are no or too few validation samples, or `PredictionsCSV` comes before this callback.
         """
-        name, datamodule = type(self).__name__, trainer.datamodule  # type: ignore[attr-defined]
+        name, datamodule = type(self).__name__, parts_of(trainer)
         self.require_module(pl_module)
         callbacks = list(trainer.callbacks)  # type: ignore[attr-defined]
         require_before_csv(self, trainer, stage)
@@ -71,14 +73,14 @@ class ConformalCallback(CollectsTestOutputs):
             )
         if stage not in ("fit", "validate"):
             return
-        if not isinstance(datamodule, ServesParts):
-            raise TypeError(
-                f"{name} needs a datamodule, not {type(datamodule).__name__}; see ServesParts in "
-                "litzoo.callbacks.contracts"
-            )
+        if not predicts(pl_module):
+            raise TypeError(f"{name} needs predictions of {type(pl_module).__name__}: {STEP_OUTPUTS}")
         if not datamodule.validates:
             if stage == "fit":
-                raise ValueError(f"{name} is calibrated on validation samples, but data.val_size is 0: set it")
+                raise ValueError(
+                    f"{name} is calibrated on validation samples, but data.val_size is 0: set it; a trainer with "
+                    "loaders of your own needs val_dataloaders"
+                )
             return
         if not others:
             reserve_calibration(name, datamodule, self.calibration_fraction)
@@ -91,8 +93,16 @@ class ConformalCallback(CollectsTestOutputs):
         self.rule.load_state_dict({})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Resets what was fitted to weights that change from now on."""
+        """Resets what was fitted to weights that change from now on.
+
+        Raises:
+            ValueError: If a plain loader has too few validation samples.
+        """
         self.rule.load_state_dict({})
+        parts = parts_of(trainer)
+        is_plain = isinstance(parts, PlainLoaders) and hasattr(parts.val_set, "__len__")
+        if is_plain and not getattr(self.rule, "per_class", False):  # else the targets say more, after the training
+            self.require_enough(torch.zeros(len(parts.val_set), dtype=torch.int64), pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Calibrates for the weights of each checkpoint, and adds the result to its file."""
@@ -117,6 +127,12 @@ class ConformalCallback(CollectsTestOutputs):
             )
         require_same_options(self, self._fitted_with, pl_module)
         self.rule.require_promise()
+        if self._coverage not in (None, self.rule.coverage):
+            written = ", which metrics.json says as test/..._coverage_asked" if trainer.state.fn == "test" else ""
+            rank_zero_warn(
+                f"{name}.coverage: {self.rule.coverage:.4g} is asked, not the {self._coverage:.4g} of the "
+                f"training{written}; the checkpoint and config.yaml keep the latter"
+            )
 
     on_predict_start = on_test_start
 
@@ -126,6 +142,8 @@ class ConformalCallback(CollectsTestOutputs):
             return
         for name, value in self.rule.evaluate(outputs[self.output], outputs["target"]).items():
             pl_module.log(f"test/{name}", value, sync_dist=True)
+            if name in ("set_coverage", "interval_coverage"):
+                pl_module.log(f"test/{name}_asked", self.rule.coverage, sync_dist=True)
         self.remarks = [f"{type(self).__name__}: {self.rule.promise()}."]
 
     def on_predict_batch_end(
@@ -150,9 +168,10 @@ class ConformalCallback(CollectsTestOutputs):
         """Restores what was calibrated."""
         self.rule.load_state_dict(state_dict)
         self._fitted_with = state_dict.get("fitted_with", {})
+        self._coverage = state_dict.get("coverage")
 
     def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        part, _ = calibration_part(trainer.datamodule)  # type: ignore[attr-defined]
+        part, _ = calibration_part(parts_of(trainer))
         outputs = predict_part(trainer, pl_module, part, self.output)
         self.rule.fit(outputs[self.output], outputs["target"])
         self._fitted_with = options_at_test_time(pl_module)

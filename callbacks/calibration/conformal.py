@@ -13,6 +13,8 @@ import torch
 from scipy.stats import beta
 from torch import Tensor
 
+from litzoo.callbacks.calibration.checks import require_coverage
+
 
 class Conformal(ABC):
     """Base class: nonconformity scores of calibration samples, from which sets or intervals are computed.
@@ -21,15 +23,15 @@ class Conformal(ABC):
         coverage: Probability that the set or interval contains the truth, in (0, 1).
 
     Raises:
-        ValueError: If the coverage is outside (0, 1).
+        TypeError: If the coverage is not a number.
+        ValueError: If it is outside (0, 1).
 
     Attributes:
         scores: Scores of the calibration samples, float64 `[n]`; None before `fit`.
     """
 
     def __init__(self, coverage: float = 0.9) -> None:
-        if not 0 < coverage < 1:
-            raise ValueError(f"{self.names[0]}.coverage: {coverage} is outside (0, 1); 0.9 is usual")
+        require_coverage(self.names[0], coverage)
         self.coverage = coverage
         self.scores: Tensor | None = None
 
@@ -45,7 +47,8 @@ class Conformal(ABC):
             target: The truth, `[n]`.
 
         Raises:
-            ValueError: If there are too few samples for the coverage, or an output is NaN.
+            ValueError: If the shapes do not fit, there are too few samples for the coverage, or an output is not
+                finite.
         """
 
     @abstractmethod
@@ -72,7 +75,7 @@ class Conformal(ABC):
         """Returns a sentence on how far the coverage of one calibration may be from what was asked."""
         group, count = min(self.groups().items(), key=lambda each: each[1])
         low, high = coverage_range(count, self.coverage)
-        of = f" of {group}, the smallest class" if group else ""
+        of = f" of {group!r}, the smallest class" if group else ""
         return (
             f"{self.names[1]} contain the truth with a probability of at least {self.coverage:.4g} on average over "
             f"calibrations; with {count:,} calibration samples{of}, {low:.3f} to {high:.3f} in 9 of 10"

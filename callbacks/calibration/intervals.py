@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from litzoo.callbacks.calibration.checks import require_numbers
 from litzoo.callbacks.calibration.conformal import Conformal, conformal_quantile, require_enough
 
 
@@ -20,8 +21,9 @@ class ConformalIntervals(Conformal):
         """Stores the absolute residuals of predictions `[n]` of samples the model was not trained on; returns itself.
 
         Raises:
-            ValueError: If there are too few samples for the coverage, or a residual is not finite.
+            ValueError: If the shapes differ, there are too few samples for the coverage, or a residual is not finite.
         """
+        require_numbers("PredictionIntervals", output, target)
         residuals = (output.cpu().double() - target.cpu().double()).abs()
         if broken := int((~residuals.isfinite()).sum()):
             raise ValueError(f"PredictionIntervals: {broken:,} of {len(residuals):,} residuals are not finite")
@@ -50,9 +52,15 @@ class ConformalIntervals(Conformal):
 
     def predict(self, output: Tensor) -> dict[str, Tensor]:
         """Returns the bounds `lower` and `upper`, `[N]`, for predictions `[N]`."""
+        require_numbers("PredictionIntervals", output)
         return {"lower": output - self.margin, "upper": output + self.margin}
 
     def evaluate(self, output: Tensor, target: Tensor) -> dict[str, float]:
-        """Returns `interval_coverage`, and `interval_width` in the target's units."""
+        """Returns `interval_coverage`, and `interval_width` in the target's units, for predictions and targets `[N]`.
+
+        Raises:
+            ValueError: If the shapes differ.
+        """
+        require_numbers("PredictionIntervals", output, target)
         residuals, margin = (output.cpu().double() - target.cpu().double()).abs(), self.margin
         return {"interval_coverage": float((residuals <= margin).double().mean()), "interval_width": 2 * margin}

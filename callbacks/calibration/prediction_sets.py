@@ -17,8 +17,9 @@ class PredictionSets(ConformalCallback):
     The guarantee holds on average, for samples of known classes that are drawn like the calibration samples. See
     `ConformalSets` for the methods. A set has at least the most likely class.
 
-    Logs in a test `test/set_coverage`, `test/set_size` (mean number of classes) and, with `per_class`,
-    `test/set_coverage/<class>`. Adds `prediction_set` to predictions; in `predictions.csv` the names are joined by `|`.
+    Logs in a test `test/set_coverage`, `test/set_coverage_asked`, `test/set_size` (mean number of classes) and, with
+    `per_class`, `test/set_coverage/<class>`. Adds `prediction_set` to predictions; in `predictions.csv` the names are
+    joined by `|`.
 
     Args:
         coverage: Probability that a set contains the true class, in (0, 1).
@@ -67,8 +68,8 @@ class PredictionIntervals(ConformalCallback):
     All intervals have the same width; see `ConformalIntervals`. The guarantee holds on average, for samples that are
     drawn like the calibration samples.
 
-    Logs in a test `test/interval_coverage` and `test/interval_width`, in the target's units. Adds `lower` and `upper`
-    to predictions.
+    Logs in a test `test/interval_coverage`, `test/interval_coverage_asked` and `test/interval_width`, in the target's
+    units. Adds `lower` and `upper` to predictions.
 
     Args:
         coverage: Probability that an interval contains the true number, in (0, 1).

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from litzoo.callbacks.calibration.checks import known_samples
 from litzoo.callbacks.calibration.conformal import Conformal, conformal_quantile, require_enough
 
 Method = Literal["lac", "aps"]
@@ -46,6 +47,7 @@ class ConformalSets(Conformal):
             raise ValueError(f"PredictionSets.method: {method!r} is not one of lac, aps")
         self.method, self.per_class, self.class_names = method, per_class, list(class_names)
         self.target: Tensor | None = None
+        self.classes: int | None = None
 
     def fit(self, output: Tensor, target: Tensor) -> "ConformalSets":
         """Stores the scores of calibration samples; returns itself.
@@ -55,15 +57,15 @@ class ConformalSets(Conformal):
             target: Their classes, int64 `[n]`; negative ones are left out.
 
         Raises:
-            ValueError: If there are too few samples for the coverage, or a logit is not finite.
+            ValueError: If shapes or classes do not fit, there are too few samples for the coverage, or a logit is not
+                finite.
         """
-        output, target = output.cpu(), target.cpu()
-        output, target = output[target >= 0], target[target >= 0]
+        output, target = known_samples("PredictionSets", output, target)
         if broken := int((~output.isfinite()).any(dim=1).sum()):
             raise ValueError(f"PredictionSets: the logits of {broken:,} of {len(target):,} samples are not finite")
         self.require_enough(target, output.shape[1])
         self.scores = class_scores(output, self.method).gather(1, target[:, None]).squeeze(1)
-        self.target = target
+        self.target, self.classes = target, output.shape[1]
         return self
 
     def require_enough(self, target: Tensor, classes: int) -> None:
@@ -90,17 +92,34 @@ class ConformalSets(Conformal):
 
         Raises:
             RuntimeError: If nothing was fitted.
+            ValueError: If it was fitted on another number of classes.
         """
         if self.scores is None or self.target is None:
             raise RuntimeError("PredictionSets: nothing was calibrated; call fit with validation samples")
+        if self.classes is not None and self.classes != classes:
+            raise ValueError(
+                f"PredictionSets: logits of {classes} classes, but calibrated on {self.classes}; calibrate anew"
+            )
         if not self.per_class:
             return conformal_quantile(self.scores, self.coverage).expand(classes)
         rows = [self.scores[self.target == label] for label in range(classes)]
         return torch.stack([conformal_quantile(each, self.coverage) for each in rows])
 
     def sets(self, logits: Tensor) -> Tensor:
-        """Returns which classes are in the set of each sample, bool `[N, K]`: at least the most likely one."""
-        return sets_below(logits, self.thresholds(logits.shape[1]), self.method)
+        """Returns which classes are in the set of each sample, bool `[N, K]`: at least the most likely one.
+
+        Raises:
+            ValueError: If the logits are not `[N, K]` of the calibrated classes, or some are NaN or infinite.
+        """
+        if logits.ndim != 2:
+            raise ValueError(f"PredictionSets: logits {list(logits.shape)}; give [N, K]")
+        thresholds = self.thresholds(logits.shape[1])
+        if broken := int((logits.isnan() | (logits == torch.inf)).any(dim=1).sum()):
+            raise ValueError(
+                f"PredictionSets: the logits of {broken:,} of {len(logits):,} samples are NaN or infinite, so that no "
+                "class is the most likely; check the weights and inputs"
+            )
+        return sets_below(logits, thresholds, self.method)
 
     def predict(self, output: Tensor) -> dict[str, Tensor]:
         """Returns `prediction_set`, bool `[N, K]`, for logits `[N, K]`."""
@@ -112,9 +131,12 @@ class ConformalSets(Conformal):
         Args:
             output: Logits `[N, K]`.
             target: Classes `[N]`; negative ones, which are in no set, are left out.
+
+        Raises:
+            ValueError: As `fit` and `sets`.
         """
-        target = target.cpu()
-        sets, target = self.sets(output)[target >= 0], target[target >= 0]
+        output, target = known_samples("PredictionSets", output, target)
+        sets = self.sets(output)
         covered = sets.gather(1, target[:, None]).squeeze(1).double()
         values = {"set_coverage": float(covered.mean()), "set_size": float(sets.sum(dim=1).double().mean())}
         for label in target.unique().tolist() if self.per_class else ():
@@ -129,12 +151,13 @@ class ConformalSets(Conformal):
     def state_dict(self) -> dict[str, Any]:
         """Returns scores, targets and options as plain values; an empty dict before `fit`."""
         state = super().state_dict()
-        return {**state, "target": self.target} if state else {}
+        return {**state, "target": self.target, "classes": self.classes} if state else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores scores and targets; scores of another method are reset. `per_class` may differ."""
         super().load_state_dict({**state, "per_class": self.per_class})
         self.target = None if self.scores is None else state["target"]
+        self.classes = None if self.scores is None else state.get("classes")  # absent in older checkpoints
 
     def _name(self, label: int) -> str:
         return self.class_names[label] if label < len(self.class_names) else str(label)

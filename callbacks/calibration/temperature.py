@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from scipy.optimize import brentq
 from torch import Tensor
 
+from litzoo.callbacks.calibration.checks import known_samples
+
 FEWEST = 50
 """Samples below which no temperature is fitted."""
 SMALLEST, LARGEST = 0.01, 100.0
@@ -32,36 +34,42 @@ def fit_temperature(logits: Tensor, target: Tensor) -> FittedTemperature:
         target: Their classes, int64 `[N]`; negative ones, of unknown classes, are left out.
 
     Raises:
-        ValueError: If there are fewer than 50 samples, a logit is not finite, or there is no best temperature from 0.01
-            to 100: all samples are classified correctly, or the logits are no better than chance.
+        ValueError: If shapes or classes do not fit, there are fewer than 50 samples, a logit is not finite, or there is
+            no best temperature from 0.01 to 100: all samples are classified correctly, the logits are no better than
+            chance, or far too small or large.
     """
-    if logits.ndim != 2 or target.shape != logits.shape[:1]:
-        raise ValueError(
-            f"fit_temperature: logits {list(logits.shape)} and target {list(target.shape)}; give [N, K] and [N]"
-        )
-    logits, target = logits.detach().cpu().double(), target.cpu()
-    logits, target = logits[target >= 0], target[target >= 0]
+    logits, target = known_samples("fit_temperature", logits, target)
+    logits = logits.double()
     require_enough(len(target))
     if broken := int((~logits.isfinite()).any(dim=1).sum()):
         raise ValueError(f"temperature: the logits of {broken:,} of {len(target):,} calibration samples are not finite")
     own = logits.gather(1, target[:, None]).squeeze(1)
-    right = int((logits.argmax(dim=1) == target).sum())
+    largest = logits.max(dim=1).values
+    right = int((own == largest).sum())
+    size = f"up to {float(logits.abs().max()):.3g}"
 
     def slope(inverse: float) -> float:
         """Returns the derivative of the mean cross-entropy with respect to 1 / T."""
         return float(((inverse * logits).softmax(dim=1) * logits).sum(dim=1).sub(own).mean())
 
     found = f"{right:,} of {len(target):,} calibration samples are classified correctly"
+    if bool((logits == largest[:, None]).all()):
+        raise ValueError(
+            "temperature: each sample has the same logit for all classes, so that no temperature changes the "
+            "confidence; train a better model, or set model.calibrate to none"
+        )
     if slope(1 / SMALLEST) <= 0:
-        raise ValueError(
-            f"temperature: it falls below {SMALLEST:g}, since {found}: without errors the best confidence is always 1; "
-            "calibrate on more samples (data.val_size), or set model.calibrate to none"
+        reason = (
+            f"since {found}: without errors the best confidence is always 1; calibrate on more samples (data.val_size)"
         )
+        if right < len(target):
+            reason = f"since the logits are only {size}, too small for how many are right ({found}); scale them up"
+        raise ValueError(f"temperature: it falls below {SMALLEST:g}, {reason}, or set model.calibrate to none")
     if slope(1 / LARGEST) >= 0:
-        raise ValueError(
-            f"temperature: it exceeds {LARGEST:g}, since {found}, and the logits say no more about the class than "
-            "chance; train a better model, or set model.calibrate to none"
-        )
+        reason = f"since {found}, and the logits say no more about the class than chance; train a better model"
+        if slope(0) < 0:
+            reason = f"since the logits are {size}, too large for how many are right ({found}); scale them down"
+        raise ValueError(f"temperature: it exceeds {LARGEST:g}, {reason}, or set model.calibrate to none")
     temperature = 1 / float(brentq(slope, 1 / LARGEST, 1 / SMALLEST, xtol=1e-14, rtol=1e-12))
     before, after = (float(F.cross_entropy(logits / each, target)) for each in (1.0, temperature))
     return FittedTemperature(temperature, before, after, len(target))

@@ -11,6 +11,7 @@ from torch import Tensor
 from litzoo.callbacks.files import write_csv, write_json
 from litzoo.callbacks.reporting.figures import CaptionedImage, draw_image_rows, split_into_rows
 from litzoo.callbacks.samples import ABSENT, label_names
+from litzoo.datamodules.tables.naming import apart
 from litzoo.lit_modules.label_judgement import LabelJudgement, pair_counts
 
 _FIGURE_COLUMNS = 6
@@ -38,10 +39,8 @@ def suspect_columns(
     """
     names, samples = label_names(class_names), len(ranking["index"])
     flagged = (judgement.wrong > 0.5).tolist()
+    before: dict[str, Sequence[object]] = {"rank": range(1, samples + 1), "index": ranking["index"].tolist()}
     columns: dict[str, Sequence[object]] = {
-        "rank": range(1, samples + 1),
-        "index": ranking["index"].tolist(),
-        **files,
         "given": [names[label] for label in ranking["given"].tolist()],
         "predicted": [names[label] for label in ranking["predicted"].tolist()],
         "score": [f"{score:.6g}" for score in ranking["score"].tolist()],
@@ -52,7 +51,7 @@ def suspect_columns(
     }
     if bool((ranking["clean"] != ABSENT).any()):
         columns["true"] = [names[label] for label in ranking["clean"].tolist()]
-    return columns
+    return before | apart(files, {*before, *columns}, "suspects.csv") | columns
 
 
 def correction_columns(columns: Mapping[str, Sequence[object]]) -> dict[str, list[object]]:

@@ -11,6 +11,7 @@ from litzoo.callbacks.files import write_csv
 from litzoo.callbacks.reporting.figures import CaptionedImage, draw_image_rows, split_into_rows
 from litzoo.callbacks.samples import ABSENT, label_names
 from litzoo.datamodules.batch import UNKNOWN
+from litzoo.datamodules.tables.naming import apart
 
 _FIGURE_COLUMNS = 6
 
@@ -73,16 +74,15 @@ def write_pseudo_labels(
         files: `{"file": names}` if samples are files, otherwise empty.
     """
     names = label_names(class_names)
+    index: dict[str, Sequence[object]] = {"index": rows["index"].tolist()}
     columns: dict[str, Sequence[object]] = {
-        "index": rows["index"].tolist(),
-        **files,
         "label": [names[label] for label in rows["label"].tolist()],
         "confidence": [f"{confidence:.6g}" for confidence in rows["confidence"].tolist()],
         "used": rows["used"].tolist(),
     }
     if bool((rows["clean"] != ABSENT).any()):
         columns["true"] = [names[label] for label in rows["clean"].tolist()]
-    write_csv(path, columns)
+    write_csv(path, index | apart(files, {*index, *columns}, path.name) | columns)
 
 
 def most_confident_wrong(rows: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -137,11 +137,22 @@ def _draw(measured: Mapping[str, Sequence[float]], unit: str, width: float = 7.0
     panel = figure.subplots()
     means = [float(np.mean(measured[name])) for name in names]
     panel.barh(range(len(names)), means, xerr=[float(np.std(measured[name])) for name in names], height=0.7)
-    panel.set_yticks(range(len(names)), [name if len(name) <= longest else f"{name[: longest - 1]}…" for name in names])
+    panel.set_yticks(range(len(names)), _shortened(names, longest))
     panel.invert_yaxis()
     change = f"rise in {unit}" if unit == "RMSE" else f"fall in {unit}"
     left = f" (the first {_MOST_SHOWN} of {len(measured)} columns)" if len(measured) > len(names) else ""
-    panel.set_title(f"permutation importance, test set{left}", fontsize=None if width > CARD_WIDTH else 9)
+    title = f"permutation importance, test set{left}"
+    figure.suptitle(title, fontsize="medium" if width > CARD_WIDTH else 8)  # a panel's would be cut
     panel.set_xlabel(f"{change} when the column is shuffled")
     panel.grid(alpha=0.3, axis="x")
     return figure
+
+
+def _shortened(names: Sequence[str], longest: int = 30) -> list[str]:
+    """Returns names without the middle of long ones, of which more is kept where they would be the same."""
+    while True:
+        ends = longest // 2
+        short = [name if len(name) <= longest else f"{name[: longest - ends - 1]}…{name[-ends:]}" for name in names]
+        if len(set(short)) == len(set(names)):
+            return short
+        longest += 10

@@ -1,4 +1,6 @@
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -6,8 +8,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from litzoo.callbacks.contracts import HasClassNames
 from litzoo.callbacks.files import display_path, run_folder_of, write_csv, write_json
+from litzoo.callbacks.plain_modules import collect, reading
 from litzoo.callbacks.samples import file_column
 from litzoo.datamodules.batch import UNKNOWN
+from litzoo.datamodules.tables.naming import apart
 from litzoo.lit_modules.metrics import DetectionOutputs, EpochOutputs, mask_areas
 
 _SET = "prediction_set"
@@ -20,7 +24,8 @@ class PredictionsCSV(Callback):
     Outputs `[B, K]` of a module with K class names have a column for each class; others, such as masks, are not
     written. For a detector there is one row per detected object: index of the image, class name, score, box and mask
     area; `detections.json` has the masks too, in COCO's format of results. If samples are files, the column `file`
-    names them.
+    names them; for the rows of a table there are `row` and its identifiers, such as `index_in_file` if their name is
+    that of a column here.
 
     An `UnknownClassDetector` before it adds `unknown_score`; above the threshold the prediction is -1, `unknown`.
     `PredictionSets` adds `prediction_set`, class names joined by `|`; `PredictionIntervals` adds `lower` and `upper`.
@@ -43,6 +48,8 @@ class PredictionsCSV(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Collects the outputs of a predict step."""
+        if not isinstance(outputs, Mapping):
+            return
         if self._outputs is None and "detections" in outputs:
             self._outputs = DetectionOutputs()
         if self._outputs is None:
@@ -50,7 +57,10 @@ class PredictionsCSV(Callback):
             if not names:
                 return
             self._outputs = EpochOutputs(*names)
-        self._outputs.update(outputs)
+        if isinstance(self._outputs, DetectionOutputs):
+            self._outputs.update(outputs)
+        else:
+            collect(self._outputs, trainer, reading(self, pl_module, "predict_step"), outputs, batch)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gathers the outputs of all processes; rank 0 writes the file."""
@@ -64,7 +74,8 @@ class PredictionsCSV(Callback):
             return
         columns = _detection_columns(outputs, pl_module) if detects else prediction_columns(outputs, pl_module)
         index = torch.tensor(columns["index"], dtype=torch.int64)
-        columns = {"index": columns["index"], **file_column(trainer.datamodule, "predict", index), **columns}  # type: ignore[attr-defined]
+        names = apart(file_column(trainer.datamodule, "predict", index), columns, "predictions.csv")  # type: ignore[attr-defined]
+        columns = {"index": columns["index"], **names, **columns}
         path = run_folder / "predictions.csv"
         write_csv(path, columns)
         if detects:
@@ -105,8 +116,18 @@ def prediction_columns(outputs: dict[str, Any], module: Any) -> dict[str, list[A
 
 
 def joined_names(sets: torch.Tensor, class_names: Sequence[str]) -> list[str]:
-    """Returns the class names in each set, bool `[N, K]`, as a cell of a table: `cat|dog`."""
-    return ["|".join(name for name, held in zip(class_names, row, strict=True) if held) for row in sets.tolist()]
+    """Returns the class names in each set, bool `[N, K]`, as a cell of a table: `cat|dog`.
+
+    A name with `|` or quotes is quoted as in CSV, so that `csv.reader([cell], delimiter="|")` returns the names.
+    """
+    cells = []
+    for row in sets.tolist():
+        cell = io.StringIO()
+        csv.writer(cell, delimiter="|", lineterminator="").writerow(
+            [name for name, held in zip(class_names, row, strict=True) if held]
+        )
+        cells.append(cell.getvalue())
+    return cells
 
 
 def _detection_columns(images: dict[int, Any], module: Any) -> dict[str, list[Any]]:

@@ -17,7 +17,9 @@ from torch.nn.functional import interpolate
 from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.contracts import HasClassNames, HasTestImages, PredictsLogits, require_class_names
 from litzoo.callbacks.files import atomic_write
+from litzoo.callbacks.samples import file_column
 from litzoo.datamodules.batch import UNKNOWN
+from litzoo.datamodules.tables.naming import apart
 
 _DEFAULT_MAX_SAMPLES = 5000
 _MAX_DIMENSIONS = 64
@@ -162,8 +164,8 @@ def _columns(trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Te
     if hasattr(datamodule, "true_class_names"):
         names = datamodule.true_class_names(outputs["index"])
     verdicts = ["right" if right else "wrong" for right in (target == predicted).tolist()]
+    samples = file_column(datamodule, "test", outputs["index"])
     columns: dict[str, list[Any]] = {
-        "index": outputs["index"].tolist(),
         "class": names,
         "prediction": [class_names[label] for label in predicted.tolist()],
         "result": [
@@ -175,7 +177,8 @@ def _columns(trainer: Trainer, class_names: Sequence[str], outputs: dict[str, Te
         scores = getattr(callback, "test_scores", None)
         if isinstance(scores, Tensor) and len(scores) == len(target):
             columns["unknown_score"] = [f"{score:.5g}" for score in scores.tolist()]
-    return columns
+    index = {"index": outputs["index"].tolist()}
+    return index | apart(samples, {*index, *columns}, "the projector") | columns
 
 
 def _sprite(images: Sequence[Tensor] | Tensor) -> tuple[Image.Image, int]:

@@ -19,8 +19,8 @@ from litzoo.callbacks.files import run_folder_of, write_json
 from litzoo.datamodules import BaseDataModule
 
 _PACKAGES = ("litzoo", "torchvision", "torchmetrics", "lightning")
-_GIT_TIMEOUT = 5.0
-"""In seconds."""
+_GIT_TIMEOUT = 60.0
+"""In seconds; git takes many on a loaded machine."""
 _KEPT_OF_EARLIER_PARTS = ("command", "date", "git_revision", "hardware", "epochs")
 
 

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from litzoo.callbacks.reporting.figures import CaptionedImage, draw_image_rows, new_figure
 
+_PANEL_HEIGHT, _TITLE_HEIGHT, _LABEL_HEIGHT, _LEGEND_LINE = 2.58, 0.35, 0.48, 0.18
+_WITHOUT_LEGEND = 3.46
+"""Heights in inches: of a panel, of the title above, of ticks and label below, of a line of the legend, and of all."""
 LOG_FROM = 0.99
 """AUROC from which on ROC curves are drawn on a logarithmic axis, since they are all in one corner otherwise."""
 MOST_POINTS, CELLS = 1000, 500
@@ -30,9 +33,13 @@ def draw_scores(scores: Mapping[str, Tensor], unknown: Tensor, decision_score: s
     """
     panels = 3 if unknown.any() else 1
     width = 4.8 if panels > 1 else 10
-    figure = new_figure(width * panels, 4, constrained=False)
-    margin = 0.65 / panels / width
-    axes = [figure.add_axes((panel / panels + margin, 0.12, 0.985 / panels - margin, 0.8)) for panel in range(panels)]
+    lines = len(scores) + 1 if panels > 1 else 1  # of the largest legend, below its panel
+    height = _WITHOUT_LEGEND + _LEGEND_LINE * lines
+    figure = new_figure(width * panels, height, constrained=False)
+    margin, inner = 0.65 / panels / width, _PANEL_HEIGHT / height
+    bottom = 1 - _TITLE_HEIGHT / height - inner
+    places = [(panel / panels + margin, bottom, 0.985 / panels - margin, inner) for panel in range(panels)]
+    axes = list(map(figure.add_axes, places))
     values, is_unknown = scores[decision_score].numpy(), unknown.numpy()
     _draw_histogram(axes[0], values, is_unknown, decision_score, threshold)
     figure.suptitle(
@@ -57,7 +64,7 @@ def _draw_histogram(panel: Axes, values: np.ndarray, is_unknown: np.ndarray, nam
     if edges[0] <= threshold <= edges[-1]:
         panel.axvline(threshold, color="black", linestyle="--", label="threshold")
     panel.set(xlabel=f"{name}, higher = more unknown", ylabel="fraction of known or unknown samples")
-    panel.legend(loc="upper right")
+    _legend_below(panel, columns=3)
 
 
 def _draw_curves(
@@ -91,7 +98,7 @@ def _draw_curves(
     found_fraction = rejected[is_unknown].mean()
     curves.plot(max(least, rejected[~is_unknown].mean()), found_fraction, "ko", label="at the threshold")
     curves.set(xlabel="fraction of known samples rejected", ylabel="fraction of unknown samples found")
-    curves.legend(loc="lower right", fontsize=8)
+    _legend_below(curves)
     if good:
         curves.set(xscale="log", xlim=(least, 1))
     if rejected.any():
@@ -101,7 +108,13 @@ def _draw_curves(
         ylabel="precision: unknown among rejected",
         ylim=(-0.05, 1.05),
     )
-    precisions.legend(loc="lower left", fontsize=8)
+    _legend_below(precisions)
+
+
+def _legend_below(panel: Axes, columns: int = 1) -> None:
+    """Adds a legend under the label of the x axis, where it covers no curve."""
+    place = (0.5, -_LABEL_HEIGHT / _PANEL_HEIGHT)
+    panel.legend(loc="upper center", bbox_to_anchor=place, fontsize=8, ncols=columns, frameon=False, borderpad=0)
 
 
 def _visible(x: np.ndarray, y: np.ndarray) -> np.ndarray:

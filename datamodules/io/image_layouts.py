@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from litzoo.datamodules.class_spellings import warn_of_spellings
 from litzoo.datamodules.io.class_folders import EXTENSIONS, class_folders_in, images_in
 
 PART_NAMES: Mapping[str, str] = {
@@ -62,6 +63,7 @@ class ClassFolders:
         self._places = self._find_parts()
         self.parts: tuple[str, ...] = tuple(part for part in ("train", "val", "test") if part in self._places)
         self._classes = {"train": class_folders_in(self._places["train"])}
+        warn_of_spellings(self._classes["train"], str(self._places["train"]))
         self.class_names = tuple(self._classes["train"])
         self.left_out: dict[str, list[str]] = {}
         known = {path for place in self._places.values() for path in (place, place.parent)} & {folder}

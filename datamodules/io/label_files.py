@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from litzoo.datamodules.class_spellings import warn_of_spellings
 from litzoo.datamodules.io.class_folders import UNPRINTABLE, images_in
 from litzoo.datamodules.io.image_layouts import PART_NAMES
 from litzoo.datamodules.io.paths import require_file
@@ -62,6 +63,7 @@ class LabelFile:
         self.class_names = tuple(sorted({label for label, _, _ in by_part["train"]}))
         if len(self.class_names) < 2:
             raise ValueError(f"{path}: 1 class ({self.class_names[0]}) in training; it needs at least 2")
+        warn_of_spellings(self.class_names, str(path))
 
     def files(self, part: str) -> tuple[list[Path], Tensor]:
         """Returns the files of a part and their labels; raises as `ImageLayout.files`."""

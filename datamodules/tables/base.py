@@ -17,6 +17,7 @@ from litzoo.datamodules.splits.membership import content_id
 from litzoo.datamodules.splits.record import changed_options, require_same_split
 from litzoo.datamodules.splits.recorded import RecordedSamples
 from litzoo.datamodules.tables.columns import canonical_texts
+from litzoo.datamodules.tables.naming import apart
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.datamodules.tables.row_parts import RowDraw, fingerprint_of_rows, recorded_rows
 
@@ -164,7 +165,8 @@ class TableDataModule(BaseDataModule):
         chosen = rows.iloc[index.numpy()]
         names = [name for name in self._fitted().id_columns if name in chosen]
         columns: dict[str, list[Any]] = {"row": list(chosen.index)}
-        return columns | {name: ["" if cell is None else cell for cell in chosen[name]] for name in names}
+        named = {name: ["" if cell is None else cell for cell in chosen[name]] for name in names}
+        return columns | apart(named, columns, "tables of samples")
 
     def fingerprint(self) -> str:
         """Returns a hash of the rows of each part with their targets, whatever their order in the file."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from litzoo.datamodules.class_labels import ClassLabels
+from litzoo.datamodules.class_spellings import equal_numbers, warn_of_spellings
 from litzoo.datamodules.dataset import IndexedDataset
 from litzoo.datamodules.splits.core import Split, count_of, split_train_val
 from litzoo.datamodules.splits.membership import draw_members
@@ -246,6 +247,13 @@ class RowClasses(_Classes):
             )
         if len(names) < 2:
             raise ValueError(f"{place} has only the class {names[0]!r}; classification needs at least two")
+        if same := equal_numbers(names):
+            rows = [f"{name!r} (row {cells.index[cells == name][0]})" for name in same[0]]
+            raise ValueError(
+                f"{place} has the classes {' and '.join(rows)}, which are the same number: write them in one way; if "
+                "they are different classes, give them names that are no numbers"
+            )
+        warn_of_spellings(names, place)
         if np.isnan(numbers).any():
             return sorted(names)
         return [name for _, name in sorted(zip(numbers.tolist(), names, strict=True))]

@@ -93,7 +93,8 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
         key = run.seed if run.fold is None else run.seed * run.fold.of + run.fold.number
         histories[run.variant][key] = run.history
     pairs = "seed" if args.folds is None else "fold"
-    header, rows = table(results, metric)
+    baseline = next(iter(args.variants))
+    header, rows = table(results, metric, baseline)
     printed = Table()
     for number, name in enumerate(header):
         printed.add_column(name, no_wrap=not number, overflow="fold")  # never truncates the names of variants
@@ -110,14 +111,17 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
     curves = choose_curves(args.curve, metric, histories)
     wrong_labels = [run.wrong_validation_labels() for run in runs]
     figures = {
-        "differences": (draw_differences(results, metric, pairs), f"differences in {metric}"),
+        "differences": (draw_differences(results, metric, pairs, baseline), f"differences in {metric}"),
         "curves": (
-            draw_comparison(histories, curves, wrong_labels, pairs),
+            draw_comparison(histories, curves, wrong_labels, pairs) if curves else None,
             f"{', '.join(curves)} by epoch",
         ),
     }
+    if not curves:
+        console.print("No curves: not all runs have logged val/acc, val/rmse, val/loss or train/loss to TensorBoard.")
     folder = args.runs / f"compare_{args.name}"
-    (folder / "differences.png").unlink(missing_ok=True)  # that of an earlier comparison with more variants
+    for name in figures:
+        (folder / f"{name}.png").unlink(missing_ok=True)  # that of an earlier comparison with more of them
     parts = [*tables, caption, f"```bash\n{command}\n```"]
     content = {
         "command": command,

@@ -1,9 +1,11 @@
 """Draws the training curves of a comparison."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from itertools import cycle, product
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
@@ -26,6 +28,8 @@ Histories = Mapping[str, Mapping[int, Mapping[str, Mapping[int, float]]]]
 def choose_curves(requested: Sequence[str], metric: str, histories: Histories) -> list[str]:
     """Returns the metrics to draw: the requested ones, or else the validation metric closest to the compared one.
 
+    Nothing is requested and nothing was logged, as without a logger: an empty list.
+
     Raises:
         ValueError: If no run has logged a requested metric; the message lists the logged ones.
     """
@@ -37,7 +41,7 @@ def choose_curves(requested: Sequence[str], metric: str, histories: Histories) -
     else:
         candidates = [f"val/{metric.split('/')[1]}", "val/acc", "val/rmse", "val/loss", "train/loss"]
         chosen = [name for name in candidates if name in in_all][:1]
-        missing = [] if chosen else candidates
+        missing = []
     if missing:
         raise ValueError(f"--curve {missing[0]}: was not logged; there are {', '.join(sorted(in_any)) or 'none'}")
     return chosen
@@ -174,7 +178,7 @@ def _percentage(histories: Histories) -> str:
 def _name_ends(panel: Axes, lines: Mapping[str, Line2D]) -> None:
     """Writes the name of each curve to the right of its end; names that would overlap are moved apart."""
     bottom, top = panel.get_ylim()
-    ends = {name: (float(line.get_ydata()[-1]) - bottom) / (top - bottom) for name, line in lines.items()}  # type: ignore[index]
+    ends = {name: (float(np.asarray(line.get_ydata())[-1]) - bottom) / (top - bottom) for name, line in lines.items()}
     names = sorted(ends, key=lambda name: ends[name])
     heights = [min(max(ends[name], 0.0), 1.0) for name in names]
     for row in range(1, len(heights)):
@@ -184,7 +188,7 @@ def _name_ends(panel: Axes, lines: Mapping[str, Line2D]) -> None:
         heights[row] = min(heights[row], ceiling)
         ceiling = heights[row] - _LABEL_HEIGHT
     for name, height in zip(names, heights, strict=True):
-        colour, end = lines[name].get_color(), lines[name].get_xdata()[-1]  # type: ignore[index]
+        colour, end = lines[name].get_color(), float(np.asarray(lines[name].get_xdata())[-1])
         panel.annotate(
             name,
             (end, bottom + min(max(ends[name], 0.0), 1.0) * (top - bottom)),
@@ -208,6 +212,7 @@ def band(curves: Sequence[Mapping[int, float]]) -> tuple[list[int], list[float],
 def _limit_y_axis(panel: Axes, later: Sequence[float]) -> None:
     """Fits the y axis to the values after the beginning, if they take less than half of it."""
     bottom, top = panel.get_ylim()
+    later = [value for value in later if math.isfinite(value)]
     low, high = min(later, default=bottom), max(later, default=top)
     if 0 < high - low < (top - bottom) / 2:
         panel.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))

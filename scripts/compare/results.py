@@ -1,5 +1,6 @@
 """The results of a comparison: metrics over the seeds, paired differences, and the tables that show them."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,8 +10,19 @@ from litzoo.scripts.compare.compared_run import ComparedRun
 from litzoo.scripts.tables import mean_and_std, mean_interval
 
 SHOWN_IN_PERCENT = {
-    *("acc", "f1", "ece", "balanced_acc", "precision", "recall", "average_precision"),
-    *("coverage", "accuracy", "barred"),
+    *(
+        "acc",
+        "f1",
+        "ece",
+        "adaptive_ece",
+        "ece_uncalibrated",
+        "balanced_acc",
+        "precision",
+        "recall",
+        "average_precision",
+    ),
+    *("coverage", "accuracy", "barred", "set_coverage", "interval_coverage"),
+    *("set_coverage_asked", "interval_coverage_asked"),
     *(
         "auroc",
         "aupr_unknown_positive",
@@ -101,8 +113,13 @@ def collect(runs: Sequence[ComparedRun], metric: str, epoch: str) -> dict[str, d
     return results
 
 
-def table(results: Mapping[str, Mapping[str, Any]], metric: str) -> tuple[list[str], list[list[str]]]:
-    """Returns header and rows of the table that compares the variants by one metric."""
+def table(
+    results: Mapping[str, Mapping[str, Any]], metric: str, baseline: str | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Returns header and rows of the table that compares the variants by one metric.
+
+    The header says so if the first variant of the results is not the `baseline`, which then has no result.
+    """
     first = next(iter(results), "")
     scale, digits = scale_of(results, metric)
     unit, in_points = (" %", " in points") if scale == 100 else ("", "")
@@ -119,7 +136,8 @@ def table(results: Mapping[str, Mapping[str, Any]], metric: str) -> tuple[list[s
                 f"{statistics.mean(seconds):,.0f}" if seconds else "",
             ]
         )
-    compared = f"difference to `{first}`{in_points} (95 % interval)"
+    instead = "" if baseline in (None, first) else f", since `{baseline}` has no result"
+    compared = f"difference to `{first}`{instead}{in_points} (95 % interval)"
     header = ["variant", f"{metric} (mean ± std)", "n", compared, "training seconds"]
     if len(results) == 1:
         header, rows = header[:3] + header[4:], [row[:3] + row[4:] for row in rows]
@@ -158,13 +176,15 @@ def _scale(metric: str, values: Sequence[float]) -> tuple[float, int]:
     """Returns the factor and the number of digits that a metric is shown with."""
     if not SHOWN_IN_PERCENT.isdisjoint(metric.split("/")):
         return 100, 2
-    return 1, 2 if max(map(abs, values), default=0) >= 10 else 4
+    return 1, 2 if max((abs(value) for value in values if math.isfinite(value)), default=0) >= 10 else 4
 
 
 def describe_difference(difference: Mapping[str, Any] | None, scale: float, digits: int) -> str:
-    """Formats a difference as `+0.44 (+0.08 to +0.81)`; empty without one."""
+    """Formats a difference as `+0.44 (+0.08 to +0.81)`; empty without one, `nan` if it is not finite."""
     if difference is None:
         return ""
+    if not math.isfinite(difference["mean"]):
+        return f"{difference['mean']}"
     bounds = [difference[bound] for bound in ("low", "high") if difference[bound] is not None]
     interval = " to ".join(f"{scale * bound:+,.{digits}f}" for bound in bounds)
     return f"{scale * difference['mean']:+,.{digits}f}" + (f" ({interval})" if bounds else "")

@@ -60,6 +60,8 @@ def predict(words: Sequence[str]) -> Path:
         raise ValueError(f"--output {options.output}: is a folder; name a CSV file")
     if output.exists() and not options.overwrite:
         raise FileExistsError(f"--output {output}: is there already; name another file, or add --overwrite")
+    from litzoo.datamodules.tables.naming import apart
+    from litzoo.datamodules.tables.reading import TableReading
     from litzoo.scripts.predict.loading import named_class
     from litzoo.scripts.predict.predictor import Predictor
 
@@ -73,6 +75,8 @@ def predict(words: Sequence[str]) -> Path:
     )
     columns, predictions = _predicted(predictor, Path(options.input).expanduser(), options.unreadable)
     table = predictions.columns(options.probabilities)
+    if isinstance(predictor.preparation, TableReading):  # its columns are those of training, and cannot be renamed
+        columns = apart(columns, table, str(output))
     if taken := [name for name in table if name in columns]:
         raise ValueError(f"--input {options.input}: has a column {taken[0]!r} already; rename it")
     write_csv(output, columns | table)

@@ -126,7 +126,7 @@ def test_too_few_samples_are_refused_with_what_can_be_promised():
     with pytest.raises(ValueError, match=r"0 calibration samples of class d promise at most 0\.000"):
         ConformalSets(0.9, per_class=True, class_names=["a", "b", "c", "d"]).fit(logits, target)
     sets = ConformalSets(0.95, per_class=True, class_names=["a", "b", "c"]).fit(logits[:, :3], target)
-    assert "with 20 calibration samples of a, the smallest class, " in sets.promise()
+    assert "with 20 calibration samples of 'a', the smallest class, " in sets.promise()
     with pytest.raises(ValueError, match=r"PredictionIntervals\.coverage: 0\.9 needs 9 calibration samples, but 3"):
         ConformalIntervals(0.9).fit(torch.zeros(3), torch.ones(3))
 
@@ -158,3 +158,55 @@ def test_state_is_restored_and_another_method_is_not():
     assert wider.sets(logits).sum() > fitted.sets(logits).sum()
     same.load_state_dict({})
     assert same.state_dict() == {}
+
+
+def test_shapes_that_would_be_broadcast_are_refused():
+    output, target = torch.randn(50), torch.randn(50)
+    intervals = ConformalIntervals().fit(output, target)
+    for call in (intervals.fit, intervals.evaluate):
+        with pytest.raises(ValueError, match=r"predictions \[50, 1\] and target \[50\]; .*prediction\.squeeze\(1\)"):
+            call(output[:, None], target)
+        with pytest.raises(ValueError, match=r"predictions \[50\] and target \[1\]; give \[N\] and \[N\]$"):
+            call(output, target[:1])
+    with pytest.raises(ValueError, match=r"predictions \[50, 1\]; give \[N\]"):
+        intervals.predict(output[:, None])
+    assert intervals.evaluate(output, target)["interval_coverage"] >= 0.9
+
+
+def test_targets_and_logits_that_do_not_fit_are_refused():
+    logits, target = sampled(100)
+    classes = logits.shape[1]
+    sets = ConformalSets().fit(logits, target)
+    for call in (sets.fit, sets.evaluate):
+        with pytest.raises(
+            ValueError, match=rf"target has the class {classes}, but the logits are of {classes} classes"
+        ):
+            call(logits, target.where(target > 0, torch.tensor(classes)))
+        with pytest.raises(ValueError, match=r"target is of torch\.float32; give the number of each class"):
+            call(logits, target.float())
+        with pytest.raises(ValueError, match=r"logits \[100, \d\] and target \[99\]; give \[N, K\] and \[N\]"):
+            call(logits, target[1:])
+    with pytest.raises(ValueError, match=rf"logits of 2 classes, but calibrated on {classes}"):
+        sets.sets(logits[:, :2])
+    restored = ConformalSets()
+    restored.load_state_dict(sets.state_dict())
+    with pytest.raises(ValueError, match=rf"logits of 2 classes, but calibrated on {classes}"):
+        restored.sets(logits[:, :2])
+    restored.load_state_dict({name: value for name, value in sets.state_dict().items() if name != "classes"})
+    assert torch.equal(restored.sets(logits), sets.sets(logits))  # a checkpoint that does not say it
+    assert torch.equal(ConformalSets().fit(logits, target.int()).sets(logits), sets.sets(logits))
+    broken = logits.clone()
+    broken[[2, 5], 0] = torch.nan
+    with pytest.raises(ValueError, match=r"the logits of 2 of 100 samples are NaN or infinite"):
+        sets.sets(broken)
+    masked = logits.clone()
+    masked[:, 0] = -torch.inf  # a class that cannot be
+    assert not sets.sets(masked)[:, 0].any()
+
+
+def test_a_coverage_that_is_no_number_is_refused():
+    for rule in (ConformalSets, ConformalIntervals):
+        with pytest.raises(TypeError, match=r"coverage: '0\.9' is a str; give a number such as 0\.9"):
+            rule(coverage="0.9")
+        with pytest.raises(ValueError, match="nan is outside"):
+            rule(coverage=float("nan"))

@@ -1,5 +1,6 @@
 import csv
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,17 @@ def test_intervals_of_a_regressor():
     assert float(rows()[0]["lower"]) == pytest.approx(float(batch["lower"][0]), rel=1e-5)
     with pytest.raises(TypeError, match="PredictionSets predicts sets of classes, but Regressor has no class_names"):
         cpu_trainer(callbacks=[PredictionSets()]).fit(model, data)
+
+
+def test_another_coverage_in_a_test_is_said_and_logged():
+    _, _, data = fit(PredictionSets(0.8), datamodule=closed(), model=ten())
+    found = []
+    for coverage in (0.8, 0.95):
+        trainer = cpu_trainer(callbacks=[PredictionSets(coverage)])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            (metrics,) = trainer.test(module_in(BEST), data, ckpt_path=BEST, verbose=False)
+        assert metrics["test/set_coverage_asked"] == pytest.approx(coverage)
+        found.append([str(each.message) for each in caught if "is asked" in str(each.message)])
+    assert found[0] == []
+    assert found[1][0].startswith("PredictionSets.coverage: 0.95 is asked, not the 0.8 of the training, which metrics")

@@ -74,3 +74,27 @@ def test_what_cannot_be_fitted_is_refused_with_the_numbers():
         fit_temperature(broken, target)
     with pytest.raises(ValueError, match=r"logits \[200, 5\] and target \[10\]"):
         fit_temperature(logits, target[:10])
+
+
+def test_the_reason_is_the_one_that_was_found():
+    _, target = sampled(1.0, n=2000)
+    with pytest.raises(ValueError, match="the same logit for all classes, so that no temperature"):
+        fit_temperature(torch.full((2000, 5), 3.0), target)
+    right = 1000 * F.one_hot(target, 5).float()
+    one_wrong = target.clone()
+    one_wrong[0] = (target[0] + 1) % 5
+    with pytest.raises(ValueError, match=r"exceeds 100, since the logits are up to 1e\+03, too large .*1,999 of 2,000"):
+        fit_temperature(right, one_wrong)
+    with pytest.raises(ValueError, match=r"falls below 0\.01, since the logits are only up to 0\.01, .*1,999 of 2,000"):
+        fit_temperature(right / 1e5, one_wrong)
+    # Just within the bounds, the same samples have a temperature: the size was the reason.
+    assert fit_temperature(right / 100, one_wrong).temperature == pytest.approx(1.11, abs=0.2)
+
+
+def test_targets_that_are_no_classes_are_refused():
+    logits, target = sampled(1.0, n=200)
+    with pytest.raises(ValueError, match="fit_temperature: target has the class 5, but the logits are of 5 classes"):
+        fit_temperature(logits, target + 1 + (4 - target.max()))
+    for broken in (target.float(), target > 2):
+        with pytest.raises(ValueError, match=r"fit_temperature: target is of torch\.(float32|bool)"):
+            fit_temperature(logits, broken)

@@ -14,6 +14,7 @@ from litzoo.callbacks import (
     UnknownClassDetector,
     fit_temperature,
 )
+from litzoo.callbacks.calibration.temperature_scaling import draw_reliability
 from litzoo.lit_modules import CNNClassifier, LabelSmoothing, MLPClassifier
 from tests.callbacks.open_set_digits import BEST, LAST, conformal, digits, evidence, fit, module_in, perceptron
 from tests.training import cpu_trainer
@@ -203,3 +204,15 @@ def test_a_model_worse_than_chance_is_refused_and_its_checkpoints_stay():
     with pytest.raises(ValueError, match="temperature: it exceeds 100"):
         fit(Worse(), model=calibrated())
     assert float(weights_in(LAST)["temperature"]) == 1
+
+
+def test_the_figure_says_how_many_samples_a_bin_has_and_shows_dots_at_the_edges_whole():
+    confident = torch.tensor([[9.0, 0.0], [9.0, 0.0], [0.5, 0.0], [0.45, 0.0]])
+    target = torch.tensor([0, 0, 1, 1])
+    figure = draw_reliability(confident, confident / 2, target, 2.0, bins=5)
+    before, after, *below = figure.axes
+    assert [bar.get_height() for bar in below[0].patches] == [0, 0, 0, 2, 2]  # confidences 0.61 and 1
+    (dots,) = [line for line in before.lines if line.get_marker() == "o"]
+    assert list(dots.get_ydata()) == [0, 1]
+    assert not dots.get_clip_on()
+    assert after.get_title().startswith("after, temperature 2")

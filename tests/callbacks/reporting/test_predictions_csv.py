@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from litzoo.callbacks import PredictionsCSV
+from litzoo.callbacks.reporting.predictions_csv import joined_names
 from litzoo.datamodules import DiabetesDataModule, DigitsDataModule
 from litzoo.lit_modules import Regressor, SoftmaxRegression
 from tests.training import cpu_trainer
@@ -57,3 +58,13 @@ def test_a_second_prediction_does_not_repeat_the_first():
 def test_the_number_of_predictions_and_the_file_are_printed(capsys):
     predict(Regressor((10,)), DiabetesDataModule())
     assert f"88 predictions in {Path('run/predictions.csv')}" in capsys.readouterr().out
+
+
+def test_class_names_with_the_separator_of_sets_are_quoted():
+    names = ["a", "b|c", 'd"e', "f"]
+    held = torch.tensor([[True, True, False, True], [False, True, True, False], [True, False, False, True]])
+    cells = joined_names(held, names)
+    assert cells == ['a|"b|c"|f', '"b|c"|"d""e"', "a|f"]
+    for cell, row in zip(cells, held.tolist(), strict=True):
+        (found,) = csv.reader([cell], delimiter="|")
+        assert found == [name for name, each in zip(names, row, strict=True) if each]

@@ -11,7 +11,7 @@ from tensorboard.plugins import projector
 
 from litzoo.callbacks import MaxLogit, Projector, UnknownClassDetector
 from litzoo.callbacks.reporting.projector import principal_components, write_projector
-from litzoo.datamodules import DiabetesDataModule, DigitsDataModule, WineDataModule
+from litzoo.datamodules import CSVClassificationDataModule, DiabetesDataModule, DigitsDataModule, WineDataModule
 from litzoo.lit_modules import MLPClassifier, Regressor
 from tests.training import cpu_trainer
 
@@ -123,3 +123,14 @@ def test_a_module_that_returns_no_features_in_a_test_is_left_out(monkeypatch):
     model, _ = run(Projector())
     assert not Path("logs/projector").exists()
     assert not model.keeps_features
+
+
+def test_rows_of_a_table_are_named_by_row_and_identifier():
+    lines = ["index,size,y", *(f"r{row},{row % 7},{'ab'[row % 2]}" for row in range(200))]
+    Path("table.csv").write_text("\n".join(lines))
+    datamodule = CSVClassificationDataModule(file="table.csv", target="y", root=".")
+    model = MLPClassifier(datamodule.input_shape, 2, class_names=datamodule.class_names)
+    cpu_trainer(callbacks=[Projector()], logger=board()).test(model, datamodule)
+    header, *rows = table()
+    assert header == ["index", "row", "index_in_file", "class", "prediction", "result"]
+    assert all(lines[int(row[1]) - 1].startswith(f"{row[2]},") for row in rows)

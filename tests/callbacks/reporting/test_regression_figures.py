@@ -8,12 +8,13 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from sklearn.inspection import permutation_importance as of_scikit_learn
 from sklearn.linear_model import LinearRegression
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from litzoo.callbacks import PermutationImportance, ResidualPlot
-from litzoo.callbacks.reporting.importance import permutation_importance
+from litzoo.callbacks.reporting.importance import _draw, _shortened, permutation_importance
 from litzoo.callbacks.reporting.regression import draw_residuals
 from litzoo.datamodules import CSVRegressionDataModule, DiabetesDataModule, DigitsDataModule, WineDataModule
 from litzoo.lit_modules import MLPClassifier, Regressor, SoftmaxRegression
@@ -117,3 +118,36 @@ def test_an_exact_model_and_two_test_rows_are_drawn_too(coarse_figures):
     model = Regressor(datamodule.input_shape, datamodule.target_mean, datamodule.target_std)
     _, files = run_test(model, datamodule, ResidualPlot(), PermutationImportance())
     assert files == {"residuals.png", "importance.png"}
+
+
+def test_an_outlier_is_outside_and_counted():
+    target = np.arange(200.0)
+    prediction = target + np.tile([-1.0, 0.0, 1.0, 0.5], 50)
+    prediction[7] = 1e9
+    fit, spread, counts = draw_residuals(prediction, target).axes
+    for panel in (fit, spread, counts):
+        assert panel.get_title().endswith("\n1 outside")
+    assert fit.get_ylim()[1] < 250
+    assert np.allclose(spread.get_ylim(), (-1.1, 1.1))
+    assert sum(bar.get_height() for bar in counts.patches) == 199
+    plain = draw_residuals(target + np.tile([-1.0, 0.0, 1.0, 0.5], 50), target)
+    assert not any("outside" in panel.get_title() for panel in plain.axes)
+
+
+def test_predictions_that_are_not_finite_are_counted():
+    prediction, target = np.array([1.0, np.nan, np.inf, 2.0]), np.ones(4)
+    assert draw_residuals(prediction, target).axes[0].get_title() == "test set, 4 samples, 2 not finite"
+    assert draw_residuals(prediction * np.nan, target).axes[0].get_title() == "test set, 4 samples, 4 not finite"
+
+
+def test_long_names_of_columns_stay_different_and_the_title_is_whole():
+    names = [f"a long measurement of the same kind, number {number}" for number in range(40)]
+    assert len({*_shortened(names)}) == 40
+    assert max(map(len, _shortened(names))) == 30
+    alike = ["x" * 40 + "1" + "x" * 40, "x" * 40 + "2" + "x" * 40, "short"]
+    assert len({*_shortened(alike)}) == 3
+    figure = _draw({name: [1.0, 2.0] for name in names}, "accuracy")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    box = figure._suptitle.get_window_extent(canvas.get_renderer())
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width

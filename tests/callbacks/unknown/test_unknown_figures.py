@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -153,3 +154,17 @@ def test_a_test_writes_both_figures_as_files_and_to_tensorboard():
     assert {f"figures/{name}" for name in sizes} <= set(board.Tags()["images"])
     assert {"val/known/score_std", "val/known/accepted"} <= set(board.Tags()["scalars"])
     assert "test/unknown/found" in board.Tags()["scalars"]
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_legends_cover_neither_a_curve_nor_another_panel(count):
+    scores = {f"Score{number}": SCORES for number in range(count)}
+    figure = draw_scores(scores, UNKNOWN, "Score0", 6.5)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    legends = [panel.get_legend().get_window_extent(canvas.get_renderer()) for panel in figure.axes]
+    labels = [panel.xaxis.label.get_window_extent(canvas.get_renderer()) for panel in figure.axes]
+    for legend, label in zip(legends, labels, strict=True):
+        assert not any(legend.overlaps(panel.get_window_extent()) for panel in figure.axes)
+        assert not legend.overlaps(label)
+        assert legend.y0 >= 0

@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 
 from litzoo.datamodules.io.class_folders import class_folders_in, images_in
+from litzoo.datamodules.io.image_layouts import ClassFolders
+from litzoo.datamodules.io.label_files import LabelFile
 
 
 def touch(*names):
@@ -92,3 +94,15 @@ def test_a_linked_image_counts():
     touch("a.png")
     Path("data/b.png").symlink_to(Path("data/a.png").absolute())
     assert found() == ["a.png", "b.png"]
+
+
+def test_spellings_of_one_class_are_named():
+    touch("Cat/a.png", "cat/a.png", "1/a.png", "1.0/a.png")
+    with pytest.warns(UserWarning, match="spellings of one class") as found:
+        assert ClassFolders(Path("data")).class_names == ("1", "1.0", "Cat", "cat")
+    said = [str(each.message) for each in found]
+    assert any("data has the classes 'Cat' and 'cat', which may be spellings of one class" in each for each in said)
+    assert any("data has the classes '1' and '1.0'" in each for each in said)
+    Path("labels.csv").write_text("file,label\nCat/a.png,cat\ncat/a.png,Cat\n1/a.png,dog\n1.0/a.png,dog\n")
+    with pytest.warns(UserWarning, match=r"labels\.csv has the classes 'Cat' and 'cat'"):
+        LabelFile(Path("labels.csv"), Path("data"))

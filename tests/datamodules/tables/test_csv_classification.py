@@ -10,7 +10,7 @@ from lightning.pytorch import Trainer
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.linear_model import LogisticRegression
 
-from litzoo.callbacks import NoisyLabelFinder
+from litzoo.callbacks import NoisyLabelFinder, PredictionsCSV
 from litzoo.datamodules import (
     BreastCancerDataModule,
     ClassCounts,
@@ -19,6 +19,7 @@ from litzoo.datamodules import (
     WineDataModule,
 )
 from litzoo.datamodules.batch import UNKNOWN
+from litzoo.datamodules.tables.naming import apart
 from litzoo.lit_modules import MLPClassifier
 from litzoo.lit_modules.semi_supervised import FixMatch
 from tests.datamodules.tables.test_membership import HEADER, rows, write
@@ -186,3 +187,58 @@ def test_an_identifier_is_found_by_its_name_and_is_no_input():
     write(rows(), ["name", *HEADER[1:]])
     with pytest.raises(ValueError, match=r"column 'name' has 120 categories.*data\.id_columns.*data\.drop_columns"):
         table(id_columns=[])
+
+
+@pytest.mark.parametrize(
+    ("names", "first", "second"), [(["1", "1.0", "2"], "'1'", "'1.0'"), (["a", "01", "1"], "'01'", "'1'")]
+)
+def test_two_spellings_of_a_number_are_refused_with_their_rows(names, first, second):
+    with_classes(*names)
+    rows_of = {f"{name!r}": row for row, name in enumerate(names, start=2)}
+    words = rf"classes {first} \(row {rows_of[first]}\) and {second} \(row {rows_of[second]}\), which are the same"
+    with pytest.raises(ValueError, match=words):
+        table()
+
+
+@pytest.mark.parametrize("names", [("Yes", "yes", "no"), ("True", "False", "true"), ("a  b", "A b", "c")])
+def test_spellings_that_differ_in_case_or_spaces_are_named(names):
+    with_classes(*names)
+    with pytest.warns(
+        UserWarning, match=r"table\.csv: the target column 'y' has the classes .* spellings of one class"
+    ):
+        assert len(table().class_names) == 3
+
+
+def test_identifiers_named_like_our_columns_keep_their_values_under_another_name():
+    header = ["index", "size", "weight", "colour", "y", "row", "prediction", "given", "content_id", "file"]
+    write([[*each, *(f"{name} {each[0]}" for name in header[5:])] for each in rows(300)], header)
+    identifiers = ["index", *header[5:]]
+    module = CSVClassificationDataModule(
+        file="table.csv", target="y", id_columns=identifiers, label_noise=SymmetricNoise(0.2)
+    )
+    model = MLPClassifier(module.input_shape, 3, class_names=module.class_names)
+    callbacks = [NoisyLabelFinder(), PredictionsCSV()]
+    trainer = Trainer(**QUIET, callbacks=callbacks, max_epochs=2, enable_checkpointing=False)
+    with pytest.warns(UserWarning, match="suspects.csv: the column 'index' of the table is named 'index_in_file'"):
+        trainer.fit(model, datamodule=module)
+    with pytest.warns(UserWarning, match=r"predictions.csv: the column 'prediction' .* 'prediction_in_file'"):
+        trainer.predict(model, datamodule=module)
+    ours = {
+        "suspects": ["index", "row", "given", "content_id", "file"],
+        "predictions": ["index", "row", "prediction"],
+    }
+    for name, renamed in ours.items():
+        (path,) = Path.cwd().rglob(f"{name}.csv")
+        with path.open(newline="") as stream:
+            found = list(csv.DictReader(stream))
+        for cells in found:
+            original = f"r{int(cells['row']) - 2}"
+            values = {each: original if each == "index" else f"{each} {original}" for each in identifiers}
+            assert {each: cells[f"{each}_in_file" if each in renamed else each] for each in identifiers} == values
+        assert cells["index"].isdigit()
+
+
+def test_a_name_that_is_free_only_at_the_second_attempt():
+    with pytest.warns(UserWarning, match="'index_in_file_in_file'"):
+        found = apart({"index": 1, "index_in_file": 2, "other": 3}, ["index"], "x.csv")
+    assert found == {"index_in_file_in_file": 1, "index_in_file": 2, "other": 3}

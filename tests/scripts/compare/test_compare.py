@@ -284,3 +284,38 @@ def test_parallel_processes_divide_the_cores(monkeypatch):
     compare([*OPTIONS, "--epoch", "best", "--jobs", "3"])
     threads = {json.loads(line)["threads"] for line in Path("calls.jsonl").read_text().splitlines()}
     assert threads == {"2"}
+
+
+def test_a_diverged_run_is_shown_as_nan_and_all_files_are_written(capsys):
+    scores = {"ce": {"seed_0": [0.9, 0.8], "seed_1": [0.92, 0.84]}}
+    broken = {f"seed_{seed}": [{"test/acc": 0.1, "test/loss": float("nan")}] * 2 for seed in (0, 1)}
+    fine = {seed: [{"test/acc": each, "test/loss": 1 - each} for each in both] for seed, both in scores["ce"].items()}
+    Path("scores.json").write_text(json.dumps({"ce": fine, "gce": broken}))
+    compare([*OPTIONS, "--epoch", "best", "--metric", "test/loss", "--also", "test/"])
+    assert "nan" in capsys.readouterr().out
+    folder = Path("runs/compare_noise")
+    assert {"results.md", "results.csv", "results.json", "curves.png"} <= {path.name for path in folder.iterdir()}
+    assert "| `gce` | nan | 2 | nan |" in (folder / "results.md").read_text()
+    assert not (folder / "differences.png").exists()  # there is no other difference
+
+
+def test_without_curves_all_other_files_are_written(capsys):
+    compare([*OPTIONS, "--epoch", "best"])
+    folder = Path("runs/compare_noise")
+    assert (folder / "curves.png").exists()
+    for path in [*Path("template").glob("events*"), *folder.rglob("events*")]:
+        path.unlink()
+    compare([*OPTIONS, "--epoch", "best"])
+    assert capsys.readouterr().out.count("No curves: not all runs have logged val/acc") == 1
+    assert not (folder / "curves.png").exists()
+    assert "curves.png" not in (folder / "results.md").read_text()
+    assert json.loads((folder / "results.json").read_text())["curves"] == {}
+    assert {"results.md", "results.csv", "results.json", "differences.png"} <= {path.name for path in folder.iterdir()}
+
+
+def test_differences_to_another_variant_than_the_first_say_so():
+    Path("scores.json").write_text(json.dumps({**SCORES, "third": SCORES["gce"]}))
+    set_orders(ce_seed_0="fail", ce_seed_1="fail")
+    with pytest.raises(SystemExit):
+        compare([*OPTIONS, "--epoch", "best", "--variant", "third: gce.yaml --model.x 1"])
+    assert "since `ce` has no result" in Path("runs/compare_noise/results.md").read_text()

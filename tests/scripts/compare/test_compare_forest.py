@@ -1,4 +1,7 @@
+import math
+
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from litzoo.scripts.compare.figure import draw_comparison, draw_small_multiples
 from litzoo.scripts.compare.forest import draw_differences
@@ -48,6 +51,10 @@ def test_a_single_seed_has_no_interval():
         ("test/unknown/fpr95_known_positive", "lower is better"),
         ("test/acc/cat", "higher is better"),
         ("test/own", None),
+        ("test/unknown/threshold", None),
+        ("test/set_coverage", None),
+        ("test/adaptive_ece", "lower is better"),
+        ("test/ece_uncalibrated", "lower is better"),
     ],
 )
 def test_the_axis_says_which_direction_is_better_where_it_is_known(metric, direction):
@@ -92,3 +99,30 @@ def test_each_metric_has_its_own_panels():
 def test_the_axis_says_how_many_validation_labels_are_wrong(wrong, expected):
     (panel,) = draw_comparison(histories(2), ["val/acc"], wrong).axes
     assert panel.get_ylabel() == expected
+
+
+def test_differences_that_are_not_finite_are_named_instead_of_drawn():
+    found = compared("test/loss", fine=(0.2, 0.1, 0.3), broken=(math.nan, None, None), endless=(math.inf, None, None))
+    figure = draw_differences(found, "test/loss")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["fine"]
+    assert figure.get_suptitle().endswith("3 seeds\nnot drawn, since not finite: broken, endless")
+    assert draw_differences(compared("test/loss", broken=(math.nan, None, None)), "test/loss") is None
+
+
+def test_the_title_says_that_the_first_variant_has_no_result():
+    figure = draw_differences(compared(other=(0.02, 0.01, 0.03)), "test/acc", baseline="base")
+    assert figure.get_suptitle().endswith("\nbase, the first variant, has no result")
+    assert "\n" not in draw_differences(compared(other=(1, 0, 2)), "test/acc", baseline="first").get_suptitle()
+
+
+def test_large_differences_are_written_in_full_at_the_axis():
+    figure = draw_differences(compared("test/rmse", other=(2e6, 1e6, 3e6)), "test/rmse")
+    (panel,) = figure.axes
+    FigureCanvasAgg(figure).draw()
+    assert panel.xaxis.get_offset_text().get_text() == ""
+    assert "1,000,000" in [label.get_text() for label in panel.get_xticklabels()]
+
+
+def test_curves_with_values_that_are_not_finite_are_drawn():
+    broken = {"a": {0: {"val/loss": {1: 1.0, 2: math.nan, 3: math.inf}}}, "b": {0: {"val/loss": {1: 1.0, 2: 0.9}}}}
+    FigureCanvasAgg(draw_comparison(broken, ["val/loss"])).draw()

@@ -1,4 +1,5 @@
 import math
+from dataclasses import asdict
 
 import pytest
 from scipy.stats import ttest_rel
@@ -85,3 +86,26 @@ def test_wide_table_has_a_column_for_each_metric_with_the_prefix():
     assert wide_table(units, "test/unknown/thr")[1] == [["`a`", "-7.2500"]]
     with pytest.raises(ValueError, match="--also test/none: no metric begins with it; there are test/unknown/auroc, "):
         wide_table(results, "test/none")
+
+
+def test_values_that_are_not_finite_are_shown_as_such():
+    assert paired_difference({0: math.nan, 1: 2.0}, {0: 1.0, 1: 1.0}).low is None
+    broken = asdict(paired_difference({0: math.nan, 1: 2.0}, {0: 1.0, 1: 1.0}))
+    results = {"a": result("test/loss", [1.0, 2.0]), "b": result("test/loss", [math.nan, 20.0], difference=broken)}
+    assert [row[1:4] for row in table(results, "test/loss")[1]] == [
+        ["1.50 ± 0.71", "2", ""],
+        ["nan", "2", "nan"],
+    ]
+    endless = paired_difference({0: math.inf, 1: 2.0}, {0: 1.0, 1: 1.0})
+    assert (endless.mean, endless.low) == (math.inf, None)
+
+
+def test_the_table_says_that_the_first_variant_has_no_result():
+    results = {"b": result("test/acc", [0.5]), "c": result("test/acc", [0.5])}
+    assert table(results, "test/acc", "a")[0][3].startswith("difference to `b`, since `a` has no result in points")
+    assert table(results, "test/acc", "b")[0][3] == "difference to `b` in points (95 % interval)"
+
+
+@pytest.mark.parametrize("name", ["ece", "adaptive_ece", "ece_uncalibrated", "set_coverage", "interval_coverage"])
+def test_fractions_of_calibration_are_shown_in_percent(name):
+    assert table({"a": result(f"test/{name}", [0.125])}, f"test/{name}")[1][0][1] == "12.50 %"

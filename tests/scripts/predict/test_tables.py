@@ -112,3 +112,21 @@ def test_the_output_keeps_the_cells_of_the_input_as_they_are_written(classifier,
         ["NA", "2,5", "007"],
         ["sea", "NA", ""],
     ]
+
+
+def test_an_input_named_like_an_output_is_kept_under_another_name(monkeypatch):
+    frame = write_table("table.csv").rename(columns={"place": "prediction"})
+    frame.to_csv("table.csv", index=False)
+    data = CSVClassificationDataModule(file="table.csv", target="kind", drop_columns=["price"], root=".")
+    model = MLPClassifier(data.input_shape, data.num_classes, class_names=data.class_names, hidden=[8])
+    trainer = cpu_trainer(callbacks=[BestCheckpoint()], max_epochs=1, enable_checkpointing=True)
+    trainer.fit(model, data)
+    words = ["litzoo", "predict", "--ckpt_path=run/checkpoints/best.ckpt", "--input=table.csv"]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.warns(UserWarning, match="'prediction' of the table is named 'prediction_in_file' there"):
+        main()
+    with Path("predictions.csv").open(newline="") as stream:
+        found = list(csv.DictReader(stream))
+    assert [row["prediction_in_file"] for row in found] == frame["prediction"].tolist()
+    expected = Predictor.load("run/checkpoints/best.ckpt")(frame).prediction
+    assert [int(row["prediction"]) for row in found] == expected.tolist()
