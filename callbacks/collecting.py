@@ -6,6 +6,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
+from litzoo.callbacks.plain_modules import collect, reading
 from litzoo.lit_modules.metrics import EpochOutputs
 
 
@@ -51,7 +52,7 @@ class CollectsTestOutputs(Callback):
         """Collects the outputs of the step."""
         chosen = self.collected(trainer, pl_module, outputs, batch)
         if chosen is not None:
-            self.tested.update(chosen)
+            collect(self.tested, trainer, reading(self, pl_module, "test_step"), chosen, batch)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gathers the outputs of all processes and evaluates them."""

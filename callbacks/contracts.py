@@ -2,7 +2,8 @@
 
 A LightningModule or LightningDataModule with these attributes and methods works with the callbacks named at each class;
 it does not have to inherit from anything here. litzoo's classifiers and image datamodules satisfy all of them but
-`DetectsObjects`, which is for detectors such as `MaskRCNNSegmenter`.
+`DetectsObjects`, which is for detectors such as `MaskRCNNSegmenter`. Where a module is no `PredictsLogits`, its
+`predict_step` is called; where the data are no `ServesParts`, the trainer's loaders are used (`plain_modules.py`).
 
 The callbacks for pseudo-labels also need a module whose attribute `pseudo_labels` is a
 `litzoo.lit_modules.PseudoLabels`, or, to assign labels, an `AssignedLabels`.
@@ -17,6 +18,11 @@ from torch import Tensor
 
 Part = Literal["train", "val", "calibration", "unlabeled"]
 """A part of the training set that a model can be evaluated on."""
+STEP_OUTPUTS = (
+    "in a module of your own, set class_names, and return from training_step, validation_step, test_step and "
+    "predict_step a dictionary with logits [B, K], target and index, int64 [B], and features [B, D] for what reads them"
+)
+"""What callbacks need of a module that is not one of litzoo's, for messages."""
 
 
 @runtime_checkable
@@ -47,7 +53,7 @@ def require_class_names(callback: Callback, purpose: str, module: LightningModul
     if not isinstance(module, HasClassNames):
         raise TypeError(
             f"{type(callback).__name__} {purpose}, but {type(module).__name__} has no class_names: remove the callback "
-            "or choose a classifier"
+            f"or choose a classifier; {STEP_OUTPUTS}"
         )
 
 

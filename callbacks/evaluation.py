@@ -10,7 +10,8 @@ from lightning.pytorch import LightningModule, Trainer
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from litzoo.callbacks.contracts import Part, PredictsLogits, ServesParts
+from litzoo.callbacks.contracts import Part, PredictsLogits
+from litzoo.callbacks.plain_modules import collect, parts_of
 from litzoo.lit_modules.metrics import EpochOutputs
 
 _PART_NAMES = {"train": "training", "val": "validation", "calibration": "calibration", "unlabeled": "unlabeled"}
@@ -37,7 +38,8 @@ def evaluate_part(
         purpose: What is computed, for the progress bar.
         features: Whether to return the module's features too.
         test_time: Whether to compute as tests and predictions do, with test-time augmentation and temperature, if
-            `features_and_logits` of the module has a parameter `test_time`.
+            `features_and_logits` of the module has a parameter `test_time`. A module without `features_and_logits`
+            always does: its `predict_step` is called.
         extras: Names of what `observe` returns.
         observe: Computes further values `[B, ...]` of a batch's inputs, which are returned too.
 
@@ -45,7 +47,9 @@ def evaluate_part(
         `index` int64 `[N]`, `logits` float32 `[N, K]`, `target` int64 `[N]` (not for the unlabeled part) and, if
         requested, `features` float32 `[N, D]`: each sample once, in the order of `index`, the same on every process.
     """
-    assert isinstance(module, PredictsLogits)
+    names = ["logits", *extras, *(["features"] if features else []), *(["target"] if part != "unlabeled" else [])]
+    if not isinstance(module, PredictsLogits):
+        return _run(trainer, module, part, purpose, features, names, lambda batch: module.predict_step(batch, 0))
     compute: Any = module.features_and_logits
     options = test_time_option(module) if test_time else {}
 
@@ -53,7 +57,6 @@ def evaluate_part(
         extra, logits = compute(batch["input"], **options)
         return {**extra, "logits": logits.float(), **(observe(batch["input"]) if observe is not None else {})}
 
-    names = ["logits", *extras, *(["features"] if features else []), *(["target"] if part != "unlabeled" else [])]
     return _run(trainer, module, part, purpose, features, names, evaluate)
 
 
@@ -76,11 +79,8 @@ def predict_part(trainer: Trainer, module: LightningModule, part: Part, output: 
     Returns:
         `index` int64 `[N]`, `target` `[N]` and the output `[N, ...]`: each sample once, the same on every process.
     """
-
-    def evaluate(batch: Any) -> dict[str, Tensor]:
-        return {output: module.predict_step(batch, 0)[output]}
-
-    return _run(trainer, module, part, "predictions", False, [output, "target"], evaluate)
+    names = [output, "target"]
+    return _run(trainer, module, part, "predictions", False, names, lambda batch: module.predict_step(batch, 0))
 
 
 def options_at_test_time(module: LightningModule) -> dict[str, Any]:
@@ -99,18 +99,20 @@ def _run(
     purpose: str,
     features: bool,
     names: list[str],
-    evaluate: Callable[[Any], dict[str, Tensor]],
+    evaluate: Callable[[Any], Any],
 ) -> dict[str, Tensor]:
-    datamodule = trainer.datamodule  # type: ignore[attr-defined]
-    assert isinstance(datamodule, ServesParts)
+    datamodule = parts_of(trainer)
+    reader = f"The {purpose} of {_PART_NAMES[part]} samples are computed from {type(module).__name__}.predict_step"
     outputs = EpochOutputs(*names).to(module.device)
     with evaluation_mode(module, features), torch.no_grad(), trainer.precision_plugin.forward_context():
-        total = -(-len(getattr(datamodule, f"{part}_set")) // (trainer.world_size * datamodule.eval_batch_size))
+        samples = getattr(datamodule, f"{part}_set")
+        count = len(samples) if hasattr(samples, "__len__") else 0
+        total = -(-count // (trainer.world_size * datamodule.eval_batch_size)) or None
         hidden = trainer.progress_bar_callback is None or not trainer.is_global_zero
         with Progress(transient=True, disable=hidden) as progress:
             task = progress.add_task(f"{purpose} of {_PART_NAMES[part]} samples", total=total)
             for batch in datamodule.evaluation_batches(part, module.device):
-                outputs.update({**batch, **evaluate(batch)})
+                collect(outputs, trainer, reader, evaluate(batch), batch)
                 progress.advance(task)
     return outputs.gather()
 

@@ -13,6 +13,7 @@ COMMANDS = {
     "test": ("litzoo.scripts.cli.main", "test a trained checkpoint"),
     "predict": ("litzoo.scripts.predict.command", "predict new images or rows with a trained checkpoint"),
     "export": ("litzoo.scripts.export.command", "write a trained checkpoint as one ONNX or torch file, for deployment"),
+    "try": ("litzoo.scripts.web.command", "open a local web page to try a trained checkpoint"),
     "compare": ("litzoo.scripts.compare.command", "train several configs with several seeds, and compare them"),
     "sweep": ("litzoo.scripts.sweep.command", "search for the options with the best validation metric, with Optuna"),
     "open-set-splits": ("litzoo.scripts.open_set_splits", "train on random splits into known and unknown classes"),

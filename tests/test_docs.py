@@ -16,6 +16,7 @@ import torchmetrics
 import torchvision.datasets
 import torchvision.transforms.v2
 from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, WandbLogger
 
 import litzoo
 from litzoo.__main__ import COMMANDS
@@ -40,6 +41,7 @@ LIBRARIES = (
     lightning.pytorch,
     lightning.pytorch.callbacks,
 )
+LOGGERS = (CSVLogger, MLFlowLogger, WandbLogger)
 OF_THE_READER = {"MyClassifier"}
 """Classes that docs/python.md defines."""
 NOT_SHIPPED = re.compile(r"NAME\w*|\.\.\.|<.*|\(.*|more\.yaml|runs/.*|\S*\*")
@@ -67,7 +69,9 @@ def commands_in(page):
 def arguments():
     """Returns the names of all arguments of constructors that a config or the command line can set."""
     classes = [each for each in (getattr(litzoo, name) for name in dir(litzoo)) if inspect.isclass(each)]
-    owners = {owner for each in (*classes, Trainer, BestCheckpoint, torch.optim.AdamW) for owner in each.__mro__}
+    owners = {
+        owner for each in (*classes, *LOGGERS, Trainer, BestCheckpoint, torch.optim.AdamW) for owner in each.__mro__
+    }
     constructors = [vars(owner)["__init__"] for owner in owners if inspect.isfunction(vars(owner).get("__init__"))]
     return {"init_args", "help"}.union(*(inspect.signature(each).parameters for each in constructors))
 

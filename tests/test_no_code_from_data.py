@@ -17,6 +17,8 @@ MAY = {
     "scripts/benchmarks/label_issues.py": ["np.load", "np.load"],  # which refuses pickles by default
     "scripts/export/command.py": ["Predictor.load"],  # reads weights only
     "scripts/predict/command.py": ["Predictor.load"],
+    "scripts/web/command.py": ["Predictor.load"],
+    "scripts/web/page.py": ["app.load"],  # gradio: when the page opens
     "datamodules/splits/human_noise.py": ["pickle"],  # the name of an exception alone
     "datamodules/images/cifar.py": ["pickle", "pickle.load"],  # of files whose checksums are right
     "lit_modules/base.py": ["super().load_from_checkpoint"],  # as its caller asks

@@ -18,8 +18,9 @@ from litzoo.callbacks.calibration.part import (
 )
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
 from litzoo.callbacks.collecting import CollectsTestOutputs
-from litzoo.callbacks.contracts import ServesParts
+from litzoo.callbacks.contracts import STEP_OUTPUTS
 from litzoo.callbacks.evaluation import options_at_test_time, predict_part
+from litzoo.callbacks.plain_modules import PlainLoaders, parts_of, predicts
 
 
 class ConformalCallback(CollectsTestOutputs):
@@ -61,7 +62,7 @@ class ConformalCallback(CollectsTestOutputs):
             TypeError: If module or datamodule are of another task.
             ValueError: If there are no or too few validation samples, or `PredictionsCSV` comes before this callback.
         """
-        name, datamodule = type(self).__name__, trainer.datamodule  # type: ignore[attr-defined]
+        name, datamodule = type(self).__name__, parts_of(trainer)
         self.require_module(pl_module)
         callbacks = list(trainer.callbacks)  # type: ignore[attr-defined]
         require_before_csv(self, trainer, stage)
@@ -72,14 +73,14 @@ class ConformalCallback(CollectsTestOutputs):
             )
         if stage not in ("fit", "validate"):
             return
-        if not isinstance(datamodule, ServesParts):
-            raise TypeError(
-                f"{name} needs a datamodule, not {type(datamodule).__name__}; see ServesParts in "
-                "litzoo.callbacks.contracts"
-            )
+        if not predicts(pl_module):
+            raise TypeError(f"{name} needs predictions of {type(pl_module).__name__}: {STEP_OUTPUTS}")
         if not datamodule.validates:
             if stage == "fit":
-                raise ValueError(f"{name} is calibrated on validation samples, but data.val_size is 0: set it")
+                raise ValueError(
+                    f"{name} is calibrated on validation samples, but data.val_size is 0: set it; a trainer with "
+                    "loaders of your own needs val_dataloaders"
+                )
             return
         if not others:
             reserve_calibration(name, datamodule, self.calibration_fraction)
@@ -92,8 +93,16 @@ class ConformalCallback(CollectsTestOutputs):
         self.rule.load_state_dict({})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Resets what was fitted to weights that change from now on."""
+        """Resets what was fitted to weights that change from now on.
+
+        Raises:
+            ValueError: If a plain loader has too few validation samples.
+        """
         self.rule.load_state_dict({})
+        parts = parts_of(trainer)
+        is_plain = isinstance(parts, PlainLoaders) and hasattr(parts.val_set, "__len__")
+        if is_plain and not getattr(self.rule, "per_class", False):  # else the targets say more, after the training
+            self.require_enough(torch.zeros(len(parts.val_set), dtype=torch.int64), pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Calibrates for the weights of each checkpoint, and adds the result to its file."""
@@ -162,7 +171,7 @@ class ConformalCallback(CollectsTestOutputs):
         self._coverage = state_dict.get("coverage")
 
     def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        part, _ = calibration_part(trainer.datamodule)  # type: ignore[attr-defined]
+        part, _ = calibration_part(parts_of(trainer))
         outputs = predict_part(trainer, pl_module, part, self.output)
         self.rule.fit(outputs[self.output], outputs["target"])
         self._fitted_with = options_at_test_time(pl_module)

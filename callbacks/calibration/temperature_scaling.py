@@ -13,9 +13,10 @@ from litzoo.callbacks.calibration.part import calibration_part
 from litzoo.callbacks.calibration.temperature import fit_temperature, require_enough
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
 from litzoo.callbacks.collecting import CollectsTestOutputs
-from litzoo.callbacks.contracts import PredictsLogits, ServesParts
+from litzoo.callbacks.contracts import STEP_OUTPUTS
 from litzoo.callbacks.evaluation import evaluate_part, options_at_test_time
 from litzoo.callbacks.files import run_folder_of
+from litzoo.callbacks.plain_modules import PlainLoaders, parts_of, predicts
 from litzoo.callbacks.reporting.figures import CARD_WIDTH, new_figure, publish_figure
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.lit_modules.metrics import CalibrationError
@@ -31,6 +32,9 @@ class TemperatureScaling(CollectsTestOutputs):
     Logs in a test, beside the module's metrics: `test/temperature` and `test/ece_uncalibrated`. Draws
     `figures/reliability.png`: accuracy over confidence, before and after.
 
+    A module of your own has a buffer `temperature`, a scalar of 1, by which its `test_step` and `predict_step` divide
+    the logits.
+
     Callbacks that are calibrated on the logits, such as `UnknownClassDetector` and `PredictionSets`, come after it.
     """
 
@@ -45,10 +49,12 @@ class TemperatureScaling(CollectsTestOutputs):
             ValueError: If there are no or too few validation samples, or a callback that is calibrated on the logits
                 comes first.
         """
-        if not isinstance(pl_module, PredictsLogits) or not hasattr(pl_module, "temperature"):
+        if not predicts(pl_module) or not isinstance(getattr(pl_module, "temperature", None), torch.Tensor):
             raise TypeError(
                 f"TemperatureScaling needs a classifier with the option calibrate: temperature, which this "
-                f"{type(pl_module).__name__} has not: set model.calibrate, or remove the callback"
+                f"{type(pl_module).__name__} has not: set model.calibrate, or remove the callback. Or "
+                f"{STEP_OUTPUTS}; and register a buffer `temperature`, torch.ones(()), by which test_step and "
+                "predict_step divide the logits"
             )
         callbacks = list(trainer.callbacks)  # type: ignore[attr-defined]
         for other in callbacks[: callbacks.index(self)]:
@@ -58,18 +64,13 @@ class TemperatureScaling(CollectsTestOutputs):
                     "that it changes"
                 )
         pl_module.fits_temperature = True  # type: ignore[assignment]
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        datamodule = parts_of(trainer)
         if stage != "fit":
             return
-        if not isinstance(datamodule, ServesParts):
-            raise TypeError(
-                f"TemperatureScaling needs a datamodule, not {type(datamodule).__name__}; see ServesParts in "
-                "litzoo.callbacks.contracts"
-            )
         if not datamodule.validates:
             raise ValueError(
                 "model.calibrate: temperature is fitted on validation samples, but data.val_size is 0: set it, or set "
-                "model.calibrate to none"
+                "model.calibrate to none; a trainer with loaders of your own needs val_dataloaders"
             )
         if datamodule.val_set is not None:
             require_enough(len(calibration_part(datamodule)[1]))
@@ -77,13 +78,16 @@ class TemperatureScaling(CollectsTestOutputs):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Resets the temperature, which was fitted to weights that change from now on."""
         _temperature(pl_module).fill_(1)
+        parts = parts_of(trainer)
+        if isinstance(parts, PlainLoaders) and hasattr(parts.val_set, "__len__"):
+            require_enough(len(parts.val_set))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fits the temperature for the weights of each checkpoint, and adds it to its file."""
         if not trainer.fast_dev_run and trainer.global_step:  # type: ignore[attr-defined]
             options = options_at_test_time(pl_module)
             # The option too: it may have been added to a finished training.
-            entries = {"hyper_parameters": {"calibrate": "temperature"}}
+            entries = {"hyper_parameters": {"calibrate": "temperature"}} if hasattr(pl_module, "calibrate") else {}
             entries["calibrated_with"] = {name: options[name] for name in ("posthoc_tau", "tta")}
             add_state_to_checkpoints(
                 self, trainer, pl_module, lambda: self._fit(trainer, pl_module), ["temperature"], entries
@@ -111,7 +115,7 @@ class TemperatureScaling(CollectsTestOutputs):
         """Fits the temperature for the current weights of the module."""
         temperature = _temperature(pl_module)
         temperature.fill_(1)
-        part, _ = calibration_part(trainer.datamodule)  # type: ignore[attr-defined]
+        part, _ = calibration_part(parts_of(trainer))
         outputs = evaluate_part(trainer, pl_module, part, "logits", test_time=True)
         fitted = fit_temperature(outputs["logits"], outputs["target"])
         temperature.fill_(fitted.temperature)

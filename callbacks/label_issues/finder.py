@@ -1,5 +1,6 @@
 """Callback that ranks training samples by how likely their label is wrong."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from litzoo.callbacks.label_issues.report import (
     write_suspects,
 )
 from litzoo.callbacks.label_issues.statistics import SampleStatistics
+from litzoo.callbacks.plain_modules import completed
 from litzoo.callbacks.reporting.figures import CARD_COLUMNS, CARD_IMAGES, publish_figure
 from litzoo.callbacks.samples import file_column
 from litzoo.datamodules import BaseDataModule
@@ -113,11 +115,12 @@ class NoisyLabelFinder(Callback):
         Raises:
             TypeError: If the step does not return logits, target and index.
         """
+        labeled = batch.get("labeled", batch) if isinstance(batch, Mapping) else batch
+        found = completed(outputs, labeled)
         if batch_idx == 0:
-            _check_outputs(outputs, pl_module)
-        self.statistics.add(outputs["logits"], outputs["target"], outputs["index"])
-        labeled = batch.get("labeled", batch)
-        if "clean_target" in labeled:
+            _check_outputs(found, outputs, pl_module)
+        self.statistics.add(found["logits"].detach(), found["target"], found["index"])
+        if isinstance(labeled, Mapping) and "clean_target" in labeled:
             self.statistics.add_clean(labeled["clean_target"], labeled["index"])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -193,15 +196,17 @@ class NoisyLabelFinder(Callback):
         print(doubt(found["agreement"]) or f"{same:.1%} of the labels were predicted as given in the last epoch")
 
 
-def _check_outputs(outputs: Any, pl_module: LightningModule) -> None:
-    found = outputs if isinstance(outputs, dict) else {}
+def _check_outputs(found: dict[str, Any], outputs: Any, pl_module: LightningModule) -> None:
     if all(name in found for name in _NEEDED):
         logits, target = found["logits"], found["target"]
         if logits.ndim == 2 and target.shape == logits.shape[:1] and target.dtype == torch.int64:
             return
-    returned = [f"{name} {value.dtype} {list(value.shape)}" for name, value in found.items()]
+    returned = [
+        f"{name} {value.dtype} {list(value.shape)}" if isinstance(value, torch.Tensor) else name
+        for name, value in (outputs.items() if isinstance(outputs, dict) else ())
+    ]
     raise TypeError(
         "NoisyLabelFinder needs training steps that return logits [B, K], and target and index, int64 [B]; that of "
         f"{type(pl_module).__name__} returns {', '.join(returned) or 'no dictionary'}: return them, or remove the "
-        "callback"
+        "callback. The index is the position of each sample in the training set"
     )

@@ -1,6 +1,6 @@
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from litzoo.callbacks.contracts import HasClassNames
 from litzoo.callbacks.files import display_path, run_folder_of, write_csv, write_json
+from litzoo.callbacks.plain_modules import collect, reading
 from litzoo.callbacks.samples import file_column
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.tables.naming import apart
@@ -47,6 +48,8 @@ class PredictionsCSV(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Collects the outputs of a predict step."""
+        if not isinstance(outputs, Mapping):
+            return
         if self._outputs is None and "detections" in outputs:
             self._outputs = DetectionOutputs()
         if self._outputs is None:
@@ -54,7 +57,10 @@ class PredictionsCSV(Callback):
             if not names:
                 return
             self._outputs = EpochOutputs(*names)
-        self._outputs.update(outputs)
+        if isinstance(self._outputs, DetectionOutputs):
+            self._outputs.update(outputs)
+        else:
+            collect(self._outputs, trainer, reading(self, pl_module, "predict_step"), outputs, batch)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gathers the outputs of all processes; rank 0 writes the file."""

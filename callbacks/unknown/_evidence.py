@@ -8,8 +8,15 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from litzoo.callbacks.calibration.part import calibration_part, require_before_csv
-from litzoo.callbacks.contracts import Part, PredictsLogits, ServesUnknownClasses, require_class_names
+from litzoo.callbacks.contracts import (
+    STEP_OUTPUTS,
+    Part,
+    PredictsLogits,
+    ServesUnknownClasses,
+    require_class_names,
+)
 from litzoo.callbacks.evaluation import evaluate_part, test_time_option
+from litzoo.callbacks.plain_modules import parts_of, predicts
 from litzoo.callbacks.unknown.calibration import acceptance_threshold
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import Evidence, UnknownScore
@@ -114,19 +121,25 @@ def require_open_set(
     """
     name = type(callback).__name__
     require_class_names(callback, "separates known classes from unknown ones", pl_module)
-    datamodule = trainer.datamodule  # type: ignore[attr-defined]
-    if not isinstance(pl_module, PredictsLogits) or not isinstance(datamodule, ServesUnknownClasses):
+    datamodule = parts_of(trainer)
+    if not predicts(pl_module) or not isinstance(datamodule, ServesUnknownClasses):
         raise TypeError(
             f"{name} needs a classifier and a datamodule with known and unknown classes, not "
             f"{type(pl_module).__name__} and {type(datamodule).__name__}; see PredictsLogits and ServesUnknownClasses "
-            "in litzoo.callbacks.contracts"
+            f"in litzoo.callbacks.contracts, or {STEP_OUTPUTS}"
         )
-    if detection.uses_features:
+    if not isinstance(pl_module, PredictsLogits):
+        if observing := [each for each, score in detection.scores.items() if score.extras]:
+            raise TypeError(
+                f"{name}: {observing[0]} runs the model itself, but {type(pl_module).__name__} has no "
+                "features_and_logits; see PredictsLogits in litzoo.callbacks.contracts, or choose another score"
+            )
+    elif detection.uses_features:
         require_features(callback, pl_module)
     if stage == "fit" and detection.fixed_threshold is None and not datamodule.validates:
         raise ValueError(
             f"{name} calibrates its threshold on validation samples, but data.val_size is 0: set it, or give a fixed "
-            "threshold"
+            "threshold; a trainer with loaders of your own needs val_dataloaders"
         )
     if stage == "fit" and detection.fixed_threshold is None and datamodule.val_set is not None:
         # Raises before the training if there will be too few scores.

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from litzoo.callbacks.contracts import HasClassNames, HasTestImages, ServesUnknownClasses
+from litzoo.callbacks.contracts import HasClassNames, HasTestImages
 from litzoo.callbacks.files import run_folder_of
+from litzoo.callbacks.plain_modules import parts_of
 from litzoo.callbacks.reporting.figures import CARD_COLUMNS, publish_figure
 from litzoo.callbacks.unknown._figures import GallerySamples, draw_gallery, draw_scores
 from litzoo.callbacks.unknown.detection import UnknownDetection
@@ -43,8 +44,7 @@ def log_open_set_metrics(
     Returns:
         Remarks on the metrics, for the summary of the test.
     """
-    datamodule, unknown = trainer.datamodule, results.target == UNKNOWN  # type: ignore[attr-defined]
-    assert isinstance(datamodule, ServesUnknownClasses)
+    datamodule, unknown = parts_of(trainer), results.target == UNKNOWN
     assert isinstance(module, HasClassNames)
     decided = results.scores[detection.score_name], results.prediction, results.target, detection.threshold
     if unknown.any():
@@ -87,18 +87,17 @@ def publish_open_set_figures(
     run_folder = run_folder_of(trainer)
     if not trainer.is_global_zero:
         return
-    datamodule, unknown = trainer.datamodule, results.target == UNKNOWN  # type: ignore[attr-defined]
-    assert isinstance(datamodule, ServesUnknownClasses)
+    datamodule, unknown = parts_of(trainer), results.target == UNKNOWN
     assert isinstance(module, HasClassNames)
     # Drawn once for file and TensorBoard: it is most of what the detector adds to a test.
     figure = draw_scores(results.scores, unknown, detection.score_name, detection.threshold)
     publish_figure(trainer, "unknown_scores", figure, run_folder)
     if isinstance(datamodule, HasTestImages):
-        images = datamodule.test_images
+        names, images = parts_of(trainer).true_class_names(results.index), datamodule.test_images
         samples = GallerySamples(
             results.scores[detection.score_name],
             unknown,
-            datamodule.true_class_names(results.index),
+            names,
             [module.class_names[label] for label in results.prediction.tolist()],
             lambda rows: images(results.index[rows]),
         )

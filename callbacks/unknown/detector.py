@@ -1,8 +1,9 @@
 """Lightning callback for unknown-class detection; it runs the `UnknownDetection` of `detection.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
@@ -15,8 +16,9 @@ from litzoo.callbacks.calibration.part import (
 )
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
 from litzoo.callbacks.collecting import CollectsTestOutputs
-from litzoo.callbacks.contracts import PredictsLogits, ServesUnknownClasses
+from litzoo.callbacks.contracts import PredictsLogits
 from litzoo.callbacks.evaluation import options_at_test_time
+from litzoo.callbacks.plain_modules import PlainLoaders, collect, parts_of, reading
 from litzoo.callbacks.unknown._evidence import (
     evidence_from,
     extra_keys,
@@ -25,7 +27,7 @@ from litzoo.callbacks.unknown._evidence import (
     require_open_set,
 )
 from litzoo.callbacks.unknown._results import OpenSetResults, log_open_set_metrics, publish_open_set_figures
-from litzoo.callbacks.unknown.calibration import accepted_fraction
+from litzoo.callbacks.unknown.calibration import acceptance_threshold, accepted_fraction
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import UnknownScore
 from litzoo.datamodules.batch import UNKNOWN
@@ -97,12 +99,12 @@ class UnknownClassDetector(CollectsTestOutputs):
             ValueError: If there are no or too few validation samples to calibrate on, or `PredictionsCSV` comes before
                 this callback.
         """
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        if stage in ("fit", "validate") and getattr(datamodule, "validates", False) and self.calibrates:
+        datamodule = parts_of(trainer)
+        if stage in ("fit", "validate") and datamodule.validates and self.calibrates:
             reserve_calibration("UnknownClassDetector", datamodule, self.calibration_fraction)
         require_open_set(self, self.detection, trainer, pl_module, stage)
-        assert isinstance(pl_module, PredictsLogits)
-        pl_module.keeps_features = self.detection.uses_features
+        if isinstance(pl_module, PredictsLogits):
+            pl_module.keeps_features = self.detection.uses_features
         features = ["features"] if self.detection.uses_features else []
         self.tested = EpochOutputs("target", "logits", *features, *extra_keys(self.detection.scores.values()))
 
@@ -116,8 +118,15 @@ class UnknownClassDetector(CollectsTestOutputs):
         self.detection.load_state_dict({})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Resets what was fitted to weights that change from now on."""
+        """Resets what was fitted to weights that change from now on.
+
+        Raises:
+            ValueError: If a plain loader has too few validation samples to calibrate on.
+        """
         self.detection.load_state_dict({})
+        parts = parts_of(trainer)
+        if isinstance(parts, PlainLoaders) and self.calibrates and hasattr(parts.val_set, "__len__"):
+            acceptance_threshold(torch.zeros(len(parts.val_set)), self.detection.acceptance)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Discards the outputs of an interrupted validation."""
@@ -134,7 +143,7 @@ class UnknownClassDetector(CollectsTestOutputs):
     ) -> None:
         """Collects the outputs of the step, if a score is logged."""
         if self.detection.unfitted_score and not trainer.sanity_checking:
-            self._validated.update(outputs)
+            collect(self._validated, trainer, reading(self, pl_module, "validation_step"), outputs, batch)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs accepted fraction and spread of the scores of the validation samples."""
@@ -183,6 +192,8 @@ class UnknownClassDetector(CollectsTestOutputs):
         self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor], batch: Any
     ) -> dict[str, Tensor]:
         """Returns the outputs of the step, and what scores observe beside them."""
+        if not isinstance(outputs, Mapping):
+            return outputs  # is refused
         return {**outputs, **observed_in_test(self.detection.scores.values(), trainer, pl_module, batch)}
 
     def evaluate_test(self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor]) -> None:
@@ -221,7 +232,8 @@ class UnknownClassDetector(CollectsTestOutputs):
             return
         extras = observed_in_test([self.detection.score], trainer, pl_module, batch)
         evidence = evidence_from({**outputs, **extras})
-        outputs["unknown_score"], outputs["prediction"] = self.detection.decide(evidence, outputs["prediction"])
+        prediction = outputs.get("prediction", evidence.logits.argmax(dim=1))
+        outputs["unknown_score"], outputs["prediction"] = self.detection.decide(evidence, prediction)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what was fitted, and the module's `posthoc_tau`, `tta` and temperature it was fitted with."""
@@ -238,12 +250,11 @@ class UnknownClassDetector(CollectsTestOutputs):
         self._fitted_with = options_at_test_time(pl_module)
         scores = list(self.detection.scores.values())
         if self.detection.fits:
-            head = getattr(getattr(pl_module, "net", None), "head", None)
+            head = getattr(getattr(pl_module, "net", pl_module), "head", None)
             known, outputs = part_evidence(trainer, pl_module, "train", scores, test_time=True)
             self.detection.fit(known, outputs["target"], head if isinstance(head, nn.Linear) else None)
-        datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(datamodule, ServesUnknownClasses)
-        if datamodule.validates:
-            part, _ = calibration_part(datamodule)
+        parts = parts_of(trainer)
+        if parts.validates:
+            part, _ = calibration_part(parts)
             known, _ = part_evidence(trainer, pl_module, part, scores, test_time=True)
             self.detection.calibrate(known)

@@ -94,6 +94,7 @@ def count_of(name: str, size: int | float, available: int) -> int:
     """
     if not isinstance(size, (int, float)):
         raise ValueError(f"{name}: {size!r} is not a size; give a count, or a fraction in [0, 1]")
+    size = whole(size)
     if isinstance(size, float) and not 0 <= size <= 1:
         raise ValueError(f"{name}: {size} is not a fraction in [0, 1]; write a count as an integer")
     count = round(size * available) if isinstance(size, float) else size
@@ -107,6 +108,15 @@ def count_of(name: str, size: int | float, available: int) -> int:
             f"{available}, or a fraction in [0, 1]"
         )
     return count
+
+
+def whole(size: int | float) -> int | float:
+    """Returns a size, as an integer if it is a whole number above 1.
+
+    Where an imported library has a `Union[float, int]`, the command line reads `--data.train_size 80` as 80.0: Python
+    then takes `int | float | None` for the same type.
+    """
+    return int(size) if isinstance(size, float) and size > 1 and size.is_integer() else size
 
 
 def proportional_counts(class_counts: np.ndarray, size: int) -> np.ndarray:

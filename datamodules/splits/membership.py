@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from litzoo.datamodules.splits.core import count_of
+from litzoo.datamodules.splits.core import count_of, whole
 from litzoo.datamodules.splits.folds import Fold
 
 DIGEST_BYTES = 16
@@ -96,6 +96,7 @@ def draw_members(name: str, size: int | float | Fold | None, ids: Sequence[str],
                 "hash of its content; give fewer folds"
             )
         return chosen
+    size = whole(size)
     count = count_of(name, size, len(numbers))  # raises for a size that is out of range
     chosen = numbers < size if isinstance(size, float) else numbers <= np.sort(numbers)[count - 1]
     if not chosen.any():

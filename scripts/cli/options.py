@@ -16,6 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.utilities import rank_zero_warn
 
 from litzoo.callbacks.files import display_path
+from litzoo.datamodules.splits.core import whole
 from litzoo.scripts.cli.arguments import is_text, options_in, shorten
 
 
@@ -178,6 +179,8 @@ def check_options(options: Namespace) -> None:
         raise ValueError(
             f"--trainer.default_root_dir: {root!r} is not a folder; give the folder of all runs, such as runs"
         )
+    # Not a fraction of an epoch above 1, but batches; see `whole`.
+    options.trainer.val_check_interval = whole(options.trainer.get("val_check_interval"))
     for name, least in MINIMUM.items():
         value = options.trainer.get(name)
         # Written so that NaN is refused too.

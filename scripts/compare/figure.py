@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from itertools import cycle, product
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
@@ -177,7 +178,7 @@ def _percentage(histories: Histories) -> str:
 def _name_ends(panel: Axes, lines: Mapping[str, Line2D]) -> None:
     """Writes the name of each curve to the right of its end; names that would overlap are moved apart."""
     bottom, top = panel.get_ylim()
-    ends = {name: (float(line.get_ydata()[-1]) - bottom) / (top - bottom) for name, line in lines.items()}  # type: ignore[index]
+    ends = {name: (float(np.asarray(line.get_ydata())[-1]) - bottom) / (top - bottom) for name, line in lines.items()}
     names = sorted(ends, key=lambda name: ends[name])
     heights = [min(max(ends[name], 0.0), 1.0) for name in names]
     for row in range(1, len(heights)):
@@ -187,7 +188,7 @@ def _name_ends(panel: Axes, lines: Mapping[str, Line2D]) -> None:
         heights[row] = min(heights[row], ceiling)
         ceiling = heights[row] - _LABEL_HEIGHT
     for name, height in zip(names, heights, strict=True):
-        colour, end = lines[name].get_color(), lines[name].get_xdata()[-1]  # type: ignore[index]
+        colour, end = lines[name].get_color(), float(np.asarray(lines[name].get_xdata())[-1])
         panel.annotate(
             name,
             (end, bottom + min(max(ends[name], 0.0), 1.0) * (top - bottom)),

@@ -7,6 +7,7 @@ environment variable differs, a new Python is started.
 """
 
 import os
+import runpy
 import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
@@ -66,9 +67,7 @@ def _run(program: list[str], words: list[str], environment: dict[str, str], log:
         os.execve(program[0], [*program, *words], environment)
     _replace_environment(environment)
     sys.argv = ["litzoo", *words]
-    from litzoo.__main__ import main
-
-    main()
+    runpy.run_module("litzoo", run_name="__main__", alter_sys=True)  # as `python -m litzoo` does
 
 
 def _replace_environment(environment: Mapping[str, str]) -> None:

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -66,7 +68,7 @@ def draw_parallel_coordinates(
         heights = [_height(each, trial.params[each.name]) for each in space]
         heights.append((value - low) / (high - low) if high > low else 0.5)
         best = trial is order[-1]
-        colour = "tab:red" if best else colours.to_rgba(value)
+        colour = "tab:red" if best else colours.to_rgba(np.array(value))
         panel.plot(heights, color=colour, linewidth=2.6 if best else 1.1, alpha=1 if best else 0.8)
     for position, dimension in enumerate(space):
         _draw_axis(panel, position, [(_height(dimension, each), _text(each)) for each in _ticks(dimension)])
@@ -84,11 +86,11 @@ def draw_parallel_coordinates(
     return figure
 
 
-def _height(dimension: Dimension, value: object) -> float:
+def _height(dimension: Dimension, value: Any) -> float:
     """Returns the place of a value on its axis, from 0 to 1."""
     if dimension.kind == "choice":
         return dimension.values.index(value) / (len(dimension.values) - 1)
-    low, high, number = (float(each) for each in (*dimension.values[:2], value))  # type: ignore[arg-type]
+    low, high, number = (float(each) for each in (*dimension.values[:2], value))
     if dimension.kind == "log":
         low, high, number = map(math.log, (low, high, number))
     return (number - low) / (high - low)

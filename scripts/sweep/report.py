@@ -65,7 +65,9 @@ def _ranked(sweep: Sweep) -> list[FrozenTrial]:
     order = list(STATES)
 
     def rank(trial: FrozenTrial) -> tuple[int, float]:
-        return order.index(trial.state), sign * trial.value if trial.state == TrialState.COMPLETE else trial.number
+        return order.index(trial.state), sign * float(
+            trial.value or 0
+        ) if trial.state == TrialState.COMPLETE else trial.number
 
     return sorted(sweep.finished(), key=rank)
 

@@ -144,10 +144,10 @@ def _range(name: str, kind: str, given: list[Any]) -> tuple[Any, ...]:
             f"{name}: log: {given} begins at {low:g}, which has no logarithm; begin above 0, or write uniform"
         )
     if kind == "int":
-        low, high, step = map(int, [*numbers, 1][:3])
-        if step < 1 or (high - low) % step:
-            raise ValueError(f"{name}: int: {given}: the step has to divide {high - low}, and be at least 1")
-        return low, high, step
+        first, last, pace = (int(number) for number in [*numbers, 1][:3])
+        if pace < 1 or (last - first) % pace:
+            raise ValueError(f"{name}: int: {given}: the step has to divide {last - first}, and be at least 1")
+        return first, last, pace
     return low, high
 
 

@@ -136,7 +136,7 @@ class Sweep:
         """Returns the completed trial with the best value; the first of equals."""
         completed = [trial for trial in self.finished() if trial.state == TrialState.COMPLETE]
         choose = max if self.mode == "max" else min
-        return choose(completed, key=lambda trial: trial.value) if completed else None
+        return choose(completed, key=lambda trial: float(trial.value or 0)) if completed else None
 
     def _trials(self) -> list[FrozenTrial]:
         """Returns the trials that have begun, without those that others repeat."""

@@ -90,7 +90,11 @@ def measure(predictor: Predictor, data: Any) -> dict[str, Any]:
     test, truth = outputs_of(predictor, data.test_set)
     unknown, rows = truth < 0, {}
     for name, score in compared_scores(known.features.shape[1]).items():
-        detection = UnknownDetection(score).fit(known, target, head).calibrate(calibration)
+        try:
+            detection = UnknownDetection(score).fit(known, target, head).calibrate(calibration)
+        except ValueError as error:  # such as a dimension that is not below the rank of the features
+            print(f"{name} is left out: {error}")
+            continue
         values = score(test)
         rejected = values > detection.threshold
         rows[name] = {

@@ -1,6 +1,6 @@
 """Measures why training again on corrected labels recovers only a part of what wrong labels cost.
 
-Usage: python -m litzoo.scripts.benchmarks.wrong_labels.retraining [--seeds 10] [--states ...] [--cache FOLDER] [--write]
+Usage: python -m litzoo.scripts.benchmarks.wrong_labels.retraining [--seeds 10] [--states ...] [--cache DIR] [--write]
 
 Fashion-MNIST, 6,000 samples, symmetric noise of 20 %: one training for each way to use what `NoisyLabelFinder` finds,
 and for what it would bring to know more. Accuracies on 5,000 clean validation images, by which ways are to be chosen,

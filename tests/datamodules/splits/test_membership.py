@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from litzoo.datamodules.splits.membership import content_id, draw_numbers, parts_of
+from litzoo.datamodules.splits.core import count_of
+from litzoo.datamodules.splits.membership import content_id, draw_members, draw_numbers, parts_of
 
 contents = st.lists(st.binary(min_size=1, max_size=6), min_size=40, max_size=120, unique=True)
 
@@ -114,3 +115,11 @@ def test_a_part_that_comes_out_empty_is_refused():
     )
     with pytest.raises(ValueError, match=r"test_size: a fraction of 0\.3 of 10 samples came out empty"):
         parts_of(ids, 0, 0, 0.3)
+
+
+@pytest.mark.parametrize(("size", "count"), [(80.0, 80), (2.0, 2), (1.0, 100), (0.5, 50), (1, 1)])
+def test_a_whole_number_above_1_is_a_count(size, count):
+    assert count_of("train_size", size, 100) == count
+    ids = list(map(str, range(100)))
+    members = draw_members("val_size", size, ids, "val")
+    assert (members == draw_members("val_size", int(size) if size > 1 else size, ids, "val")).all()

@@ -18,6 +18,10 @@ SHAPES = ["--config", str(CONFIGS / "shapes_maskrcnn.yaml"), "--trainer.accelera
 SHAPES += ["--data.images=6", "--data.train_size=4", "--data.val_size=2", "--data.side=48", "--trainer.max_steps=1"]
 
 
+VALIDATED = ["--trainer.max_steps=-1", "--trainer.max_epochs=1", "--trainer.limit_train_batches=1"]
+VALIDATED += ["--trainer.check_val_every_n_epoch=1", "--model.proposals=20"]
+
+
 def rows_of(name):
     with Path(f"runs/{name}/version_0/predictions.csv").open(newline="") as stream:
         return list(csv.DictReader(stream))
@@ -87,7 +91,7 @@ def test_detections_with_masks_are_written_as_coco_reads_them(new, capsys):
 
 
 def test_a_detector_has_its_metrics_in_the_table_of_runs_and_is_not_exported():
-    cli = litzoo("fit", *SHAPES, *QUIET, "--trainer.check_val_every_n_epoch=1")
+    cli = litzoo("fit", *SHAPES, *QUIET, *VALIDATED)
     metrics = json.loads((cli.run_folder / "metrics.json").read_text())
     events = EventAccumulator(str(cli.run_folder)).Reload()
     for name in ("val/mask_map_50", "test/mask_map_50"):
@@ -103,7 +107,7 @@ def test_a_detector_has_its_metrics_in_the_table_of_runs_and_is_not_exported():
 
 @pytest.mark.slow
 def test_detectors_are_compared():
-    options = " ".join([*SHAPES[2:], "--model.proposals=20", "--trainer.check_val_every_n_epoch=1"])
+    options = " ".join([*SHAPES[2:], *VALIDATED])
     config = str(CONFIGS / "shapes_maskrcnn.yaml")
     variants = ["--variant=plain:", "--variant=large: --model.min_size=96"]
     compare([config, *variants, f"--common={options}", "--seeds", "0", "--name", "it"])

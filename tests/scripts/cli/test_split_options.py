@@ -1,6 +1,8 @@
 """The troubles of the data, asked for on the command line."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,19 @@ def test_a_run_whose_data_have_changed_is_neither_resumed_nor_tested(subcommand)
             "--data.imbalance.factor=2",
             *(["--trainer.max_epochs=2"] if subcommand == "fit" else []),
         )
+
+
+COUNTS = """
+from typing import Optional, Union
+Optional[Union[float, int]]  # as an imported library has it: Python takes `Optional[Union[int, float]]` for the same
+from litzoo.scripts.cli.main import run
+counts = ["--data.train_size=80", "--data.num_labeled=40", "--trainer.val_check_interval=2"]
+cli = run(["fit", "--config", "digits_mlp", *counts, "--trainer.max_epochs=1", "--test_after_fit=false"])
+print([len(part) for part in cli.datamodule.split.parts().values()], cli.trainer.val_check_batch)
+"""
+
+
+def test_counts_are_counts_where_a_library_has_a_union_of_float_and_int():
+    ended = subprocess.run([sys.executable, "-c", COUNTS], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "[40, 144, 40] 2"

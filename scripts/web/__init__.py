@@ -1,0 +1,1 @@
+"""`litzoo try`: a local web page with a trained checkpoint."""
