@@ -49,7 +49,7 @@ def test_another_split_is_refused_with_the_reason(stage):
         ({"val_size": 0.1}, ["data.val_size was 0.2, is 0.1"]),
         ({"train_size": {"per_class": 50}}, ["data.train_size was None, is {'per_class': 50}"]),
         ({"known_classes": [0, 1, 2]}, ["data.known_classes was None, is [0, 1, 2]"]),
-        ({"imbalance": None}, ["data.imbalance was LongTailed(factor=3), is None"]),
+        ({"imbalance": None}, ["data.imbalance was LongTailed(factor=3, round_down=False), is None"]),
         ({"num_labeled": 90}, ["data.num_labeled was 100, is 90"]),
         ({"known_classes": list(range(8)), "unknown_unlabeled": 9}, ["data.unknown_unlabeled was 0, is 9"]),
         ({"label_noise": SymmetricNoise(0.1)}, ["SymmetricNoise(rate=0.2, keeps_some=False)", "(rate=0.1, keeps_"]),

@@ -69,7 +69,7 @@ def test_what_cannot_be_granted_is_refused_before_there_is_a_run_folder(options,
 @pytest.mark.parametrize("subcommand", ["fit", "test"])
 def test_a_run_whose_data_have_changed_is_neither_resumed_nor_tested(subcommand):
     short_fit()
-    with pytest.raises(ValueError, match=r"data\.imbalance was None, is LongTailed\(factor=2\.0\)"):
+    with pytest.raises(ValueError, match=r"data\.imbalance was None, is LongTailed\(factor=2\.0, round_down=False\)"):
         litzoo(
             subcommand,
             *MLP,
