@@ -86,6 +86,11 @@ WRONG_BASE_CLASS = re.compile(
 NUMBER_OR_TENSOR = re.compile(
     r"(Subtypes: \[<class 'float'>, <class 'torch\.Tensor'>.*?)- Expected a dot import[^\n]*\n", re.DOTALL
 )
+# An argument of the last of several callbacks is also tried as one of the base class.
+BASE_CALLBACK = re.compile(
+    r"\n *- Problem with given class_path 'lightning\.(?:[\w.]+\.)?Callback':(?:\n(?! *- )[^\n]*)*?"
+    r"(?=\n *- |\n *Given|$)"
+)
 # Where a key of a dictionary is a number, jsonargparse does not get as far as the unknown argument that it belongs to.
 NUMERIC_KEY = re.compile(
     r"Key must be a string, got: [^\n]*?\.(?=\. Got value|\n|$)(?=.*?Given value: (?P<value>[^\n]*))", re.DOTALL
@@ -97,7 +102,7 @@ NO_SPACE_AFTER_COLON = "unsupported operand type(s) for +: 'int' and 'str'"
 
 def explain(error: BaseException) -> list[str]:
     """Returns the message for an error, in at most ten lines: what is wrong, the nearest right names, and `--debug`."""
-    text = _name_argument_of_numeric_key(_message(error))
+    text = _name_argument_of_numeric_key(BASE_CALLBACK.sub("", _message(error)))
     text = MISSING_ARGUMENTS.sub(r"\1 needs ", NUMBER_OR_TENSOR.sub(r"\1", text))
     nested = isinstance(error, ArgumentError) or "Does not validate" in text
     lines = [line.strip() for line in (_condense(text) if nested else text.splitlines()) if line.strip()]
@@ -151,7 +156,10 @@ def _name_argument_of_numeric_key(text: str) -> str:
     with suppress(ImportError, AttributeError, ValueError, IndexError):
         known = arguments_of(class_at(owners[-1]))
         arguments = [name for name in arguments if name not in known]
-    return f"{text[: match.start()]}Option {arguments[0]!r} is not accepted{text[match.end() :]}" if arguments else text
+    if not arguments:
+        return text
+    rest = re.sub(r"Key must be a string, got: [^\n]*(?=\n|$)", "", text[match.end() :])  # of other alternatives
+    return f"{text[: match.start()]}Option {arguments[0]!r} is not accepted{rest}"
 
 
 def _shorten(line: str) -> str:

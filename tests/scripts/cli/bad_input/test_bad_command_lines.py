@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from tests.scripts.helpers import CONFIGS, MLP, QUIET, SHORT
@@ -37,6 +39,13 @@ TABLE_OF_WORDS = {
         [*FIT, "--model.optimizer.weight_dekay={1: 2}"],
         ["--model.optimizer", "'weight_dekay' is not accepted", "Nearest: weight_decay"],
     ),
+    **{
+        f"option of a callback, {words[0]} {words[-1]}": (
+            [*FIT, f"{words[0]}=GradualUnfreezing", f"--trainer.callbacks.unfreez_at={words[-1]}"],
+            ["--trainer.callbacks", "'unfreez_at' is not accepted", "Nearest: unfreeze_at", "Add --debug"],
+        )
+        for words in itertools.product(["--trainer.callbacks", "--trainer.callbacks+"], ["3", "{1: 2}"])
+    },
     "numeric key without a space": (
         [*FIT, "--trainer.callbacks+=GradualUnfreezing", "--trainer.callbacks.unfreeze_at={1:2}"],
         ["--trainer.callbacks", "space after the colon", "{1: 2}"],
