@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
 from litzoo.callbacks.files import run_folder_of, write_json
+from litzoo.callbacks.reporting._kept_file import KeepsFileOfRefused
 from litzoo.datamodules import BaseDataModule
 
 _PACKAGES = ("litzoo", "torchvision", "torchmetrics", "lightning")
@@ -24,7 +25,7 @@ _GIT_TIMEOUT = 60.0
 _KEPT_OF_EARLIER_PARTS = ("command", "date", "git_revision", "hardware", "epochs")
 
 
-class RunRecord(Callback):
+class RunRecord(KeepsFileOfRefused):
     """Writes `run.json`: command, seed, split, versions, hardware, date and duration of a training.
 
     The record is part of the checkpoint. A resumed training adds its time to the seconds that led to the checkpoint,
@@ -44,6 +45,7 @@ class RunRecord(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock, and writes the file, so that a run killed in its first epoch has one too."""
         if trainer.is_global_zero:
+            self.keep(run_folder_of(trainer) / "run.json")
             saved = self._record
             # A checkpoint without a record, resumed here, does not say how long its training took.
             self._earlier_seconds = saved.get("training_seconds") if saved or trainer.global_step else 0.0

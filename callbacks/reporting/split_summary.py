@@ -2,23 +2,26 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from litzoo.callbacks.files import read_json, run_folder_of, write_json
+from litzoo.callbacks.reporting._kept_file import KeepsFileOfRefused
 from litzoo.datamodules import BaseDataModule
 
 _MAX_CLASSES = 20
 """Number of classes up to which the table has one row per class."""
 
 
-class SplitSummary(Callback):
+class SplitSummary(KeepsFileOfRefused):
     """Writes `splits.json` into the run folder, and prints a table of the split before training."""
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the file and prints the table."""
+        if trainer.is_global_zero:
+            self.keep(run_folder_of(trainer) / "splits.json")
         if report := self._write(trainer):
             print_split(report)
 

@@ -1,9 +1,10 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from litzoo.scripts.cli.options import Change, changes, join_first, warn_of_changed_options
-from tests.scripts.helpers import MLP, litzoo
+from tests.scripts.helpers import MLP, litzoo, short_fit
 
 SGD = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}}
 STOPPING = {"class_path": "BestWeightsEarlyStopping", "init_args": {"patience": 3, "mode": "min"}}
@@ -95,3 +96,14 @@ def test_a_training_resumed_as_it_was_begun_says_nothing(trained, recwarn):
     options = ["--trainer.max_epochs=2", "--trainer.limit_train_batches=10"]
     litzoo("fit", *MLP, *options, "--ckpt_path=last", "--test_after_fit=false")
     assert not [each for each in map(str, (told.message for told in recwarn)) if "resumed" in each or "instead" in each]
+
+
+def test_a_refused_resumption_leaves_the_files_of_the_finished_run():
+    schedule = ["--model.scheduler=OneCycleLR", "--model.scheduler.max_lr=0.01"]
+    folder = Path(short_fit(*schedule).run_folder)
+    before = {path.name: path.read_bytes() for path in folder.glob("*.*") if "tfevents" not in path.name}
+    assert json.loads(before["run.json"])["finished"]
+    with pytest.raises(ValueError, match="OneCycleLR ends after 2 steps"):
+        short_fit(*schedule, "--trainer.max_epochs=2", "--data.num_workers=0", "--ckpt_path=last")
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert "splits.json" in before

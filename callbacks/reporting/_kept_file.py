@@ -1,0 +1,29 @@
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class KeepsFileOfRefused(Callback):
+    """A callback that writes a file before the first step, and puts the earlier one back if no step follows.
+
+    Lightning restores the schedulers of a resumed training late, so that a training that does not fit them is refused
+    when files have been written already. Those of the finished training stay.
+    """
+
+    _kept: tuple[Path, bytes] | None = None
+
+    def keep(self, path: Path) -> None:
+        """Remembers the content of a file, if it is there, until the first step."""
+        self._kept = (path, path.read_bytes()) if path.is_file() else None
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Forgets the earlier file: the training has begun."""
+        self._kept = None
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Puts the earlier file back."""
+        if self._kept is not None:
+            path, content = self._kept
+            path.write_bytes(content)
+            self._kept = None
