@@ -124,7 +124,7 @@ def test_fractions_of_training_are_fractions_of_what_validation_leaves(train_siz
         (None, float("nan"), ["val_size", "nan"]),
         (61, 40, ["train_size", "61", "60"]),
         (-3, 0, ["train_size", "-3", "100"]),
-        (50.0, 0, ["train_size", "50.0", "integer"]),
+        (50.5, 0, ["train_size", "50.5", "integer"]),
         (-0.5, 0, ["train_size", "-0.5"]),
         (0, 10, ["train_size 0", "val_size 10", "100"]),
         (None, 100, ["val_size 100", "no training sample", "100"]),
