@@ -5,7 +5,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class KeepsFileOfRefused(Callback):
-    """A callback that writes a file before the first step, and puts the earlier one back if no step follows.
+    """Mixin of callbacks that write a file before the first step: puts the earlier one back if no step follows.
 
     Lightning restores the schedulers of a resumed training late, so that a training that does not fit them is refused
     when files have been written already. Those of the finished training stay.

@@ -44,8 +44,9 @@ class RunRecord(KeepsFileOfRefused):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock, and writes the file, so that a run killed in its first epoch has one too."""
+        path = run_folder_of(trainer) / "run.json"  # every process has to ask for it
         if trainer.is_global_zero:
-            self.keep(run_folder_of(trainer) / "run.json")
+            self.keep(path)
             saved = self._record
             # A checkpoint without a record, resumed here, does not say how long its training took.
             self._earlier_seconds = saved.get("training_seconds") if saved or trainer.global_step else 0.0

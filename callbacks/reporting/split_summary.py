@@ -20,8 +20,9 @@ class SplitSummary(KeepsFileOfRefused):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the file and prints the table."""
+        path = run_folder_of(trainer) / "splits.json"  # every process has to ask for it
         if trainer.is_global_zero:
-            self.keep(run_folder_of(trainer) / "splits.json")
+            self.keep(path)
         if report := self._write(trainer):
             print_split(report)
 

@@ -40,12 +40,12 @@ class Page:
         """
         self.number += 1
         await self.socket.send_json({"id": self.number, "method": method, "params": parameters})
-        message = await asyncio.wait_for(self._answer(self.number), SECONDS)
+        message = await asyncio.wait_for(self.answer_to(self.number), SECONDS)
         if "error" in message:
             raise RuntimeError(f"{method}: {message['error']['message']}")
         return message["result"]
 
-    async def _answer(self, number: int) -> dict[str, Any]:
+    async def answer_to(self, number: int) -> dict[str, Any]:
         """Receives messages up to the answer to a command, and notes requests and errors."""
         while True:
             message = json.loads((await self.socket.receive()).data)

@@ -100,7 +100,7 @@ class ImageAnswer(Answer):
             lambda each: each.to(torch.float32),
             lambda each: resize_and_crop(each, height, width),
             (images,),
-        )
+        ).view(images.shape[0], images.shape[1], height, width)  # which torch does not know of a condition's result
         for transform in self.transforms:
             levels = transform(levels.to(torch.uint8)).to(torch.float32)
         return self.answer(levels * self.factor + self.offset)
