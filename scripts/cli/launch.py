@@ -22,7 +22,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from litzoo.scripts.cli.failures import Ended, how_to_resume, signal_name
-from litzoo.scripts.cli.run_folder import LAUNCHER, RUN_FOLDER, is_first_process, is_launched
+from litzoo.scripts.cli.run_folder import LAUNCHER, PARENT, RUN_FOLDER, is_first_process, is_launched
 from litzoo.scripts.cli.workers import refuse_sharded
 
 PROCESSES_PER_CORE = 4
@@ -154,8 +154,8 @@ def _cause(failure: ProcessFailure) -> str:
 
 
 def end_with_launcher() -> None:
-    """Watches, in a process that the launcher has started, whether the launcher still runs; it may be killed."""
-    if is_launched():
+    """Watches, in a process that a launcher has started, whether the launcher still runs; it may be killed."""
+    if is_launched() or os.environ.get(PARENT) == str(os.getppid()):
         threading.Thread(target=_wait_for_end, args=[os.getppid()], daemon=True).start()
 
 

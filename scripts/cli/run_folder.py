@@ -14,6 +14,8 @@ from litzoo.callbacks.files import display_path, read_json, remove_partial_files
 
 LAUNCHER = "LITZOO_LAUNCHER"
 """Environment variable with the id of the process that has launched this one."""
+PARENT = "LITZOO_ENDS_WITH"
+"""Environment variable with the id of a parent process that this one has to end with; see `on_ray`."""
 LOCK = ".lock"
 RUN_FOLDER = "LITZOO_RUN_FOLDER"
 """Environment variable with the run folder, for the processes that the first one starts."""

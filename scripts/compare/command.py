@@ -41,6 +41,7 @@ from litzoo.scripts.compare.compared_run import ComparedRun
 from litzoo.scripts.compare.figure import Histories, choose_curves, draw_comparison
 from litzoo.scripts.compare.files import save_small, write_results
 from litzoo.scripts.compare.forest import draw_differences
+from litzoo.scripts.compare.on_ray import RayQueue
 from litzoo.scripts.compare.options import parse
 from litzoo.scripts.compare.queue import Queue, interrupt_on_termination
 from litzoo.scripts.compare.results import choose_metric, collect, table, wide_table
@@ -68,7 +69,7 @@ def compare(arguments: list[str]) -> None:
         for fold in ([None] if args.folds is None else [Fold(number, args.folds) for number in range(args.folds)])
         for variant, options in args.variants.items()
     ]
-    queue = Queue(args.epoch, args.jobs, on_finished=lambda run: _metric(args, run))
+    queue = _queue(args)
     failed = queue.train(runs, args.runs / experiment)
     finished = [run for run in runs if run not in failed]
     if finished:
@@ -77,6 +78,15 @@ def compare(arguments: list[str]) -> None:
         unchanged = f"; {args.write} is unchanged" if args.write else ""
         print(f"{len(failed)} of {len(runs)} runs failed{unchanged}: {'; '.join(map(str, failed))}", file=sys.stderr)
         sys.exit(1)
+
+
+def _queue(args: argparse.Namespace) -> Queue | RayQueue:
+    def on_finished(run: ComparedRun) -> None:
+        _metric(args, run)  # a metric that the runs lack is an error after the first one
+
+    if args.launcher == "ray":
+        return RayQueue(args.epoch, args.cpus, args.gpus, on_finished)
+    return Queue(args.epoch, args.jobs, on_finished)
 
 
 def _metric(args: argparse.Namespace, run: ComparedRun) -> str:
@@ -166,6 +176,8 @@ def _caption(args: argparse.Namespace, metric: str, results: Mapping[str, Mappin
         ", ".join(sorted({str(run[name]) for run in runs})) for name in ("hardware", "precision", "torch")
     )
     jobs = f"{args.jobs} runs at a time" if args.jobs > 1 else "one run at a time"
+    if args.launcher == "ray":
+        jobs = f"by Ray, {args.cpus} CPU cores a run"
     epoch = "Last epoch" if metric.startswith("train/") else f"Test set, weights of the {args.epoch} epoch"
     seeds = ", ".join(map(str, args.seeds))
     pairs = "seed"

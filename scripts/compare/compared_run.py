@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shlex
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ from litzoo.datamodules.splits.folds import Fold
 from litzoo.scripts.cli.checkpoints import check_checkpoint
 from litzoo.scripts.cli.run_folder import read_record
 from litzoo.scripts.configs import with_shipped_configs
+
+LOG_LINES = 10
+"""Lines of a failed run's log that are printed when it has no error message."""
 
 
 class ComparedRun:
@@ -85,10 +90,23 @@ class ComparedRun:
             return [*test, "--ckpt_path", str(checkpoints / "last.ckpt")]
         return None
 
-    def record_start(self) -> None:
-        """Records the options in `compared.json`, before a training that starts from scratch."""
+    def begin(self, command: Sequence[str]) -> None:
+        """Writes a command to the log; one that trains from scratch begins it, and `compared.json` with the options."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         if self.run_folder is None:
             write_json(self.folder / "compared.json", {"identity": self._identity, "older": self._newest_version()})
+        continues = command[0] != "fit" or "--ckpt_path" in command
+        with self.log.open("a" if continues else "w", encoding="utf-8") as log:
+            print("$ litzoo", shlex.join(command), file=log)
+
+    def error_lines(self) -> list[str]:
+        """Returns the error message at the end of the log, or else the last lines."""
+        if not self.log.exists():
+            return []
+        lines = [line.rstrip() for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines()]
+        lines = [line for line in lines if line]
+        errors = [number for number, line in enumerate(lines) if line.startswith("litzoo: error:")]
+        return lines[errors[-1] :] if errors else lines[-LOG_LINES:]
 
     def metrics(self, epoch: str) -> dict[str, float]:
         """Returns the test metrics of a finished run, and the training metrics of its last epoch.

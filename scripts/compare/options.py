@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from litzoo.scripts.cli.arguments import check_config_files
+from litzoo.scripts.compare.on_ray import check_ray
 from litzoo.scripts.configs import find_config, nearest_configs, with_shipped_configs
 from litzoo.scripts.tables import has_marks, marks
 
@@ -32,9 +33,12 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
         ValueError: If a config is missing, a variant or a seed is repeated, a name is not a valid folder name, or the
             page to write has no marks for the result.
     """
-    args = _make_parser(description).parse_args(join_option_values(arguments))
+    parser = _make_parser(description)
+    args = parser.parse_args(join_option_values(arguments))
+    if not args.configs and not args.variant:
+        parser.error("the following arguments are required: configs")
     args.variants = _variants(args.configs, args.variant, shlex.split(args.common))
-    args.name = args.name or "_vs_".join(config.stem for config in args.configs)
+    args.name = args.name or "_vs_".join([config.stem for config in args.configs] or args.variants)
     for name in (args.name, *args.variants):
         if not re.fullmatch(r"\w[\w.,=+-]*", name):
             raise ValueError(f"name {name!r}: is used as a folder name; use letters, digits and any of _ . , = + -")
@@ -42,9 +46,7 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
         args.seeds = [0, 1, 2] if args.folds is None else [0]
     if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
         raise ValueError(f"--seeds {' '.join(map(str, args.seeds))}: takes different seeds, none below 0")
-    args.jobs = max(1, torch.cuda.device_count()) if args.jobs is None else args.jobs
-    if args.jobs < 1:
-        raise ValueError(f"--jobs {args.jobs}: takes at least 1")
+    _settle_launcher(args)
     part = "test" if args.folds is None else "val"
     if args.folds is not None:
         _check_folds(args)
@@ -56,6 +58,21 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
     if args.write:
         check_page(args.write, f"compare {args.name}")
     return args
+
+
+def _settle_launcher(args: argparse.Namespace) -> None:
+    """Checks the options of the launcher, and sets their defaults."""
+    if args.launcher == "ray":
+        if args.jobs is not None:
+            raise ValueError(f"--jobs {args.jobs}: Ray runs as many as it has CPUs and GPUs for; give --cpus, --gpus")
+        check_ray()
+    elif args.cpus is not None or args.gpus is not None:
+        raise ValueError("--cpus, --gpus: are those of each run with --launcher ray; without it, give --jobs")
+    args.cpus = 1 if args.cpus is None else args.cpus
+    args.jobs = max(1, torch.cuda.device_count()) if args.jobs is None else args.jobs
+    for name, least in (("jobs", 1), ("cpus", 1), ("gpus", 0)):
+        if (value := getattr(args, name)) is not None and value < least:
+            raise ValueError(f"--{name} {value}: takes at least {least}")
 
 
 def _check_folds(args: argparse.Namespace) -> None:
@@ -81,7 +98,10 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "configs", nargs="+", type=Path, help="YAML files or names of shipped experiments, one variant each"
+        "configs",
+        nargs="*",
+        type=Path,
+        help="YAML files or names of shipped experiments, one variant each; none if each --variant names its own",
     )
     parser.add_argument(
         "--variant",
@@ -112,8 +132,20 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--epoch", choices=("last", "best"), default="last", help="checkpoint to evaluate (default: last)"
     )
-    parser.add_argument("--name", help="name of the comparison (default: made from the configs)")
+    parser.add_argument("--name", help="name of the comparison (default: made from the configs, or from the variants)")
     parser.add_argument("--jobs", type=int, help="trainings that run in parallel (default: one per GPU, at least 1)")
+    parser.add_argument(
+        "--launcher",
+        choices=("local", "ray"),
+        default="local",
+        help="where the runs are trained: on this machine, or by Ray on the cluster of RAY_ADDRESS or on this machine",
+    )
+    parser.add_argument("--cpus", type=int, help="with --launcher ray: CPU cores of each run (default: 1)")
+    parser.add_argument(
+        "--gpus",
+        type=float,
+        help="with --launcher ray: GPUs of each run, also a fraction (default: 1, if there are any)",
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="Markdown page to write the results to")
     return parser
@@ -126,10 +158,11 @@ def _variants(configs: list[Path], overrides: list[str], common: list[str]) -> d
     """
     parsed = [_parse_variant(override) for override in overrides]
     of_the_only_config = [name for name, config, _ in parsed if config is None]
-    if of_the_only_config and len(configs) > 1:
+    if of_the_only_config and len(configs) != 1:
+        there_are = f"{len(configs)}: {' '.join(map(str, configs))}" if configs else "none beside it"
+        without = of_the_only_config[0]
         raise ValueError(
-            f"--variant {of_the_only_config[0]}: names no config, and there are {len(configs)}: "
-            f'{" ".join(map(str, configs))}; write "name: config options"'
+            f'--variant {without}: names no config, and there are {there_are}; write "name: config options"'
         )
     if not of_the_only_config:
         parsed = [*((config.stem, config, []) for config in configs), *parsed]

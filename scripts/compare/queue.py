@@ -2,12 +2,11 @@
 
 import fcntl
 import os
-import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,8 +22,6 @@ from litzoo.scripts.compare.worker import LITZOO, start
 POLL_SECONDS = 0.1
 STOP_SECONDS = 20.0
 """Time that a process has to exit after SIGTERM, before it is killed."""
-LOG_LINES = 10
-"""Lines of a failed run's log that are printed when it has no error message."""
 
 
 @dataclass
@@ -68,18 +65,8 @@ class Queue:
         Raises:
             ValueError: If another process holds the lock.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(f"{folder}: another comparison, or a training that it started, still runs") from None
-            self._lock = lock.fileno()  # a run that outlives a killed comparison keeps the lock
-            try:
-                return self._train(runs)
-            except KeyboardInterrupt:
-                print("Stopped. Run the same command again to resume.", file=sys.stderr)
-                raise
+        with locked(folder) as self._lock:  # a run that outlives a killed comparison keeps the lock
+            return self._train(runs)
 
     def _train(self, runs: Sequence[ComparedRun]) -> list[ComparedRun]:
         waiting = list(runs)
@@ -114,11 +101,7 @@ class Queue:
             self._finish(run, "already finished")
 
     def _start(self, run: ComparedRun, command: list[str], slot: int, bar: TaskID) -> _Job:
-        run.folder.mkdir(parents=True, exist_ok=True)
-        run.record_start()
-        continues = command[0] != "fit" or "--ckpt_path" in command
-        with run.log.open("a" if continues else "w", encoding="utf-8") as log:
-            print("$ litzoo", shlex.join(command), file=log)
+        run.begin(command)
         return _Job(run, command, start(LITZOO, command, self._environments[slot], run.log, self._lock), bar)
 
     def _next_command(self, job: _Job) -> list[str] | None:
@@ -132,8 +115,7 @@ class Queue:
             self._finish(job.run, "done")
             return None
         self._failed.append(job.run)
-        self._console.print(f"{job.run}: failed (exit status {status}); the end of {job.run.log}:", style="red")
-        self._console.print(*_error_lines(job.run), sep="\n", markup=False, highlight=False)
+        print_failure(self._console, job.run, f"exit status {status}")
         return None
 
     def _finish(self, run: ComparedRun, status: str) -> None:
@@ -144,6 +126,32 @@ class Queue:
         done, total = job.run.progress() if job.command[0] == "fit" else (None, None)
         unit = "epochs" if job.command[0] == "fit" else "test"
         self._bars.update(job.bar, description=f"{job.run}, {unit}", completed=done, total=total)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[int]:
+    """Locks the folder of a comparison, and says how to go on when it is stopped; gives the lock's file descriptor.
+
+    Raises:
+        ValueError: If another process holds the lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{folder}: another comparison, or a training that it started, still runs") from None
+        try:
+            yield lock.fileno()
+        except KeyboardInterrupt:
+            print("Stopped. Run the same command again to resume.", file=sys.stderr)
+            raise
+
+
+def print_failure(console: Console, run: ComparedRun, reason: str) -> None:
+    """Prints that a run has failed, and why."""
+    console.print(f"{run}: failed ({reason}); the end of {run.log}:", style="red")
+    console.print(*run.error_lines(), sep="\n", markup=False, highlight=False)
 
 
 def slot_environment(slot: int, jobs: int) -> dict[str, str]:
@@ -179,11 +187,3 @@ def _stop(processes: Sequence[BaseProcess]) -> None:
                     break
         for process in processes:
             process.join(STOP_SECONDS)
-
-
-def _error_lines(run: ComparedRun) -> list[str]:
-    """Returns the error message at the end of a run's log, or else the last lines."""
-    lines = [line.rstrip() for line in run.log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    lines = [line for line in lines if line]
-    errors = [number for number, line in enumerate(lines) if line.startswith("litzoo: error:")]
-    return lines[errors[-1] :] if errors else lines[-LOG_LINES:]

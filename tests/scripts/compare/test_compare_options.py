@@ -22,6 +22,18 @@ def test_each_config_is_a_variant():
     assert args.seeds == [0, 1, 2]
 
 
+def test_variants_that_all_name_a_config_need_no_other():
+    args = parse(["--variant=a: ce.yaml", "--variant=b: ce.yaml --model.x 1", "--folds", "3"], "")
+    assert args.variants == {"a": ["--config", "ce.yaml"], "b": ["--config", "ce.yaml", "--model.x", "1"]}
+    assert args.name == "a_vs_b"
+
+
+def test_a_comparison_needs_a_config_or_a_variant(capsys):
+    with pytest.raises(SystemExit):
+        parse(["--seeds", "0"], "")
+    assert "the following arguments are required: configs" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("tie", ["=", " "])
 def test_each_override_of_one_config_is_a_variant_and_comes_after_common(tie):
     variants = ["--variant=plain:", f"--variant{tie}wide: --model.hidden=[9]".replace(" wide", "\nwide")]
@@ -66,6 +78,7 @@ def test_shipped_experiments_and_files_go_by_their_short_names():
         (["ce.yaml", "other/ce.yaml"], "ce: is given twice"),
         (["ce.yaml", "--variant=a: --x 1", "--variant=b: --x 1"], "b: is given twice, also as a"),
         (["ce.yaml", "gce.yaml", "--variant=a:"], "--variant a: names no config, and there are 2"),
+        (["--variant=a: ce.yaml", "--variant=b:"], "--variant b: names no config, and there are none beside it"),
         (["ce.yaml", "--variant=a: gcce.yaml"], "gcce.yaml: there is no such config; nearest: gce.yaml"),
         (["ce.yaml", "--variant=ce: gce.yaml"], "ce: is given twice"),
         (["ce.yaml", "--variant=a: ce.yaml"], "a: is given twice, also as ce"),
