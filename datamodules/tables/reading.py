@@ -13,15 +13,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
 
+from litzoo.datamodules.tables.categories import categories_of, recognised
+from litzoo.datamodules.tables.cells import without_missing
 from litzoo.datamodules.tables.checks import require_columns, warn_of_unseen_words
-from litzoo.datamodules.tables.columns import (
-    Column,
-    categories_of,
-    column_of,
-    recognised,
-    values_of,
-    without_missing,
-)
+from litzoo.datamodules.tables.columns import Column, column_of, values_of
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
 
 
