@@ -60,7 +60,7 @@ from litzoo.scripts.cli.run_folder import (
     run_folder_of_checkpoint,
 )
 from litzoo.scripts.cli.run_options import distinguishing_options
-from litzoo.scripts.cli.workers import decided_by_first, meet_anew, settle_devices
+from litzoo.scripts.cli.workers import decided_by_first, leave_group, meet_anew, settle_devices
 from litzoo.scripts.configs import with_shipped_configs
 
 DESCRIPTION = """Trains, validates, tests and predicts with what a YAML file names.
@@ -304,6 +304,7 @@ def run(args: ArgsType = None, command: Callable[[ArgsType], LitzooCLI] = Litzoo
 def main() -> None:
     """Runs the command."""
     report_errors(run)
+    leave_group()
 
 
 def _as_list(given: Any) -> list[Any]:

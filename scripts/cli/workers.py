@@ -42,6 +42,15 @@ def workers() -> Workers | None:
     return None
 
 
+def leave_group() -> None:
+    """Ends the group of processes of a finished command; threads of gloo that still run can abort it at exit.
+
+    Lightning does so for NCCL alone.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def meet_anew() -> None:
     """Gives the processes that torchrun has restarted a place to meet that those before them have not used.
 

@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from litzoo.scripts.cli.main import main
+from litzoo.scripts.cli.workers import leave_group
 from tests.counted import count
 from tests.scripts.helpers import CONFIGS, MLP, QUIET, files_in, litzoo
 
@@ -70,3 +72,11 @@ def test_two_processes_leave_one_run_whose_test_equals_that_of_one_process(tmp_p
     assert by_one["test/acc"] == pytest.approx(by_two["test/acc"], abs=1e-6)
     assert by_one == pytest.approx(by_two, abs=1e-5)
     count("processes tried", 2)
+
+
+def test_a_finished_command_leaves_no_group_whose_threads_could_abort_it(tmp_path, monkeypatch):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    monkeypatch.setattr(sys, "argv", ["litzoo", "fit", *MLP, *QUIET, "--trainer.max_epochs=1"])
+    main()
+    assert not torch.distributed.is_initialized()
+    leave_group()  # nothing is left to end
