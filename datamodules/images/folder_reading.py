@@ -13,6 +13,7 @@ from torchvision.transforms import v2
 from litzoo.datamodules.dataset import Rows
 from litzoo.datamodules.images.photos import EvaluationReader
 from litzoo.datamodules.io.decisions import Decisions
+from litzoo.datamodules.io.decoding import Range
 from litzoo.datamodules.io.images import (
     DamagedImageError,
     ImageReader,
@@ -22,7 +23,8 @@ from litzoo.datamodules.io.images import (
     require_page,
     require_value_range,
 )
-from litzoo.datamodules.io.value_range import measured_range, range_of, warn_of_range
+from litzoo.datamodules.io.threads import in_threads
+from litzoo.datamodules.io.value_range import range_of, spanned, warn_of_range
 from litzoo.datamodules.transforms.policies import Choice, steps_of
 
 AUGMENTS: dict[str, Choice] = {"augment": "none", "strong_augment": "strong"}
@@ -62,6 +64,7 @@ class FolderReading:
         self.page_is_chosen = page is not None
         self.range_is_known = self.range_is_given = given is not None
         self.transforms = transforms
+        self._ranges: dict[Path, Range | None] = {}
 
     @property
     def rows(self) -> Any:
@@ -76,12 +79,19 @@ class FolderReading:
 
     def measure(self, paths: Sequence[Path]) -> None:
         """Measures the range of the values of more than 8 bits in training images."""
-        self._use_range(measured_range(paths, self.reader.page))
+        self._use_range(spanned(in_threads(self.range_of, paths)))
 
     def check_range(self, paths: Sequence[Path], where: str) -> None:
         """Warns if test images of more than 8 bits span another range than the one in use."""
         fix = "set data.value_range to the values that are black and white"
-        warn_of_range(measured_range(paths, self.reader.page), self.reader.value_range, where, fix, outside=False)
+        found = spanned(in_threads(self.range_of, paths))
+        warn_of_range(found, self.reader.value_range, where, fix, outside=False)
+
+    def range_of(self, path: Path) -> Range | None:
+        """Returns the range of an image of more than 8 bits, measured once; `None` for one of 8 bits."""
+        if path not in self._ranges:
+            self._ranges[path] = range_of(path, self.reader.page)
+        return self._ranges[path]
 
     def read_all(
         self, paths: Sequence[Path], where: str, limit: float, skip: bool
@@ -145,7 +155,7 @@ class Thumbnails:
         """Returns an image, uint8 `[C, side, side]`; a damaged one is black, without contrast like no other."""
         reader = replace(self.reading.reader, shape=self.shape, resize=True)
         if not self.reading.range_is_given:
-            reader = replace(reader, value_range=range_of(path, reader.page))
+            reader = replace(reader, value_range=self.reading.range_of(path))
         try:
             return reader(path)
         except DamagedImageError:  # whoever reads it reports the damage

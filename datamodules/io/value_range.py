@@ -35,10 +35,13 @@ def measured_range(paths: Sequence[Path], page: int = 0) -> Range | None:
     Returns:
         The range, or `None` if all images have 8 bits.
     """
-    found = [each for each in in_threads(lambda path: range_of(path, page), paths) if each is not None]
-    if not found:
-        return None
-    return _spread(min(low for low, _ in found), max(high for _, high in found))
+    return spanned(in_threads(lambda path: range_of(path, page), paths))
+
+
+def spanned(ranges: Sequence[Range | None]) -> Range | None:
+    """Returns the range that several span, if there are any."""
+    found = [each for each in ranges if each is not None]
+    return _spread(min(low for low, _ in found), max(high for _, high in found)) if found else None
 
 
 def range_of(path: Path, page: int = 0) -> Range | None:
@@ -65,14 +68,14 @@ def range_of(path: Path, page: int = 0) -> Range | None:
 
 def range_in_memory(images: Sequence[Any]) -> Range | None:
     """Returns the same of Pillow images and arrays in memory; others, such as tensors of 8 bits, are ignored."""
-    found: list[Range] = []
+    found: list[Range | None] = []
     for image in () if isinstance(images, Tensor) else images:
         deep = isinstance(image, Image.Image) and image.mode.startswith(("I", "F"))
         levels = np.asarray(image) if deep else image
         if isinstance(levels, np.ndarray) and levels.dtype != np.uint8 and levels.dtype.kind in "uif" and levels.size:
             finite = levels[np.isfinite(levels)]
             found += [(float(finite.min()), float(finite.max()))] if finite.size else []
-    return _spread(min(low for low, _ in found), max(high for _, high in found)) if found else None
+    return spanned(found)
 
 
 def warn_of_range(found: Range | None, expected: Range | None, where: str, fix: str, outside: bool = True) -> None:

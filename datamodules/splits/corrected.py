@@ -1,6 +1,7 @@
 """Corrections applied to the training and test set of data with classes, and how many labels they change."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,7 +68,7 @@ class AppliedCorrections:
         Raises:
             ValueError: If the file does not fit the samples, or a class or a part loses all of its samples.
         """
-        relabelled, dropped = self._read().resolve(
+        relabelled, dropped = self._corrections.resolve(
             "train", samples.files, labels, names, samples.elsewhere, samples.ids, samples.all_ids
         )
         new = torch.tensor([*relabelled.values()], dtype=torch.int64)
@@ -95,7 +96,7 @@ class AppliedCorrections:
         Raises:
             ValueError: If the file does not fit the samples, or drops all of them.
         """
-        found = self._read().resolve(
+        found = self._corrections.resolve(
             "test", samples.files, labels, names, samples.elsewhere, samples.ids, samples.all_ids
         )
         parts, counts = correct(labels, *found, {"test": torch.arange(len(labels))})
@@ -104,7 +105,8 @@ class AppliedCorrections:
         self._add(counts)
         return parts["test"]
 
-    def _read(self) -> Corrections:
+    @cached_property
+    def _corrections(self) -> Corrections:
         path = Path(self.file).expanduser()
         return Corrections(path if path.exists() or not (self.root / path).exists() else self.root / path)
 

@@ -16,7 +16,7 @@ from litzoo.datamodules.splits.core import hold_out
 from litzoo.datamodules.splits.membership import content_id
 from litzoo.datamodules.splits.record import changed_options, require_same_split
 from litzoo.datamodules.splits.recorded import RecordedSamples
-from litzoo.datamodules.tables.columns import canonical_texts
+from litzoo.datamodules.tables.cells import canonical_texts
 from litzoo.datamodules.tables.naming import apart
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.datamodules.tables.row_parts import RowDraw, fingerprint_of_rows, recorded_rows
@@ -266,9 +266,7 @@ class TableDataModule(BaseDataModule):
             self._rows = {"train": parts[0].numpy(), "test": parts[1].numpy()}
             return
         self._ids = self._content_ids()
-        draw = self._draw()
-        self._rows = draw.test_rows(self.test_size, self.where)
-        self._validation = draw.validation(self._rows["train"])
+        self._rows, self._validation = self._draw().parts(self.test_size, self.where)
 
     def _draw(self) -> RowDraw:
         return RowDraw(self._ids, self.may_validate(self.frame), self.val_size, self.seed)

@@ -1,17 +1,35 @@
-"""Checks of new rows against those of training: the names of columns, and the categories in their cells."""
+"""Checks of a table: columns named in options exist; new rows have the columns and categories of training."""
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
-from litzoo.datamodules.tables.columns import without_zeros
+from litzoo.datamodules.tables.categories import without_zeros
 
 SHOWN = 5
 """Names that a message lists."""
 MOST_UNSEEN = 10
 """Number of cells with unseen categories that is accepted even if it is most of a column."""
+
+
+def require_known(names: Mapping[str, Sequence[str]], columns: Sequence[str], where: str) -> None:
+    """Checks that columns named in options exist.
+
+    Args:
+        names: Option -> names of columns.
+        columns: Names of all columns.
+        where: Name of the file, for the message.
+
+    Raises:
+        ValueError: The message names the option, the column and all columns.
+    """
+    for option, given in names.items():
+        for name in given:
+            if name not in columns:
+                hint = ". If its columns have another separator, set data.separator" if len(columns) == 1 else ""
+                raise ValueError(f"{where}: no column {name!r} ({option}); the columns are {', '.join(columns)}{hint}")
 
 
 def require_columns(names: Sequence[str], needed: Sequence[str], others: Collection[str], where: str) -> None:

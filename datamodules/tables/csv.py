@@ -10,7 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from litzoo.datamodules.io.paths import find_path
 from litzoo.datamodules.splits.membership import membership_notes
 from litzoo.datamodules.tables.base import HELD_OUT, TableDataModule
-from litzoo.datamodules.tables.columns import is_identifier, named_like_identifier, require_known
+from litzoo.datamodules.tables.checks import require_known
+from litzoo.datamodules.tables.columns import is_identifier, named_like_identifier
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.datamodules.tables.targets import NumberTargets, RowClasses

@@ -13,15 +13,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
 
+from litzoo.datamodules.tables.categories import categories_of, recognised
+from litzoo.datamodules.tables.cells import without_missing
 from litzoo.datamodules.tables.checks import require_columns, warn_of_unseen_words
-from litzoo.datamodules.tables.columns import (
-    Column,
-    categories_of,
-    column_of,
-    recognised,
-    values_of,
-    without_missing,
-)
+from litzoo.datamodules.tables.columns import Column, column_of, values_of
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
 
 
@@ -156,17 +151,17 @@ class TableReading:
         """
         return self._read(path, remedy)[0]
 
-    def cells(self, path: str | Path, remedy: str = "give the path of a CSV file") -> pd.DataFrame:
-        """Returns all cells of a CSV file of new rows as they are written, stripped: text `[N, columns]`.
+    def read_as_written(self, path: str | Path, remedy: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Returns the rows of a CSV file, as `read` does, and all cells as they are written: text `[N, columns]`.
 
         Raises:
             FileNotFoundError: If it cannot be read.
             ValueError: If it is not a CSV file; see `read_table`.
         """
-        found = self._read(path, remedy)[1]
+        rows, found = self._read(path, remedy)
         written = TableFormat(found.separator, ".", found.encoding, [])
         names = [column.name for column in self.columns]
-        return read_table(Path(path).expanduser(), remedy, written, names)[0].fillna("")
+        return rows, read_table(Path(path).expanduser(), remedy, written, names)[0].fillna("")
 
     def tensor(self, table: pd.DataFrame | str | Path, where: str | None = None) -> Tensor:
         """Returns the inputs of rows, float32 `[N, F]`.

@@ -28,8 +28,12 @@ class RowDraw(NamedTuple):
     val_size: int | float | Fold
     seed: int
 
-    def test_rows(self, test_size: int | float, where: str) -> dict[str, np.ndarray]:
-        """Returns the positions of the full training set and of the test set, which the seed does not change.
+    def parts(self, test_size: int | float, where: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Draws the test set, which the seed does not change, and from the rest the validation set.
+
+        Returns:
+            The positions of the full training set and of the test set; and which rows of the first validate, bool
+            `[n]`.
 
         Raises:
             ValueError: If a part comes out empty.
@@ -45,7 +49,7 @@ class RowDraw(NamedTuple):
                 f"{where}: test_size {test_size} and val_size {self.val_size} leave no training sample of "
                 f"{len(self.ids)}: lower them"
             )
-        return {"train": training, "test": np.flatnonzero(test)}
+        return {"train": training, "test": np.flatnonzero(test)}, validation
 
     def validation(self, rows: np.ndarray) -> np.ndarray:
         """Returns which of the rows at positions `[n]` validate, bool `[n]`: drawn among these only.

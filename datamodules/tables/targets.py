@@ -12,7 +12,8 @@ from litzoo.datamodules.class_spellings import equal_numbers, warn_of_spellings
 from litzoo.datamodules.dataset import IndexedDataset
 from litzoo.datamodules.splits.core import Split, count_of, split_train_val
 from litzoo.datamodules.splits.membership import draw_members
-from litzoo.datamodules.tables.columns import LARGEST, categories_of
+from litzoo.datamodules.tables.categories import categories_of
+from litzoo.datamodules.tables.columns import LARGEST
 
 if TYPE_CHECKING:
     from litzoo.datamodules.tables.base import TableDataModule

@@ -11,7 +11,7 @@ from litzoo.callbacks.calibration.intervals import ConformalIntervals
 from litzoo.callbacks.calibration.sets import ConformalSets, sets_below
 from litzoo.callbacks.unknown.scores import Evidence
 from litzoo.datamodules.images.preparation import ImagePreparation, pixel_scaling
-from litzoo.datamodules.tables.columns import PERIODS
+from litzoo.datamodules.tables.dates import PERIODS
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.lit_modules.networks.resampling import resize_and_crop
 from litzoo.scripts.predict.predictor import Predictor

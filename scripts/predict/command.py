@@ -121,8 +121,7 @@ def _predicted(predictor: Any, place: Path, unreadable: str) -> tuple[dict[str, 
             return predictor(samples, unreadable, lambda done: progress.advance(task, done))
 
         if isinstance(predictor.preparation, TableReading):
-            rows = predictor.preparation.read(place, "name a CSV file with --input")
-            cells = predictor.preparation.cells(place)
+            rows, cells = predictor.preparation.read_as_written(place, "name a CSV file with --input")
             return {name: cells[name].tolist() for name in cells.columns}, predict(rows)
         if place.suffix.lower() != ".csv":
             predictions = predict(image_files(place))

@@ -1,10 +1,13 @@
 """Writes small folders of images, and creates datamodules that read them."""
 
+import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from hypothesis import strategies as st
 from PIL import Image
 
 from litzoo.datamodules import ImageFolderDataModule
@@ -41,6 +44,59 @@ def write_pets(folder: str = "pets", train: int = 20, test: int = 4, side: int =
 def folder_data(folder: str = "pets", **options: Any) -> ImageFolderDataModule:
     """Returns the datamodule of a folder in the current one."""
     return ImageFolderDataModule(folder, **({"root": ".", "val_size": 0.2} | options))
+
+
+def write_table(folder: Path) -> None:
+    """Writes `labels.csv`, which says what the folders say: `<folder>/[<part>/]<class>/<name>`."""
+    files = [path.relative_to(folder) for path in sorted(folder.rglob("*.png"))]
+    with (folder / "labels.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["file", "label", "split"][: len(files[0].parts)])
+        writer.writerows([[path.as_posix(), path.parts[-2], *path.parts[:-2]] for path in files])
+
+
+def part_by_content(folder: Path | str, table: bool = False, **options: Any) -> dict[bytes, str]:
+    """Returns content of a file -> its part.
+
+    Args:
+        folder: Folder of the images.
+        table: Whether a CSV file says which class, and perhaps part, each is of.
+        **options: Options of the datamodule.
+    """
+    if table:
+        write_table(Path(folder))
+        options["labels_file"] = "labels.csv"
+    datamodule = folder_data(str(folder), **options)
+    datamodule.find_split()
+    datamodule.read(train=False)
+    assert datamodule.split is not None
+    files = datamodule.files
+    names = {part: [files["train"][i] for i in indices] for part, indices in datamodule.split.parts().items()}
+    names["test"] = files["test"]
+    return {Path(folder, name).read_bytes(): part for part, each in names.items() for name in each}
+
+
+def change_at_random(folder: Path, classes: Sequence[str], most: int, data: st.DataObject) -> None:
+    """Adds, removes, renames and relabels images, all drawn by hypothesis.
+
+    Args:
+        folder: Folder of the images, in class folders, perhaps within folders of parts.
+        classes: Names of the classes.
+        most: Largest number of changes.
+        data: What draws.
+    """
+    files = sorted(folder.rglob("*.png"))
+    for path in data.draw(st.lists(st.sampled_from(files), unique=True, max_size=most)):
+        action = data.draw(st.sampled_from(["remove", "rename", "relabel", "add"]))
+        if action == "remove":
+            path.unlink()
+        elif action == "rename":
+            path.rename(path.with_name(f"{data.draw(st.integers(0, 9))}-{path.name}"))
+        elif action == "relabel":
+            other = path.parents[1] / data.draw(st.sampled_from(classes))
+            path.rename(other / f"moved {path.parent.name} {path.name}")
+        else:
+            save(path.with_name(f"new {path.name}"), noise(6, 6, seed=data.draw(st.integers(10**6, 10**7))))
 
 
 def as_tensor(image: Image.Image) -> torch.Tensor:

@@ -1,6 +1,5 @@
 """With test files of its own and no validation files, a folder's validation images are drawn by their content."""
 
-import csv
 import shutil
 import tempfile
 import warnings
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.datamodules.image_folder import folder_data, noise, save, write_class
+from tests.datamodules.image_folder import change_at_random, folder_data, noise, part_by_content, save, write_class
 from tests.datamodules.recording import Recorder, quiet_trainer
 
 CLASSES = ("cat", "dog")
@@ -27,28 +26,9 @@ def write_folders(folder="pets", train=60, test=10):
     return Path(folder)
 
 
-def write_table(folder):
-    """Writes `labels.csv`, whose column `split` says what the folders say, beside images in a single folder."""
-    rows = [
-        (path.relative_to(folder).as_posix(), path.parent.name.split(" ")[0], path.parent.parent.name)
-        for path in sorted(folder.rglob("*.png"))
-    ]
-    with (folder / "labels.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([("file", "label", "split"), *rows])
-
-
 def parts_of(folder, table=False, **options):
     """Returns file content -> part."""
-    if table:
-        write_table(folder)
-        options["labels_file"] = "labels.csv"
-    datamodule = folder_data(str(folder), **(EXACT | options))
-    datamodule.find_split()
-    datamodule.read(train=False)
-    files = datamodule.files
-    names = {part: [files["train"][i] for i in indices] for part, indices in datamodule.split.parts().items()}
-    names["test"] = files["test"]
-    return {Path(folder, name).read_bytes(): part for part, each in names.items() for name in each}
+    return part_by_content(folder, table, **(EXACT | options))
 
 
 @pytest.mark.parametrize("table", [False, True], ids=["folders", "table"])
@@ -58,18 +38,7 @@ def test_adding_removing_renaming_and_relabelling_moves_no_other_image(table, da
     with tempfile.TemporaryDirectory() as place:
         folder = write_folders(Path(place, "pets"))
         before = parts_of(folder, table)
-        files = sorted(folder.rglob("*.png"))
-        for path in data.draw(st.lists(st.sampled_from(files), unique=True, max_size=30)):
-            action = data.draw(st.sampled_from(["remove", "rename", "relabel", "add"]))
-            if action == "remove":
-                path.unlink()
-            elif action == "rename":
-                path.rename(path.with_name(f"{data.draw(st.integers(0, 9))}-{path.name}"))
-            elif action == "relabel":
-                other = path.parents[1] / data.draw(st.sampled_from(CLASSES))
-                path.rename(other / f"moved {path.parent.name} {path.name}")
-            else:
-                save(path.with_name(f"new {path.name}"), noise(6, 6, seed=data.draw(st.integers(10**6, 10**7))))
+        change_at_random(folder, CLASSES, 30, data)
         after = parts_of(folder, table)
     assert set(before.values()) == {"train", "val", "test"}
     assert {content: part for content, part in after.items() if content in before} == {

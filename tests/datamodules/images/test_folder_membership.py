@@ -11,21 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.datamodules.image_folder import folder_data, noise, save, write_class
+from tests.datamodules.image_folder import change_at_random, folder_data, noise, part_by_content, save, write_class
 
 CLASSES = ("cat", "dog", "emu")
 EXACT = {"near_duplicates": "keep", "size": 6}
 
 
-def parts_of(folder, **options):
+def parts_of(folder, table=False, **options):
     """Returns file content -> part."""
-    datamodule = folder_data(str(folder), **(EXACT | options))
-    datamodule.find_split()
-    datamodule.read(train=False)
-    files, split = datamodule.files, datamodule.split
-    names = {part: [files["train"][i] for i in indices] for part, indices in split.parts().items()}
-    names["test"] = files["test"]
-    return {Path(folder, name).read_bytes(): part for part, each in names.items() for name in each}
+    return part_by_content(folder, table, **(EXACT | options))
 
 
 def write_pool(folder, count=90):
@@ -33,25 +27,16 @@ def write_pool(folder, count=90):
         write_class(folder / name, count // 3, side=4, seed=1000 * number)
 
 
+@pytest.mark.parametrize("table", [False, True], ids=["folders", "table"])
 @settings(max_examples=15, deadline=None)
-@given(st.data())
-def test_adding_removing_renaming_and_relabelling_moves_no_other_image(data):
+@given(data=st.data())
+def test_adding_removing_renaming_and_relabelling_moves_no_other_image(table, data):
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "pets")
         write_pool(folder)
-        before = parts_of(folder)
-        files = sorted(folder.rglob("*.png"))
-        for path in data.draw(st.lists(st.sampled_from(files), unique=True, max_size=60)):
-            action = data.draw(st.sampled_from(["remove", "rename", "relabel", "add"]))
-            if action == "remove":
-                path.unlink()
-            elif action == "rename":
-                path.rename(path.with_name(f"{data.draw(st.integers(0, 9))}-{path.name}"))
-            elif action == "relabel":
-                path.rename(folder / data.draw(st.sampled_from(CLASSES)) / f"moved {path.parent.name} {path.name}")
-            else:
-                save(path.with_name(f"new {path.name}"), noise(4, 4, seed=data.draw(st.integers(10**6, 10**7))))
-        after = parts_of(folder)
+        before = parts_of(folder, table)
+        change_at_random(folder, CLASSES, 60, data)
+        after = parts_of(folder, table)
     assert {part for content, part in after.items() if content in before} == {"train", "val", "test"}
     assert {content: part for content, part in after.items() if content in before} == {
         content: part for content, part in before.items() if content in after

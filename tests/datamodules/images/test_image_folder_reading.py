@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from litzoo.datamodules.io.value_range import range_of
 from tests.datamodules.image_folder import folder_data, noise, save, write_pets
 
 LAZY = {"memory_limit": 0}
@@ -49,6 +50,20 @@ def test_deep_images_span_all_levels_and_test_images_are_scaled_alike(kind, suff
     assert datamodule.split_report()["decoded"]["train"] == [
         "all 20 files have more than 8 bits: values from 100 to 300 are scaled to 0 to 255 (data.value_range)"
     ]
+
+
+def test_the_range_of_each_file_is_measured_once(monkeypatch):
+    write_deep()
+    measured = []
+
+    def count(path, page):
+        measured.append(path)
+        return range_of(path, page)
+
+    monkeypatch.setattr("litzoo.datamodules.images.folder_reading.range_of", count)
+    with pytest.warns(UserWarning, match="clipped"):
+        folder_data("deep").setup("fit")  # compares small versions of the images, and reads them
+    assert sorted(measured) == sorted(Path("deep").rglob("*.png"))
 
 
 def test_the_range_travels_in_the_checkpoint_and_training_images_are_not_measured_again():

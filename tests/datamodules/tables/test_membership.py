@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from litzoo.datamodules import CSVClassificationDataModule, CSVRegressionDataModule
+from litzoo.datamodules.splits.membership import draw_members
 
 HEADER = ["id", "size", "weight", "colour", "y"]
 
@@ -86,6 +87,20 @@ def test_the_test_set_does_not_depend_on_the_seed_and_validation_does():
     one, other = parts(), parts(seed=1)
     assert {name for name, part in one.items() if part == "test"} == {n for n, part in other.items() if part == "test"}
     assert one != other
+
+
+@KINDS
+def test_each_part_is_drawn_once(kind, monkeypatch):
+    write(rows())
+    drawn = []
+
+    def draw(name, size, ids, key):
+        drawn.append(name)
+        return draw_members(name, size, ids, key)
+
+    monkeypatch.setattr("litzoo.datamodules.tables.row_parts.draw_members", draw)
+    table(kind=kind).fingerprint()
+    assert drawn == ["test_size", "val_size"]
 
 
 def test_sizes_may_be_counts_and_smaller_training_sets_are_nested():

@@ -1,0 +1,54 @@
+"""The cells of a column as text and as numbers, and the content of a row."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pandas as pd
+
+PLACEHOLDERS = {"?", "-", "--", "---", ".", "..", "...", "*", "#"}
+"""Marks that are missing values in a column whose other cells are numbers or dates."""
+
+
+def texts_of(cells: pd.Series) -> pd.Series:
+    """Returns cells as stripped text; a missing one is empty."""
+    absent = cells.isna()
+    texts = ["" if gone else str(cell).strip() for cell, gone in zip(cells.astype(object), absent, strict=True)]
+    return pd.Series(texts, index=cells.index, dtype=object)
+
+
+def numbers_of(texts: pd.Series) -> np.ndarray:
+    """Returns the numbers in texts, NaN for other texts."""
+    return np.asarray(pd.to_numeric(texts, errors="coerce"), dtype=np.float64)
+
+
+def without_missing(cells: pd.Series, missing: Collection[str]) -> pd.Series:
+    """Returns cells with those that stand for a missing value as `None` or NaN, in text and in numbers.
+
+    Args:
+        cells: Text, or values of a data frame.
+        missing: Cells that are missing values, as text.
+    """
+    if pd.api.types.is_bool_dtype(cells) or pd.api.types.is_datetime64_any_dtype(cells):
+        return cells
+    if pd.api.types.is_numeric_dtype(cells):
+        numbers = numbers_of(pd.Series(sorted(missing), dtype=object))
+        found = cells.isin(numbers[np.isfinite(numbers)])
+    else:
+        found = texts_of(cells).isin(missing)
+    return cells.astype(object).mask(found, None) if found.any() else cells
+
+
+def canonical_texts(frame: pd.DataFrame, skipped: Sequence[str] = ()) -> list[str]:
+    """Returns each row's content as text, independent of the order of the columns and of how numbers are written.
+
+    Args:
+        frame: The rows.
+        skipped: Names of columns that are not part of the content, such as the target and identifiers.
+    """
+    columns = []
+    for name in sorted(set(frame.columns) - set(skipped)):
+        texts = texts_of(frame[name])
+        numbers = numbers_of(texts).tolist()
+        shown = [repr(number) if number == number else text for text, number in zip(texts, numbers, strict=True)]
+        columns.append([f"{name}={text}" for text in shown])
+    return ["\x1f".join(row) for row in zip(*columns, strict=True)]
