@@ -87,13 +87,12 @@ def predicts(module: LightningModule) -> bool:
     return isinstance(module, PredictsLogits) or is_overridden("predict_step", module, LightningModule)
 
 
-def completed(outputs: Any, batch: Any, start: int | None = None) -> dict[str, Any]:
+def completed(outputs: Any, batch: Any) -> dict[str, Any]:
     """Returns the outputs of a step, with target and index from the batch where the step leaves them out.
 
     Args:
         outputs: Of the step; nothing is added to them.
         batch: A dictionary, or `(input, target, index)` or its beginning.
-        start: Index of the first sample if neither says, for loaders in order; None if that cannot be known.
     """
     found = dict(outputs) if isinstance(outputs, Mapping) else {}
     given = batch if isinstance(batch, Mapping) else {}
@@ -101,10 +100,7 @@ def completed(outputs: Any, batch: Any, start: int | None = None) -> dict[str, A
         given = dict(zip(("input", "target", "index"), batch, strict=False))
         if getattr(given.get("index"), "dtype", None) != torch.int64:  # something else, such as weights
             given.pop("index", None)
-    found |= {name: given[name] for name in ("target", "index") if name not in found and name in given}
-    if start is not None and "index" not in found and isinstance(logits := found.get("logits"), Tensor):
-        found["index"] = torch.arange(start, start + len(logits), device=logits.device)
-    return found
+    return found | {name: given[name] for name in ("target", "index") if name not in found and name in given}
 
 
 def collect(collected: EpochOutputs, trainer: Trainer, reader: str, outputs: Any, batch: Any) -> None:
@@ -112,7 +108,7 @@ def collect(collected: EpochOutputs, trainer: Trainer, reader: str, outputs: Any
 
     Args:
         collected: The outputs so far; it knows what is needed.
-        trainer: With several processes, samples are told apart by their index, which must then be given.
+        trainer: With a single process, samples without an index are counted; with several, it must be given.
         reader: For the message: "UnknownClassDetector reads the outputs of Net.test_step".
         outputs: Of the step.
         batch: See `completed`.
@@ -120,8 +116,10 @@ def collect(collected: EpochOutputs, trainer: Trainer, reader: str, outputs: Any
     Raises:
         TypeError: If something is missing; the message names all that is needed.
     """
-    start = sum(map(len, collected.index)) if trainer.world_size == 1 else None  # type: ignore[arg-type]
-    found = completed(outputs, batch, start)
+    found = completed(outputs, batch)
+    if "index" not in found and trainer.world_size == 1 and isinstance(logits := found.get("logits"), Tensor):
+        start = sum(map(len, collected.index))  # type: ignore[arg-type]
+        found["index"] = torch.arange(start, start + len(logits), device=logits.device)
     if any(not isinstance(found.get(name), Tensor) for name in collected.names):
         returned = ", ".join(outputs) if isinstance(outputs, Mapping) else f"a {type(outputs).__name__}"
         raise TypeError(

@@ -1,7 +1,5 @@
 """LitModule: the base class of all modules."""
 
-import inspect
-import math
 import warnings
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -10,21 +8,23 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from litzoo.datamodules.batch import Batch
+from litzoo.lit_modules._schedules import (
+    learning_rate,
+    monitors_validation,
+    require_logged_monitors,
+    require_schedules,
+    set_learning_rate,
+)
+from litzoo.lit_modules.losses.base import requested_extras, require_loss
 from litzoo.lit_modules.metrics import EpochMeans
 from litzoo.lit_modules.networks.stages import Stage as NetworkStage
 from litzoo.lit_modules.networks.stages import stages_of
-from litzoo.lit_modules.optimization import (
-    optimizer_config,
-    optimizer_steps,
-    require_monitored,
-    require_schedule_left,
-)
-from litzoo.lit_modules.weights.checkpoint_class import other_class, use_instead
+from litzoo.lit_modules.optimization import optimizer_config, optimizer_steps, require_factories
+from litzoo.lit_modules.weights.checkpoint_class import class_is_named
 from litzoo.lit_modules.weights.plain_loading import keep_plain, read_content, refuse_foreign_code
 
 Stage = Literal["train", "val", "test"]
@@ -72,7 +72,8 @@ class LitModule(LightningModule, ABC):
         compile: bool = False,
     ) -> None:
         super().__init__()
-        _check_types(loss, optimizer, scheduler)
+        require_loss(loss)
+        require_factories(optimizer, scheduler)
         with warnings.catch_warnings():
             # About modules among the arguments, such as a loss; `keep_plain` removes them.
             warnings.filterwarnings("ignore", ".*is already saved during checkpointing")
@@ -82,7 +83,7 @@ class LitModule(LightningModule, ABC):
         if compile:
             self.net.compile()  # unlike `torch.compile(net)`, this keeps the names in the state dict
         self.channels_last, self.loss = channels_last, loss
-        self.requested_extras = self._requested_extras(loss)
+        self.requested_extras = requested_extras(loss, self.loss_extras, type(self).__name__)
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.train_means = EpochMeans("loss", *self.train_metrics)
         self.eval_metrics: MetricCollection | None = None
@@ -168,19 +169,12 @@ class LitModule(LightningModule, ABC):
     @property
     def lr(self) -> float:
         """The learning rate of the first parameter group; Lightning's `LearningRateFinder` reads and sets it."""
-        optimizers = self.trainer.optimizers
-        return float(optimizers[0].param_groups[0]["lr"]) if optimizers else math.nan
+        return learning_rate(self.trainer)
 
     @lr.setter
     def lr(self, rate: float) -> None:
         """Sets the rate of all groups and the start of the schedules."""
-        for optimizer in self.trainer.optimizers:
-            for group in optimizer.param_groups:
-                group |= {name: rate for name in ("lr", "initial_lr") if name in group}
-        for config in self.trainer.lr_scheduler_configs:
-            if hasattr(config.scheduler, "base_lrs"):
-                config.scheduler.base_lrs = [rate] * len(config.scheduler.base_lrs)
-        rank_zero_info(f"The learning rate is set to the suggestion, {rate:.3g}")
+        set_learning_rate(self.trainer, rate)
 
     # Lightning's hooks.
 
@@ -200,28 +194,16 @@ class LitModule(LightningModule, ABC):
 
     def on_train_start(self) -> None:
         """Checks the schedules against the training; calls `reserve` of the loss if it has one."""
-        trainer = self.trainer
-        targets = getattr(trainer.datamodule, "targets", None)  # type: ignore[attr-defined]
+        targets = getattr(self.trainer.datamodule, "targets", None)  # type: ignore[attr-defined]
         if targets is not None and (reserve := getattr(self.loss, "reserve", None)):
             reserve(len(targets))
-        if trainer.ckpt_path is None:
+        if self.trainer.ckpt_path is None:
             self._validated = False  # that of an earlier training does not count
-        if trainer.ckpt_path is not None:
-            schedulers = (config.scheduler for config in trainer.lr_scheduler_configs)
-            require_schedule_left(schedulers, lambda: optimizer_steps(trainer))
-        for config in trainer.lr_scheduler_configs:
-            if config.reduce_on_plateau:
-                require_monitored(trainer, str(config.monitor))
-                warnings.filterwarnings("ignore", "ReduceLROnPlateau conditioned on metric val/")
+        require_schedules(self.trainer)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Steps a scheduler; a `ReduceLROnPlateau` on a validation metric only if validation has run since its last."""
-        plateau = [
-            str(each.monitor)
-            for each in self.trainer.lr_scheduler_configs
-            if each.scheduler is scheduler and each.reduce_on_plateau
-        ]
-        if plateau and plateau[0].startswith("val/"):
+        if monitors_validation(self.trainer, scheduler):
             if not self._validated:
                 return
             self._validated = False
@@ -233,13 +215,8 @@ class LitModule(LightningModule, ABC):
         Raises:
             ValueError: In that case.
         """
-        for config in self.trainer.lr_scheduler_configs if self._validated else ():
-            metrics, monitor = self.trainer.callback_metrics, str(config.monitor)
-            if config.reduce_on_plateau and monitor.startswith("val/") and monitor not in metrics:
-                raise ValueError(
-                    f"model.scheduler: ReduceLROnPlateau monitors {monitor}, which is not logged; choose one of "
-                    f"{', '.join(sorted(metrics))}"
-                )
+        if self._validated:
+            require_logged_monitors(self.trainer)
 
     def on_train_epoch_start(self) -> None:
         """Resets the means, which an interrupted epoch may have left, and calls `begin_epoch` of parts that have it."""
@@ -353,33 +330,14 @@ class LitModule(LightningModule, ABC):
             ValueError: If the checkpoint names a class that is not imported yet, or is of a class that this one cannot
                 load; the message names the class to use.
         """
-        origin, held = f"checkpoint {checkpoint_path}", None
+        origin, content = f"checkpoint {checkpoint_path}", {}
         if weights_only and hparams_file is None:
             content = read_content(checkpoint_path)
             refuse_foreign_code(origin, content, given=options)
-            held = other_class(content, cls)
-        try:
-            module = super().load_from_checkpoint(
+        with class_is_named(origin, content, cls):
+            return super().load_from_checkpoint(
                 checkpoint_path, map_location, hparams_file, strict, weights_only=weights_only, **options
             )
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            if held is None:
-                raise
-            raise ValueError(use_instead(origin, held, cls)) from error
-        if held is not None:
-            rank_zero_warn(use_instead(origin, held, cls))
-        return module
-
-    def _requested_extras(self, loss: nn.Module) -> set[str]:
-        """Returns the extras that a loss takes beside output and target."""
-        parameters = list(inspect.signature(loss.forward).parameters.values())[2:]
-        required = {p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD}
-        if unknown := required - set(self.loss_extras):
-            raise ValueError(
-                f"loss: {type(loss).__name__} requires {', '.join(sorted(unknown))}, which {type(self).__name__} "
-                f"cannot provide; it provides {', '.join(self.loss_extras)}"
-            )
-        return {parameter.name for parameter in parameters} & set(self.loss_extras)
 
     @property
     def _eval_stage(self) -> Stage:
@@ -390,26 +348,3 @@ class LitModule(LightningModule, ABC):
         """Whether this process only evaluates samples of others, since there are fewer samples than processes."""
         loaders = self.trainer.test_dataloaders if self.trainer.testing else self.trainer.val_dataloaders
         return getattr(getattr(loaders, "sampler", None), "repeats", False)
-
-
-def _check_types(loss: Any, optimizer: Any, scheduler: Any) -> None:
-    """Refuses a loss that is no module, and an optimizer or scheduler that is no callable, such as its name.
-
-    Raises:
-        TypeError: The message says what is accepted.
-    """
-    if not isinstance(loss, nn.Module):
-        name = getattr(loss, "__name__", "CrossEntropyLoss")
-        example = f"{name}()" if inspect.isclass(loss) else "torch.nn.CrossEntropyLoss() or FocalLoss()"
-        raise TypeError(f"loss: {loss!r} is not a module; give an object, {example}")
-    for option, value, example in (
-        ("optimizer", optimizer, "torch.optim.AdamW, or functools.partial(torch.optim.AdamW, lr=1e-3)"),
-        (
-            "scheduler",
-            scheduler,
-            "CosineWithWarmup, or functools.partial(torch.optim.lr_scheduler.StepLR, step_size=5)",
-        ),
-    ):
-        if value is not None and not callable(value):
-            given = repr(value) if isinstance(value, str) else f"a {type(value).__name__}"
-            raise TypeError(f"{option}: {given} cannot be called; give the class, such as {example}")

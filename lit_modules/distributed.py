@@ -5,19 +5,24 @@ from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 
+def process_count() -> int:
+    """Returns the number of processes; 1 if the run is not distributed."""
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if distributed else 1
+
+
 def from_all_processes(values: Tensor) -> list[Tensor]:
     """Returns the tensors of all processes, whose sizes may differ. A collective call: every process must make it."""
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return gather_all_tensors(values) if distributed else [values]
+    return gather_all_tensors(values) if process_count() > 1 else [values]
 
 
 def mean_over_processes(values: Tensor) -> Tensor:
     """Returns the mean of a tensor over all processes, by one `all_reduce`; every process must call it."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+    if (count := process_count()) == 1:
         return values
     total = values.clone()
     torch.distributed.all_reduce(total)
-    return total / torch.distributed.get_world_size()
+    return total / count
 
 
 def rows_of_all_processes(values: Tensor, index: Tensor, capacity: int) -> tuple[Tensor, Tensor]:

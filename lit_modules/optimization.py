@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -144,7 +144,7 @@ def optimizer_config(
             "scheduler": scheduler,
             "interval": "step" if per_step else "epoch",
             "monitor": getattr(scheduler, "monitor", "val/loss"),  # for ReduceLROnPlateau
-            "strict": False,  # an epoch without validation has no value; `require_monitored` refuses what never has one
+            "strict": False,  # an epoch without validation has no value; `require_schedules` refuses what never has one
             "name": "train/lr",
         },
     }
@@ -161,37 +161,23 @@ def optimizer_steps(trainer: Trainer) -> float:
     return steps if trainer.max_steps == -1 else min(steps, trainer.max_steps)
 
 
-def require_monitored(trainer: Trainer, monitor: str) -> None:
-    """Raises if a scheduler monitors a validation metric, but the training has no validation.
+def require_factories(optimizer: Any, scheduler: Any) -> None:
+    """Checks that optimizer and scheduler, if given, are callables that make one, not objects or names.
 
     Raises:
-        ValueError: In that case.
+        TypeError: If not; the message says what is accepted.
     """
-    if monitor.startswith("val/") and not (trainer.enable_validation and any(trainer.num_val_batches)):
-        raise ValueError(
-            f"model.scheduler: ReduceLROnPlateau monitors {monitor}, but there is no validation: set data.val_size and "
-            "--trainer.limit_val_batches above 0, or give it a monitor such as train/loss"
-        )
-
-
-def require_schedule_left(schedulers: Iterable[Any], total_steps: Callable[[], float]) -> None:
-    """Raises at the start of a resumed training that is longer than its schedule; torch raises only at its end.
-
-    Args:
-        schedulers: Schedulers restored from a checkpoint, with the number of steps planned then.
-        total_steps: Returns the number of steps planned now.
-
-    Raises:
-        ValueError: If the schedule is shorter; the message names both numbers.
-    """
-    for scheduler in schedulers:
-        total = getattr(scheduler, "total_steps", None)
-        if total is not None and total < (steps := total_steps()):
-            raise ValueError(
-                f"model.scheduler: the checkpoint's {type(scheduler).__name__} ends after {total:,} steps, but the "
-                f"training is to have {steps:,}: keep --trainer.max_epochs and the number of batches, or start a new "
-                "training"
-            )
+    for option, value, example in (
+        ("optimizer", optimizer, "torch.optim.AdamW, or functools.partial(torch.optim.AdamW, lr=1e-3)"),
+        (
+            "scheduler",
+            scheduler,
+            "CosineWithWarmup, or functools.partial(torch.optim.lr_scheduler.StepLR, step_size=5)",
+        ),
+    ):
+        if value is not None and not callable(value):
+            given = repr(value) if isinstance(value, str) else f"a {type(value).__name__}"
+            raise TypeError(f"{option}: {given} cannot be called; give the class, such as {example}")
 
 
 def _signature_of(factory: Any) -> tuple[Collection[str], dict[str, Any]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from litzoo.callbacks.calibration.conformal import Conformal
 from litzoo.callbacks.calibration.part import (
     calibration_part,
+    plain_sample_count,
     require_before_csv,
     require_fraction,
     require_same_options,
@@ -20,7 +21,7 @@ from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
 from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.contracts import STEP_OUTPUTS
 from litzoo.callbacks.evaluation import options_at_test_time, predict_part
-from litzoo.callbacks.plain_modules import PlainLoaders, parts_of, predicts
+from litzoo.callbacks.plain_modules import parts_of, predicts
 
 
 class ConformalCallback(CollectsTestOutputs):
@@ -99,15 +100,14 @@ class ConformalCallback(CollectsTestOutputs):
             ValueError: If a plain loader has too few validation samples.
         """
         self.rule.load_state_dict({})
-        parts = parts_of(trainer)
-        is_plain = isinstance(parts, PlainLoaders) and hasattr(parts.val_set, "__len__")
-        if is_plain and not getattr(self.rule, "per_class", False):  # else the targets say more, after the training
-            self.require_enough(torch.zeros(len(parts.val_set), dtype=torch.int64), pl_module)
+        count = plain_sample_count(trainer)
+        if count is not None and not getattr(self.rule, "per_class", False):  # else the targets say more, later
+            self.require_enough(torch.zeros(count, dtype=torch.int64), pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Calibrates for the weights of each checkpoint, and adds the result to its file."""
-        if not trainer.fast_dev_run and trainer.global_step:  # type: ignore[attr-defined]
-            add_state_to_checkpoints(self, trainer, pl_module, lambda: self._fit(trainer, pl_module))
+        add_state_to_checkpoints(self, trainer, pl_module, lambda: self._fit(trainer, pl_module))
+        if self.rule.scores is not None:
             rank_zero_info(f"{type(self).__name__}: {self.rule.promise()}")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -53,7 +53,8 @@ class ConformalIntervals(Conformal):
     def predict(self, output: Tensor) -> dict[str, Tensor]:
         """Returns the bounds `lower` and `upper`, `[N]`, for predictions `[N]`."""
         require_numbers("PredictionIntervals", output)
-        return {"lower": output - self.margin, "upper": output + self.margin}
+        margin = self.margin  # sorts the scores
+        return {"lower": output - margin, "upper": output + margin}
 
     def evaluate(self, output: Tensor, target: Tensor) -> dict[str, float]:
         """Returns `interval_coverage`, and `interval_width` in the target's units, for predictions and targets `[N]`.

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from litzoo.callbacks.contracts import ReservesCalibration
 from litzoo.callbacks.evaluation import options_at_test_time
+from litzoo.callbacks.plain_modules import PlainLoaders, parts_of
 from litzoo.callbacks.reporting.predictions_csv import PredictionsCSV
 
 STRICT_FROM = 1000
@@ -44,6 +45,15 @@ def reserve_calibration(name: str, datamodule: Any, fraction: float | None) -> N
         many = len(getattr(datamodule, "val_set", None) or ()) >= STRICT_FROM
         fraction = CALIBRATION_FRACTION if many else 0
     datamodule.reserve_calibration(fraction)
+
+
+def plain_sample_count(trainer: Trainer) -> int | None:
+    """Returns how many validation samples the loaders of a trainer have, from the start of the training on.
+
+    None if they do not know it, or if a datamodule serves the samples, which is checked before.
+    """
+    parts = parts_of(trainer)
+    return len(parts.val_set) if isinstance(parts, PlainLoaders) and hasattr(parts.val_set, "__len__") else None
 
 
 def require_fraction(name: str, fraction: float | None) -> None:

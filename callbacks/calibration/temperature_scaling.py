@@ -9,14 +9,14 @@ from lightning.pytorch.utilities import rank_zero_info
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from litzoo.callbacks.calibration.part import calibration_part
+from litzoo.callbacks.calibration.part import calibration_part, plain_sample_count
 from litzoo.callbacks.calibration.temperature import fit_temperature, require_enough
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
 from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.contracts import STEP_OUTPUTS
 from litzoo.callbacks.evaluation import evaluate_part, options_at_test_time
 from litzoo.callbacks.files import run_folder_of
-from litzoo.callbacks.plain_modules import PlainLoaders, parts_of, predicts
+from litzoo.callbacks.plain_modules import parts_of, predicts
 from litzoo.callbacks.reporting.figures import CARD_WIDTH, new_figure, publish_figure
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.lit_modules.metrics import CalibrationError
@@ -78,20 +78,18 @@ class TemperatureScaling(CollectsTestOutputs):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Resets the temperature, which was fitted to weights that change from now on."""
         _temperature(pl_module).fill_(1)
-        parts = parts_of(trainer)
-        if isinstance(parts, PlainLoaders) and hasattr(parts.val_set, "__len__"):
-            require_enough(len(parts.val_set))
+        if (count := plain_sample_count(trainer)) is not None:
+            require_enough(count)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fits the temperature for the weights of each checkpoint, and adds it to its file."""
-        if not trainer.fast_dev_run and trainer.global_step:  # type: ignore[attr-defined]
-            options = options_at_test_time(pl_module)
-            # The option too: it may have been added to a finished training.
-            entries = {"hyper_parameters": {"calibrate": "temperature"}} if hasattr(pl_module, "calibrate") else {}
-            entries["calibrated_with"] = {name: options[name] for name in ("posthoc_tau", "tta")}
-            add_state_to_checkpoints(
-                self, trainer, pl_module, lambda: self._fit(trainer, pl_module), ["temperature"], entries
-            )
+        options = options_at_test_time(pl_module)
+        # The option too: it may have been added to a finished training.
+        entries = {"hyper_parameters": {"calibrate": "temperature"}} if hasattr(pl_module, "calibrate") else {}
+        entries["calibrated_with"] = {name: options[name] for name in ("posthoc_tau", "tta")}
+        add_state_to_checkpoints(
+            self, trainer, pl_module, lambda: self._fit(trainer, pl_module), ["temperature"], entries
+        )
 
     def evaluate_test(self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor]) -> None:
         """Logs the metrics and draws the figure."""

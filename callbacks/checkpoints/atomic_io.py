@@ -74,6 +74,7 @@ def add_state_to_checkpoints(
     """Adds a callback's state to the checkpoints of a finished training, fitted to the weights of each checkpoint.
 
     Every process has to call it. Afterwards the module has its own weights again, and the callback's state fits them.
+    Nothing is fitted in a `fast_dev_run`, or where nothing was trained.
 
     Args:
         callback: Its `state_dict` is written into the files.
@@ -83,6 +84,8 @@ def add_state_to_checkpoints(
         fitted_buffers: Names of entries of the module's `state_dict` that `fit` sets; they are written too.
         entries: Further entries, each added to a mapping of this name in the files.
     """
+    if trainer.fast_dev_run or not trainer.global_step:  # type: ignore[attr-defined]
+        return
     fit()
     weights = copy.deepcopy(module.state_dict())
     state = callback.state_dict()

@@ -4,12 +4,12 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from torch import Tensor
 
 from litzoo.callbacks.contracts import ServesParts
 from litzoo.callbacks.pseudo_labels.curriculum import CurriculumLabels, check_rounds, round_at, warn_if_never
 from litzoo.callbacks.pseudo_labels.pool import require_pool, scatter_by_position
-from litzoo.callbacks.unknown._evidence import part_evidence, require_features
+from litzoo.callbacks.unknown._evidence import linear_head_of, part_evidence, require_features
 from litzoo.callbacks.unknown.calibration import acceptance_threshold
 from litzoo.callbacks.unknown.scores import UnknownScore
 
@@ -115,9 +115,8 @@ class UnknownPoolFilter(Callback):
     def _filter(self, trainer: Trainer, pl_module: LightningModule) -> tuple[Tensor, Tensor]:
         """Returns the positions of the pool samples, int64 `[U]`, and which of them to bar, bool `[U]`."""
         if self.score.fits:
-            head = getattr(getattr(pl_module, "net", None), "head", None)
             known, outputs = part_evidence(trainer, pl_module, "train", [self.score])
-            self.score.fit(known, outputs["target"], head if isinstance(head, nn.Linear) else None)
+            self.score.fit(known, outputs["target"], linear_head_of(pl_module))
         known, _ = part_evidence(trainer, pl_module, "val", [self.score])
         threshold = acceptance_threshold(self.score(known).cpu(), self.acceptance)
         evidence, pool = part_evidence(trainer, pl_module, "unlabeled", [self.score])

@@ -3,6 +3,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from litzoo.callbacks.files import atomic_write
+
 
 class KeepsFileOfRefused(Callback):
     """Mixin of callbacks that write a file before the first step: puts the earlier one back if no step follows.
@@ -25,5 +27,6 @@ class KeepsFileOfRefused(Callback):
         """Puts the earlier file back."""
         if self._kept is not None:
             path, content = self._kept
-            path.write_bytes(content)
+            with atomic_write(path) as temporary:
+                temporary.write_bytes(content)
             self._kept = None

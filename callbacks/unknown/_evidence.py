@@ -46,6 +46,12 @@ def part_evidence(
     return evidence_from(outputs), outputs
 
 
+def linear_head_of(module: LightningModule) -> nn.Linear | None:
+    """Returns the head of a module or its network, if it is a single linear layer."""
+    head = getattr(getattr(module, "net", module), "head", None)
+    return head if isinstance(head, nn.Linear) else None
+
+
 def evidence_from(outputs: Mapping[str, Tensor]) -> Evidence:
     """Returns what scores read in the outputs of a step; features `[N, 0]` if there are none."""
     logits = outputs["logits"]

@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
-from torch import Tensor, nn
+from torch import Tensor
 
 from litzoo.callbacks.calibration.part import (
     calibration_part,
+    plain_sample_count,
     require_fraction,
     require_same_options,
     reserve_calibration,
@@ -18,10 +19,11 @@ from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
 from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.contracts import PredictsLogits
 from litzoo.callbacks.evaluation import options_at_test_time
-from litzoo.callbacks.plain_modules import PlainLoaders, collect, parts_of, reading
+from litzoo.callbacks.plain_modules import collect, parts_of, reading
 from litzoo.callbacks.unknown._evidence import (
     evidence_from,
     extra_keys,
+    linear_head_of,
     observed_in_test,
     part_evidence,
     require_open_set,
@@ -124,9 +126,8 @@ class UnknownClassDetector(CollectsTestOutputs):
             ValueError: If a plain loader has too few validation samples to calibrate on.
         """
         self.detection.load_state_dict({})
-        parts = parts_of(trainer)
-        if isinstance(parts, PlainLoaders) and self.calibrates and hasattr(parts.val_set, "__len__"):
-            acceptance_threshold(torch.zeros(len(parts.val_set)), self.detection.acceptance)
+        if self.calibrates and (count := plain_sample_count(trainer)) is not None:
+            acceptance_threshold(torch.zeros(count), self.detection.acceptance)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Discards the outputs of an interrupted validation."""
@@ -159,8 +160,7 @@ class UnknownClassDetector(CollectsTestOutputs):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fits scores and threshold for the weights of each checkpoint, and adds them to its file."""
-        if not trainer.fast_dev_run and trainer.global_step:  # type: ignore[attr-defined]
-            add_state_to_checkpoints(self, trainer, pl_module, lambda: self._fit(trainer, pl_module))
+        add_state_to_checkpoints(self, trainer, pl_module, lambda: self._fit(trainer, pl_module))
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Checks that everything was fitted, and warns of reported scores that were not.
@@ -250,9 +250,8 @@ class UnknownClassDetector(CollectsTestOutputs):
         self._fitted_with = options_at_test_time(pl_module)
         scores = list(self.detection.scores.values())
         if self.detection.fits:
-            head = getattr(getattr(pl_module, "net", pl_module), "head", None)
             known, outputs = part_evidence(trainer, pl_module, "train", scores, test_time=True)
-            self.detection.fit(known, outputs["target"], head if isinstance(head, nn.Linear) else None)
+            self.detection.fit(known, outputs["target"], linear_head_of(pl_module))
         parts = parts_of(trainer)
         if parts.validates:
             part, _ = calibration_part(parts)

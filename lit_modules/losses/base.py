@@ -1,6 +1,8 @@
-"""ClassificationLoss, the base class of the classification losses, and what they share."""
+"""ClassificationLoss, the base class of the classification losses, and what they share; what modules ask of a loss."""
 
-from typing import Literal
+import inspect
+from collections.abc import Collection
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -95,3 +97,36 @@ def one_hot(label: Tensor, classes: int) -> Tensor:
 def cross_entropies(logits: Tensor, target: Tensor) -> Tensor:
     """Returns the cross-entropy of each sample, `[B]`."""
     return F.cross_entropy(checked(logits, target), target, reduction="none")
+
+
+def require_loss(loss: Any) -> None:
+    """Checks that a loss is a module.
+
+    Raises:
+        TypeError: If it is its name, its class or a function; the message says what is accepted.
+    """
+    if not isinstance(loss, nn.Module):
+        name = getattr(loss, "__name__", "CrossEntropyLoss")
+        example = f"{name}()" if inspect.isclass(loss) else "torch.nn.CrossEntropyLoss() or FocalLoss()"
+        raise TypeError(f"loss: {loss!r} is not a module; give an object, {example}")
+
+
+def requested_extras(loss: nn.Module, provided: Collection[str], provider: str) -> set[str]:
+    """Returns the arguments that a loss takes beside output and target, out of those that are provided.
+
+    Args:
+        loss: Called as `loss(output, target, **extras)`.
+        provided: Names of the extras.
+        provider: The class that provides them, for messages.
+
+    Raises:
+        ValueError: If the loss requires another one.
+    """
+    parameters = list(inspect.signature(loss.forward).parameters.values())[2:]
+    required = {p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD}
+    if unknown := required - set(provided):
+        raise ValueError(
+            f"loss: {type(loss).__name__} requires {', '.join(sorted(unknown))}, which {provider} cannot provide; it "
+            f"provides {', '.join(provided)}"
+        )
+    return {parameter.name for parameter in parameters} & set(provided)

@@ -3,7 +3,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from litzoo.datamodules.batch import SemiSupervisedBatch
-from litzoo.lit_modules.distributed import mean_over_processes
+from litzoo.lit_modules.distributed import mean_over_processes, process_count
 from litzoo.lit_modules.semi_supervised.base import PseudoLabels, Student, UnlabeledTerm, frozen_running_statistics
 
 
@@ -62,7 +62,7 @@ class SoftMatch(PseudoLabels):
         if "confidence" not in self._state:
             self._state |= {"confidence": confidence.new_tensor(start), "variance": confidence.new_ones(())}
         moments = mean_over_processes(torch.stack([confidence.mean(), confidence.square().mean()]))
-        size = len(confidence) * _processes()
+        size = len(confidence) * process_count()
         variance = (moments[1] - moments[0].square()).clamp(min=0) * size / max(size - 1, 1)
         for name, value in {"confidence": moments[0], "variance": variance}.items():
             self._state[name] = torch.lerp(value, self.state_on(name, confidence.device), self.memory)
@@ -72,8 +72,3 @@ class SoftMatch(PseudoLabels):
     def current_threshold(self) -> float:
         """Returns μ, from which on a sample has weight 1."""
         return float(self._state.get("confidence", 0.0))
-
-
-def _processes() -> int:
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if distributed else 1
