@@ -10,6 +10,7 @@ from rich.table import Table
 from litzoo.callbacks.files import read_json, run_folder_of, write_json
 from litzoo.callbacks.reporting._kept_file import KeepsFileOfRefused
 from litzoo.datamodules import BaseDataModule
+from litzoo.datamodules.counted import counted
 
 _MAX_CLASSES = 20
 """Number of classes up to which the table has one row per class."""
@@ -87,7 +88,8 @@ def print_split(report: dict[str, Any]) -> None:
     Console().print(table)
     if not_used := report.get("not_used"):
         Console().print(
-            f"{not_used:,} training samples are not used (data.train_size, data.imbalance)",
+            f"{counted(not_used, 'training sample is', 'training samples are')} not used "
+            "(data.train_size, data.imbalance)",
             highlight=False,
             soft_wrap=True,
         )

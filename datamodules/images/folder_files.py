@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from litzoo.datamodules.counted import counted
 from litzoo.datamodules.images.folder_samples import FolderSamples, Samples
 from litzoo.datamodules.io.class_folders import images_in
 from litzoo.datamodules.io.decoding import formats
@@ -178,8 +179,10 @@ class FolderFiles:
         """Lists files as left out, and warns of them; `total` is the number of files that they are of."""
         self.left_out[part] = names
         named = ", ".join(names[:SHOWN]) + (" and others, listed in splits.json" if names[SHOWN:] else "")
-        of = "" if total is None else f" of {total}"
-        rank_zero_warn(f"{len(names)}{of} files are left out: {named} ({reason})")
+        left = counted(len(names), "file is left out", "files are left out")
+        if total is not None:
+            left = f"{len(names)} of {total} files are left out"
+        rank_zero_warn(f"{left}: {named} ({reason})")
 
     def all_left_out(self) -> list[str]:
         """Returns the names of files that are left out, such as damaged ones and copies."""
@@ -202,7 +205,8 @@ class FolderFiles:
             )
         if disputed := [self.name(path) for path in samples.disputed]:
             rank_zero_warn(
-                f"{len(disputed)} files have a copy with another label: {', '.join(disputed[:SHOWN])}"
+                f"{counted(len(disputed), 'file has', 'files have')} a copy with another label: "
+                f"{', '.join(disputed[:SHOWN])}"
                 f"{', …' if disputed[SHOWN:] else ''} (in {self.folder}); keep one of each, with the right label"
             )
         self._report_copies()
@@ -223,8 +227,9 @@ class FolderFiles:
         copies = [self.name(path) for path in self._samples.also_trained]
         if copies and copies != self._reported_copies:
             self._reported_copies = copies
+            one, more = "test image is a copy of a training image", "test images are copies of training images"
             rank_zero_warn(
-                f"{len(copies):,} test images are copies of training images: {', '.join(copies[:SHOWN])}"
+                f"{counted(len(copies), one, more)}: {', '.join(copies[:SHOWN])}"
                 f"{', …' if copies[SHOWN:] else ''} (in {self.folder}); results there are too good; remove them from "
                 "the training or the test images"
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_warn
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from litzoo.datamodules.counted import counted
 from litzoo.datamodules.io.decoding import is_image
 
 EXTENSIONS = {*IMG_EXTENSIONS, ".gif"}
@@ -104,4 +105,7 @@ def warn_of_others(folder: Path, others: Sequence[Path]) -> None:
         named = ", ".join(path.relative_to(folder).as_posix() for path in others[:10]) + (
             ", ..." if others[10:] else ""
         )
-        rank_zero_warn(f"{folder}: {len(others):,} files are left out, which are no images: {named}")
+        left_out = counted(
+            len(others), "file is left out, which is no image", "files are left out, which are no images"
+        )
+        rank_zero_warn(f"{folder}: {left_out}: {named}")

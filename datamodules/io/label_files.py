@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from litzoo.datamodules.class_spellings import warn_of_spellings
+from litzoo.datamodules.counted import counted
 from litzoo.datamodules.io.class_folders import UNPRINTABLE, images_in
 from litzoo.datamodules.io.image_layouts import PART_NAMES
 from litzoo.datamodules.io.paths import require_file
@@ -103,7 +104,7 @@ def _read(path: Path) -> tuple[list[tuple[str, str, str]], bool]:
     cells: list[tuple[str, str, str]] = []
     for number, row in enumerate(rows[1:], start=2):
         if len(row) != len(header):
-            raise ValueError(f"{path}: row {number} has {len(row)} cells, the header {len(header)}")
+            raise ValueError(f"{path}: row {number} has {counted(len(row), 'cell')}, the header {len(header)}")
         values = [row[column] for column in columns]
         if empty := [header[column] for column in columns if not row[column]]:
             hint = "; put images without a label into a folder of their own, and name it in data.unlabeled_folder"

@@ -10,6 +10,8 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
+from litzoo.datamodules.counted import counted
+
 Part = Literal["train", "test"]
 ACTIONS = ("keep", "relabel", "drop")
 _NAMED = 5
@@ -234,7 +236,9 @@ def _read(path: Path) -> list[Correction]:
     rows = []
     for number, cells in enumerate(lines[1:], start=2):
         if len(cells) != len(header):
-            raise ValueError(f"data.corrections: {path}, row {number} has {len(cells)} cells, the header {len(header)}")
+            raise ValueError(
+                f"data.corrections: {path}, row {number} has {counted(len(cells), 'cell')}, the header {len(header)}"
+            )
         rows.append(_parsed(path, number, dict(zip(header, (cell.strip() for cell in cells), strict=True))))
     return rows
 

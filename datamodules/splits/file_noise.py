@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
+from litzoo.datamodules.counted import counted
 from litzoo.datamodules.io.paths import find_path, require_file
 from litzoo.datamodules.splits.core import position_of
 
@@ -106,14 +107,13 @@ def _positions(
     named = ", ".join(elsewhere[:_NAMED]) + (", …" if elsewhere[_NAMED:] else "")
     if not found or (elsewhere and key == "index"):
         raise ValueError(
-            f"{OPTION}: {path} names {len(elsewhere):,} samples that are not in the training set ({key} {named}); it "
-            f"has {len(names):,}, such as {key} {names[0]}"
+            f"{OPTION}: {path} names {counted(len(elsewhere), 'sample that is', 'samples that are')} not in the "
+            f"training set ({key} {named}); it has {len(names):,}, such as {key} {names[0]}"
         )
     if elsewhere:
-        rank_zero_warn(
-            f"{OPTION}: {len(elsewhere):,} rows of {path} name samples that are not in the training set, and are not "
-            f"used ({key} {named}); test labels stay as they are"
-        )
+        one = f"row of {path} names a sample that is not in the training set, and is not used"
+        more = f"rows of {path} name samples that are not in the training set, and are not used"
+        rank_zero_warn(f"{OPTION}: {counted(len(elsewhere), one, more)} ({key} {named}); test labels stay as they are")
     return found
 
 
@@ -165,7 +165,9 @@ def _read(path: Path, column: str, keys: Sequence[str]) -> tuple[str | None, lis
         )
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
-            raise ValueError(f"{OPTION}: {path}, row {number} has {len(row)} cells, the header {len(header)}")
+            raise ValueError(
+                f"{OPTION}: {path}, row {number} has {counted(len(row), 'cell')}, the header {len(header)}"
+            )
         if not row[header.index(column)]:
             raise ValueError(f"{OPTION}: {path}, row {number} has no {column}; fill it, or remove the row")
     key = next((each for each in keys if each in header), None)

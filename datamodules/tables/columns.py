@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from litzoo.datamodules.counted import counted
 from litzoo.datamodules.tables.cells import PLACEHOLDERS, numbers_of, texts_of
 from litzoo.datamodules.tables.dates import date_format_of, days_of, look_like_dates, periods_of, waves_of
 
@@ -90,8 +91,8 @@ def column_of(
         if len(texts) and np.isnan(numbers).mean() < 0.5:
             words = texts[np.isnan(numbers)]
             raise ValueError(
-                f"{place} has numbers, but also {len(words):,} cells with something else; the first is "
-                f"{words.iloc[0]!r} in row {words.index[0]}. If that means a missing value, name it in "
+                f"{place} has numbers, but also {counted(len(words), 'cell')} with something else; the first "
+                f"is {words.iloc[0]!r} in row {words.index[0]}. If that means a missing value, name it in "
                 "data.missing_values; if these are categories, name the column in data.categorical_columns"
             )
     if (count := texts_of(filled).nunique()) > MOST_CATEGORIES:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from litzoo.datamodules.counted import counted
 from litzoo.datamodules.io.paths import require_file
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -187,7 +188,7 @@ def _cells(
     for number, row in body:
         if len(row) != len(header):
             raise ValueError(
-                f"{path}: row {number} has {len(row)} cells, the header {len(header)} (separated by "
+                f"{path}: row {number} has {counted(len(row), 'cell')}, the header {len(header)} (separated by "
                 f"{SEPARATORS.get(separator, repr(separator))}); repair the row, quote cells that contain the "
                 "separator, or set data.separator"
             )

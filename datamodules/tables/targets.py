@@ -9,6 +9,7 @@ from torch import Tensor
 
 from litzoo.datamodules.class_labels import ClassLabels
 from litzoo.datamodules.class_spellings import equal_numbers, warn_of_spellings
+from litzoo.datamodules.counted import counted
 from litzoo.datamodules.dataset import IndexedDataset
 from litzoo.datamodules.splits.core import Split, count_of, split_train_val
 from litzoo.datamodules.splits.membership import draw_members
@@ -236,8 +237,9 @@ class RowClasses(_Classes):
         place = f"{self.where}: the target column {self.target!r}"
         if (empty := cells[cells == ""]).size:
             raise ValueError(
-                f"{place} has {len(empty):,} cells that are empty or stand for a missing value (such as NA), the first "
-                f"in row {empty.index[0]}; fill or remove them, or set data.missing_values if they are a class"
+                f"{place} has {counted(len(empty), 'cell that is empty or stands', 'cells that are empty or stand')} "
+                f"for a missing value (such as NA), the first in row {empty.index[0]}; fill or remove them, or set "
+                "data.missing_values if they are a class"
             )
         names = list(cells.unique())
         numbers = np.asarray(pd.to_numeric(pd.Series(names, dtype=object), errors="coerce"), dtype=np.float64)

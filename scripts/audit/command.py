@@ -34,6 +34,7 @@ from litzoo.callbacks.contracts import HasClassNames, PredictsLogits
 from litzoo.callbacks.evaluation import evaluate_part
 from litzoo.callbacks.files import atomic_write, display_path, read_json, write_json
 from litzoo.datamodules.class_labels import ClassLabels
+from litzoo.datamodules.counted import counted
 from litzoo.datamodules.splits.record import fingerprint
 from litzoo.scripts.audit.pool import folds_of, pool_of, serve_fold
 from litzoo.scripts.audit.report import write_report
@@ -93,8 +94,8 @@ def audit(arguments: list[str]) -> Path:
     _claim(folder, record)
     if not_used := datamodule.unused_samples():
         print(
-            f"{not_used:,} training samples are not judged, since data.train_size or data.imbalance leaves them out; "
-            "--data.train_size null --data.imbalance null judges all"
+            f"{counted(not_used, 'training sample is', 'training samples are')} not judged, since "
+            "data.train_size or data.imbalance leaves them out; --data.train_size null --data.imbalance null judges all"
         )
     for number, (train, held_out) in enumerate(folds):
         path = folder / f"fold_{number}.pt"

@@ -14,6 +14,7 @@ from typing import Any
 from rich.progress import Progress
 
 from litzoo.callbacks.files import display_path, write_csv
+from litzoo.datamodules.counted import counted
 from litzoo.scripts.cli.errors import filter_messages
 from litzoo.scripts.cli.failures import report_errors
 
@@ -137,7 +138,7 @@ def _predicted(predictor: Any, place: Path, unreadable: str) -> tuple[dict[str, 
 def _print_summary(predictions: Any, output: Path) -> None:
     if skipped := predictions.unreadable:
         more = [f"... and {len(skipped) - SHOWN} more"] if len(skipped) > SHOWN else []
-        print(f"{len(skipped)} files were skipped:", *skipped[:SHOWN], *more, sep="\n  ")
+        print(f"{counted(len(skipped), 'file was', 'files were')} skipped:", *skipped[:SHOWN], *more, sep="\n  ")
     unknown = int(predictions.unknown.sum())
     found = f", {unknown} of them unknown" if predictions.unknown_score is not None else ""
-    print(f"{len(predictions)} predictions{found} in {display_path(output.absolute())}")
+    print(f"{counted(len(predictions), 'prediction')}{found} in {display_path(output.absolute())}")

@@ -157,7 +157,7 @@ def test_a_checkpoint_is_tested_on_a_grown_folder_and_copies_of_its_training_ima
     assert len(recorder.column("test", "index")) == 10
     seen = Path("pets", trained.files["train"][int(trained.split.train[0])])
     shutil.copy(seen, folder / "test" / "cat" / "seen.png")
-    with pytest.warns(UserWarning, match=r"1 test images are copies of training images: test/cat/seen\.png"):
+    with pytest.warns(UserWarning, match=r"1 test image is a copy of a training image: test/cat/seen\.png"):
         _, recorder = use("test")
     assert len(recorder.column("test", "index")) == 11
 

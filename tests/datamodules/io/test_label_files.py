@@ -72,7 +72,7 @@ def test_absent_files_are_refused_or_left_out():
         ("file,label\n", "has no row below its header"),
         ("name,label\na.png,oak\n", "needs one column 'file'; it has 'name', 'label'"),
         ("file,label,label\na.png,oak,oak\n", "needs one column 'label'"),
-        ("file,label\na.png\n", "row 2 has 1 cells, the header 2"),
+        ("file,label\na.png\n", "row 2 has 1 cell, the header 2"),
         ("file,label\na.png,\n", r"row 2 has no label; .*data\.unlabeled_folder"),
         ("file,label\n,oak\n", "row 2 has no file"),
         ("file,label,split\na.png,oak,train\nc.png,elm,\n", "row 3 has no split"),

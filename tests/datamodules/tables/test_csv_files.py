@@ -71,7 +71,7 @@ def test_rows_are_numbered_as_in_a_spreadsheet():
     [
         ("a;b,c\n1;2,3\n4;5,6\n", {}, ["commas and semicolons", "data.separator"]),
         ("a;y\n1,234;1\n5,678;2\n", {}, ["column 'a'", "'1,234'", "data.decimal"]),
-        ("a,b\n1,2\n3\n", {}, ["row 3 has 1 cells, the header 2", "data.separator"]),
+        ("a,b\n1,2\n3\n", {}, ["row 3 has 1 cell, the header 2", "data.separator"]),
         ("a,b,c\n1,2\n", {}, ["row 2 has 2 cells, the header 3"]),
         ("a,b,a\n1,2,3\n", {}, ["'a' twice"]),
         ("a,,b\n1,2,3\n", {}, ["column 2 has cells, but no name"]),

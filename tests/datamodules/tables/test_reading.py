@@ -150,7 +150,7 @@ def test_days_and_months_that_cannot_be_told_apart_are_refused_with_the_option()
 
 
 def test_a_few_words_among_numbers_are_refused_and_a_placeholder_is_a_missing_value():
-    with pytest.raises(ValueError, match=r"'age' has numbers, but also 1 cells .* 'unknown' in row 4.*missing_values"):
+    with pytest.raises(ValueError, match=r"'age' has numbers, but also 1 cell .* 'unknown' in row 4.*missing_values"):
         csv_table("age,y\n1,1\n2,2\nunknown,3\n4,4\n")
     reading, frame = csv_table("age,y\n1,1\n2,2\n?,3\n4,4\n")
     assert reading.tensor(frame).shape == (4, 2)

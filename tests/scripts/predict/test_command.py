@@ -60,7 +60,7 @@ def test_damaged_files_are_skipped_and_listed_on_request(best_ckpt, new, monkeyp
     Path("new/broken.png").write_bytes(b"no image")
     run(monkeypatch, "--ckpt_path", best_ckpt, "--input", new, "--unreadable", "skip")
     output = capsys.readouterr().out
-    assert "1 files were skipped:" in output
+    assert "1 file was skipped:" in output
     assert "new/broken.png cannot be read as an image" in output
     assert len(rows()) == 3
 

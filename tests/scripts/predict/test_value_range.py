@@ -36,7 +36,7 @@ def test_other_files_are_named_and_all_damaged_ones(best_ckpt, monkeypatch, caps
     for number in range(12):
         Path(f"new/bad {number:02}.png").write_bytes(b"no image")
     with (
-        pytest.warns(UserWarning, match=r"1 files are left out, which are no images: note\.txt"),
+        pytest.warns(UserWarning, match=r"1 file is left out, which is no image: note\.txt"),
         pytest.raises(SystemExit),
     ):
         run(monkeypatch, "--ckpt_path", best_ckpt, "--input", "new", "--batch_size=2")

@@ -125,7 +125,7 @@ TABLE_OF_CSV = {
     "device": (link_to("/dev/zero"), ["not a regular file"]),
     "no UTF-8": (fill(b"a\x81,median_house_value\n1,2\n"), ["not a CSV file", "0x81", "data.encoding"]),
     "a workbook": (fill(b"PK\x03\x04\x00\x00"), ["not a CSV file", "save a workbook as CSV"]),
-    "rows of other lengths": (fill(b"a,median_house_value\n1,2\n3\n"), ["row 3", "1 cells", "2"]),
+    "rows of other lengths": (fill(b"a,median_house_value\n1,2\n3\n"), ["row 3", "1 cell,", "2"]),
     "two separators": (fill(b"a;b,c\n1;2,3\n"), ["commas and semicolons", "data.separator"]),
     "column beyond all bounds": (
         fill(b"a,median_house_value\n" + b"".join(b"1e%d,%d\n" % (200 + row, row) for row in range(30))),
