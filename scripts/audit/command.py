@@ -38,7 +38,7 @@ from litzoo.datamodules.counted import counted
 from litzoo.datamodules.splits.record import fingerprint
 from litzoo.scripts.audit.pool import folds_of, pool_of, serve_fold
 from litzoo.scripts.audit.report import write_report
-from litzoo.scripts.cli.failures import report_errors
+from litzoo.scripts.cli.failures import report_errors_or_help
 from litzoo.scripts.cli.main import LitzooCLI, run
 from litzoo.scripts.cli.run_options import flat_options
 
@@ -50,10 +50,7 @@ DATA_HASHES = {"labels": "the samples or their labels", "content": "the samples'
 
 def main() -> None:
     """Runs `litzoo audit`."""
-    if {"-h", "--help"} & set(sys.argv):
-        print((__doc__ or "").strip())
-        return
-    report_errors(lambda: audit(sys.argv[2:]))
+    report_errors_or_help(__doc__, lambda: audit(sys.argv[2:]))
 
 
 def audit(arguments: list[str]) -> Path:

@@ -113,6 +113,14 @@ def report_errors(action: Callable[[], object]) -> None:
         sys.exit(1)
 
 
+def report_errors_or_help(description: str | None, action: Callable[[], object]) -> None:
+    """Runs a command as `report_errors` does; prints its description instead if the command line asks for help."""
+    if {"-h", "--help"} & set(sys.argv):
+        print((description or "").strip())
+    else:
+        report_errors(action)
+
+
 def report(error: BaseException) -> None:
     """Prints what went wrong.
 

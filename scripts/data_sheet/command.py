@@ -29,7 +29,7 @@ from torch.utils.tensorboard import SummaryWriter
 from litzoo.callbacks.files import display_path
 from litzoo.callbacks.reporting.split_summary import print_split
 from litzoo.datamodules import ImageDataModule, SegmentationDataModule
-from litzoo.scripts.cli.failures import report_errors
+from litzoo.scripts.cli.failures import report_errors_or_help
 from litzoo.scripts.cli.main import LitzooCLI, run
 from litzoo.scripts.data_sheet.augmented import save_augmented
 from litzoo.scripts.data_sheet.changes import draw_changes
@@ -39,10 +39,7 @@ from litzoo.scripts.data_sheet.segmentation import draw_segmentation_sheet
 
 def main() -> None:
     """Runs `litzoo show-data`."""
-    if {"-h", "--help"} & set(sys.argv):
-        print(__doc__.strip())
-        return
-    report_errors(_draw_and_print)
+    report_errors_or_help(__doc__, _draw_and_print)
 
 
 def _draw_and_print() -> None:

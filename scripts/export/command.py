@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from litzoo.callbacks.files import display_path
+from litzoo.scripts.cli.checkpoint_options import checkpoint_parser
 from litzoo.scripts.cli.failures import report_errors
 
 SUFFIX = {"torch": ".pt2", "onnx": ".onnx"}
@@ -53,17 +54,10 @@ def export_checkpoint(words: Sequence[str]) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "litzoo export",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="litzoo export --ckpt_path CHECKPOINT --format {torch,onnx} [OPTIONS]",
-        allow_abbrev=False,
-    )
+    usage = "litzoo export --ckpt_path CHECKPOINT --format {torch,onnx} [OPTIONS]"
+    parser = checkpoint_parser("litzoo export", __doc__, usage)
     add = parser.add_argument
-    add("--ckpt_path", required=True, help="checkpoint, such as runs/NAME/version_0/checkpoints/best.ckpt")
     add("--format", required=True, choices=tuple(SUFFIX), help="torch (.pt2) or onnx (.onnx)")
     add("--output", help="file to write; default: the name of the checkpoint with .pt2 or .onnx, in this folder")
     add("--overwrite", action="store_true", help="replace the output if it is there")
-    add("--module", help="class path of the module, if it is not one of litzoo's: my_code.MyClassifier")
     return parser

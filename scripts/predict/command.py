@@ -15,6 +15,7 @@ from rich.progress import Progress
 
 from litzoo.callbacks.files import display_path, write_csv
 from litzoo.datamodules.counted import counted
+from litzoo.scripts.cli.checkpoint_options import add_prediction_options, checkpoint_parser
 from litzoo.scripts.cli.errors import filter_messages
 from litzoo.scripts.cli.failures import report_errors
 
@@ -86,26 +87,16 @@ def predict(words: Sequence[str]) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "litzoo predict",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage=USAGE,
-        allow_abbrev=False,
-    )
+    parser = checkpoint_parser("litzoo predict", __doc__, USAGE)
     add = parser.add_argument
-    add("--ckpt_path", required=True, help="checkpoint, such as runs/NAME/version_0/checkpoints/best.ckpt")
     add("--input", help="folder of images, an image, or a CSV file")
     add("--output", default="predictions.csv", help="CSV file to write; default: predictions.csv")
     add("--overwrite", action="store_true", help="replace the output if it is there")
     add("--probabilities", action="store_true", help="add the probability of every class")
     add("--unreadable", choices=("refuse", "skip"), default="refuse", help="what to do with damaged images")
     add("--batch_size", type=int, default=256, help="samples in a batch; default: 256")
-    add("--device", default="auto", help="cpu, cuda, cuda:1 or mps; default: a GPU if there is one")
     add("--precision", default="32-true", help="32-true (default), bf16-mixed or 16-mixed")
-    black_white = "pixels that are black and white in images of more than 8 bits: 0 4095; default: those of training"
-    add("--value_range", type=float, nargs=2, metavar=("LOW", "HIGH"), help=black_white)
-    add("--module", help="class path of the module, if it is not one of litzoo's: my_code.MyClassifier")
+    add_prediction_options(parser)
     return parser
 
 

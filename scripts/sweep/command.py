@@ -34,17 +34,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from litzoo.callbacks.files import display_path
-from litzoo.scripts.cli.failures import report_errors
+from litzoo.scripts.cli.failures import report_errors_or_help
 from litzoo.scripts.cli.options import check_experiment
 from litzoo.scripts.sweep.space import RESERVED, read_space
 
 
 def main() -> None:
     """Runs `litzoo sweep`."""
-    if {"-h", "--help"} & set(sys.argv):
-        print((__doc__ or "").strip())
-        return
-    report_errors(lambda: sweep(sys.argv[2:]))
+    report_errors_or_help(__doc__, lambda: sweep(sys.argv[2:]))
 
 
 def sweep(arguments: list[str]) -> Path:

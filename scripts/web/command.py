@@ -14,16 +14,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from litzoo.scripts.cli.errors import filter_messages
-from litzoo.scripts.cli.failures import report_errors
+from litzoo.scripts.cli.checkpoint_options import add_prediction_options, checkpoint_parser
 
 LOCAL = "127.0.0.1"
 
 
 def main() -> None:
     """Runs `litzoo try`, until it is interrupted."""
+    words = [word for word in sys.argv[2:] if word != "--debug"]
+    checkpoint = Path(_parser().parse_args(words).ckpt_path)
+    print(f"loading {checkpoint.name} for the page ...", flush=True)  # torch alone takes seconds
+    from litzoo.scripts.cli.errors import filter_messages
+    from litzoo.scripts.cli.failures import report_errors
+
     filter_messages()
-    report_errors(lambda: serve(sys.argv[2:]).block_thread())
+    report_errors(lambda: serve(words).block_thread())
 
 
 def serve(words: Sequence[str]) -> Any:
@@ -71,19 +76,9 @@ def _is_local(host: str) -> bool:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "litzoo try",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="litzoo try --ckpt_path CHECKPOINT [OPTIONS]",
-        allow_abbrev=False,
-    )
+    parser = checkpoint_parser("litzoo try", __doc__, "litzoo try --ckpt_path CHECKPOINT [OPTIONS]")
     add = parser.add_argument
-    add("--ckpt_path", required=True, help="checkpoint, such as runs/NAME/version_0/checkpoints/best.ckpt")
     add("--host", default=LOCAL, help=f"address to serve on; default: {LOCAL}, this machine alone")
     add("--port", type=int, default=0, help="port; default: a free one")
-    add("--device", default="auto", help="cpu, cuda, cuda:1 or mps; default: a GPU if there is one")
-    black_white = "pixels that are black and white in images of more than 8 bits: 0 4095; default: those of training"
-    add("--value_range", type=float, nargs=2, metavar=("LOW", "HIGH"), help=black_white)
-    add("--module", help="class path of the module, if it is not one of litzoo's: my_code.MyClassifier")
+    add_prediction_options(parser)
     return parser

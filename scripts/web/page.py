@@ -13,10 +13,11 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 import gradio as gr
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from litzoo.datamodules.images.preparation import ImagePreparation
+from litzoo.datamodules.io.decoding import DamagedImageError
 from litzoo.datamodules.tables.columns import Column
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.scripts.predict.predictions import Predictions
@@ -161,19 +162,21 @@ def _add_images(predictor: Predictor, preparation: ImagePreparation) -> None:
             gr.Markdown(f"Draw about as large as the canvas.{inverted}")
             drawn = gr.Button("Predict the drawing", variant="primary", elem_id="drawn")
         with gr.Tab("Image file"):
-            sources: Any = ["upload", "clipboard"]
-            file = gr.Image(type="filepath", image_mode=None, sources=sources, label="drop a file", elem_id="file")
+            # A `gr.Image` would refuse other files itself, in words of Pillow's.
+            file = gr.File(type="filepath", label="drop an image", elem_id="file")
+        with gr.Tab("Clipboard"):
+            pasted = gr.Image(type="filepath", image_mode=None, sources=["clipboard"], label="paste an image")
     outputs = _outputs(predictor, with_input=True)
 
     def predict(image: Any) -> list[Any]:
         if image is None:
             return ["", *[None] * (len(outputs) - 1)]
-        shown = answer(_predicted(predictor, image))
-        seen = preparation.convert(image) if isinstance(image, Image.Image) else preparation.read(image)
-        return [*shown, _enlarged(seen)]
+        seen = _read(preparation, image) if isinstance(image, Path) else preparation.convert(image)
+        return [*answer(_predicted(predictor, image)), _enlarged(seen)]
 
     drawn.click(lambda value: predict(drawing(value, is_dark)), canvas, outputs, api_visibility="private")
-    file.change(lambda path: predict(path and Path(path)), file, outputs, api_visibility="private")
+    for field in (file, pasted):
+        field.change(lambda path: predict(path and Path(path)), field, outputs, api_visibility="private")
 
 
 def _add_form(predictor: Predictor, reading: TableReading) -> None:
@@ -226,6 +229,17 @@ def _enlarged(image: Tensor) -> np.ndarray:
     times = max(1, -(-SEEN // max(image.shape[1:])))
     pixels = image.expand(3, -1, -1).movedim(0, -1).numpy()
     return pixels.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def _read(preparation: ImagePreparation, path: Path) -> Tensor:
+    """Reads an image; the page shows what is wrong with a file, without the folder that gradio keeps it in."""
+    try:
+        return preparation.read(path)
+    except DamagedImageError as error:
+        text = str(error).replace(str(path), path.name)
+        if isinstance(error.__cause__, UnidentifiedImageError):
+            text = f"{path.name} is no image that can be read; drop a PNG or JPEG, for example"
+        raise gr.Error(text, duration=None, print_exception=False) from error
 
 
 def _predicted(predictor: Predictor, sample: Any) -> Predictions:

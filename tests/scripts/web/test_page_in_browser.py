@@ -1,6 +1,7 @@
 """`litzoo try` in headless Chromium: a drawn stroke, a dropped image and the form of a table."""
 
 import asyncio
+import io
 import json
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -53,6 +54,16 @@ async def draw_stroke(page):
     await page.value("document.querySelector('#drawn').click()")
 
 
+async def drop(page, name):
+    """Gives a file to the field for images."""
+    await page.wait_for("document.querySelectorAll('button[role=tab]').length > 1")
+    await page.value("document.querySelectorAll('button[role=tab]')[1].click()")
+    await page.wait_for("!!document.querySelector('#file input[type=file]')")
+    document = await page.send("DOM.getDocument", depth=-1)
+    field = await page.send("DOM.querySelector", nodeId=document["root"]["nodeId"], selector="#file input[type=file]")
+    await page.send("DOM.setFileInputFiles", nodeId=field["nodeId"], files=[str(Path(name).absolute())])
+
+
 def test_a_drawn_stroke_and_a_file_are_predicted(best_ckpt, predicted):
     Image.fromarray(images_of_test()[0, 0].numpy()).save("digit.png")
     app = serve(["--ckpt_path", str(best_ckpt), "--device=cpu"])
@@ -62,15 +73,7 @@ def test_a_drawn_stroke_and_a_file_are_predicted(best_ckpt, predicted):
             await draw_stroke(page)
             shown = [await page.wait_for(ANSWER)]
             classes = await page.wait_for("document.querySelector('#classes')?.innerText")
-            document = await page.send("DOM.getDocument", depth=-1)
-            await page.value("document.querySelectorAll('button[role=tab]')[1].click()")
-            await page.wait_for("!!document.querySelector('#file input[type=file]')")
-            document = await page.send("DOM.getDocument", depth=-1)
-            field = await page.send(
-                "DOM.querySelector", nodeId=document["root"]["nodeId"], selector="#file input[type=file]"
-            )
-            await page.value("document.querySelector('#answer').dataset.old = 1")
-            await page.send("DOM.setFileInputFiles", nodeId=field["nodeId"], files=[str(Path("digit.png").absolute())])
+            await drop(page, "digit.png")
             for _ in range(100):
                 await asyncio.sleep(0.3)
                 if len(predicted) > 1:
@@ -98,6 +101,31 @@ def test_a_drawn_stroke_and_a_file_are_predicted(best_ckpt, predicted):
     assert down == pytest.approx(0.5, abs=0.03)
     expected = Predictor.load(best_ckpt, device="cpu")(["digit.png"])
     assert torch.equal(second.probabilities, expected.probabilities)
+
+
+def test_a_dropped_file_that_is_no_image_gets_one_sentence(best_ckpt, predicted, capfd):
+    Path("note.txt").write_text("a note")
+    Path("broken.png").write_bytes(b"no image")
+    whole = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)).save(whole, "PNG")
+    Path("half.png").write_bytes(whole.getvalue()[:2000])
+    app = serve(["--ckpt_path", str(best_ckpt), "--device=cpu"])
+
+    async def shown(name):
+        async with opened(app.local_url) as page:
+            await drop(page, name)
+            return await page.wait_for(f"document.body.innerText.match(/^{name} .*/m)?.[0]")
+
+    try:
+        sentences = [asyncio.run(shown(name)) for name in ("note.txt", "broken.png", "half.png")]
+    finally:
+        app.close()
+    reason = "is no image that can be read; drop a PNG or JPEG, for example"
+    assert sentences[:2] == [f"note.txt {reason}", f"broken.png {reason}"]
+    assert sentences[2].startswith("half.png cannot be read as an image: ")
+    assert "gradio" not in " ".join(sentences)
+    assert not predicted
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_a_form_has_the_columns_of_the_table(predicted):

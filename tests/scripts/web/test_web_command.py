@@ -1,6 +1,8 @@
 """What `litzoo try` refuses, and how it reads drawings and forms."""
 
 import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -43,6 +45,19 @@ def test_the_missing_package_is_named_with_the_command(best_ckpt, capsys, monkey
     monkeypatch.setattr("litzoo.scripts.web.command.find_spec", lambda name: None)
     lines = lines_of_error(main, ["try", "--ckpt_path", str(best_ckpt)], capsys, monkeypatch)
     assert "litzoo try: needs gradio: `pip install 'litzoo[web]'`" in lines[0]
+
+
+def test_a_line_is_printed_before_torch_is_imported():
+    program = """
+import sys
+sys.modules["torch"] = None  # an import of it fails
+sys.argv = ["litzoo", "try", "--ckpt_path", "runs/best.ckpt"]
+from litzoo.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "loading best.ckpt for the page ...\n"
+    assert "ModuleNotFoundError: import of torch halted" in done.stderr
 
 
 def canvas(ink, paper=0):
