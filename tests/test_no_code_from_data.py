@@ -15,7 +15,7 @@ MAY = {
     "scripts/benchmarks/calibration.py": ["Predictor.load"],
     "scripts/benchmarks/deployment.py": ["torch.export.load"],  # of the program that it has just exported
     "scripts/benchmarks/unknown/scores.py": ["Predictor.load"],
-    "scripts/benchmarks/label_issues.py": ["np.load", "np.load"],  # which refuses pickles by default
+    "scripts/benchmarks/wrong_labels/trainings.py": ["np.load", "np.load"],  # which refuses pickles by default
     "scripts/export/command.py": ["Predictor.load"],  # reads weights only
     "scripts/predict/command.py": ["Predictor.load"],
     "scripts/web/command.py": ["Predictor.load"],

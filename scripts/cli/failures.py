@@ -115,10 +115,8 @@ def report_errors(action: Callable[[], object]) -> None:
 
 def report_errors_or_help(description: str | None, action: Callable[[], object]) -> None:
     """Runs a command as `report_errors` does; prints its description instead if the command line asks for help."""
-    if {"-h", "--help"} & set(sys.argv):
-        print((description or "").strip())
-    else:
-        report_errors(action)
+    wants_help = bool({"-h", "--help"} & set(sys.argv))
+    report_errors((lambda: print((description or "").strip())) if wants_help else action)
 
 
 def report(error: BaseException) -> None:

@@ -1,1 +1,1 @@
-"""What training on wrong labels gains from estimates and corrections."""
+"""How well wrong labels are found, and what training on them gains from estimates and corrections."""

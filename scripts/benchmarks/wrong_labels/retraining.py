@@ -20,7 +20,7 @@ from torch import Tensor
 
 from litzoo.lit_modules.label_judgement import LabelJudgement, judge_labels
 from litzoo.scripts.benchmarks.harness import environment, format_environment, publish
-from litzoo.scripts.benchmarks.label_issues import (
+from litzoo.scripts.benchmarks.wrong_labels.trainings import (
     accuracy,
     cell,
     datamodule_of,
