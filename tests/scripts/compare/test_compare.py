@@ -1,74 +1,17 @@
-import csv
+"""Which runs a comparison trains, resumes and stops."""
+
 import json
 import signal
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
-from PIL import Image
-from torch.utils.tensorboard import SummaryWriter
 
 from litzoo.scripts.compare import queue as compare_queue
 from litzoo.scripts.compare.command import compare, main
 from litzoo.scripts.compare.queue import interrupt_on_termination
+from tests.scripts.compare.stand_in import EVERY, OPTIONS, SCORES, calls, set_orders, stand_in  # noqa: F401 (a fixture)
 from tests.scripts.ended import end_by_signal, handlers_put_back
-
-SCORES = {
-    "ce": {"seed_0": [0.90, 0.80], "seed_1": [0.92, 0.84]},
-    "gce": {"seed_0": [0.95, 0.93], "seed_1": [0.96, 0.95]},
-}
-OPTIONS = ["ce.yaml", "gce.yaml", "--seeds", "0", "1", "--name", "noise"]
-
-
-@pytest.fixture(autouse=True)
-def _stand_in(monkeypatch):
-    """Two configs, and a stand-in for `litzoo` that trains nothing."""
-    monkeypatch.setattr(compare_queue, "LITZOO", [sys.executable, str(Path(__file__).parents[1] / "fake_litzoo.py")])
-    monkeypatch.setattr(compare_queue, "POLL_SECONDS", 0.02)
-    for name in ("ce", "gce"):
-        Path(f"{name}.yaml").write_text(f"model: {{loss: {name}}}\n")
-    Path("scores.json").write_text(json.dumps(SCORES))
-    template = Path("template")
-    (template / "checkpoints").mkdir(parents=True)
-    for name in ("best", "last"):
-        torch.save({"state_dict": {}, "pytorch-lightning_version": "2"}, template / "checkpoints" / f"{name}.ckpt")
-    (template / "config.yaml").write_text("trainer: {max_epochs: 2}\n")
-    facts = {"training_seconds": 30, "epochs": 1, "hardware": "a box", "precision": "32-true", "torch": "2"}
-    (template / "run.json").write_text(
-        json.dumps({"command": "", "seed": 0, "date": "2026-01-02", "primary_metric": "acc", **facts})
-    )
-    with SummaryWriter(str(template)) as board:
-        for epoch in range(2):
-            board.add_scalar("val/acc", 0.5 + epoch / 4, 10 * epoch)
-            board.add_scalar("train/suspects/precision", epoch / 4, 10 * epoch)
-            board.add_scalar("train/lr", 0.1, 10 * epoch + 1)
-            board.add_scalar("epoch", epoch, 10 * epoch)
-
-
-def set_orders(**orders):
-    """Tells the stand-in what to do in which run."""
-    Path("orders.json").write_text(
-        json.dumps({name.replace("_seed", "/seed"): order for name, order in orders.items()})
-    )
-
-
-def calls():
-    """Returns the commands since the last call of this, as sub-command and checkpoint: variant/seed -> commands."""
-    path = Path("calls.jsonl")
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    path.unlink(missing_ok=True)
-    found: dict[str, list[str]] = {}
-    for line in lines:
-        words = line["arguments"]
-        place = next(word for word in words if "compare_noise/" in word).split("compare_noise/")[1]
-        checkpoint = [Path(words[words.index("--ckpt_path") + 1]).stem] if "--ckpt_path" in words else []
-        found.setdefault("/".join(place.split("/")[:2]), []).append(" ".join([words[0], *checkpoint]))
-    return found
-
-
-EVERY = [f"{variant}/{seed}" for variant in SCORES for seed in SCORES[variant]]
 
 
 @pytest.mark.parametrize(("epoch", "steps"), [("best", ["fit"]), ("last", ["fit", "test last"])])
@@ -134,110 +77,11 @@ def test_an_unfinished_run_is_resumed(left, steps):
     assert (folder / f"version_{int(left == 'broken')}" / "metrics_last.json").is_file()
 
 
-def test_a_failure_is_reported_and_does_not_stop_the_others(capsys):
-    page = Path("page.md")
-    page.write_text("<!-- compare noise -->\n<!-- /compare noise -->\n")
-    set_orders(gce_seed_0="fail")
-    with pytest.raises(SystemExit) as ended:
-        compare([*OPTIONS, "--write", "page.md"])
-    assert ended.value.code == 1
-    captured = capsys.readouterr()
-    assert "train/loss is nan\nchoose a smaller learning rate" in captured.out
-    assert "trained a little" not in captured.out
-    assert "1 of 4 runs failed; page.md is unchanged: gce, seed 0" in captured.err
-    assert page.read_text() == "<!-- compare noise -->\n<!-- /compare noise -->\n"
-    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in captured.out.splitlines() if "│" in line]
-    assert rows[0][:3] == ["`ce`", "82.00 ± 2.83 %", "2"]
-    assert rows[1][:4] == ["`gce`", "95.00 %", "1", "+11.00"]
-
-
-def test_table_numbers_and_curves_are_written(monkeypatch):
-    monkeypatch.setattr("litzoo.callbacks.reporting.figures.DPI", 120)
-    page = Path("docs/page.md")
-    page.parent.mkdir()
-    page.write_text("before\n<!-- compare noise -->\n<!-- /compare noise -->\nafter\n")
-    compare([*OPTIONS, "--metric", "test/balanced_acc", "--also", "test/acc/", "test/bal", "--write", str(page)])
-    text = page.read_text()
-    # Balanced accuracy: (last + 1) / 2 of each seed; differences 0.065 and 0.055, t(1) = 12.706, s / √2 = 0.005.
-    assert "| `ce` | 91.00 ± 1.41 % | 2 |  | 30 |" in text
-    assert "| `gce` | 97.00 ± 0.71 % | 2 | +6.00 (-0.35 to +12.35) | 30 |" in text
-    assert "| `gce` | 94.00 ± 1.41 | 100.00 ± 0.00 |" in text
-    assert "| test/bal... | anced_acc |" in text
-    assert "weights of the last epoch, seeds 0, 1" in text
-    assert "a box, 32-true, torch 2, one run at a time, 2026-01-02." in text
-    assert "litzoo compare ce.yaml gce.yaml --seeds 0 1 --name noise" in text
-    assert text.startswith("before\n")
-    assert text.endswith("after\n")
-    assert "![val/acc by epoch](images/compare_noise.png)" in text
-    assert Image.open("docs/images/compare_noise.png").size[0] > 500
-    result = json.loads(Path("docs/results/compare_noise.json").read_text())
-    assert [run["seed"] for run in result["variants"]["gce"]["runs"]] == [0, 1]
-    assert [run["metrics"]["test/acc"] for run in result["variants"]["gce"]["runs"]] == [0.93, 0.95]
-    assert result["variants"]["gce"]["difference"]["mean"] == pytest.approx(0.06)
-    assert result["curves"]["val/acc"]["ce"]["1"] == {"1": 0.5, "2": 0.75}
-
-
-def test_results_and_figures_are_always_written_into_the_folder_of_the_comparison():
-    Path("template/splits.json").write_text(json.dumps({"label_noise": {"train": 0.2, "val": 0.3}}))
-    compare(OPTIONS)
-    folder = Path("runs/compare_noise")
-    files = {path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")}
-    assert files == {"results.md", "results.csv", "results.json", "differences.png", "curves.png"}
-    text = (folder / "results.md").read_text()
-    assert "| `gce` | 94.00 ± 1.41 % | 2 | +12.00 (-0.71 to +24.71) | 30 |" in text
-    assert "](differences.png)" in text
-    assert "litzoo compare ce.yaml gce.yaml" in text
-    with (folder / "results.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
-    assert [(row["variant"], row["seed"], float(row["test/acc"])) for row in rows] == [
-        *(("ce", "0", 0.8), ("ce", "1", 0.84)),
-        *(("gce", "0", 0.93), ("gce", "1", 0.95)),
-    ]
-    assert rows[0]["hardware"] == "a box"
-    result = json.loads((folder / "results.json").read_text())
-    assert (result["metric"], result["failed"]) == ("test/acc", [])
-
-
-def test_one_variant_has_no_figure_of_differences():
-    compare(OPTIONS)
-    compare([OPTIONS[0], *OPTIONS[2:]])
-    folder = Path("runs/compare_noise")
-    assert not (folder / "differences.png").exists()
-    assert "differences.png" not in (folder / "results.md").read_text()
-
-
-def test_the_results_name_the_runs_that_failed():
-    set_orders(gce_seed_0="fail")
-    with pytest.raises(SystemExit):
-        compare(OPTIONS)
-    folder = Path("runs/compare_noise")
-    assert "**Not finished, and not in these results: gce, seed 0.**" in (folder / "results.md").read_text()
-    assert json.loads((folder / "results.json").read_text())["failed"] == ["gce, seed 0"]
-
-
 def test_seed_in_options_is_replaced_by_the_seed_of_the_run():
     compare([*OPTIONS[1:], "--variant", "ce: --model.teacher ce/seed_{seed}", "--epoch", "best"])
     words = [json.loads(line)["arguments"] for line in Path("calls.jsonl").read_text().splitlines()]
     assert [each[each.index("--model.teacher") + 1] for each in words] == ["ce/seed_0", "ce/seed_1"]
     assert [each[each.index("--seed_everything") + 1] for each in words] == ["0", "1"]
-
-
-def test_training_metrics_are_those_of_the_last_epoch(capsys):
-    compare([*OPTIONS, "--metric", "train/suspects/precision", "--curve", "train/suspects/precision"])
-    shown = " ".join(capsys.readouterr().out.split())
-    assert shown.count("25.00 ± 0.00 %") == 2
-    assert "Last epoch, seeds 0, 1" in shown
-    assert "Test set" not in shown
-
-
-def test_a_metric_that_is_not_logged_in_the_last_epoch_is_not_shown(capsys):
-    with SummaryWriter("template") as board:
-        board.add_scalar("train/pseudo/accuracy/3", 0.125, 0)  # not logged in the second epoch
-        board.add_scalar("train/pseudo/accuracy/4", 0.375, 10)
-    compare([*OPTIONS, "--also", "train/pseudo/accuracy"])
-    shown = capsys.readouterr().out
-    assert "37.50" in shown
-    assert "12.50" not in shown
 
 
 def test_an_unknown_metric_stops_all_runs_once_the_first_is_finished():
@@ -262,13 +106,6 @@ def test_sighup_is_ignored_under_nohup():
         assert callable(signal.getsignal(signal.SIGTERM))
 
 
-def test_marks_within_lines_are_unchanged_without_a_second_variant():
-    marked = "<!-- compare noise ce -->old<!-- / -->"
-    Path("page.md").write_text(f"{marked}\n<!-- compare noise -->\n<!-- /compare noise -->\n")
-    compare(["ce.yaml", "--seeds", "0", "1", "--name", "noise", "--write", "page.md"])
-    assert Path("page.md").read_text().startswith(f"{marked}\n")
-
-
 def test_a_comparison_is_refused_while_another_process_runs_it(monkeypatch):
     def start_another(_):
         compare(OPTIONS)
@@ -284,38 +121,3 @@ def test_parallel_processes_divide_the_cores(monkeypatch):
     compare([*OPTIONS, "--epoch", "best", "--jobs", "3"])
     threads = {json.loads(line)["threads"] for line in Path("calls.jsonl").read_text().splitlines()}
     assert threads == {"2"}
-
-
-def test_a_diverged_run_is_shown_as_nan_and_all_files_are_written(capsys):
-    scores = {"ce": {"seed_0": [0.9, 0.8], "seed_1": [0.92, 0.84]}}
-    broken = {f"seed_{seed}": [{"test/acc": 0.1, "test/loss": float("nan")}] * 2 for seed in (0, 1)}
-    fine = {seed: [{"test/acc": each, "test/loss": 1 - each} for each in both] for seed, both in scores["ce"].items()}
-    Path("scores.json").write_text(json.dumps({"ce": fine, "gce": broken}))
-    compare([*OPTIONS, "--epoch", "best", "--metric", "test/loss", "--also", "test/"])
-    assert "nan" in capsys.readouterr().out
-    folder = Path("runs/compare_noise")
-    assert {"results.md", "results.csv", "results.json", "curves.png"} <= {path.name for path in folder.iterdir()}
-    assert "| `gce` | nan | 2 | nan |" in (folder / "results.md").read_text()
-    assert not (folder / "differences.png").exists()  # there is no other difference
-
-
-def test_without_curves_all_other_files_are_written(capsys):
-    compare([*OPTIONS, "--epoch", "best"])
-    folder = Path("runs/compare_noise")
-    assert (folder / "curves.png").exists()
-    for path in [*Path("template").glob("events*"), *folder.rglob("events*")]:
-        path.unlink()
-    compare([*OPTIONS, "--epoch", "best"])
-    assert capsys.readouterr().out.count("No curves: not all runs have logged val/acc") == 1
-    assert not (folder / "curves.png").exists()
-    assert "curves.png" not in (folder / "results.md").read_text()
-    assert json.loads((folder / "results.json").read_text())["curves"] == {}
-    assert {"results.md", "results.csv", "results.json", "differences.png"} <= {path.name for path in folder.iterdir()}
-
-
-def test_differences_to_another_variant_than_the_first_say_so():
-    Path("scores.json").write_text(json.dumps({**SCORES, "third": SCORES["gce"]}))
-    set_orders(ce_seed_0="fail", ce_seed_1="fail")
-    with pytest.raises(SystemExit):
-        compare([*OPTIONS, "--epoch", "best", "--variant", "third: gce.yaml --model.x 1"])
-    assert "since `ce` has no result" in Path("runs/compare_noise/results.md").read_text()

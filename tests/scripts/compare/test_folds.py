@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from litzoo.scripts.compare.command import compare
 from litzoo.scripts.compare.options import parse
 from litzoo.scripts.tables import mean_interval
-from tests.scripts.compare.test_compare import _stand_in  # noqa: F401 (a fixture)
+from tests.scripts.compare.stand_in import stand_in  # noqa: F401 (a fixture)
 from tests.scripts.helpers import CONFIGS
 
 FOLDS = 3
