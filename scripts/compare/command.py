@@ -11,6 +11,9 @@ one which has imported everything; `{seed}` in its options is its seed.
 not for testing, and compared on that fifth, with the weights of the last epoch. The test set is not used. Differences
 are paired by fold.
 
+`--run 3` trains only the fourth of the runs (seed by seed, within a seed the variants in their order), and shows no
+results: for the tasks of a job array. The same command without it then finds them finished.
+
 Finished runs are reused and interrupted ones resumed, unless their options or configs have changed. Changes of the
 code are not detected: give another `--name`.
 
@@ -43,7 +46,7 @@ from litzoo.scripts.compare.files import save_small, write_results
 from litzoo.scripts.compare.forest import draw_differences
 from litzoo.scripts.compare.on_ray import RayQueue
 from litzoo.scripts.compare.options import parse
-from litzoo.scripts.compare.queue import Queue, interrupt_on_termination
+from litzoo.scripts.compare.queue import Queue, interrupt_on_termination, shared
 from litzoo.scripts.compare.results import choose_metric, collect, table, wide_table
 from litzoo.scripts.tables import markdown_table, replace_between, replace_within_lines
 
@@ -58,7 +61,7 @@ def compare(arguments: list[str]) -> None:
     """Trains, prints the results, and writes them to a page if `--write` is given.
 
     Raises:
-        ValueError: If an option is invalid, or another process runs the same comparison.
+        ValueError: If an option is invalid, or another process runs the same comparison or run.
         SystemExit: If a run has failed. The other runs are finished and printed first, but nothing is written.
     """
     args = parse(arguments, str(__doc__))
@@ -70,14 +73,25 @@ def compare(arguments: list[str]) -> None:
         for variant, options in args.variants.items()
     ]
     queue = _queue(args)
-    failed = queue.train(runs, args.runs / experiment)
+    if args.run is not None:
+        runs = [_chosen(runs, args.run)]
+        with shared(args.runs / experiment):
+            failed = queue.train(runs, runs[0].folder)
+    else:
+        failed = queue.train(runs, args.runs / experiment)
     finished = [run for run in runs if run not in failed]
-    if finished:
+    if finished and args.run is None:
         _report(args, finished, failed, f"litzoo compare {shlex.join(arguments)}")
     if failed:
         unchanged = f"; {args.write} is unchanged" if args.write else ""
         print(f"{len(failed)} of {len(runs)} runs failed{unchanged}: {'; '.join(map(str, failed))}", file=sys.stderr)
         sys.exit(1)
+
+
+def _chosen(runs: Sequence[ComparedRun], number: int) -> ComparedRun:
+    if not 0 <= number < len(runs):
+        raise ValueError(f"--run {number}: this comparison has the runs 0 to {len(runs) - 1}")
+    return runs[number]
 
 
 def _queue(args: argparse.Namespace) -> Queue | RayQueue:

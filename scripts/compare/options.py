@@ -47,6 +47,11 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
     if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
         raise ValueError(f"--seeds {' '.join(map(str, args.seeds))}: takes different seeds, none below 0")
     _settle_launcher(args)
+    if args.run is not None and (args.launcher == "ray" or args.write):
+        raise ValueError(
+            f"--run {args.run}: trains one run here and writes no page; leave out "
+            + ("--launcher ray" if args.launcher == "ray" else f"--write {args.write}")
+        )
     part = "test" if args.folds is None else "val"
     if args.folds is not None:
         _check_folds(args)
@@ -146,6 +151,7 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
         type=float,
         help="with --launcher ray: GPUs of each run, also a fraction (default: 1, if there are any)",
     )
+    parser.add_argument("--run", type=int, metavar="N", help="train only this run, from 0: for a task of a job array")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="Markdown page to write the results to")
     return parser

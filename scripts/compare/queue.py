@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -135,17 +135,32 @@ def locked(folder: Path) -> Iterator[int]:
     Raises:
         ValueError: If another process holds the lock.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    with _lock_of(folder, fcntl.LOCK_EX) as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"{folder}: another comparison, or a training that it started, still runs") from None
-        try:
-            yield lock.fileno()
+            yield lock
         except KeyboardInterrupt:
             print("Stopped. Run the same command again to resume.", file=sys.stderr)
             raise
+
+
+def shared(folder: Path) -> AbstractContextManager[int]:
+    """Locks the folder of a comparison against `locked`, but not against others that share it.
+
+    Raises:
+        ValueError: If another process has it `locked`.
+    """
+    return _lock_of(folder, fcntl.LOCK_SH)
+
+
+@contextmanager
+def _lock_of(folder: Path, kind: int) -> Iterator[int]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"{folder}: another comparison, or a training that it started, still runs") from None
+        yield lock.fileno()
 
 
 def print_failure(console: Console, run: ComparedRun, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -114,6 +115,50 @@ def test_a_comparison_is_refused_while_another_process_runs_it(monkeypatch):
     monkeypatch.setattr(compare_queue, "time", SimpleNamespace(sleep=start_another))
     with pytest.raises(ValueError, match="runs/compare_noise: another comparison"):
         compare(OPTIONS)
+
+
+def test_one_run_of_a_comparison_is_trained_and_the_comparison_finds_it(capsys):
+    compare([*OPTIONS, "--run", "1"])
+    assert calls() == {"gce/seed_0": ["fit", "test last"]}
+    assert "┏" not in capsys.readouterr().out
+    assert not Path("runs/compare_noise/results.md").exists()
+    compare(OPTIONS)
+    assert set(calls()) == {run for run in EVERY if run != "gce/seed_0"}
+    assert Path("runs/compare_noise/results.md").exists()
+
+
+@pytest.mark.parametrize("number", ["-1", "4"])
+def test_a_run_that_there_is_not_is_refused(number):
+    with pytest.raises(ValueError, match=f"--run {number}: this comparison has the runs 0 to 3"):
+        compare([*OPTIONS, f"--run={number}"])
+    assert not Path("runs").exists()
+
+
+def test_one_run_that_fails_exits_with_an_error(capsys):
+    set_orders(gce_seed_0="fail")
+    with pytest.raises(SystemExit):
+        compare([*OPTIONS, "--run", "1"])
+    assert "1 of 1 runs failed: gce, seed 0" in capsys.readouterr().err
+
+
+def test_single_runs_go_beside_each_other_but_not_twice_and_not_beside_the_comparison(monkeypatch):
+    refused = []
+
+    def start_others(_):
+        monkeypatch.setattr(compare_queue, "time", time)
+        compare([*OPTIONS, "--run", "3"])
+        for words in (["--run", "0"], []):
+            with pytest.raises(ValueError, match="another comparison, or a training that it started") as error:
+                compare([*OPTIONS, *words])
+            refused.append(str(error.value).split(":")[0])
+        raise KeyboardInterrupt
+
+    set_orders(ce_seed_0="hang")
+    monkeypatch.setattr(compare_queue, "time", SimpleNamespace(sleep=start_others))
+    with pytest.raises(KeyboardInterrupt):
+        compare([*OPTIONS, "--run", "0"])
+    assert refused == ["runs/compare_noise/ce/seed_0", "runs/compare_noise"]
+    assert set(calls()) == {"ce/seed_0", "gce/seed_1"}
 
 
 def test_parallel_processes_divide_the_cores(monkeypatch):

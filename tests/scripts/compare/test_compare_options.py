@@ -77,6 +77,11 @@ def test_shipped_experiments_and_files_go_by_their_short_names():
         (["ce.yaml", "ce.yaml"], "ce: is given twice"),
         (["ce.yaml", "other/ce.yaml"], "ce: is given twice"),
         (["ce.yaml", "--variant=a: --x 1", "--variant=b: --x 1"], "b: is given twice, also as a"),
+        (
+            ["ce.yaml", "--run", "1", "--launcher", "ray"],
+            "--run 1: trains one run here and writes no page; leave out --l",
+        ),
+        (["ce.yaml", "--run", "1", "--write", "a.md"], "writes no page; leave out --write a.md"),
         (["ce.yaml", "gce.yaml", "--variant=a:"], "--variant a: names no config, and there are 2"),
         (["--variant=a: ce.yaml", "--variant=b:"], "--variant b: names no config, and there are none beside it"),
         (["ce.yaml", "--variant=a: gcce.yaml"], "gcce.yaml: there is no such config; nearest: gce.yaml"),
