@@ -8,6 +8,7 @@ from unittest.mock import patch
 import pytest
 import torch
 import torchvision
+from torch.utils.data import BatchSampler, DataLoader
 
 from tests.counted import COUNTS
 from tests.data import builders, further
@@ -72,6 +73,17 @@ def _own_environment() -> Iterator[None]:
     """Undoes what a run leaves in the environment for processes that it might start: its seed and its folder."""
     with patch.dict(os.environ):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _own_loaders() -> Iterator[None]:
+    """Undoes Lightning's changes of torch's classes, which it leaves behind when a datamodule's loader raises."""
+    yield
+    for changed in (DataLoader, BatchSampler):
+        for name in ("__init__", "__setattr__", "__delattr__"):
+            if f"__old{name}" in vars(changed):
+                setattr(changed, name, vars(changed)[f"__old{name}"])
+                delattr(changed, f"__old{name}")
 
 
 def pytest_configure() -> None:

@@ -17,7 +17,7 @@ from tests.scripts.helpers import CONFIGS
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs ray: pip install 'litzoo[ray]'")
 MLP = str(CONFIGS / "digits_mlp.yaml")
-COMMON = "--common=--trainer.max_epochs=25 --trainer.accelerator=cpu --trainer.check_val_every_n_epoch=5"
+COMMON = "--common=--trainer.max_epochs=40 --trainer.accelerator=cpu --trainer.check_val_every_n_epoch=5"
 SECONDS = 240
 
 
