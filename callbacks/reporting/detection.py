@@ -15,6 +15,7 @@ from litzoo.callbacks.contracts import DetectsObjects
 from litzoo.callbacks.files import run_folder_of
 from litzoo.callbacks.reporting.figures import new_figure, publish_figure
 from litzoo.datamodules import SegmentationDataModule
+from litzoo.datamodules.counted import counted
 
 Panel = dict[str, Any]
 """`epoch` (None for the true objects), `image` uint8 `[H, W, 3]` with masks painted on it, and `boxes` `[n, 4]`,
@@ -188,7 +189,7 @@ def _draw_panel(axes: Axes, panel: Panel, class_names: Sequence[str]) -> None:
         return
     highest = f", top score {max(scores):.2f}" if scores else ""
     epoch = panel["epoch"]
-    axes.set_title(f"{epoch} epoch{'' if epoch == 1 else 's'}\n{len(scores)} found{highest}", fontsize=8)
+    axes.set_title(f"{counted(epoch, 'epoch')}\n{len(scores)} found{highest}", fontsize=8)
 
 
 def _colour(number: int) -> tuple[float, float, float]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from litzoo.callbacks.contracts import HasTrainImages
 from litzoo.callbacks.label_issues.report import doubt
+from litzoo.datamodules.counted import counted
 from litzoo.scripts.audit.pool import Pool
 from litzoo.scripts.audit.problems import nearest_in_fold
 
@@ -80,8 +81,9 @@ def page_of(
     }
     data = json.dumps(content, ensure_ascii=True).replace("<", "\\u003c")
     title = html.escape(
-        f"{found['flagged']:,} of {found['labels']:,} labels are flagged; {found['copies_with_other_label']:,} samples "
-        f"have a copy with another label, {found['far']:,} are far from every class"
+        f"{found['flagged']:,} of {found['labels']:,} labels are flagged; "
+        f"{counted(found['copies_with_other_label'], 'sample has', 'samples have')} a copy with another label, "
+        f"{counted(found['far'], 'is', 'are')} far from every class"
     )
     same = found["agreement"]["predicted_as_labelled"]
     note = doubt(found["agreement"]) or f"The models predict {same:.1%} of the labels, which they have not seen"

@@ -16,6 +16,7 @@ from litzoo.callbacks.label_issues.report import (
     write_summary,
     write_suspects,
 )
+from litzoo.datamodules.counted import counted
 from litzoo.lit_modules.label_judgement import judge_labels
 from litzoo.scripts.audit.page import page_of
 from litzoo.scripts.audit.pool import PARTS, Pool
@@ -78,7 +79,8 @@ def write_report(folder: Path, outputs: dict[str, Tensor], pool: Pool, datamodul
         line += f"; {int(wrong.sum()):,} are wrong, average precision {quality['average_precision']:.4f}"
     line += f"; the models predict {found['agreement']['predicted_as_labelled']:.1%} of the labels they have not seen"
     line += (
-        f"; {found['copies_with_other_label']:,} have a copy with another label, {found['far']:,} are far from every "
+        f"; {counted(found['copies_with_other_label'], 'has', 'have')} a copy with another label, "
+        f"{counted(found['far'], 'is', 'are')} far from every class"
     )
-    line += f"class: {display_path((folder / 'report.html').absolute())}"
+    line += f": {display_path((folder / 'report.html').absolute())}"
     return "\n".join(filter(None, [line, doubt(found["agreement"])]))

@@ -17,6 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from litzoo.callbacks.files import display_path
+from litzoo.datamodules.counted import counted
 from litzoo.scripts.cli.arguments import shorten
 from litzoo.scripts.cli.errors import explain
 from litzoo.scripts.cli.failures import Ended, signal_name
@@ -206,7 +207,7 @@ class Sweep:
             best_so_far = "; the best so far" if leads else ""
             result = f"{self.monitor} {trial.value:.5g}{best_so_far}"
         elif trial.state == TrialState.PRUNED and "error" not in trial.user_attrs:
-            result = f"stopped after {validations} validation{'s' if validations != 1 else ''}"
+            result = f"stopped after {counted(validations, 'validation')}"
         else:
             result = f"failed: {trial.user_attrs['error']}"
         return f"trial {number}: {result} ({chosen})"
