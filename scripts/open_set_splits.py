@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from litzoo.callbacks.files import write_json
+from litzoo.scripts.cli.classes import class_at
 from litzoo.scripts.cli.failures import report_errors
-from litzoo.scripts.cli.options import class_at
 from litzoo.scripts.compare.compared_run import ComparedRun
 from litzoo.scripts.compare.options import check_config, check_page, join_option_values, refuse_reserved_options
 from litzoo.scripts.compare.queue import Queue, interrupt_on_termination

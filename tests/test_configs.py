@@ -9,8 +9,8 @@ import torch
 import yaml
 
 from litzoo.datamodules import TableDataModule
+from litzoo.scripts.cli.classes import class_at
 from litzoo.scripts.cli.main import run
-from litzoo.scripts.cli.options import class_at
 from tests.callbacks.kills import differences as differences_of_results
 from tests.counted import count
 from tests.scripts.helpers import CONFIGS, litzoo

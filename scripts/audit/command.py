@@ -39,7 +39,8 @@ from litzoo.datamodules.splits.record import fingerprint
 from litzoo.scripts.audit.pool import folds_of, pool_of, serve_fold
 from litzoo.scripts.audit.report import write_report
 from litzoo.scripts.cli.failures import report_errors_or_help
-from litzoo.scripts.cli.main import LitzooCLI, run
+from litzoo.scripts.cli.litzoo_cli import LitzooCLI
+from litzoo.scripts.cli.main import run
 from litzoo.scripts.cli.run_options import flat_options
 
 RECORD = "audit.json"

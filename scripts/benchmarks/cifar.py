@@ -17,7 +17,8 @@ import torch
 from litzoo.datamodules import CIFAR10DataModule
 from litzoo.scripts.benchmarks.harness import format_environment, format_ratio, run_benchmark
 from litzoo.scripts.benchmarks.training_loops import bare_epoch, epoch_seconds
-from litzoo.scripts.cli.main import LitzooCLI, run
+from litzoo.scripts.cli.litzoo_cli import LitzooCLI
+from litzoo.scripts.cli.main import run
 from litzoo.scripts.tables import markdown_table
 
 LOOPS = {

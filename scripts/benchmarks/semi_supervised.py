@@ -18,7 +18,8 @@ from torch import Tensor
 
 from litzoo.scripts.benchmarks.harness import format_environment, format_ratio, run_benchmark, time_interleaved
 from litzoo.scripts.benchmarks.training_loops import epoch_seconds
-from litzoo.scripts.cli.main import LitzooCLI, run
+from litzoo.scripts.cli.litzoo_cli import LitzooCLI
+from litzoo.scripts.cli.main import run
 from litzoo.scripts.tables import markdown_table
 
 CONFIG = "configs/mnist_1000_fixmatch.yaml"

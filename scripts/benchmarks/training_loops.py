@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.transforms import v2
 
 from litzoo.datamodules import MNISTDataModule
-from litzoo.scripts.cli.main import LitzooCLI, run
+from litzoo.scripts.cli.litzoo_cli import LitzooCLI
+from litzoo.scripts.cli.main import run
 
 
 class EpochTimer(Callback):

@@ -7,7 +7,7 @@ import yaml
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from litzoo.callbacks.files import display_path, read_json, write_json
-from litzoo.scripts.cli.options import changes, join_first
+from litzoo.scripts.cli.changed_options import changes, join_first
 from litzoo.scripts.cli.run_folder import claim_run_folder, read_record
 from litzoo.scripts.cli.workers import launch_id, was_restarted
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from litzoo.lit_modules.weights.checkpoint_files import first_misfit, newest_checkpoint, read_checkpoint
 from litzoo.lit_modules.weights.plain_loading import HYPERPARAMETERS, refuse_foreign_code, texts
 from litzoo.scripts.cli.arguments import refuse_old_path
-from litzoo.scripts.cli.options import changes, join_first
+from litzoo.scripts.cli.changed_options import changes, join_first
 
 TRAINING = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states")
 """What a resumed training needs beside the weights."""

@@ -6,7 +6,7 @@ from lightning.pytorch.callbacks import Checkpoint, LearningRateMonitor, Progres
 
 from litzoo import callbacks as zoo
 from litzoo.callbacks.reporting.hyperparameters import Option
-from litzoo.scripts.cli.options import class_at
+from litzoo.scripts.cli.classes import class_at
 
 
 def default_callbacks(

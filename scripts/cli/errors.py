@@ -17,7 +17,7 @@ from jsonargparse import ArgumentError
 from lightning.pytorch import Trainer
 
 from litzoo import callbacks, datamodules, lit_modules
-from litzoo.scripts.cli.options import arguments_of, class_at
+from litzoo.scripts.cli.classes import arguments_of, class_at
 
 IGNORED_WARNINGS = (
     ".*does not have many workers",  # the data are in memory

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from litzoo.callbacks.reporting.hyperparameters import Option, as_option, same_option, signature_defaults
-from litzoo.scripts.cli.options import class_at
+from litzoo.scripts.cli.classes import class_at
 
 _WITHOUT_MEANING = {"callbacks", "logger", "default_root_dir", "enable_progress_bar", "enable_model_summary", "plugins"}
 """Options of the trainer that do not change what is trained, or are listed by their own names."""

@@ -53,14 +53,7 @@ class RayQueue:
         self._console = Console()
 
     def train(self, runs: Sequence[ComparedRun], folder: Path) -> list[ComparedRun]:
-        """Trains and tests the runs that are not finished; its tasks are cancelled however it ends.
-
-        Args:
-            runs: The runs, in the order in which they start.
-            folder: Folder that all of them are in; it is locked against other processes meanwhile.
-
-        Returns:
-            The runs that failed.
+        """See `Queue.train`; the tasks are cancelled however it ends.
 
         Raises:
             ValueError: If another process holds the lock, or no machine has what a run asks for.
@@ -70,7 +63,6 @@ class RayQueue:
             joined = ray.is_initialized()
             if not joined:
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-                os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's future default
                 ray.init(include_dashboard=False, log_to_driver=False, logging_level="WARNING")
             try:
                 return self._train(ray, runs, folder)
@@ -88,8 +80,7 @@ class RayQueue:
             )
         # A worker that ends with its task leaves neither memory nor a changed working folder to the next one.
         task = ray.remote(num_cpus=self.cpus, num_gpus=gpus, max_retries=RETRIES, max_calls=1)(_run_to_end)
-        passed = {name: value for name, value in os.environ.items() if name.startswith("LITZOO_")}
-        passed["OMP_NUM_THREADS"] = str(self.cpus)
+        passed = passed_environment(self.cpus, gpus)
         running: dict[Any, ComparedRun] = {}
         failed: list[ComparedRun] = []
         for run in runs:
@@ -120,6 +111,17 @@ class RayQueue:
     def _finish(self, run: ComparedRun, status: str) -> None:
         self._console.print(f"{run}: {status}", highlight=False)
         self.on_finished(run)
+
+
+def passed_environment(cpus: int, gpus: float) -> dict[str, str]:
+    """Returns the environment variables that a run gets beside those of its machine.
+
+    Ray sets `CUDA_VISIBLE_DEVICES` to the GPUs of a task. Whether it hides all from a task that asked for none depends
+    on its version; here it does not see any.
+    """
+    passed = {name: value for name, value in os.environ.items() if name.startswith("LITZOO_")}
+    passed["OMP_NUM_THREADS"] = str(cpus)
+    return passed if gpus else passed | {"CUDA_VISIBLE_DEVICES": ""}
 
 
 def _run_to_end(

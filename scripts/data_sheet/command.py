@@ -30,7 +30,8 @@ from litzoo.callbacks.files import display_path
 from litzoo.callbacks.reporting.split_summary import print_split
 from litzoo.datamodules import ImageDataModule, SegmentationDataModule
 from litzoo.scripts.cli.failures import report_errors_or_help
-from litzoo.scripts.cli.main import LitzooCLI, run
+from litzoo.scripts.cli.litzoo_cli import LitzooCLI
+from litzoo.scripts.cli.main import run
 from litzoo.scripts.data_sheet.augmented import save_augmented
 from litzoo.scripts.data_sheet.changes import draw_changes
 from litzoo.scripts.data_sheet.classification import draw_nine_views, draw_sheet

@@ -19,7 +19,7 @@ from sklearn.linear_model import LinearRegression
 
 from litzoo.callbacks.files import read_json
 from litzoo.datamodules import TableDataModule
-from litzoo.scripts.cli.options import class_at
+from litzoo.scripts.cli.classes import class_at
 from litzoo.scripts.cli.run_folder import read_record
 from litzoo.scripts.tables import markdown_table, mean_and_std, mean_interval, replace_between
 

@@ -19,9 +19,9 @@ from optuna.trial import FrozenTrial, TrialState
 from litzoo.callbacks.files import display_path
 from litzoo.datamodules.counted import counted
 from litzoo.scripts.cli.arguments import shorten
+from litzoo.scripts.cli.changed_options import join_first
 from litzoo.scripts.cli.errors import explain
 from litzoo.scripts.cli.failures import Ended, signal_name
-from litzoo.scripts.cli.options import join_first
 from litzoo.scripts.sweep.space import Dimension
 from litzoo.scripts.sweep.trial import Pruning, train
 

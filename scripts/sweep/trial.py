@@ -15,7 +15,8 @@ from optuna import Trial, TrialPruned
 
 from litzoo.callbacks.files import display_path
 from litzoo.scripts.cli.errors import explain
-from litzoo.scripts.cli.main import LitzooCLI, run
+from litzoo.scripts.cli.litzoo_cli import LitzooCLI
+from litzoo.scripts.cli.main import run
 from litzoo.scripts.cli.run_options import flat_options
 from litzoo.scripts.cli.workers import ALL
 from litzoo.scripts.sweep.space import RESERVED, Dimension

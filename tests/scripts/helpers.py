@@ -9,7 +9,8 @@ import pytest
 from lightning.pytorch import Callback
 
 from litzoo.datamodules import DigitsDataModule
-from litzoo.scripts.cli.main import LitzooCLI, run
+from litzoo.scripts.cli.litzoo_cli import LitzooCLI
+from litzoo.scripts.cli.main import run
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MLP = ["--config", str(CONFIGS / "digits_mlp.yaml")]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from litzoo.datamodules import DigitsDataModule
-from litzoo.scripts.cli.options import class_at
+from litzoo.scripts.cli.classes import class_at
 from litzoo.scripts.compare import queue as compare_queue
 from litzoo.scripts.open_set_splits import class_names_of, known_classes, main, open_set_splits, table
 from tests.scripts.ended import end_by_signal

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from litzoo.scripts.cli.options import Change, changes, join_first, warn_of_changed_options
+from litzoo.scripts.cli.changed_options import Change, changes, join_first, warn_of_changed_options
 from tests.scripts.helpers import MLP, litzoo, short_fit
 
 SGD = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}}

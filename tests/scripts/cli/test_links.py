@@ -3,7 +3,8 @@ import inspect
 import pytest
 
 from litzoo import datamodules, lit_modules
-from litzoo.scripts.cli.options import arguments_of, check_links, class_at
+from litzoo.scripts.cli.classes import arguments_of, class_at
+from litzoo.scripts.cli.links import check_links
 
 IMAGES = ["MNISTDataModule", "FashionMNISTDataModule", "CIFAR10DataModule", "DigitsDataModule"]
 IMAGES += ["ImageFolderDataModule", "KMNISTDataModule", "EMNISTDataModule", "SVHNDataModule", "CIFAR100DataModule"]

@@ -93,6 +93,18 @@ def test_options_of_the_other_launcher_are_refused(options, message):
         parse([MLP, *options], "")
 
 
+def test_a_run_without_gpus_sees_none(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("LITZOO_DATA_DIR", "/data")
+    without, one = on_ray.passed_environment(2, 0), on_ray.passed_environment(2, 1)
+    assert (without["CUDA_VISIBLE_DEVICES"], without["OMP_NUM_THREADS"], without["LITZOO_DATA_DIR"]) == (
+        "",
+        "2",
+        "/data",
+    )
+    assert "CUDA_VISIBLE_DEVICES" not in one  # Ray has chosen them
+
+
 def test_a_machine_without_the_shared_folder_is_named(tmp_path):
     problem = on_ray._run_to_end(None, "last", str(tmp_path), "runs/compare_two", [], {})
     assert "all machines have to share it by the same path" in problem

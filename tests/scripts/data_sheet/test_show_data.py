@@ -8,7 +8,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from litzoo.datamodules import TableDataModule
-from litzoo.scripts.cli.options import class_at
+from litzoo.scripts.cli.classes import class_at
 from litzoo.scripts.data_sheet.command import main, show_data
 from tests.scripts.helpers import CONFIGS, MLP, TABLE, files_in, lines_of_error
 from tests.test_configs import EVERY_CONFIG, covering, fitting
