@@ -46,12 +46,12 @@ def parse(arguments: list[str], description: str) -> argparse.Namespace:
         args.seeds = [0, 1, 2] if args.folds is None else [0]
     if len(set(args.seeds)) < len(args.seeds) or min(args.seeds) < 0:
         raise ValueError(f"--seeds {' '.join(map(str, args.seeds))}: takes different seeds, none below 0")
-    _settle_launcher(args)
     if args.run is not None and (args.launcher == "ray" or args.write):
         raise ValueError(
             f"--run {args.run}: trains one run here and writes no page; leave out "
             + ("--launcher ray" if args.launcher == "ray" else f"--write {args.write}")
         )
+    _settle_launcher(args)
     part = "test" if args.folds is None else "val"
     if args.folds is not None:
         _check_folds(args)
