@@ -52,7 +52,7 @@ class CollectsTestOutputs(Callback):
         """Collects the outputs of the step."""
         chosen = self.collected(trainer, pl_module, outputs, batch)
         if chosen is not None:
-            collect(self.tested, trainer, reading(self, pl_module, "test_step"), chosen, batch)
+            collect(self.tested, trainer, reading(self, pl_module, "test_step"), chosen, batch, dataloader_idx)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gathers the outputs of all processes and evaluates them."""

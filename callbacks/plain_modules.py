@@ -103,7 +103,7 @@ def completed(outputs: Any, batch: Any) -> dict[str, Any]:
     return found | {name: given[name] for name in ("target", "index") if name not in found and name in given}
 
 
-def collect(collected: EpochOutputs, trainer: Trainer, reader: str, outputs: Any, batch: Any) -> None:
+def collect(collected: EpochOutputs, trainer: Trainer, reader: str, outputs: Any, batch: Any, loader: int = 0) -> None:
     """Adds the outputs of a step to those of a whole evaluation.
 
     Args:
@@ -112,21 +112,24 @@ def collect(collected: EpochOutputs, trainer: Trainer, reader: str, outputs: Any
         reader: For the message: "UnknownClassDetector reads the outputs of Net.test_step".
         outputs: Of the step.
         batch: See `completed`.
+        loader: Number of the loader that the batch is from; samples of two may have the same index.
 
     Raises:
         TypeError: If something is missing; the message names all that is needed.
     """
     found = completed(outputs, batch)
-    if "index" not in found and trainer.world_size == 1 and isinstance(logits := found.get("logits"), Tensor):
+    if "index" not in found and trainer.world_size == 1:
         start = sum(map(len, collected.index))  # type: ignore[arg-type]
-        found["index"] = torch.arange(start, start + len(logits), device=logits.device)
+        outputs_of_samples = (found.get(name) for name in collected.names)
+        if (one := next((each for each in outputs_of_samples if isinstance(each, Tensor)), None)) is not None:
+            found["index"] = torch.arange(start, start + len(one), device=one.device)
     if any(not isinstance(found.get(name), Tensor) for name in collected.names):
         returned = ", ".join(outputs) if isinstance(outputs, Mapping) else f"a {type(outputs).__name__}"
         raise TypeError(
             f"{reader}, which returns {returned or 'an empty dictionary'}; it needs {', '.join(collected.names)}: "
             f"{STEP_OUTPUTS}"
         )
-    collected.update(found)
+    collected.update(found, loader)
 
 
 def reading(callback: object, module: LightningModule, step: str) -> str:

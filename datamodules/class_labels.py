@@ -59,7 +59,7 @@ class ClassLabels(_Base):
             or labels from a file: `FileNoise` for your own, `HumanNoise` for CIFAR-10N and CIFAR-100N.
         noisy_val: Whether the validation set has the same noise; else its labels are clean.
         corrections: CSV file of labels to correct and samples to drop, in the working folder or in `root`; see
-            `Corrections`.
+            `Corrections`. Of several, such as those of two audits, each corrects what the ones before it have left.
         unlabeled_batch_size: Unlabeled samples in a training batch; needs `num_labeled`, or a folder of unlabeled
             images. If `null`, only labeled samples are served; else each batch is a `SemiSupervisedBatch`, and an epoch
             ends when the larger part has been served once.
@@ -114,7 +114,7 @@ class ClassLabels(_Base):
         unknown_unlabeled: int | float = 0,
         label_noise: LabelNoise | HumanNoise | FileNoise | None = None,
         noisy_val: bool = False,
-        corrections: str | None = None,
+        corrections: str | list[str] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -145,7 +145,11 @@ class ClassLabels(_Base):
         self.test_labels: Tensor | None = None
         self.clean_targets: Tensor | None = None
         self.corrections = corrections
-        self.applied_corrections = None if corrections is None else AppliedCorrections(corrections, self.root)
+        self.applied_corrections = (
+            None
+            if corrections is None
+            else AppliedCorrections([corrections] if isinstance(corrections, str) else corrections, self.root)
+        )
         self._not_used = 0
 
     @abstractmethod

@@ -113,7 +113,7 @@ def class_report(data: "ClassLabels") -> dict[str, Any]:
         targets["test"] = data.test_set.targets[data.test_set.indices]
     report["per_class"] = {part: count_classes(each, data.num_classes) for part, each in targets.items()}
     if data.applied_corrections is not None:
-        report["corrections"] = {"file": data.corrections, **data.applied_corrections.counts}
+        report["corrections"] = {"file": data.applied_corrections.file, **data.applied_corrections.counts}
     if data.has_unlabeled_samples and "unlabeled" in targets:
         report["without_label"] = {"unlabeled": len(targets.pop("unlabeled"))}
     if unknown := {part: count for part, each in targets.items() if (count := int((each == UNKNOWN).sum()))}:

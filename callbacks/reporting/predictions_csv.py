@@ -60,7 +60,7 @@ class PredictionsCSV(Callback):
         if isinstance(self._outputs, DetectionOutputs):
             self._outputs.update(outputs)
         else:
-            collect(self._outputs, trainer, reading(self, pl_module, "predict_step"), outputs, batch)
+            collect(self._outputs, trainer, reading(self, pl_module, "predict_step"), outputs, batch, dataloader_idx)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Gathers the outputs of all processes; rank 0 writes the file."""

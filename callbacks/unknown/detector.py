@@ -144,7 +144,9 @@ class UnknownClassDetector(CollectsTestOutputs):
     ) -> None:
         """Collects the outputs of the step, if a score is logged."""
         if self.detection.unfitted_score and not trainer.sanity_checking:
-            collect(self._validated, trainer, reading(self, pl_module, "validation_step"), outputs, batch)
+            collect(
+                self._validated, trainer, reading(self, pl_module, "validation_step"), outputs, batch, dataloader_idx
+            )
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs accepted fraction and spread of the scores of the validation samples."""

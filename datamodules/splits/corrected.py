@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,18 +30,18 @@ class SampleNames(NamedTuple):
 
 
 class AppliedCorrections:
-    """Applies a file of corrections to a training and a test set.
+    """Applies files of corrections to a training and a test set, each to the labels that the ones before it have left.
 
     Args:
-        file: Path of the file, in the working folder or in `root`.
+        files: Paths of the files, in the working folder or in `root`.
         root: Folder of the data.
 
     Attributes:
         counts: What was done (`relabelled`, `dropped`, ...) -> part -> number of samples.
     """
 
-    def __init__(self, file: str, root: Path) -> None:
-        self.file, self.root = file, root
+    def __init__(self, files: Sequence[str], root: Path) -> None:
+        self.files, self.root = files, root
         self.counts: dict[str, dict[str, int]] = {}
 
     def training(
@@ -68,9 +68,7 @@ class AppliedCorrections:
         Raises:
             ValueError: If the file does not fit the samples, or a class or a part loses all of its samples.
         """
-        relabelled, dropped = self._corrections.resolve(
-            "train", samples.files, labels, names, samples.elsewhere, samples.ids, samples.all_ids
-        )
+        relabelled, dropped = self._resolve("train", labels, names, samples)
         new = torch.tensor([*relabelled.values()], dtype=torch.int64)
         relabelled = dict(zip(relabelled, target_of(new).tolist(), strict=True))
         parts, counts = correct(targets, relabelled, dropped, split.parts())
@@ -96,19 +94,41 @@ class AppliedCorrections:
         Raises:
             ValueError: If the file does not fit the samples, or drops all of them.
         """
-        found = self._corrections.resolve(
-            "test", samples.files, labels, names, samples.elsewhere, samples.ids, samples.all_ids
+        parts, counts = correct(
+            labels, *self._resolve("test", labels, names, samples), {"test": torch.arange(len(labels))}
         )
-        parts, counts = correct(labels, *found, {"test": torch.arange(len(labels))})
         if not len(parts["test"]):
             self._refuse_empty("test")
         self._add(counts)
         return parts["test"]
 
+    @property
+    def file(self) -> str:
+        """The files, for messages."""
+        return ", ".join(self.files)
+
     @cached_property
-    def _corrections(self) -> Corrections:
-        path = Path(self.file).expanduser()
-        return Corrections(path if path.exists() or not (self.root / path).exists() else self.root / path)
+    def _corrections(self) -> list[Corrections]:
+        paths = [Path(file).expanduser() for file in self.files]
+        return [
+            Corrections(path if path.exists() or not (self.root / path).exists() else self.root / path)
+            for path in paths
+        ]
+
+    def _resolve(
+        self, part: Literal["train", "test"], labels: Tensor, names: Sequence[str], samples: SampleNames
+    ) -> tuple[dict[int, int], set[int]]:
+        """Returns what all files say of a set: position -> new label, and the positions to drop."""
+        labels, relabelled, dropped = labels.clone(), dict[int, int](), set[int]()
+        for each in self._corrections:
+            new, gone = each.resolve(
+                part, samples.files, labels, names, samples.elsewhere, samples.ids, samples.all_ids
+            )
+            for position, label in new.items():
+                labels[position] = label
+            relabelled |= new
+            dropped |= gone
+        return relabelled, dropped
 
     def _add(self, counts: dict[str, dict[str, int]]) -> None:
         self.counts |= {name: {**self.counts.get(name, {}), **by_part} for name, by_part in counts.items()}

@@ -116,6 +116,11 @@ def values_of(column: Column, cells: pd.Series, where: str = "the table") -> np.
         return np.column_stack([days, *waves_of(days, column.periods)])
     if pd.api.types.is_numeric_dtype(cells):  # booleans of a data frame too
         numbers = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+        if column.kind == "boolean" and (wrong := ~np.isin(numbers, (0, 1)) & ~np.isnan(numbers)).any():
+            raise ValueError(
+                f"{where}: column {column.name!r} was true or false in training, but has the number "
+                f"{numbers[wrong][0]:g} in row {cells.index[wrong][0]}; write 0 for false and 1 for true"
+            )
     else:
         texts = texts_of(cells)
         numbers = _booleans(texts) if column.kind == "boolean" else numbers_of(texts)

@@ -56,6 +56,10 @@ def periods_of(days: np.ndarray) -> tuple[str, ...]:
     return tuple(PERIODS) if (known % 1 != 0).any() else ("year", "week")
 
 
+CONSTANT_WAVE = 1e-6
+"""Standard deviation below which a sine or cosine is constant but for rounding, such as that of dates on Mondays."""
+
+
 def waves_of(days: np.ndarray, periods: Sequence[str]) -> list[np.ndarray]:
     """Returns sine and cosine of each cycle, for days since 1970 `[N]`."""
     angles = [2 * np.pi * days / PERIODS[period] for period in periods]

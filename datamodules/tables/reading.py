@@ -18,6 +18,7 @@ from litzoo.datamodules.tables.cells import without_missing
 from litzoo.datamodules.tables.checks import require_columns, warn_of_unseen_words
 from litzoo.datamodules.tables.columns import Column, column_of, values_of
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
+from litzoo.datamodules.tables.dates import CONSTANT_WAVE
 
 
 @dataclass
@@ -105,6 +106,9 @@ class TableReading:
             reading.medians = [float(each) for each in imputer.statistics_]
             reading.gaps = [int(each) for each in imputer.indicator_.features_]
             reading.means, reading.scales = scaler.mean_.tolist(), scaler.scale_.tolist()
+            for position in np.flatnonzero(reading._are_waves()):
+                if reading.scales[position] < CONSTANT_WAVE:  # else dates on another day would become huge inputs
+                    reading.scales[position] = 1.0
         words = reading._words(fitted)
         if words.shape[1]:
             encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(words)
@@ -218,14 +222,20 @@ class TableReading:
         for name, cells, known in zip(names, words.T, self.categories, strict=True):
             warn_of_unseen_words(name, cells, known, where)
 
+    def _are_waves(self) -> list[bool]:
+        """Whether each number of a row is the sine or cosine of a cycle of dates."""
+        return [number > 0 for column in self.columns for number in range(len(column.value_names))]
+
     def _read(self, path: str | Path, remedy: str) -> tuple[pd.DataFrame, TableFormat]:
         path, names = Path(path).expanduser(), [column.name for column in self.columns]
         missing = TableFormat(missing_values=self.format.missing_values)
         try:
-            return read_table(path, remedy, missing, names)
+            rows, found = read_table(path, remedy, missing, names)
         except ValueError:
             given = TableFormat(self.format.separator, self.format.decimal, None, self.format.missing_values)
-            return read_table(path, remedy, given, names)
+            rows, found = read_table(path, remedy, given, names)
+        rows.attrs["file"] = str(path)  # for messages
+        return rows, found
 
     def _named(self, table: pd.DataFrame, where: str) -> pd.DataFrame:
         """Returns a table with clean names, after checking them; the missing words of training are missing cells."""

@@ -8,34 +8,39 @@ class EpochOutputs(Metric):
     """Collects step outputs of a whole evaluation from all processes, each sample once, in order of `index`.
 
     For what needs all raw outputs, such as figures, prediction files and exact rankings. Duplicates, which a padded
-    distributed sampler makes, are dropped by their `index`.
+    distributed sampler makes, are dropped by their `index`; samples of different loaders are no duplicates.
 
     Args:
         names: Keys of the step output to collect beside `index`, tensors `[B, ...]`.
     """
 
+    loader: list[Tensor]
+
     def __init__(self, *names: str) -> None:
         super().__init__()
         self.names = ("index", *names)
-        for name in self.names:
+        for name in (*self.names, "loader"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
-    def update(self, outputs: dict[str, Tensor]) -> None:
-        """Adds a batch, without copying it."""
+    def update(self, outputs: dict[str, Tensor], loader: int = 0) -> None:
+        """Adds a batch of one of several loaders, without copying it."""
         for name in self.names:
             getattr(self, name).append(outputs[name])
+        self.loader.append(torch.full_like(outputs["index"], loader))
 
     def compute(self) -> dict[str, Tensor]:
-        """Returns each collected tensor `[N, ...]` in order of `index`; call `gather` instead."""
+        """Returns each collected tensor `[N, ...]` in order of loader and `index`; call `gather` instead."""
         collected = {name: dim_zero_cat(getattr(self, name)) for name in self.names}
         order = torch.argsort(collected["index"], stable=True)
-        index = collected["index"][order]
+        loader = dim_zero_cat(self.loader)
+        order = order[torch.argsort(loader[order], stable=True)]
+        index, loader = collected["index"][order], loader[order]
         first = torch.ones_like(index, dtype=torch.bool)
-        first[1:] = index[1:] != index[:-1]
+        first[1:] = (index[1:] != index[:-1]) | (loader[1:] != loader[:-1])
         return {name: values[order][first] for name, values in collected.items()}
 
     def gather(self) -> dict[str, Tensor]:
-        """Returns each collected tensor `[N, ...]` in order of `index`, and resets.
+        """Returns each collected tensor `[N, ...]` in order of loader and `index`, and resets.
 
         torchmetrics turns tensors with one element into scalars; here a single sample keeps its dimension.
         """

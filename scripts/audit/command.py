@@ -109,6 +109,9 @@ def audit(arguments: list[str]) -> Path:
             torch.save(outputs, temporary)
     outputs = _joined([torch.load(folder / f"fold_{k}.pt", weights_only=True) for k in range(own.folds)])
     print(write_report(folder, outputs, pool, datamodule, cli.model.class_names))
+    if applied := datamodule.applied_corrections:
+        both = ", ".join([*applied.files, "corrections.csv"])
+        print(f"The labels are those after {applied.file}: train with both, --data.corrections '[{both}]'")
     return folder
 
 

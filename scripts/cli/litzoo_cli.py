@@ -48,6 +48,7 @@ from litzoo.scripts.cli.run_folder import (
     lock_run_folder,
     new_run_folder,
     release_claims,
+    remember_event_files,
     run_folder_of_checkpoint,
 )
 from litzoo.scripts.cli.run_options import distinguishing_options
@@ -198,6 +199,8 @@ class LitzooCLI(LightningCLI):
         built = self.config_init[self.config.subcommand]
         resumed = self._resumed_folder()
         self.run_folder = resumed or self._new_folder()
+        if resumed and is_first_process():
+            remember_event_files(resumed)
         if self.config.subcommand == "predict":
             kwargs["logger"] = False  # nothing is logged, and an empty event file would be a run in TensorBoard
         elif built.trainer.logger is not False:

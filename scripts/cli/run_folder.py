@@ -17,9 +17,11 @@ LAUNCHER = "LITZOO_LAUNCHER"
 PARENT = "LITZOO_ENDS_WITH"
 """Environment variable with the id of a parent process that this one has to end with; see `on_ray`."""
 LOCK = ".lock"
+EVENTS = "events.out.tfevents.*"
 RUN_FOLDER = "LITZOO_RUN_FOLDER"
 """Environment variable with the run folder, for the processes that the first one starts."""
 _created_parents: list[Path] = []  # by this process, the lowest first
+_event_files: dict[Path, set[Path]] = {}  # run folder that is evaluated -> TensorBoard's files before
 _claimed: dict[Path, FileLock] = {}  # locked, but not trained yet
 
 
@@ -79,14 +81,31 @@ def reset_run_folder() -> None:
         os.environ.pop(RUN_FOLDER, None)
 
 
+def remember_event_files(run_folder: Path) -> None:
+    """Remembers TensorBoard's files in the folder of a finished run, before another one is opened there."""
+    _event_files[run_folder] = set(run_folder.glob(EVENTS))
+
+
 def discard_if_empty() -> None:
-    """Removes the folder that was created for a run that failed before it finished an epoch."""
+    """Removes what a command that failed has created: a run folder without a finished epoch, and empty event files."""
+    for run_folder, before in _event_files.items():
+        for path in set(run_folder.glob(EVENTS)) - before:
+            if _has_no_event(path):
+                path.unlink(missing_ok=True)
+    _event_files.clear()
     folder = os.environ.get(RUN_FOLDER)
     if not folder or not is_first_process():
         return
     if not any(Path(folder).glob("checkpoints/*.ckpt")) and not read_record(Path(folder)).get("epochs"):
         shutil.rmtree(folder, ignore_errors=True)
         _remove_created_parents()
+
+
+def _has_no_event(path: Path) -> bool:
+    """Whether one of TensorBoard's files has nothing but its header."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    return all(event.HasField("file_version") for event in EventFileLoader(str(path)).Load())
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -11,11 +11,11 @@ one which has imported everything; `{seed}` in its options is its seed.
 not for testing, and compared on that fifth, with the weights of the last epoch. The test set is not used. Differences
 are paired by fold.
 
-`--run 3` trains only the fourth of the runs (seed by seed, within a seed the variants in their order), and shows no
-results: for the tasks of a job array. The same command without it then finds them finished.
+`--run 3` trains only the fourth of the runs (seed by seed, within a seed fold by fold, and then the variants in their
+order), and shows no results: for the tasks of a job array. The same command without it then finds them finished.
 
 Finished runs are reused and interrupted ones resumed, unless their options or configs have changed. Changes of the
-code are not detected: give another `--name`.
+code are not detected: give another `--name`. Seeds of a variant that were trained on different data are named.
 
 The results are a table with the paired differences to the first variant and their 95 % intervals, and figures of the
 differences and of the curves. The folder `runs/compare_<name>/` has them as `results.md`, `results.csv` (a row for each
@@ -28,7 +28,7 @@ figures to `images/` beside the page.
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -72,13 +72,12 @@ def compare(arguments: list[str]) -> None:
         for fold in ([None] if args.folds is None else [Fold(number, args.folds) for number in range(args.folds)])
         for variant, options in args.variants.items()
     ]
-    queue = _queue(args)
     if args.run is not None:
         runs = [_chosen(runs, args.run)]
-        with shared(args.runs / experiment):
-            failed = queue.train(runs, runs[0].folder)
+        with shared(args.runs / experiment) as lock:
+            failed = Queue(args.epoch, args.jobs, _on_finished(args)).train(runs, runs[0].folder, [lock])
     else:
-        failed = queue.train(runs, args.runs / experiment)
+        failed = _queue(args).train(runs, args.runs / experiment)
     finished = [run for run in runs if run not in failed]
     if finished and args.run is None:
         _report(args, finished, failed, f"litzoo compare {shlex.join(arguments)}")
@@ -95,12 +94,13 @@ def _chosen(runs: Sequence[ComparedRun], number: int) -> ComparedRun:
 
 
 def _queue(args: argparse.Namespace) -> Queue | RayQueue:
-    def on_finished(run: ComparedRun) -> None:
-        _metric(args, run)  # a metric that the runs lack is an error after the first one
-
     if args.launcher == "ray":
-        return RayQueue(args.epoch, args.cpus, args.gpus, on_finished)
-    return Queue(args.epoch, args.jobs, on_finished)
+        return RayQueue(args.epoch, args.cpus, args.gpus, _on_finished(args))
+    return Queue(args.epoch, args.jobs, _on_finished(args))
+
+
+def _on_finished(args: argparse.Namespace) -> Callable[[ComparedRun], object]:
+    return lambda run: _metric(args, run)  # a metric that the runs lack is an error after the first one
 
 
 def _metric(args: argparse.Namespace, run: ComparedRun) -> str:
@@ -158,7 +158,11 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
     for name, (figure, _) in drawn.items():
         figure.savefig(folder / f"{name}.png")
     images = [f"![{text}]({name}.png)" for name, (_, text) in drawn.items()]
-    missing = [f"**Not finished, and not in these results: {'; '.join(map(str, failed))}.**"] if failed else []
+    changed = _changed_data(runs)
+    if changed:
+        console.print(changed, style="red", highlight=False, soft_wrap=True)
+    missing = [f"**{changed}**"] if changed else []
+    missing += [f"**Not finished, and not in these results: {'; '.join(map(str, failed))}.**"] if failed else []
     write_results(folder, content | {"failed": list(map(str, failed))}, [*missing, *parts, *images])
     for name in ("results.md", "results.csv", "results.json", *(f"{name}.png" for name in drawn)):
         console.print(f"{name:15}  {display_path((folder / name).absolute())}", highlight=False, soft_wrap=True)
@@ -167,6 +171,21 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
         if len(results) > 1:
             differences = dict(zip(results, (row[3] for row in rows), strict=True))
             replace_within_lines(args.write, f"compare {args.name}", differences)
+
+
+def _changed_data(runs: Sequence[ComparedRun]) -> str | None:
+    """Says which variant was trained on several versions of the data, seed by seed, without having been asked to."""
+    found: dict[str, set[str]] = {}
+    for run in runs:
+        if run.fold is None and not any("{seed}" in word for word in run.options):
+            found.setdefault(run.variant, set()).add(str(run.record().get("split_fingerprint")))
+    several = [variant for variant, fingerprints in found.items() if len(fingerprints) > 1]
+    if not several:
+        return None
+    return (
+        f"The runs of {', '.join(several)} were trained on different data, which have changed in between; give another "
+        "--name to train all of them again."
+    )
 
 
 def _write_page(

@@ -5,6 +5,7 @@ then resumes from its last checkpoint. All machines need litzoo, and the folder 
 """
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from litzoo.scripts.compare.queue import locked, print_failure
 RETRIES = 3
 """How often a run is started again after its machine was lost."""
 POLL_SECONDS = 0.5
+SECONDS_TO_ANSWER = 10.0
 LITZOO = [sys.executable, "-m", "litzoo"]
 
 
@@ -62,6 +64,7 @@ class RayQueue:
         with locked(folder):
             joined = ray.is_initialized()
             if not joined:
+                _require_answer(os.environ.get("RAY_ADDRESS", ""))
                 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
                 ray.init(include_dashboard=False, log_to_driver=False, logging_level="WARNING")
             try:
@@ -111,6 +114,27 @@ class RayQueue:
     def _finish(self, run: ComparedRun, status: str) -> None:
         self._console.print(f"{run}: {status}", highlight=False)
         self.on_finished(run)
+
+
+def _require_answer(address: str) -> None:
+    """Checks that a cluster answers at an address; Ray itself would wait for minutes.
+
+    Args:
+        address: `host:port`, also with a protocol before it; any other is left to Ray.
+
+    Raises:
+        ConnectionError: If none does.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise ConnectionError(
+            f"RAY_ADDRESS {address}: no Ray cluster answers there ({error}); start one with `ray start --head`, or "
+            "unset RAY_ADDRESS to use this machine"
+        ) from error
 
 
 def passed_environment(cpus: int, gpus: float) -> dict[str, str]:

@@ -75,6 +75,8 @@ def _settle_launcher(args: argparse.Namespace) -> None:
         raise ValueError("--cpus, --gpus: are those of each run with --launcher ray; without it, give --jobs")
     args.cpus = 1 if args.cpus is None else args.cpus
     args.jobs = max(1, torch.cuda.device_count()) if args.jobs is None else args.jobs
+    if args.gpus is not None and args.gpus > 1 and args.gpus % 1:
+        raise ValueError(f"--gpus {args.gpus:g}: takes a whole number, or a fraction below 1")
     for name, least in (("jobs", 1), ("cpus", 1), ("gpus", 0)):
         if (value := getattr(args, name)) is not None and value < least:
             raise ValueError(f"--{name} {value}: takes at least {least}")

@@ -47,17 +47,18 @@ class Queue:
         self.epoch, self.on_finished = epoch, on_finished
         self._environments = [slot_environment(slot, jobs) for slot in range(jobs)]
         self._failed: list[ComparedRun] = []
-        self._lock = -1
+        self._locks: list[int] = []
         self._console = Console()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._bars = Progress(*columns, console=self._console)
 
-    def train(self, runs: Sequence[ComparedRun], folder: Path) -> list[ComparedRun]:
+    def train(self, runs: Sequence[ComparedRun], folder: Path, kept: Sequence[int] = ()) -> list[ComparedRun]:
         """Trains and tests the runs that are not finished; its processes are stopped however it ends.
 
         Args:
             runs: The runs, in the order in which they start.
             folder: Folder that all of them are in; it is locked against other processes meanwhile.
+            kept: File descriptors of further locks that its processes keep.
 
         Returns:
             The runs that failed.
@@ -65,7 +66,8 @@ class Queue:
         Raises:
             ValueError: If another process holds the lock.
         """
-        with locked(folder) as self._lock:  # a run that outlives a killed comparison keeps the lock
+        with locked(folder) as lock:
+            self._locks = [lock, *kept]  # a run that outlives a killed comparison keeps them
             return self._train(runs)
 
     def _train(self, runs: Sequence[ComparedRun]) -> list[ComparedRun]:
@@ -102,7 +104,7 @@ class Queue:
 
     def _start(self, run: ComparedRun, command: list[str], slot: int, bar: TaskID) -> _Job:
         run.begin(command)
-        return _Job(run, command, start(LITZOO, command, self._environments[slot], run.log, self._lock), bar)
+        return _Job(run, command, start(LITZOO, command, self._environments[slot], run.log, self._locks), bar)
 
     def _next_command(self, job: _Job) -> list[str] | None:
         """Returns the command that follows an exited process; None if its run has finished or failed."""
@@ -155,8 +157,8 @@ def shared(folder: Path) -> AbstractContextManager[int]:
 @contextmanager
 def _lock_of(folder: Path, kind: int) -> Iterator[int]:
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
+    with (folder / ".lock").open("a+") as lock:
+        try:  # a shared lock on NFS needs a file that is open for reading, an exclusive one for writing
             fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(f"{folder}: another comparison, or a training that it started, still runs") from None

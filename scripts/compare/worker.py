@@ -33,7 +33,7 @@ _processes.set_forkserver_preload(IMPORTED)
 
 
 def start(
-    program: Sequence[str], words: Sequence[str], environment: Mapping[str, str], log: Path, kept: int
+    program: Sequence[str], words: Sequence[str], environment: Mapping[str, str], log: Path, kept: Sequence[int]
 ) -> BaseProcess:
     """Starts a `litzoo` command in a process and session of its own.
 
@@ -42,7 +42,7 @@ def start(
         words: Arguments of `litzoo`.
         environment: All environment variables.
         log: File that stdout and stderr are added to.
-        kept: A file descriptor that the process keeps open: a lock that lasts as long as it runs.
+        kept: File descriptors that the process keeps open: locks that last as long as it runs.
     """
     ours, theirs = _processes.Pipe()
     process = _processes.Process(target=_run, args=(list(program), list(words), dict(environment), log, theirs))
@@ -52,13 +52,16 @@ def start(
         process.start()
     finally:
         _replace_environment(before)
-    send_handle(ours, kept, process.pid)
+    ours.send(len(kept))
+    for each in kept:
+        send_handle(ours, each, process.pid)
     return process
 
 
 def _run(program: list[str], words: list[str], environment: dict[str, str], log: Path, connection: Connection) -> None:
     os.setsid()  # Ctrl-C reaches only the comparison, which then stops its processes
-    os.set_inheritable(recv_handle(connection), True)
+    for _ in range(connection.recv()):
+        os.set_inheritable(recv_handle(connection), True)
     with log.open("a", encoding="utf-8") as written, open(os.devnull) as nothing:
         os.dup2(nothing.fileno(), 0)
         for stream in (1, 2):

@@ -179,13 +179,13 @@ class Predictor:
 
     def _predict_table(self, table: Any, progress: Callable[[int], None] | None) -> Predictions:
         assert isinstance(self.preparation, TableReading)
-        where = "the table"
         if isinstance(table, (str, Path)):
-            where, table = str(table), self.preparation.read(table)
+            table = self.preparation.read(table)
         if not hasattr(table, "columns"):
             raise TypeError(
                 f"inputs: {type(table).__name__} is not a table; give a pandas data frame, or the path of a CSV file"
             )
+        where = table.attrs.get("file", "the table")
         rows = self.preparation.tensor(table, where)
         self.preparation.warn_of_unseen(table, where)
         if not len(rows):

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -25,7 +26,9 @@ from litzoo.callbacks import (
     ViM,
     fit_temperature,
 )
+from litzoo.callbacks.plain_modules import collect
 from litzoo.callbacks.unknown.scores import Evidence
+from litzoo.lit_modules.metrics import EpochOutputs
 from tests.training import cpu_trainer
 
 CENTRES = torch.tensor([[3.0, 0, 0], [0, 3, 0], [0, 0, 3]])
@@ -265,3 +268,28 @@ def test_several_validation_loaders_are_refused():
     served = loaders()
     with pytest.raises(ValueError, match="there are 2 val loaders; callbacks that run the model on them need one"):
         trainer.fit(Several(), served["train"], [served["val"], served["test"]])
+
+
+class TwoLoaders(Plain):
+    def test_step(self, batch, batch_idx, dataloader_idx=0):
+        return super().test_step(batch, batch_idx)
+
+
+def test_samples_of_two_test_loaders_with_the_same_indices_are_all_evaluated():
+    tested = [DataLoader(Clusters(count, seed), 50) for count, seed in ((100, 2), (60, 3))]
+    sets, evaluated = PredictionSets(0.9), []
+    trainer, module = fit(sets, module=TwoLoaders())
+    sets.evaluate_test = lambda trainer, module, outputs: evaluated.append(outputs)
+    trainer.test(module, tested)
+    (outputs,) = evaluated
+    assert torch.equal(outputs["index"], torch.cat([torch.arange(100), torch.arange(60)]))
+    assert torch.equal(outputs["target"], torch.cat([loader.dataset.y for loader in tested]))
+
+
+def test_outputs_without_logits_are_counted_too():
+    collected, trainer = EpochOutputs("prediction"), SimpleNamespace(world_size=1)
+    for start in (0, 4):
+        outputs = {"prediction": torch.arange(start, start + 4)}
+        collect(collected, trainer, "a test", outputs, (torch.zeros(4, 1), torch.zeros(4)))
+    gathered = collected.gather()
+    assert gathered["index"].tolist() == gathered["prediction"].tolist() == list(range(8))

@@ -1,5 +1,7 @@
 """Corrections find their samples again: among images with equal names, and among the rows of another table."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -109,3 +111,27 @@ def test_rows_named_by_index_alone_are_warned_of(tmp_path, monkeypatch):
     frame = pd.DataFrame({"x": np.arange(60), "y": ["p", "q"] * 30})
     with pytest.warns(UserWarning, match="names rows of a table by their index"):
         table(frame, corrections=write([{"index": 1, "action": "keep"}]))
+
+
+def test_each_of_several_files_corrects_what_the_ones_before_have_left(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path / "photos", 3)
+    plain = photos()
+    first, second, third = [each for each in plain.split.train.tolist() if plain.targets[each] == 0][:3]
+    name = plain.files["train"]
+    one = write([{"file": name[each], "given": "a", "action": "relabel", "label": "b"} for each in (first, second)])
+    Path(one).rename("one.csv")
+    # The second audit has seen the corrected labels.
+    two = write(
+        [
+            {"file": name[first], "given": "b", "action": "relabel", "label": "a"},
+            {"file": name[second], "given": "b", "action": "drop", "label": ""},
+            {"file": name[third], "given": "a", "action": "drop", "label": ""},
+        ]
+    )
+    both = photos(corrections=["one.csv", two])
+    assert int(both.targets[first]) == 0
+    assert not {second, third} & set(both.split.train.tolist())
+    assert both.split_report()["corrections"]["file"] == f"one.csv, {two}"
+    with pytest.raises(ValueError, match="was made for other labels"):
+        photos(corrections=two)

@@ -179,3 +179,26 @@ def test_numbers_written_differently_are_the_same_categories_of_a_data_frame():
     text = "code,y\n10,1\n20,2\n20,3\n"
     reading, frame = csv_table(text, categorical=["code"])
     assert torch.equal(reading.tensor(pd.read_csv(io.StringIO(text))), reading.tensor(frame))
+
+
+@pytest.mark.parametrize(
+    ("training", "new"),
+    [
+        ([f"{day:%Y-%m-%d}" for day in pd.date_range("2012-01-02", periods=300, freq="7D")], "2018-01-09"),
+        ([f"2020-07-{day:02}T00:00:00+02:00" for day in range(1, 31)], "2021-07-02T00:00:00+01:00"),
+    ],
+    ids=["Mondays, then a Tuesday", "midnights of one time zone, then of another"],
+)
+def test_dates_outside_a_constant_cycle_of_training_are_no_huge_inputs(training, new):
+    reading = TableReading.fit(pd.DataFrame({"day": training}))
+    assert reading.tensor(pd.DataFrame({"day": training})).abs().max() < 4
+    inputs = reading.tensor(pd.DataFrame({"day": [new]}))[0]
+    assert inputs[1:].abs().max() < 20  # the first one, the days since 1970, may be far away
+
+
+def test_a_number_that_is_neither_true_nor_false_is_refused():
+    reading = TableReading.fit(pd.DataFrame({"garden": ["yes", "no", "yes"]}))
+    expected = reading.tensor(pd.DataFrame({"garden": ["yes", "no", None]}))
+    assert torch.equal(reading.tensor(pd.DataFrame({"garden": [1.0, 0.0, np.nan]})), expected)
+    with pytest.raises(ValueError, match="'garden' was true or false in training, but has the number 2 in row 1"):
+        reading.tensor(pd.DataFrame({"garden": [1, 2]}))

@@ -41,3 +41,14 @@ def test_the_run_is_found_wherever_the_file_lies(below, tmp_path):
     assert run_folder_of_checkpoint(tmp_path / below) == tmp_path
     (tmp_path / "config.yaml").unlink()
     assert run_folder_of_checkpoint(Path(tmp_path / below)) is None
+
+
+def test_a_refused_test_leaves_the_folder_of_the_run_as_it_was():
+    run = litzoo("fit", *MLP, "--trainer.max_epochs=1", "--trainer.limit_train_batches=2").run_folder
+    before = sorted(run.rglob("*"))
+    with pytest.raises(ValueError, match=r"data\.seed"):
+        litzoo("test", *MLP, "--data.seed=5")
+    assert sorted(run.rglob("*")) == before
+    litzoo("test", *MLP)
+    (written,) = set(run.glob("events*")) - set(before)  # one that is not refused writes its own
+    assert written.stat().st_size

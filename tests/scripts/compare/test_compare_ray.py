@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -85,6 +86,7 @@ def test_ray_is_named_where_it_is_not_installed(monkeypatch):
         (["--cpus", "2"], "--cpus, --gpus: are those of each run with --launcher ray; without it, give --jobs"),
         (["--launcher", "ray", "--jobs", "2"], "--jobs 2: Ray runs as many as it has CPUs and GPUs for"),
         (["--jobs", "0"], "--jobs 0: takes at least 1"),
+        pytest.param(["--launcher", "ray", "--gpus", "1.5"], "--gpus 1.5: takes a whole number", marks=needs_ray),
         pytest.param(["--launcher", "ray", "--cpus", "0"], "--cpus 0: takes at least 1", marks=needs_ray),
     ],
 )
@@ -120,3 +122,15 @@ def test_a_run_that_fails_or_ends_without_a_result_says_so(tmp_path, monkeypatch
     arguments = (run, "last", str(tmp_path), "runs")
     assert on_ray._run_to_end(*arguments, [sys.executable, "-c", "exit(3)"], {}) == "exit status 3"
     assert on_ray._run_to_end(*arguments, [sys.executable, "-c", ""], {}) == "it has ended without a result"
+
+
+@pytest.mark.parametrize("protocol", ["", "ray://"])
+def test_a_cluster_that_does_not_answer_is_named(protocol):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"{protocol}127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(ConnectionError, match=re.escape(f"RAY_ADDRESS {address}: no Ray cluster answers there")):
+            on_ray._require_answer(address)
+        free.listen()
+        on_ray._require_answer(address)
+    on_ray._require_answer("auto")

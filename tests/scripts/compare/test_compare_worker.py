@@ -1,5 +1,6 @@
 """Runs of a comparison are forked off one process, and know nothing of each other."""
 
+import fcntl
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import torch
 from lightning.pytorch import Callback
 
 from litzoo.scripts.compare.command import compare
-from litzoo.scripts.compare.queue import slot_environment
+from litzoo.scripts.compare.queue import locked, shared, slot_environment
 from litzoo.scripts.compare.worker import LITZOO, start
 from tests.callbacks.kills import differences
 
@@ -80,7 +81,7 @@ def test_runs_have_the_digits_of_separate_processes_and_survive_one_that_dies(ca
 def log_of(words, environment, program=LITZOO):
     """Runs a command, and returns its status and what it has printed."""
     with Path("lock").open("w") as lock:
-        process = start(program, words, environment, Path("log.txt"), lock.fileno())
+        process = start(program, words, environment, Path("log.txt"), [lock.fileno()])
         process.join()
     return process.exitcode, Path("log.txt").read_text()
 
@@ -97,3 +98,30 @@ def test_the_status_is_that_of_the_command():
     assert log_of(["no-such-command"], dict(os.environ))[0] == 1
     status, _ = log_of([], dict(os.environ), [sys.executable, "-c", "import os; os.abort()"])
     assert status == -signal.SIGABRT
+
+
+def test_a_process_keeps_all_locks_that_it_is_given():
+    program = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with Path("one").open("w") as one, Path("two").open("w") as two:
+        fcntl.flock(one, fcntl.LOCK_EX)
+        fcntl.flock(two, fcntl.LOCK_SH)
+        process = start(program, [], dict(os.environ), Path("log.txt"), [one.fileno(), two.fileno()])
+        while is_forked(process.pid):
+            assert process.exitcode is None
+    for name in ("one", "two"):
+        with Path(name).open("w") as again, pytest.raises(BlockingIOError):
+            fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    process.kill()
+    process.join()
+
+
+def is_forked(number):
+    """Whether a process has not replaced its program yet."""
+    return b"time.sleep(600)" not in Path(f"/proc/{number}/cmdline").read_bytes()
+
+
+@pytest.mark.parametrize("kind", [locked, shared])
+def test_a_file_system_that_emulates_locks_by_records_is_accepted(kind, monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", fcntl.lockf)  # as NFS does: a shared one needs a file open for reading
+    with kind(Path("folder")):
+        assert Path("folder/.lock").exists()

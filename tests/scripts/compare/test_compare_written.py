@@ -151,3 +151,15 @@ def test_differences_to_another_variant_than_the_first_say_so():
     with pytest.raises(SystemExit):
         compare([*OPTIONS, "--epoch", "best", "--variant", "third: gce.yaml --model.x 1"])
     assert "since `ce` has no result" in Path("runs/compare_noise/results.md").read_text()
+
+
+@pytest.mark.parametrize("seeded", [False, True])
+def test_seeds_trained_on_different_data_are_named(seeded, capsys):
+    options = ["ce.yaml", "--name", "noise", *(["--common=--data.seed {seed}"] if seeded else [])]
+    record = Path("template/run.json")
+    for number, seeds in enumerate((["0"], ["0", "1"])):
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"split_fingerprint": str(number)}))
+        compare([*options, "--seeds", *seeds])
+    text = "The runs of ce were trained on different data, which have changed in between"
+    assert (text in capsys.readouterr().out.replace("\n", " ")) is not seeded
+    assert (f"**{text}" in Path("runs/compare_noise/results.md").read_text()) is not seeded

@@ -130,3 +130,10 @@ def test_an_input_named_like_an_output_is_kept_under_another_name(monkeypatch):
     assert [row["prediction_in_file"] for row in found] == frame["prediction"].tolist()
     expected = Predictor.load("run/checkpoints/best.ckpt")(frame).prediction
     assert [int(row["prediction"]) for row in found] == expected.tolist()
+
+
+def test_a_cell_that_does_not_fit_is_named_with_its_file(classifier, monkeypatch, capsys):
+    checkpoint, _ = classifier
+    pd.read_csv("table.csv").assign(width="wide").to_csv("new_rows.csv", index=False)
+    error = lines_of_error(main, ["predict", f"--ckpt_path={checkpoint}", "--input=new_rows.csv"], capsys, monkeypatch)
+    assert "new_rows.csv: column 'width' has text, but was numeric in training: 'wide' in row" in " ".join(error)
