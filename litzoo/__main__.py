@@ -1,5 +1,6 @@
 """The command `litzoo`: finds the sub-command, and imports torch only for those that need it."""
 
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -56,7 +57,10 @@ def main() -> None:
     elif words[0] == "--version":
         print(f"litzoo {__version__}")
     elif words[0] in COMMANDS:
-        import_module(COMMANDS[words[0]][0]).main()
+        gc.disable()  # imports make a million objects and hardly any garbage: the search took a fifth of their time
+        module = import_module(COMMANDS[words[0]][0])
+        gc.enable()
+        module.main()
     else:
         sys.exit(_unknown(words[0]))
 

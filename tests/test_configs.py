@@ -13,7 +13,7 @@ from litzoo.scripts.cli.classes import class_at
 from litzoo.scripts.cli.main import run
 from tests.callbacks.kills import differences as differences_of_results
 from tests.counted import count
-from tests.scripts.helpers import CONFIGS, litzoo
+from tests.scripts.helpers import CONFIGS, leave_undrawn, litzoo
 
 pytestmark = pytest.mark.usefixtures("coarse_figures")
 
@@ -34,9 +34,23 @@ def covering(asked):
     return picked
 
 
-EVERY_CLASS = covering(
-    {path: set(re.findall(r"class_path: ([\w.]+)", path.read_text(encoding="utf-8"))) for path in EVERY_CONFIG}
-)
+def tried(path):
+    """Reads what a config asks for, but for a module in whose place another one is tried."""
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {**config, "model": {}} if set(SMALL) <= set(fitting(path)) else config
+
+
+def asked_for(config, place=""):
+    """Names the classes and options that a config sets, and the words and switches that it sets them to."""
+    if isinstance(config, dict):
+        place = f"{config['class_path']}." if "class_path" in config else place
+        places = ((each, place if key == "init_args" else f"{place}{key}.") for key, each in config.items())
+        return set().union({place}, *(asked_for(each, place) for each, place in places))
+    if isinstance(config, list):
+        return set().union({place}, *(asked_for(each, place) for each in config))
+    return {place, f"{place}{config}"} if isinstance(config, str | bool) else {place}
+
+
 TINY = [
     "--data.batch_size=8",
     "--data.eval_batch_size=8",
@@ -72,6 +86,11 @@ FITTING = {
 }
 """What configs with such names ask for and the tiny files cannot give."""
 SHORT = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--test_after_fit=false"]
+EVERY_CLASS = covering(
+    {path: set(re.findall(r"class_path: ([\w.]+)", path.read_text(encoding="utf-8"))) for path in EVERY_CONFIG}
+)
+EVERY_OPTION = covering({path: asked_for(tried(path)) for path in EVERY_CONFIG})
+"""Resumed after a kill, and run through all subcommands; the rest, made of what these are made of, train and test."""
 COPIED = "--trainer.callbacks+=tests.scripts.helpers.CopiesRunFolder"
 
 
@@ -171,13 +190,24 @@ def test_an_experiment_differs_from_its_base_in_what_it_is_about_alone(base, nam
     assert differences(config, other) == ONLY[base][name]
 
 
-@pytest.mark.parametrize("config", EVERY_CONFIG, ids=lambda path: path.stem)
+def test_every_class_of_any_config_goes_through_all_sub_commands():
+    def classes(configs):
+        return set(re.findall(r": ([A-Z]\w+|torch\.[\w.]+)$", yaml.safe_dump_all(configs), re.MULTILINE))
+
+    every = classes(yaml.safe_load(path.read_text(encoding="utf-8")) for path in EVERY_CONFIG)
+    assert {"MLPClassifier", "LogitAdjustedCrossEntropy", "torch.optim.SGD"} <= every
+    assert every - classes(map(tried, EVERY_OPTION)) == set()
+
+
+@pytest.mark.parametrize("config", EVERY_OPTION, ids=lambda path: path.stem)
 def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, monkeypatch, tmp_path, recwarn):
     monkeypatch.setenv("LITZOO_DATA_DIR", str(tiny_data))
-    train_teacher_of(config)
     options = ["--config", str(config), *TINY, *fitting(config)]
     two_epochs = [*SHORT, "--trainer.max_epochs=2"]
-    folder = litzoo("fit", *options, *two_epochs, COPIED).run_folder
+    with monkeypatch.context() as patched:
+        leave_undrawn(patched)  # what the same run draws again, resumed
+        train_teacher_of(config)
+        folder = litzoo("fit", *options, *two_epochs, COPIED).run_folder
     unbroken = results_in(folder)
     shutil.rmtree(folder)
     shutil.move("killed", folder)
@@ -188,14 +218,44 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
     for subcommand in ("test", "validate", "predict"):
         litzoo(subcommand, *options)
     assert not [each for each in recwarn if "instead of those given" in str(each.message)]
+    check_run(config, folder, tmp_path, epochs=2)
+
+    with (folder / "predictions.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    classifies, segments, detects = kind_of(config)
+    indices = [int(row["index"]) for row in rows]
+    assert set(indices) == {0, 1} if segments else indices == list(range(8))
+    assert all(("class_name" in row) == (classifies or segments) for row in rows)
+    assert all(("unknown_score" in row) == detects for row in rows)
+
+
+@pytest.mark.parametrize(
+    "config", [path for path in EVERY_CONFIG if path not in EVERY_OPTION], ids=lambda path: path.stem
+)
+def test_config_trains_and_tests(config, tiny_data, any_checksum, monkeypatch, tmp_path):
+    monkeypatch.setenv("LITZOO_DATA_DIR", str(tiny_data))
+    leave_undrawn(monkeypatch)
+    train_teacher_of(config)
+    options = ["--config", str(config), *TINY, *fitting(config)]
+    folder = litzoo("fit", *options, *SHORT, "--test_after_fit=true").run_folder
+    check_run(config, folder, tmp_path, epochs=1)
+
+
+def kind_of(config):
+    """Says whether a config's module tells classes, marks instances, and finds unknown classes."""
+    text = config.read_text(encoding="utf-8")
+    segments = "MaskRCNNSegmenter" in text
+    return "Regressor" not in text and not segments, segments, "UnknownClassDetector" in text
+
+
+def check_run(config, folder, tmp_path, epochs):
+    """Checks what the training and the test of a config have left in its run folder."""
     assert folder == tmp_path / "runs" / config.stem / "version_0"
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
     assert [path.name for path in folder.parent.iterdir()] == ["version_0"]
 
     text = config.read_text(encoding="utf-8")
-    segments = "MaskRCNNSegmenter" in text
-    classifies = "Regressor" not in text and not segments
-    detects = "UnknownClassDetector" in config.read_text(encoding="utf-8")
+    classifies, segments, detects = kind_of(config)
     table = issubclass(class_at(yaml.safe_load(text)["data"]["class_path"]), TableDataModule)
     figures = {"training_curves.png"} | ({"confusion_matrix.png"} if classifies else set())
     figures |= {"importance.png"} if table else {"predictions.png"} if classifies else set()
@@ -217,20 +277,14 @@ def test_config_runs_through_all_sub_commands(config, tiny_data, any_checksum, m
     expected = {"loss", "map", "map_50", "mask_map", "mask_map_50"} if segments else expected
     assert {f"{stage}/{name}" for stage in ("val", "test") for name in expected} <= set(metrics)
     assert json.loads((folder / "splits.json").read_text())["sizes"]["val"] == 20
-    assert json.loads((folder / "run.json").read_text())["epochs"] == 2
-
-    with (folder / "predictions.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    indices = [int(row["index"]) for row in rows]
-    assert set(indices) == {0, 1} if segments else indices == list(range(8))
-    assert all(("class_name" in row) == (classifies or segments) for row in rows)
-    assert all(("unknown_score" in row) == detects for row in rows)
+    assert json.loads((folder / "run.json").read_text())["epochs"] == epochs
     assert any(name.startswith("test/unknown/") for name in metrics) == detects
 
 
 @pytest.mark.parametrize("config", EVERY_CLASS, ids=lambda path: path.stem)
 def test_saved_config_alone_repeats_the_run(config, tiny_data, any_checksum, monkeypatch, tmp_path):
     monkeypatch.setenv("LITZOO_DATA_DIR", str(tiny_data))
+    leave_undrawn(monkeypatch)
     train_teacher_of(config)
     first = litzoo("fit", "--config", str(config), *TINY, *SHORT, *fitting(config)).run_folder
     second = run(["fit", "--config", str(first / "config.yaml")]).run_folder

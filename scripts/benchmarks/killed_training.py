@@ -1,20 +1,18 @@
 """A training that is killed at given moments and resumed."""
 
 import json
+import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from litzoo.lit_modules.weights.checkpoint_files import read_checkpoint
+from litzoo.scripts.compare.worker import LITZOO, start
 
-LITZOO = [sys.executable, "-m", "litzoo"]
 POLL_SECONDS = 0.02
 
 
@@ -114,8 +112,8 @@ class KilledTraining:
         self.folder, self.positions, self.log = folder, folder / "positions.txt", folder / "log.txt"
         self.run_folder = folder / "run" / "version_0"
         logger = {"class_path": f"{__name__}.{PositionLogger.__name__}", "init_args": {"path": str(self.positions)}}
-        self.command = [*LITZOO, "fit", *options, "--experiment", "run", "--trainer.default_root_dir", str(folder)]
-        self.command += ["--trainer.enable_progress_bar", "false", "--trainer.callbacks+", json.dumps(logger)]
+        self.words = ["fit", *options, "--experiment", "run", "--trainer.default_root_dir", str(folder)]
+        self.words += ["--trainer.enable_progress_bar", "false", "--trainer.callbacks+", json.dumps(logger)]
 
     def run(self, until: Moment | None = None) -> Position | None:
         """Starts or resumes the training, and kills it at a moment or waits for its end.
@@ -128,21 +126,19 @@ class KilledTraining:
         """
         resumed = (self.run_folder / "checkpoints" / "last.ckpt").exists()
         before = self.positions.stat().st_size if resumed else 0
-        with self.log.open("a", encoding="utf-8") as log:
-            process = subprocess.Popen(
-                [*self.command, *(["--ckpt_path", "last"] if resumed else [])], stdout=log, stderr=subprocess.STDOUT
-            )
+        words = [*self.words, *(["--ckpt_path", "last"] if resumed else [])]
+        process = start(LITZOO, words, dict(os.environ), self.log, [])
         try:
             reached = None
-            while until is not None and reached is None and process.poll() is None:
+            while until is not None and reached is None and process.is_alive():
                 time.sleep(POLL_SECONDS)
                 reached = until.reached(read_positions(self.positions, before))
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, reached + until.seconds - time.time()) if until and reached else None)
+            process.join(max(0.0, reached + until.seconds - time.time()) if until and reached else None)
         finally:
-            killed = process.poll() is None
+            killed = process.is_alive()
             process.kill()
-            status = process.wait()
+            process.join()
+        status = process.exitcode or 0
         if status == 0:
             return None
         if status > 0 or not killed:

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.scripts.helpers import MLP, litzoo
+from tests.scripts.helpers import MLP, leave_undrawn, litzoo
 from tests.scripts.refusals import Refused, check_refusal
 from tests.scripts.trained_digits import train_digits
 
@@ -17,9 +17,16 @@ def refused(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     return partial(check_refusal, capsys=capsys, monkeypatch=monkeypatch)
 
 
+@pytest.fixture
+def drawn_figures() -> None:
+    """Has the command's figures drawn."""
+
+
 @pytest.fixture(autouse=True)
-def _coarse_figures(coarse_figures: None) -> None:
-    """Draws the command's figures coarsely."""
+def _figures(request: pytest.FixtureRequest, coarse_figures: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves figures of runs undrawn, unless a test asks for them (test_configs.py draws all), and others coarse."""
+    if "drawn_figures" not in request.fixturenames:
+        leave_undrawn(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +35,7 @@ def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patched, patch.dict(os.environ):
         patched.chdir(folder)
+        leave_undrawn(patched)
         litzoo("fit", *MLP, "--trainer.max_epochs=2", "--trainer.limit_train_batches=10")
     return folder
 

@@ -1,16 +1,19 @@
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from lightning.pytorch import Callback
 
 from litzoo.datamodules import DigitsDataModule
 from litzoo.scripts.cli.litzoo_cli import LitzooCLI
 from litzoo.scripts.cli.main import run
+from litzoo.scripts.compare.worker import LITZOO, start
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 MLP = ["--config", str(CONFIGS / "digits_mlp.yaml")]
@@ -27,6 +30,24 @@ def litzoo(subcommand: str, *options: str) -> LitzooCLI:
 def short_fit(*options: str) -> LitzooCLI:
     """Trains a perceptron on the embedded digits for two steps."""
     return litzoo("fit", *MLP, *SHORT, *options)
+
+
+def leave_undrawn(patched: pytest.MonkeyPatch) -> None:
+    """Has figures made and published, but not drawn, which takes half of a short command: their files are black."""
+    blank = np.zeros((2, 2, 3), np.uint8)
+    patched.setattr("litzoo.callbacks.reporting.figures._drawn", lambda figure: blank)
+
+
+def litzoo_anew(*words: str) -> tuple[int | None, str]:
+    """Runs the command in a process that has imported it and done nothing else, as a new one, but for the seconds.
+
+    Returns:
+        Its exit status, and what it has printed.
+    """
+    with tempfile.NamedTemporaryFile() as log:
+        process = start(LITZOO, words, dict(os.environ), Path(log.name), [])
+        process.join()
+        return process.exitcode, log.read().decode()
 
 
 def files_in(folder: Path) -> set[str]:

@@ -26,7 +26,6 @@ from tests.two_processes.processes import FORKED, PROCESSES, become, free_port
 REASON = "what went wrong"
 TIMEOUT = 30.0
 """Seconds in which all processes have to end after one has."""
-ROOT = Path(__file__).parents[2]
 
 
 class Fails(Callback):
@@ -95,7 +94,6 @@ def train(*failure: Any) -> None:
 
 def command(*options: str) -> None:
     """Trains with the command, which launches two processes."""
-    os.environ["PYTHONPATH"] = str(ROOT)
     two = ["--trainer.devices=2", "--trainer.max_epochs=3", "--test_after_fit=false", "--data.train_size=300"]
     with patch("sys.argv", ["litzoo", "fit", *MLP, *QUIET, *two, *options]):
         main()

@@ -8,14 +8,15 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from lightning.pytorch import Callback
 
-from tests.scripts.helpers import MLP, QUIET
+from litzoo.scripts.compare.worker import LITZOO, start
+from tests.scripts.helpers import MLP, QUIET, litzoo_anew
 from tests.two_processes.processes import LAUNCHERS, PROCESSES, free_port
 
-ROOT = Path(__file__).parents[2]
-COMMAND = ["-m", "litzoo", "fit", *MLP, *QUIET, "--trainer.max_epochs=3", "--resume=auto"]
+COMMAND = ["fit", *MLP, *QUIET, "--trainer.max_epochs=3", "--resume=auto"]
 COMMAND += ["--trainer.callbacks+=tests.two_processes.healing.Killed"]
 TIMEOUT = 400.0
 
@@ -62,35 +63,30 @@ class Killed(Callback):
 def train_with_torchrun(folder: Path, moments: list[str]) -> subprocess.CompletedProcess[str]:
     """Trains in two processes that torchrun starts, and starts again when one is killed; without `devices`."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={PROCESSES}"]
-    words = [*torchrun, f"--max-restarts={len(moments)}", *_command(moments)]
+    words = [*torchrun, f"--max-restarts={len(moments)}", "-m", "litzoo", *_command(moments)]
     return subprocess.run(words, cwd=folder, env=_environment(), capture_output=True, text=True, timeout=TIMEOUT)
 
 
-def train_with_own_launcher(folder: Path, moments: list[str]) -> subprocess.CompletedProcess[str]:
-    """Runs the command once, which starts two processes itself."""
-    words = [sys.executable, *_command(moments), f"--trainer.devices={PROCESSES}"]
-    return subprocess.run(words, cwd=folder, env=_environment(), capture_output=True, text=True, timeout=TIMEOUT)
+def train_with_own_launcher(moments: list[str]) -> tuple[int | None, str]:
+    """Runs the command once, which starts two processes itself; returns its status and what all have printed."""
+    with patch.dict(os.environ, _environment(), clear=True):
+        return litzoo_anew(*_command(moments), f"--trainer.devices={PROCESSES}")
 
 
-def train_as_slurm_does(folder: Path, moments: list[str]) -> list[int]:
+def train_as_slurm_does(moments: list[str]) -> list[int | None]:
     """Runs a job of two processes, and returns their statuses; as with `--kill-on-bad-exit`, one ends the other."""
     names, port = LAUNCHERS["slurm"], {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     processes = []
     for rank in map(str, range(PROCESSES)):
         job = dict.fromkeys(names["rank"], rank) | dict.fromkeys(names["size"], str(PROCESSES)) | names["more"]
         environment = _environment() | job | port | {"SLURM_STEP_ID": "0"}
-        processes.append(subprocess.Popen([sys.executable, *_command(moments)], cwd=folder, env=environment))
-    while any(process.poll() is None for process in processes):
-        if any(process.poll() for process in processes):
-            for process in processes:
+        processes.append(start(LITZOO, _command(moments), environment, Path(f"log_{rank}.txt"), []))
+    while running := [process for process in processes if process.is_alive()]:
+        if any(process.exitcode for process in processes):
+            for process in running:
                 process.kill()
-        with_time = [process for process in processes if process.poll() is None]
-        if with_time:
-            try:
-                with_time[0].wait(0.1)
-            except subprocess.TimeoutExpired:
-                continue
-    return [process.wait() for process in processes]
+        running[0].join(0.1)
+    return [process.exitcode for process in processes]
 
 
 def _command(moments: list[str]) -> list[str]:
@@ -99,4 +95,4 @@ def _command(moments: list[str]) -> list[str]:
 
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LITZOO_", "SLURM_", "PL_"))}
-    return {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return {**kept, "OMP_NUM_THREADS": "1"}

@@ -68,26 +68,26 @@ def test_torchrun_restarts_killed_workers_which_end_with_the_same_digits(moments
 
 def test_sigterm_to_the_launcher_saves_what_the_same_command_resumes(unbroken, tmp_path):
     moments = ["launcher 0 on_train_batch_start 1 3"]
-    ended = train_with_own_launcher(tmp_path, moments)
-    assert ended.returncode == 143, ended.stderr
-    assert "ended by SIGTERM; the same command resumes after the last checkpoint" in ended.stderr
+    status, printed = train_with_own_launcher(moments)
+    assert status == 143, printed
+    assert "ended by SIGTERM; the same command resumes after the last checkpoint" in printed
     (run,) = (tmp_path / "runs" / "digits_mlp").iterdir()
     saved = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["loops"]["fit_loop"]
     assert saved["epoch_progress"]["current"]["started"] == 2
     assert saved["epoch_loop.batch_progress"]["current"]["processed"] > 3
-    done = train_with_own_launcher(tmp_path, moments)
-    assert done.returncode == 0, done.stderr
+    status, printed = train_with_own_launcher(moments)
+    assert status == 0, printed
     check(run, unbroken)
     count("processes killed", 2)
 
 
 def test_the_same_command_again_ends_with_the_same_digits(unbroken, tmp_path):
-    killed = train_with_own_launcher(tmp_path, [WITHIN_EPOCH])
-    assert killed.returncode == 137
-    assert "rank 0 of 2 failed: Signal 9" in killed.stderr
-    assert "the same command resumes after the last checkpoint" in killed.stderr
-    done = train_with_own_launcher(tmp_path, [WITHIN_EPOCH])
-    assert done.returncode == 0, done.stderr
+    status, printed = train_with_own_launcher([WITHIN_EPOCH])
+    assert status == 137, printed
+    assert "rank 0 of 2 failed: Signal 9" in printed
+    assert "the same command resumes after the last checkpoint" in printed
+    status, printed = train_with_own_launcher([WITHIN_EPOCH])
+    assert status == 0, printed
     (run,) = (tmp_path / "runs" / "digits_mlp").iterdir()
     check(run, unbroken)
     count("processes killed")
@@ -96,8 +96,8 @@ def test_the_same_command_again_ends_with_the_same_digits(unbroken, tmp_path):
 def test_a_requeued_slurm_job_ends_with_the_same_digits(unbroken, tmp_path):
     moments = [WITHIN_EPOCH, IN_TEST]
     for _ in moments:
-        assert train_as_slurm_does(tmp_path, moments) == [-9, -9]
-    assert train_as_slurm_does(tmp_path, moments) == [0, 0]
+        assert train_as_slurm_does(moments) == [-9, -9]
+    assert train_as_slurm_does(moments) == [0, 0]
     (run,) = (tmp_path / "runs" / "digits_mlp").iterdir()
     check(run, unbroken)
     count("processes killed", len(moments))

@@ -10,14 +10,12 @@ from litzoo.scripts.benchmarks.killed_training import KilledTraining, Moment, Po
 from tests.counted import count
 from tests.scripts.helpers import MLP
 
-ROOT = Path(__file__).parents[3]
 DIGITS = [*MLP, "--trainer.max_epochs=5", "--trainer.limit_train_batches=5", "--trainer.accelerator=cpu"]
 DIGITS += ["--test_after_fit=false", "--trainer.callbacks+=tests.scripts.helpers.Dawdles"]
 
 
 @pytest.mark.slow
-def test_a_training_killed_twice_ends_with_the_same_bits(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+def test_a_training_killed_twice_ends_with_the_same_bits():
     result = measure(DIGITS, kills=2, seed=13)
     assert result["equal"]
     assert len(result["kills"]) == 2

@@ -20,7 +20,7 @@ def metrics():
     return json.loads((RUN / "metrics.json").read_text())
 
 
-def test_a_training_calibrates_and_later_commands_use_it(monkeypatch):
+def test_a_training_calibrates_and_later_commands_use_it(drawn_figures, monkeypatch):
     litzoo("fit", *CONFIG, "--model.calibrate=temperature", "--trainer.callbacks+=PredictionSets")
     found = metrics()
     assert found["test/temperature"] != 1

@@ -10,7 +10,7 @@ import torch
 from litzoo.scripts.cli.main import main
 from litzoo.scripts.cli.workers import leave_group
 from tests.counted import count
-from tests.scripts.helpers import CONFIGS, MLP, QUIET, files_in, litzoo
+from tests.scripts.helpers import CONFIGS, MLP, QUIET, files_in, litzoo, litzoo_anew
 
 LITZOO = Path(sys.executable).with_name("litzoo")
 
@@ -34,11 +34,11 @@ def test_command_trains_tests_and_says_where_everything_is():
 
 @pytest.mark.slow
 def test_command_fails_in_a_few_lines():
-    done = console("fit", *MLP, "--data.batch_size=0")
-    assert done.returncode == 1
-    assert "data.batch_size: 0" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr[done.stderr.index("litzoo: error") :].splitlines()) <= 10
+    status, printed = litzoo_anew("fit", *MLP, "--data.batch_size=0")
+    assert status == 1
+    assert "data.batch_size: 0" in printed
+    assert "Traceback" not in printed
+    assert len(printed[printed.index("litzoo: error") :].splitlines()) <= 10
 
 
 def test_debug_lets_the_error_through(monkeypatch):
@@ -51,8 +51,8 @@ def test_debug_lets_the_error_through(monkeypatch):
 def test_two_processes_leave_one_run_whose_test_equals_that_of_one_process(tmp_path):
     two = ["--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.max_epochs=2"]
     two += ["--trainer.enable_progress_bar=true"]  # which the first process alone draws
-    done = console("fit", *MLP, *QUIET, *two)
-    assert done.returncode == 0, done.stderr
+    status, printed = litzoo_anew("fit", *MLP, *QUIET, *two)
+    assert status == 0, printed
     folder = tmp_path / "runs" / "digits_mlp" / "version_0"
     files = files_in(tmp_path)
     assert {name.split("/version_0/")[0] for name in files} == {"runs/digits_mlp"}

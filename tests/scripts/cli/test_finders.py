@@ -12,7 +12,7 @@ TRAINER = ["--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--train
 
 @pytest.mark.parametrize("model", ["SoftmaxRegression", "CNNClassifier"])
 @pytest.mark.parametrize("scheduler", [[], ["--model.scheduler", "StepLR", "--model.scheduler.step_size", "5"]])
-def test_the_learning_rate_finder_sets_the_rate_and_draws_a_figure(model, scheduler, coarse_figures):
+def test_the_learning_rate_finder_sets_the_rate_and_draws_a_figure(model, scheduler, drawn_figures):
     finder = ["--trainer.callbacks+=LearningRateFinder", "--trainer.callbacks.num_training_steps", "30"]
     cli = run(["fit", *DATA, "--model", model, *scheduler, *TRAINER, *finder, "--experiment", "found"])
     found = next(each for each in cli.trainer.callbacks if type(each).__name__ == "LearningRateFinder")

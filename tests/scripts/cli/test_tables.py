@@ -8,7 +8,7 @@ import pytest
 
 from tests.scripts.helpers import CONFIGS, litzoo
 
-pytestmark = pytest.mark.usefixtures("coarse_figures")
+pytestmark = pytest.mark.usefixtures("drawn_figures")
 OURS = ["--config", str(CONFIGS / "california_housing.yaml"), "--data.file=houses.csv", "--data.id_columns=[number]"]
 SHORT = ["--trainer.max_epochs=2", "--trainer.num_sanity_val_steps=0"]
 

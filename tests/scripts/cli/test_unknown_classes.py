@@ -4,8 +4,6 @@ import csv
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from unittest.mock import patch
 
@@ -14,7 +12,7 @@ import torch
 
 from litzoo.scripts.cli.main import main
 from tests.callbacks.open_set_digits import alike
-from tests.scripts.helpers import CONFIGS, QUIET, lines_of_error, litzoo
+from tests.scripts.helpers import CONFIGS, QUIET, leave_undrawn, lines_of_error, litzoo, litzoo_anew
 
 CONFIG = ["--config", str(CONFIGS / "digits_unknown.yaml")]
 SMALL = ["--data.train_size=200", "--data.val_size=80", "--model.widths=[4, 4]", "--trainer.max_epochs=2"]
@@ -29,6 +27,7 @@ def detecting_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("detecting")
     with pytest.MonkeyPatch.context() as patched, patch.dict(os.environ):
         patched.chdir(folder)
+        leave_undrawn(patched)
         litzoo("fit", *CONFIG, *SMALL, ONE)
     return folder
 
@@ -44,16 +43,6 @@ def detecting(detecting_folder, tmp_path):
 def plain():
     """The run folder of a finished training without a detector."""
     return litzoo("fit", *CONFIG, *SMALL, "--trainer.callbacks=null", "--test_after_fit=false").run_folder
-
-
-def anew(*subcommands):
-    """Runs the command in a process of its own, one thing after the other."""
-    program = "from litzoo.scripts.cli.main import run"
-    program += f"\nfor each in {subcommands}: run([each, *{[*QUIET, *CONFIG, *SMALL, ONE]}])"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(CONFIGS.parent)}
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
-    assert done.returncode == 0, done.stderr
 
 
 def metrics(run_folder, prefix="test/"):
@@ -74,7 +63,9 @@ def test_a_new_process_finds_the_same(detecting):
     here = predictions(detecting)
     for name in ("metrics.json", "predictions.csv"):
         (detecting / name).unlink()
-    anew("test", "predict")
+    for subcommand in ("test", "predict"):
+        status, printed = litzoo_anew(subcommand, *QUIET, *CONFIG, *SMALL, ONE)
+        assert status == 0, printed
     assert metrics(detecting) == pytest.approx(after_fit, rel=1e-6)
     assert predictions(detecting) == here
     threshold = after_fit["test/unknown/threshold"]

@@ -17,7 +17,6 @@ from litzoo.scripts.compare.queue import locked, shared, slot_environment
 from litzoo.scripts.compare.worker import LITZOO, start
 from tests.callbacks.kills import differences
 
-ROOT = Path(__file__).parents[3]
 COMMON = "--trainer.max_epochs=2 --trainer.accelerator=cpu --data.train_size=200 --model.hidden=[16]"
 SPOILS = "--trainer.callbacks+=tests.scripts.compare.test_compare_worker.Spoils"
 
@@ -38,9 +37,7 @@ class Spoils(Callback):
 
 
 @pytest.fixture(autouse=True)
-def _found(monkeypatch):
-    """Processes find the tests."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+def _one_thread(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 

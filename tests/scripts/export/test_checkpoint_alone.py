@@ -1,4 +1,4 @@
-"""A checkpoint alone in an empty folder: fresh processes without the data predict, export, and run the export."""
+"""A checkpoint alone in an empty folder: new processes without the data predict, export, and run the export."""
 
 import csv
 import json
@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from litzoo import CSVRegressionDataModule, Regressor
+from tests.scripts.helpers import litzoo_anew
 from tests.scripts.trained_digits import images_of_test
 from tests.training import cpu_trainer
 
@@ -63,12 +64,9 @@ def python(*words):
 
 
 def predict_and_export(inputs):
-    """Runs both commands in one fresh process, as their start takes longest."""
-    commands = [["predict", "--input", inputs], ["export", "--format", "onnx"]]
-    program = "import sys; from litzoo.__main__ import main\n"
-    for words in commands:
-        program += f"sys.argv = {['litzoo', *words, '--ckpt_path', 'best.ckpt']}; main()\n"
-    return python("-c", program)
+    for words in (["predict", "--input", inputs], ["export", "--format", "onnx"]):
+        status, printed = litzoo_anew(*words, "--ckpt_path", "best.ckpt")
+        assert status == 0, printed
 
 
 def rows():

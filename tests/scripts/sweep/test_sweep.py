@@ -2,8 +2,6 @@ import csv
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,9 +13,10 @@ import yaml
 
 from litzoo.datamodules import DigitsDataModule
 from litzoo.scripts.cli.failures import Ended
+from litzoo.scripts.compare.worker import LITZOO, start
 from litzoo.scripts.sweep import study as sweep_study
 from litzoo.scripts.sweep.command import main, sweep
-from tests.scripts.helpers import MLP, lines_of_error, litzoo
+from tests.scripts.helpers import MLP, leave_undrawn, lines_of_error, litzoo
 
 SPACE = "model.optimizer.lr: {log: [1e-4, 1e-1]}\nmodel.hidden: {choice: [[8], [16]]}\n"
 SHORT = ["--trainer.accelerator=cpu", "--trainer.max_epochs=2", "--trainer.limit_train_batches=3"]
@@ -37,6 +36,7 @@ def swept_folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched, patch.dict(os.environ):
         patched.chdir(folder)
         patched.setattr("litzoo.callbacks.reporting.figures.DPI", 30)
+        leave_undrawn(patched)
         Path("space.yaml").write_text(SPACE)
         sweep([*COMMAND, "--trials=5"])
     return folder
@@ -152,14 +152,13 @@ def test_an_interrupted_trial_is_repeated_with_its_values(monkeypatch):
 
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on(swept_folder):
-    command = [sys.executable, "-m", "litzoo", "sweep", *COMMAND, "--trials=5"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start(LITZOO, ["sweep", *COMMAND, "--trials=5"], dict(os.environ), Path("log.txt"), [])
     try:
-        while process.poll() is None and not (FOLDER / "trial_001/log.txt").exists():
+        while process.is_alive() and not (FOLDER / "trial_001/log.txt").exists():
             time.sleep(0.05)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
     sweep([*COMMAND, "--trials=5"])
     assert outcome() == outcome(swept_folder / FOLDER)
 
