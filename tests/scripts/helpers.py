@@ -44,8 +44,10 @@ def litzoo_anew(*words: str) -> tuple[int | None, str]:
     Returns:
         Its exit status, and what it has printed.
     """
+    left = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "PL_GLOBAL_SEED")  # by the command in this process
+    environment = {name: value for name, value in os.environ.items() if name not in left}
     with tempfile.NamedTemporaryFile() as log:
-        process = start(LITZOO, words, dict(os.environ), Path(log.name), [])
+        process = start(LITZOO, words, environment, Path(log.name), [])
         process.join()
         return process.exitcode, log.read().decode()
 

@@ -94,5 +94,6 @@ def _command(moments: list[str]) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LITZOO_", "SLURM_", "PL_"))}
+    others = ("LITZOO_", "SLURM_", "PL_", "TORCH_FORCE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     return {**kept, "OMP_NUM_THREADS": "1"}

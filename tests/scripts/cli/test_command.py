@@ -1,6 +1,4 @@
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,22 +10,15 @@ from litzoo.scripts.cli.workers import leave_group
 from tests.counted import count
 from tests.scripts.helpers import CONFIGS, MLP, QUIET, files_in, litzoo, litzoo_anew
 
-LITZOO = Path(sys.executable).with_name("litzoo")
-
-
-def console(*arguments):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([LITZOO, *arguments], capture_output=True, text=True, timeout=300, env=environment)
-
 
 @pytest.mark.slow
 def test_command_trains_tests_and_says_where_everything_is():
     config = CONFIGS / "digits_mlp.yaml"
-    done = console("fit", "--config", str(config), "--trainer.max_epochs=1", "--trainer.accelerator=cpu")
-    assert done.returncode == 0, done.stderr
+    status, printed = litzoo_anew("fit", "--config", str(config), "--trainer.max_epochs=1", "--trainer.accelerator=cpu")
+    assert status == 0, printed
     metrics = json.loads(Path("runs/digits_mlp/version_0/metrics.json").read_text())
-    assert f"{metrics['test/acc']:.4f}" in done.stdout
-    assert "runs/digits_mlp/version_0" in done.stdout
+    assert f"{metrics['test/acc']:.4f}" in printed
+    assert "runs/digits_mlp/version_0" in printed
     record = json.loads(Path("runs/digits_mlp/version_0/run.json").read_text())
     assert record["command"].startswith("litzoo fit --config")
 

@@ -1,17 +1,29 @@
 import json
+import os
 import shlex
 import signal
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from litzoo.scripts.cli.failures import how_to_resume
 from litzoo.scripts.cli.main import main
 from tests.counted import count
-from tests.scripts.helpers import MLP, QUIET, files_in, litzoo
+from tests.scripts.helpers import MLP, QUIET, files_in, leave_undrawn, litzoo
 
 FIT = ["fit", *QUIET, *MLP, "--trainer.max_epochs=3", "--trainer.limit_train_batches=3", "--trainer.callbacks=[]"]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The metrics of a training that nobody ends."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    with pytest.MonkeyPatch.context() as patched, patch.dict(os.environ):
+        patched.chdir(folder)
+        leave_undrawn(patched)
+        return json.loads((litzoo(*FIT).run_folder / "metrics.json").read_text())
 
 
 def run_as_a_command(words, monkeypatch, capsys):
@@ -41,8 +53,7 @@ def signals(number, epoch):
     ],
     ids=["SIGTERM in the first epoch", "SIGTERM in an epoch", "SIGTERM at the end of training", "Ctrl-C"],
 )
-def test_who_ends_a_training_is_told_how_to_resume(number, epoch, status, name, monkeypatch, capsys):
-    expected = litzoo(*FIT, "--experiment=unbroken").run_folder
+def test_who_ends_a_training_is_told_how_to_resume(number, epoch, status, name, unbroken, monkeypatch, capsys):
     found, (line, command) = run_as_a_command([*FIT, signals(number, epoch)], monkeypatch, capsys)
     assert found == status
     assert line == f"litzoo: ended by {name}; resume from its last checkpoint with"
@@ -52,7 +63,7 @@ def test_who_ends_a_training_is_told_how_to_resume(number, epoch, status, name, 
     monkeypatch.setattr(sys, "argv", words)
     main()
     folder = Path("runs/digits_mlp/version_0")
-    assert json.loads((folder / "metrics.json").read_text()) == json.loads((expected / "metrics.json").read_text())
+    assert json.loads((folder / "metrics.json").read_text()) == unbroken
     count("kills survived")
 
 

@@ -54,19 +54,13 @@ def test_a_run_predicts_images_of_another_folder(new):
     assert [(row["index"], row["file"]) for row in rows_of("mine")] == [("0", "a.png"), ("1", "within/b.jpg")]
 
 
-def test_a_detector_finds_objects_in_images_of_another_folder(new):
+def test_a_detector_finds_objects_in_images_of_another_folder_and_writes_them_as_coco_reads_them(new):
     litzoo("fit", *SHAPES, *QUIET, "--test_after_fit=false")
     litzoo("predict", "--config", "runs/shapes_maskrcnn/version_0/config.yaml", new, "--model.min_score=0")
     found = rows_of("shapes_maskrcnn")
     assert {(row["index"], row["file"]) for row in found} == {("0", "a.png"), ("1", "within/b.jpg")}
     assert {row["class_name"] for row in found} <= {"circle", "square", "triangle"}
     assert max(float(row["x1"]) for row in found if row["index"] == "0") <= 70
-
-
-def test_detections_with_masks_are_written_as_coco_reads_them(new, capsys):
-    litzoo("fit", *SHAPES, *QUIET, "--test_after_fit=false")
-    litzoo("predict", "--config", "runs/shapes_maskrcnn/version_0/config.yaml", new, "--model.min_score=0")
-    found = rows_of("shapes_maskrcnn")
     path = Path("runs/shapes_maskrcnn/version_0/detections.json")
     written = json.loads(path.read_text())
     assert [(str(each["image_id"]), each["file"], each["class_name"]) for each in written] == [

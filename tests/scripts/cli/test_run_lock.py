@@ -1,8 +1,8 @@
 import errno
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
+import time
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -66,25 +66,28 @@ def test_other_processes_of_a_run_take_no_lock(tmp_path, monkeypatch):
         monkeypatch.undo()
 
 
+def train_with_a_worker(folder, told):
+    with lock_run_folder(folder):
+        if worker := os.fork():
+            told.send(worker)
+        time.sleep(60)
+        os._exit(0)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
 def test_a_worker_that_outlives_a_killed_training_does_not_keep_the_lock(tmp_path):
-    program = (
-        "import os, time\nfrom pathlib import Path\nfrom litzoo.scripts.cli.run_folder import lock_run_folder\n"
-        f"with lock_run_folder(Path({str(tmp_path)!r})):\n"
-        "    child = os.fork()\n"
-        "    if not child: time.sleep(60); os._exit(0)\n"
-        "    print(child, flush=True); time.sleep(60)"
-    )
-    training = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    worker = int(training.stdout.readline())
+    processes = multiprocessing.get_context("forkserver")
+    ours, theirs = processes.Pipe()
+    training = processes.Process(target=train_with_a_worker, args=(tmp_path, theirs))
+    training.start()
+    worker = ours.recv()
     try:
         with pytest.raises(BlockingIOError), lock_run_folder(tmp_path):
             pass
         training.kill()
-        training.wait()
+        training.join()
         os.kill(worker, 0)  # still runs
         with lock_run_folder(tmp_path):
             pass
     finally:
         os.kill(worker, signal.SIGKILL)
-        training.stdout.close()

@@ -1,6 +1,6 @@
 import csv
-import subprocess
-import sys
+import multiprocessing
+import os
 from pathlib import Path
 
 import numpy as np
@@ -135,16 +135,25 @@ def test_options_out_of_range_are_refused(best_ckpt, options, message):
         Predictor.load(best_ckpt, **options)
 
 
-def test_a_checkpoint_alone_predicts_in_a_fresh_process(best_ckpt):
+def predict_in(folder, found):
+    os.chdir(folder)
+    found.send(litzoo.Predictor.load("best.ckpt", device="cpu")("new").names)
+
+
+def test_a_checkpoint_alone_predicts_in_a_new_process(best_ckpt):
     Path("alone").mkdir()
     Path("alone/best.ckpt").write_bytes(best_ckpt.read_bytes())
     Path("alone/new").mkdir()
     images = images_of_test()[:3]
     for number, image in enumerate(images):
         Image.fromarray(image[0].numpy()).save(f"alone/new/{number}.png")
-    program = "import litzoo; print(*litzoo.Predictor.load('best.ckpt', device='cpu')('new').names)"
-    done = subprocess.run([sys.executable, "-c", program], cwd="alone", capture_output=True, text=True, check=True)
-    assert done.stdout.split() == Predictor.load(best_ckpt, device="cpu")(images).names
+    processes = multiprocessing.get_context("forkserver")
+    ours, theirs = processes.Pipe()
+    process = processes.Process(target=predict_in, args=("alone", theirs))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    assert ours.recv() == Predictor.load(best_ckpt, device="cpu")(images).names
 
 
 def test_the_predictor_is_public():
