@@ -29,8 +29,8 @@ README = Path("README.md")
 MISSING = "not measured yet"
 ABOUT_TROUBLES = (
     "For wrong labels, the method was chosen by validation labels that are as wrong as those of training; the others "
-    "were named before they were measured. Images: CIFAR-10 stored as JPEG, which costs three to four points; the original "
-    "files: not measured. Each method with its command: [docs/losses.md](docs/losses.md#comparisons), "
+    "were named before they were measured. Images: CIFAR-10 stored as JPEG, which costs three to four points; the "
+    "original files: not measured. Each method with its command: [docs/losses.md](docs/losses.md#comparisons), "
     "[docs/pseudo_labels.md](docs/pseudo_labels.md#cifar-10)."
 )
 ABOUT_TIMES = "Times on CIFAR-10 are those of single runs on an otherwise idle machine with two cores."
