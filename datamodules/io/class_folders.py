@@ -15,8 +15,15 @@ EXTENSIONS = {*IMG_EXTENSIONS, ".gif"}
 """Endings of image files; a file with another one is an image if its content is."""
 DESKTOP_FILES = ("thumbs.db", "desktop.ini")
 """Files that desktops write into folders of images, and hide."""
+DESKTOP_FOLDERS = ("__macosx", "@eadir")
+"""Folders with copies or previews that macOS writes into archives, and Synology into shared folders."""
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters, and the surrogates that Python decodes invalid UTF-8 to."""
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or written by a desktop for itself."""
+    return name.startswith(".") or name.lower() in DESKTOP_FOLDERS + DESKTOP_FILES
 
 
 def class_folders_in(folder: Path, least: int = 2) -> dict[str, list[Path]]:
@@ -34,11 +41,12 @@ def class_folders_in(folder: Path, least: int = 2) -> dict[str, list[Path]]:
         ValueError: If it holds fewer than `least` classes, a broken link, or a name that cannot be displayed.
     """
     if not folder.is_dir():
+        archive = " (it is a file: unpack an archive first)" if folder.is_file() else ""
         raise FileNotFoundError(
-            f"{folder} is not a folder; data.folder is looked up in the working folder, then in data.root, which "
-            "defaults to the environment variable LITZOO_DATA_DIR"
+            f"{folder} is not a folder{archive}; data.folder is looked up in the working folder, then in data.root, "
+            "which defaults to the environment variable LITZOO_DATA_DIR"
         )
-    found = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    found = [path for path in folder.iterdir() if not is_hidden(path.name)]
     for path in found:
         if path.is_symlink() and not path.exists():
             raise ValueError(f"{path} is a broken link; repair or remove it")
@@ -49,7 +57,8 @@ def class_folders_in(folder: Path, least: int = 2) -> dict[str, list[Path]]:
         folders.setdefault(unicodedata.normalize("NFC", path.name), []).append(path)
     if len(folders) < least:
         names = f" ({', '.join(sorted(folders))})" if folders else ""
-        raise ValueError(f"{folder}: {len(folders)} class folders{names}; it needs at least {least}")
+        table = "" if folders else ", or name a CSV file of file and label in data.labels_file"
+        raise ValueError(f"{folder}: {len(folders)} class folders{names}; it needs at least {least}{table}")
     return dict(sorted(folders.items()))
 
 
@@ -65,8 +74,7 @@ def images_in(folder: Path, others: list[Path] | None = None) -> list[Path]:
     """
     images = []
     for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if hidden or path.is_dir() or path.name.lower() in DESKTOP_FILES:
+        if path.is_dir() or any(map(is_hidden, path.relative_to(folder).parts)):
             continue
         if path.suffix.lower() in EXTENSIONS or is_image(path):
             images.append(path)

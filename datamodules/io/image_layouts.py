@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from litzoo.datamodules.class_spellings import warn_of_spellings
-from litzoo.datamodules.io.class_folders import EXTENSIONS, class_folders_in, images_in
+from litzoo.datamodules.io.class_folders import EXTENSIONS, class_folders_in, images_in, is_hidden
 
 PART_NAMES: Mapping[str, str] = {
     "train": "train",
@@ -127,7 +127,7 @@ class ClassFolders:
 
 
 def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if not is_hidden(path.name))
 
 
 def _is_image(path: Path) -> bool:
