@@ -58,8 +58,10 @@ def main() -> None:
         print(f"litzoo {__version__}")
     elif words[0] in COMMANDS:
         gc.disable()  # imports make a million objects and hardly any garbage: the search took a fifth of their time
-        module = import_module(COMMANDS[words[0]][0])
-        gc.enable()
+        try:
+            module = import_module(COMMANDS[words[0]][0])
+        finally:
+            gc.enable()
         module.main()
     else:
         sys.exit(_unknown(words[0]))

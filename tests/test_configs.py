@@ -86,7 +86,7 @@ FITTING = {
 """What configs with such names ask for and the tiny files cannot give."""
 SHORT = ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--test_after_fit=false"]
 EVERY_CLASS = covering(
-    {path: set(re.findall(r"class_path: ([\w.]+)", path.read_text(encoding="utf-8"))) for path in EVERY_CONFIG}
+    {path: set(re.findall(r"class_path: ([\w.]+)", yaml.safe_dump(tried(path)))) for path in EVERY_CONFIG}
 )
 EVERY_OPTION = covering({path: asked_for(tried(path)) for path in EVERY_CONFIG})
 """Resumed after a kill, and run through all subcommands; the rest, made of what these are made of, train and test."""
