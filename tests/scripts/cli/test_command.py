@@ -20,7 +20,7 @@ def test_command_trains_tests_and_says_where_everything_is():
     assert f"{metrics['test/acc']:.4f}" in printed
     assert "runs/digits_mlp/version_0" in printed
     record = json.loads(Path("runs/digits_mlp/version_0/run.json").read_text())
-    assert record["command"].startswith("litzoo fit --config")
+    assert record["command"].startswith("python -m litzoo fit --config")
 
 
 @pytest.mark.slow

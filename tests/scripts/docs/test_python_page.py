@@ -1,5 +1,6 @@
 """The code of docs/python.md, as printed."""
 
+import json
 import re
 import runpy
 import shlex
@@ -40,3 +41,5 @@ def test_the_installed_command_finds_code_in_the_current_folder():
     ended = subprocess.run([litzoo, *shlex.split(COMMAND), *QUIET], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert re.search(r"test/acc +│ 1\.0000", ended.stdout), ended.stdout
+    (record,) = Path("runs").rglob("run.json")
+    assert json.loads(record.read_text())["command"].startswith("litzoo fit ")
