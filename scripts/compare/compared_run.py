@@ -28,7 +28,7 @@ class ComparedRun:
 
     The state of the run is read from the files that `litzoo` writes there. `compared.json` beside them records the
     options and the content of the configs, so that a run with other options, or with a config that has changed since,
-    is not reused.
+    is not reused, and how the run was trained, such as with how many others at a time.
 
     Args:
         variant: Name of the variant.
@@ -37,11 +37,20 @@ class ComparedRun:
         runs: Folder of all runs.
         experiment: Folder of the comparison, below `runs`.
         fold: The fold that validates, if there are folds.
+        way: How a command that trains this run does it, in words.
     """
 
     def __init__(
-        self, variant: str, seed: int, options: list[str], runs: Path, experiment: str, fold: Fold | None = None
+        self,
+        variant: str,
+        seed: int,
+        options: list[str],
+        runs: Path,
+        experiment: str,
+        fold: Fold | None = None,
+        way: str = "one run at a time",
     ) -> None:
+        self.way = way
         self.variant, self.seed, self.options, self.fold = variant, seed, options, fold
         name = f"seed_{seed}" if fold is None else f"seed_{seed}_fold_{fold.number}"
         self.folder = runs / experiment / variant / name
@@ -93,8 +102,11 @@ class ComparedRun:
     def begin(self, command: Sequence[str]) -> None:
         """Writes a command to the log; one that trains from scratch begins it, and `compared.json` with the options."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self.run_folder is None:
-            write_json(self.folder / "compared.json", {"identity": self._identity, "older": self._newest_version()})
+        recorded = {"identity": self._identity, "older": self._newest_version()}
+        if self.run_folder is not None:
+            recorded = _read_json(self.folder / "compared.json")
+        if command[0] == "fit":
+            write_json(self.folder / "compared.json", recorded | {"ways": sorted({*recorded.get("ways", ()), self.way})})
         continues = command[0] != "fit" or "--ckpt_path" in command
         with self.log.open("a" if continues else "w", encoding="utf-8") as log:
             print("$ litzoo", shlex.join(command), file=log)
@@ -131,6 +143,11 @@ class ComparedRun:
     def record(self) -> dict[str, Any]:
         """Returns the content of `run.json`."""
         return read_record(self.run_folder) if self.run_folder else {}
+
+    def ways(self) -> list[str]:
+        """Returns how the run was trained, in words; several where it was resumed in another way."""
+        ways: list[str] = _read_json(self.folder / "compared.json").get("ways", [self.way])
+        return ways
 
     def wrong_validation_labels(self) -> float:
         """Returns the fraction of wrong validation labels, as `splits.json` says; 0 where it is not known."""
