@@ -171,8 +171,8 @@ class ImageDatasetsDataModule(DatasetParts, ImageDataModule):
 
     images = True
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *parts: Any, **options: Any) -> None:
+        super().__init__(*parts, **options)
         images = self._inputs["train"]
         step = -(-len(images) // STATISTICS_IMAGES)
         self.mean, self.std = channel_statistics(images, torch.arange(0, len(images), step))
@@ -185,6 +185,7 @@ class ArrayDatasetsDataModule(DatasetParts, ClassLabels, BaseDataModule):
     another one of the batch, as in SCARF (Bahri et al. 2022); the weak view is the vector itself.
 
     Args:
+        *parts: `train`, `val` and `test`.
         strong_swap: Fraction of the features that the strong view takes from another sample.
         **options: See `DatasetParts`, `ClassLabels` and `BaseDataModule`.
 
@@ -196,11 +197,11 @@ class ArrayDatasetsDataModule(DatasetParts, ClassLabels, BaseDataModule):
     links = ("num_classes", "class_names", "input_shape")
     input_shape: tuple[int, ...]
 
-    def __init__(self, strong_swap: float = 0.3, **options: Any) -> None:
+    def __init__(self, *parts: Any, strong_swap: float = 0.3, **options: Any) -> None:
         if not 0 <= strong_swap <= 1:
             raise ValueError(f"data.strong_swap: {strong_swap} is not a fraction in [0, 1]")
         self.strong_swap = strong_swap
-        super().__init__(**options)
+        super().__init__(*parts, **options)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Makes the two views of unlabeled samples, on their device."""

@@ -85,7 +85,9 @@ def open_set_splits(arguments: list[str]) -> None:
             "metrics": metrics,
         }
         write_json(args.write.parent / "results" / f"splits_{name}.json", content)
-        caption = f"Seed 0, best epoch by known validation samples. {facts}."
+        monitored = runs[0].config()["checkpoint"]["monitor"]
+        epoch = "best epoch by known validation samples" if monitored else "last epoch"
+        caption = f"Seed 0, {epoch}. {facts}."
         parts = [markdown_table(header, rows), caption, f"```bash\n{command}\n```"]
         replace_between(args.write, f"splits {name}", "\n\n".join(parts))
 

@@ -16,8 +16,15 @@ EXTENSIONS = {*IMG_EXTENSIONS, ".gif"}
 """Endings of image files; a file with another one is an image if its content is."""
 DESKTOP_FILES = ("thumbs.db", "desktop.ini")
 """Files that desktops write into folders of images, and hide."""
+DESKTOP_FOLDERS = ("__macosx", "@eadir")
+"""Folders with copies or previews that macOS writes into archives, and Synology into shared folders."""
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters, and the surrogates that Python decodes invalid UTF-8 to."""
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or written by a desktop for itself."""
+    return name.startswith(".") or name.lower() in DESKTOP_FOLDERS + DESKTOP_FILES
 
 
 def class_folders_in(folder: Path, least: int = 2) -> dict[str, list[Path]]:
@@ -35,11 +42,12 @@ def class_folders_in(folder: Path, least: int = 2) -> dict[str, list[Path]]:
         ValueError: If it holds fewer than `least` classes, a broken link, or a name that cannot be displayed.
     """
     if not folder.is_dir():
+        archive = " (it is a file: unpack an archive first)" if folder.is_file() else ""
         raise FileNotFoundError(
-            f"{folder} is not a folder; data.folder is looked up in the working folder, then in data.root, which "
-            "defaults to the environment variable LITZOO_DATA_DIR"
+            f"{folder} is not a folder{archive}; data.folder is looked up in the working folder, then in data.root, "
+            "which defaults to the environment variable LITZOO_DATA_DIR"
         )
-    found = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    found = [path for path in folder.iterdir() if not is_hidden(path.name)]
     for path in found:
         if path.is_symlink() and not path.exists():
             raise ValueError(f"{path} is a broken link; repair or remove it")
@@ -50,7 +58,8 @@ def class_folders_in(folder: Path, least: int = 2) -> dict[str, list[Path]]:
         folders.setdefault(unicodedata.normalize("NFC", path.name), []).append(path)
     if len(folders) < least:
         names = f" ({', '.join(sorted(folders))})" if folders else ""
-        raise ValueError(f"{folder}: {len(folders)} class folders{names}; it needs at least {least}")
+        table = "" if folders else ", or name a CSV file of file and label in data.labels_file"
+        raise ValueError(f"{folder}: {len(folders)} class folders{names}; it needs at least {least}{table}")
     return dict(sorted(folders.items()))
 
 
@@ -83,13 +92,11 @@ def _files_in(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
     own = folder.resolve()
     if not folder.is_dir() or any(each.is_relative_to(own) for each in above):
         return
-    for name in sorted(os.listdir(folder)):
+    for name in sorted(name for name in os.listdir(folder) if not is_hidden(name)):
         path = folder / name
-        if name.startswith("."):
-            continue
         if path.is_dir():
             yield from _files_in(path, above | {own})
-        elif name.lower() not in DESKTOP_FILES:
+        else:
             yield path
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from litzoo.datamodules.class_spellings import warn_of_spellings
-from litzoo.datamodules.io.class_folders import class_folders_in, images_in, is_image_file
+from litzoo.datamodules.io.class_folders import class_folders_in, images_in, is_hidden, is_image_file
 
 PART_NAMES: Mapping[str, str] = {
     "train": "train",
@@ -128,4 +128,4 @@ class ClassFolders:
 
 
 def _visible(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in folder.iterdir() if not is_hidden(path.name))

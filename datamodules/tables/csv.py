@@ -208,8 +208,13 @@ class CSVClassificationDataModule(RowClasses, CSVFile, TableDataModule):
     """A CSV file with a header line and a column with the class of each row.
 
     Args:
+        file: See `CSVFile`.
+        target: See `CSVFile`.
         **options: See `CSVFile`, `RowClasses`, `ClassLabels` and `BaseDataModule`.
     """
+
+    def __init__(self, file: str, target: str, **options: Any) -> None:
+        super().__init__(file=file, target=target, **options)
 
 
 _print = rank_zero_only(print)

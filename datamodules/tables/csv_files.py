@@ -1,10 +1,12 @@
 """Reads CSV files as people have them: the separator, decimal sign and encoding are found where they are certain."""
 
 import csv
+import gzip
 import io
 import re
 import unicodedata
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +26,7 @@ _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
 _DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 """Byte order marks and their encodings."""
+_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -71,9 +74,9 @@ def read_table(
 ) -> tuple[pd.DataFrame, TableFormat]:
     """Reads a CSV file with a header line.
 
-    Names and cells are stripped. A file may begin with a byte order mark, or with Excel's line `sep=;`. An unnamed
-    first column, as R and pandas write it, is called `Unnamed: 0`; other unnamed columns have to be empty, and are left
-    out.
+    Names and cells are stripped. A file may be compressed with gzip, and begin with a byte order mark or with Excel's
+    line `sep=;`. An unnamed first column, as R and pandas write it, is called `Unnamed: 0`; other unnamed columns have
+    to be empty, and are left out.
 
     Args:
         path: Path of the file.
@@ -122,6 +125,9 @@ def _decoded(path: Path, remedy: str, encoding: str | None) -> tuple[str, str]:
     try:
         require_file(path)
         data = path.read_bytes()
+        data = gzip.decompress(data) if data.startswith(_GZIP) else data
+    except (EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is no intact gzip file: {error}") from error
     except OSError as error:
         raise FileNotFoundError(f"{path} cannot be read ({error.strerror or error}); {remedy}") from error
     marked = next((codec for mark, codec in _MARKS.items() if data.startswith(mark)), None)
@@ -190,7 +196,7 @@ def _cells(
             raise ValueError(
                 f"{path}: row {number} has {counted(len(row), 'cell')}, the header {len(header)} (separated by "
                 f"{SEPARATORS.get(separator, repr(separator))}); repair the row, quote cells that contain the "
-                "separator, or set data.separator"
+                "separator, remove lines before the header, or set data.separator"
             )
     rows = [[None if (text := cell.strip()) in missing else text for cell in row] for _, row in body]
     return [clean_name(name) for name in header], rows, [number for number, _ in body]

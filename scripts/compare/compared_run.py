@@ -149,6 +149,11 @@ class ComparedRun:
         ways: list[str] = _read_json(self.folder / "compared.json").get("ways", [self.way])
         return ways
 
+    def config(self) -> dict[str, Any]:
+        """Returns the content of `config.yaml`, all options of the training."""
+        text = (self.run_folder / "config.yaml").read_text(encoding="utf-8") if self.run_folder else "{}"
+        return dict(yaml.safe_load(text))
+
     def wrong_validation_labels(self) -> float:
         """Returns the fraction of wrong validation labels, as `splits.json` says; 0 where it is not known."""
         split = _read_json(self.run_folder / "splits.json") if self.run_folder else {}
@@ -158,8 +163,7 @@ class ComparedRun:
         """Returns the number of finished epochs, and `max_epochs` once it is known."""
         done = self.record().get("epochs", 0)
         if done and self._max_epochs is None and self.run_folder:
-            config = yaml.safe_load((self.run_folder / "config.yaml").read_text(encoding="utf-8"))
-            self._max_epochs = config["trainer"]["max_epochs"]
+            self._max_epochs = self.config()["trainer"]["max_epochs"]
         return done, self._max_epochs
 
     def _newest_version(self) -> int:

@@ -69,15 +69,19 @@ SOURCE = {
     "mnist_1000_supervised": Reference("69.65 %"),
     "mnist_1000_pseudo_online": Reference("79.52 %"),
     "mnist_1000_pseudo_frozen": Reference("78.48 %"),
+    "cifar10_250_fixmatch": Reference("95.0 % (USB, WRN-28-2)", "best"),
+    "cifar10_250_freematch": Reference("95.2 % (USB, WRN-28-2)", "best"),
     "cifar10_4000_fixmatch": Reference("95.7 % (USB, WRN-28-2)", "best"),
     "cifar10_4000_freematch": Reference("95.9 % (USB, WRN-28-2)", "best"),
+    "cifar10_long_tailed_ce": Reference("70.4 % (ResNet-32)"),
+    "cifar10_long_tailed_logit_adjusted": Reference("77.5 % (ResNet-32, balanced softmax)"),
+    "cifar10_long_tailed_ldam": Reference("77.7 % (ResNet-32, LDAM-DRW)"),
 }
 """Experiment -> its reference."""
 
 NEEDS_GPU = (
     *("cifar10_resnet18", "cifar10_disturb_label"),
     *("cifar10_vgg16_features", "cifar10_vgg16_finetune"),
-    *(f"cifar10_4000_{method}" for method in ("supervised", "fixmatch", "freematch")),
     "penn_fudan_maskrcnn",
 )
 """Experiments that are not measured without a GPU."""

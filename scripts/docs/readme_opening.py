@@ -2,9 +2,10 @@
 
 Usage: python -m litzoo.scripts.docs.readme_opening [--timed RUN ...]
 
-The first table compares cross-entropy with the best method on CIFAR-10 with wrong labels, from the files that
-`litzoo compare --write` has saved; the best is chosen by validation accuracy, whose labels are as wrong as those of
-training; comparisons without a result file are listed below the table. The second shows how long the systems of the
+The first table compares cross-entropy with a method on CIFAR-10 with a long tail, few labels or wrong labels, from the
+files that `litzoo compare --write` has saved. For wrong labels it is the method with the highest validation accuracy,
+whose labels are as wrong as those of training; the others were named before they were measured. Comparisons without a
+result file are listed below the table. The second shows how long the systems of the
 sources take. `--timed` takes folders of runs, each trained on an otherwise idle machine; only their seconds are quoted.
 They are kept in docs/results/timed_runs.json.
 """
@@ -26,22 +27,34 @@ RESULTS = Path("docs/results")
 FIGURE = Path("docs/images/opening.png")
 README = Path("README.md")
 MISSING = "not measured yet"
-ABOUT_NOISE = (
-    "Validation labels are as wrong as those of training; the method was chosen by them. Images: CIFAR-10 stored as "
-    "JPEG, which costs three to four points; the original files: not measured. Each method with its command: "
-    "[docs/losses.md](docs/losses.md#cifar-10-50--wrong-labels)."
+ABOUT_TROUBLES = (
+    "For wrong labels, the method was chosen by validation labels that are as wrong as those of training; the others "
+    "were named before they were measured. Images: CIFAR-10 stored as JPEG, which costs three to four points; the "
+    "original files: not measured. Each method with its command: [docs/losses.md](docs/losses.md#comparisons), "
+    "[docs/pseudo_labels.md](docs/pseudo_labels.md#cifar-10)."
 )
 ABOUT_TIMES = "Times on CIFAR-10 are those of single runs on an otherwise idle machine with two cores."
 PLAIN = "cross-entropy"
 
+
+class Trouble(NamedTuple):
+    """What is wrong with the training data of a comparison, and the method it is shown with; None for the best one."""
+
+    data: str
+    method: str | None = None
+
+
 COMPARISONS = {
-    "cifar10_noisy_50": "50 %, symmetric",
-    "cifar10_noisy_asymmetric_40": "40 %, asymmetric",
-    "cifar10n_worst": "40 %, by people (CIFAR-10N)",
-    "cifar10_noisy_50_long": "50 %, symmetric; long, not augmented",
-    "cifar10_noisy_asymmetric_40_long": "40 %, asymmetric; long, not augmented",
+    "cifar10_long_tailed_100": Trouble("long tail, 5,000 to 50 images a class", "cifar10_long_tailed_logit_adjusted"),
+    "cifar10_250": Trouble("250 labels, 49,750 images without", "cifar10_250_fixmatch"),
+    "cifar10_4000": Trouble("4,000 labels, 46,000 images without", "cifar10_4000_fixmatch"),
+    "cifar10_noisy_50": Trouble("50 % wrong labels, symmetric"),
+    "cifar10_noisy_asymmetric_40": Trouble("40 % wrong labels, asymmetric"),
+    "cifar10n_worst": Trouble("40 % wrong labels, by people (CIFAR-10N)"),
+    "cifar10_noisy_50_long": Trouble("50 % wrong labels, symmetric; long, not augmented"),
+    "cifar10_noisy_asymmetric_40_long": Trouble("40 % wrong labels, asymmetric; long, not augmented"),
 }
-"""Name of a comparison, whose first variant is trained with cross-entropy -> its wrong labels."""
+"""Name of a comparison, whose first variant is trained with cross-entropy -> its trouble."""
 
 SYSTEMS = (
     ("CIFAR-10, ResNet-18, 50 epochs", 81.34, "cifar10_resnet18", "cifar10_fast"),
@@ -55,21 +68,24 @@ SYSTEMS = (
 
 
 class Compared(NamedTuple):
-    """Test accuracies in percent of a comparison, one for each seed: of the first variant and of the best other."""
+    """Test accuracies in percent of a comparison, one for each seed: of the first variant and of a method."""
 
     plain: list[float]
-    best: list[float]
+    helped: list[float]
     method: str
     difference: Mapping[str, Any]
 
 
-def read_comparison(path: Path) -> Compared | None:
-    """Reads the result file of a comparison; None if there is none, or it has one variant.
+def read_comparison(path: Path, method: str | None = None) -> Compared | None:
+    """Reads the result file of a comparison; None if there is none, or it lacks the method.
 
-    The best variant is the one with the highest validation accuracy after the last epoch, averaged over the seeds.
+    Args:
+        path: The file.
+        method: The variant to show; None for the one with the highest validation accuracy after the last epoch,
+            averaged over the seeds.
     """
     content = read_json(path)
-    if len(content.get("variants", {})) < 2:
+    if len(content.get("variants", {})) < 2 or (method and method not in content["variants"]):
         return None
     plain, *others = content["variants"]
 
@@ -80,8 +96,14 @@ def read_comparison(path: Path) -> Compared | None:
     def tested(variant: str) -> list[float]:
         return [100 * run["metrics"]["test/acc"] for run in content["variants"][variant]["runs"]]
 
-    best = max(others, key=validated)
-    return Compared(tested(plain), tested(best), best, content["variants"][best]["difference"])
+    method = method or max(others, key=validated)
+    return Compared(tested(plain), tested(method), method, content["variants"][method]["difference"])
+
+
+def measured_troubles(results: Path) -> dict[str, Compared]:
+    """Returns the comparisons that have a result file."""
+    found = {name: read_comparison(results / f"compare_{name}.json", COMPARISONS[name].method) for name in COMPARISONS}
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def comparison_rows(results: Path, timed: Mapping[str, Any]) -> list[list[str]]:
@@ -92,19 +114,16 @@ def comparison_rows(results: Path, timed: Mapping[str, Any]) -> list[list[str]]:
         timed: Experiment -> its timed run.
     """
     rows = []
-    for name, labels in COMPARISONS.items():
-        found = read_comparison(_path(results, name))
-        if found is None:
-            continue
+    for name, found in measured_troubles(results).items():
         gain = found.difference
         interval = "" if gain["low"] is None else f" ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
         rows.append(
             [
-                labels,
+                COMPARISONS[name].data,
                 f"{mean_and_std(found.plain, 1)} %",
-                f"**{mean_and_std(found.best, 1)} %**, `{found.method}`",
+                f"**{mean_and_std(found.helped, 1)} %**, `{found.method}`",
                 f"{100 * gain['mean']:+.1f}{interval}",
-                str(len(found.best)),
+                str(len(found.helped)),
                 "" if name.endswith("_long") else _duration(timed.get(found.method)),
             ]
         )
@@ -137,15 +156,14 @@ def system_rows(results: Path, timed: Mapping[str, Any]) -> list[list[str]]:
 
 
 def draw(results: Path, path: Path) -> bool:
-    """Draws test accuracies of cross-entropy and the best method beside each other; False if nothing is measured."""
-    found = {labels: read_comparison(_path(results, name)) for name, labels in COMPARISONS.items()}
-    measured = {labels: each for labels, each in found.items() if each is not None}
+    """Draws test accuracies of cross-entropy and a method beside each other; False if nothing is measured."""
+    measured = {COMPARISONS[name].data: found for name, found in measured_troubles(results).items()}
     if not measured:
         return False
-    figure = Figure(figsize=(7, 0.6 + 0.7 * len(measured)), dpi=100, layout="constrained")
+    figure = Figure(figsize=(8, 0.6 + 0.7 * len(measured)), dpi=100, layout="constrained")
     axes = figure.subplots()
     for place, each in enumerate(measured.values()):
-        for shift, values, colour in ((0.2, each.plain, "tab:gray"), (-0.2, each.best, "tab:blue")):
+        for shift, values, colour in ((0.2, each.plain, "tab:gray"), (-0.2, each.helped, "tab:blue")):
             mean = statistics.mean(values)
             axes.barh(place - shift, mean, 0.38, color=colour)
             axes.text(mean + 0.5, place - shift, f"{mean:.1f} %", va="center", fontsize=8)
@@ -168,14 +186,17 @@ def opening(results: Path, figure: str | None) -> str:
         figure: Path of the figure relative to README.md, or None.
     """
     timed = read_json(results / "timed_runs.json")
-    header = ["wrong training labels", PLAIN, "best method", "gain in points", "n", "training time"]
+    header = ["training data", PLAIN, "with", "gain in points", "n", "training time"]
     parts = []
     if rows := comparison_rows(results, timed):
-        parts.append("**CIFAR-10 with wrong labels, on two CPU cores.** Test accuracy after the last epoch:")
-        parts += [f"![Test accuracies of cross-entropy and of the best method]({figure})"] if figure else []
-        unmeasured = [COMPARISONS[name] for name in COMPARISONS if read_comparison(_path(results, name)) is None]
+        parts.append("**CIFAR-10 with the troubles of real data, on two CPU cores.** Test accuracy, last epoch:")
+        parts += (
+            [f"![Test accuracies of cross-entropy and of a method against each trouble]({figure})"] if figure else []
+        )
+        measured = measured_troubles(results)
+        unmeasured = [trouble.data for name, trouble in COMPARISONS.items() if name not in measured]
         rest = f" Not measured yet: {'; '.join(unmeasured)}." if unmeasured else ""
-        parts += [markdown_table(header, rows), fill(ABOUT_NOISE + rest, 120)]
+        parts += [markdown_table(header, rows), fill(ABOUT_TROUBLES + rest, 120)]
     parts.append("**The systems of the tutorial articles** that litzoo grew from:")
     header = ["system", "their accuracy", "their recipe, here", "litzoo", "training time"]
     parts.append(markdown_table(header, system_rows(results, timed)))
@@ -199,10 +220,6 @@ def add_timed(runs: list[Path], results: Path) -> None:
         }
     if runs:
         write_json(path, timed)
-
-
-def _path(results: Path, comparison: str) -> Path:
-    return results / f"compare_{comparison}.json"
 
 
 def _duration(run: Mapping[str, Any] | None) -> str:

@@ -269,3 +269,10 @@ trainer: {max_epochs: 2}
     done = litzoo("fit", "--config", "own.yaml")
     assert tuple(done.model.class_names) == ("a", "b", "c")
     assert done.datamodule.split_report()["sizes"] == {"train": 108, "val": 12, "test": 60}
+
+
+def test_the_parts_come_first_in_python():
+    rows = [(torch.randn(4), label % 2) for label in range(40)]
+    module = ArrayDatasetsDataModule(rows[:30], rows[30:], strong_swap=0.5)
+    module.setup("fit")
+    assert (len(module.split.train), len(module.split.val), module.strong_swap) == (30, 10, 0.5)

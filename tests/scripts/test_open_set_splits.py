@@ -45,7 +45,7 @@ def stand_in(monkeypatch):
     checkpoints.mkdir(parents=True)
     for name in ("best", "last"):
         torch.save({"state_dict": {}, "pytorch-lightning_version": "2"}, checkpoints / f"{name}.ckpt")
-    Path("template/config.yaml").write_text("trainer: {max_epochs: 2}\n")
+    Path("template/config.yaml").write_text("trainer: {max_epochs: 2}\ncheckpoint: {monitor: val/acc}\n")
     facts = {"hardware": "a box", "precision": "32-true", "torch": "2", "date": "2026-01-02", "epochs": 2}
     Path("template/run.json").write_text(json.dumps({"command": "", "seed": 0, **facts}))
 

@@ -1,11 +1,13 @@
 r"""Compares unknown-class scores on the same networks, each of which is trained once.
 
 Usage: python -m litzoo.scripts.benchmarks.unknown.scores CONFIG [--seeds 0] [--common "OPTIONS"]
-           [--variant NAME "OPTIONS"] ... [--write]
+           [--variant NAME "OPTIONS"] ... [--far MNISTDataModule FashionMNISTDataModule] [--write]
 
 Trains a config (with an UnknownClassDetector), or variants of it, and evaluates every score, fitted on the training
 samples and calibrated on the calibration samples, on its test set with unknown classes. It also measures what scores of
 logits are made of: the norm of the features, and the cosine between them and the weights of the likeliest class.
+`--far` names data sets that have nothing to do with the known classes: how well the scores tell their test images,
+resized and with as many channels, from known test samples.
 Finished trainings in `runs/unknown_scores/` are reused; results of other variants and seeds stay in the file.
 """
 
@@ -14,11 +16,14 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torchvision.transforms.v2.functional import resize
 
+from litzoo import datamodules
 from litzoo.callbacks.calibration.part import calibration_part
 from litzoo.callbacks.unknown import UnknownDetection, scores
 from litzoo.callbacks.unknown.metrics import auroc, false_positive_rate
@@ -82,13 +87,25 @@ def outputs_of(predictor: Predictor, dataset: Any) -> tuple[Evidence, Tensor]:
     return Evidence(logits, features), dataset.targets[dataset.indices]
 
 
-def measure(predictor: Predictor, data: Any) -> dict[str, Any]:
+def far_outputs(predictor: Predictor, name: str, shape: Sequence[int]) -> Evidence:
+    """Returns logits and features of the test images of another data set, made `shape`, `(C, H, W)`."""
+    far = getattr(datamodules, name)()
+    far.prepare_data()
+    far.setup("test")
+    images = resize(far.test_set.inputs[far.test_set.indices], list(shape[1:])).expand(-1, shape[0], -1, -1)
+    indices = torch.arange(len(images))
+    return outputs_of(predictor, SimpleNamespace(inputs=images, indices=indices, targets=indices))[0]
+
+
+def measure(predictor: Predictor, data: Any, far: Sequence[str] = ()) -> dict[str, Any]:
     """Returns what is measured on the test set: score -> metric -> value, and the parts of the logits."""
     head: Any = predictor.module.net.head  # type: ignore[union-attr]
     known, target = outputs_of(predictor, data.train_set)
     calibration, _ = outputs_of(predictor, calibration_part(data)[1])
     test, truth = outputs_of(predictor, data.test_set)
     unknown, rows = truth < 0, {}
+    shape = data.test_set.inputs.shape[1:]
+    far_images = {name.removesuffix("DataModule"): far_outputs(predictor, name, shape) for name in far}
     for name, score in compared_scores(known.features.shape[1]).items():
         try:
             detection = UnknownDetection(score).fit(known, target, head).calibrate(calibration)
@@ -102,9 +119,15 @@ def measure(predictor: Predictor, data: Any) -> dict[str, Any]:
             "fpr95_known_positive": false_positive_rate(values, unknown),
             "found": float(rejected[unknown].double().mean()),
             "accepted": float((~rejected)[~unknown].double().mean()),
+            "far": {name: auroc_between(values[~unknown], score(images)) for name, images in far_images.items()},
         }
     right = (test.logits.argmax(dim=1) == truth)[~unknown].double().mean()
     return {"scores": rows, "acc": float(right), **logit_parts(test, unknown, head), "training": len(target)}
+
+
+def auroc_between(known: Tensor, unknown: Tensor) -> float:
+    """Returns the AUROC of scores of known samples `[N]` and of unknown ones `[M]`."""
+    return auroc(torch.cat([known, unknown]), torch.arange(len(known) + len(unknown)) >= len(known))
 
 
 def logit_parts(test: Evidence, unknown: Tensor, head: torch.nn.Linear) -> dict[str, float]:
@@ -153,6 +176,12 @@ def table(result: Mapping[str, Any]) -> str:
         for name in names
     ]
     rows = [[each if each != " ()" else "" for each in row] for row in rows]
+    far = [
+        [variant, name, *(cell(runs, "scores", score, "far", name) for score in names)]
+        for variant, runs in variants.items()
+        for name in runs[0]["scores"][names[0]].get("far", {})
+    ]
+    far_table = f"{markdown_table(['', 'far data, AUROC %', *names], far)}\n\n" if far else ""
     parts = ["logit_auroc", "norm_auroc", "cosine_auroc"]
     second = [
         [
@@ -175,10 +204,10 @@ def table(result: Mapping[str, Any]) -> str:
     sizes = "; ".join(
         f"{name}: {runs[0]['training']:,} images, {runs[0]['options']}" for name, runs in variants.items()
     )
-    return (
-        f"{markdown_table(header, rows)}\n\nFound: at the threshold that accepts 95 % of calibration samples.\n\n"
-        f"{markdown_table(names_of_parts, second)}\n\nTest set, best epoch. {sizes}. {format_environment(result)}."
-    )
+    found = "Found: at the threshold that accepts 95 % of calibration samples."
+    caption = f"Test set, the epoch that the config chooses. {sizes}. {format_environment(result)}."
+    logits = markdown_table(names_of_parts, second)
+    return f"{markdown_table(header, rows)}\n\n{found}\n\n{far_table}{logits}\n\n{caption}"
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -188,6 +217,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--common", default="", metavar='"OPTIONS"', help="options of `litzoo fit` for all variants")
     parser.add_argument("--variant", nargs=2, action="append", metavar=("NAME", "OPTIONS"), help="may be repeated")
+    parser.add_argument("--far", nargs="+", default=[], metavar="DATAMODULE", help="data sets of images to tell apart")
     parser.add_argument("--write", action="store_true", help=f"write the tables to {DOCUMENT}")
     options = parser.parse_args(words)
     path = DOCUMENT.parent / "results" / f"{NAME}.json"
@@ -195,7 +225,7 @@ def main(words: Sequence[str] | None = None) -> None:
     for variant, more in options.variant or [(options.config, "")]:
         given = f"{options.common} {more}".strip()
         for seed in options.seeds:
-            values = measure(*trained(options.config, variant, shlex.split(given), seed))
+            values = measure(*trained(options.config, variant, shlex.split(given), seed), options.far)
             values["options"] = f"`{options.config}{f' {given}' if given else ''}`"
             runs = {name: each for name, each in found.get(variant, {}).items() if each["options"] == values["options"]}
             found[variant] = {**runs, str(seed): values}

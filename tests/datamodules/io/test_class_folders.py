@@ -20,6 +20,7 @@ def found(folder="data"):
 
 def test_classes_are_the_visible_folders_in_the_order_of_their_names():
     touch("zebra/a.png", "Äpfel und Birnen/a.png", "10/a.png", "9/a.png", ".git/a.png", "readme.txt", "loose.png")
+    touch("__MACOSX/9/._a.png", "@eaDir/a.png")
     assert tuple(class_folders_in(Path("data"))) == ("10", "9", "zebra", "Äpfel und Birnen")
 
 
@@ -41,6 +42,8 @@ def test_less_than_two_classes_are_refused(names, words):
 @pytest.mark.parametrize("name", ["none", "file"])
 def test_what_is_no_folder_is_refused(name):
     Path("file").touch()
+    with pytest.raises(FileNotFoundError, match=r"file is not a folder \(it is a file: unpack an archive first\)"):
+        class_folders_in(Path("file"))
     with pytest.raises(FileNotFoundError, match=rf"{name} is not a folder.*data\.folder.*data\.root.*LITZOO_DATA_DIR"):
         class_folders_in(Path(name))
 
@@ -61,6 +64,7 @@ def test_images_are_listed_sorted_with_those_of_folders_within():
     [
         "notes.txt",
         "Thumbs.db",
+        "@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg",
         "noext",
         ".a.png",
         "._a.jpg",

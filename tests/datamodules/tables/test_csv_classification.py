@@ -242,3 +242,8 @@ def test_a_name_that_is_free_only_at_the_second_attempt():
     with pytest.warns(UserWarning, match="'index_in_file_in_file'"):
         found = apart({"index": 1, "index_in_file": 2, "other": 3}, ["index"], "x.csv")
     assert found == {"index_in_file_in_file": 1, "index_in_file": 2, "other": 3}
+
+
+def test_the_file_comes_first_in_python():
+    with_classes("a", "b")
+    assert CSVClassificationDataModule("table.csv", "y").target == "y"

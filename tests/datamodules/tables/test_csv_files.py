@@ -1,7 +1,9 @@
 """CSV files as spreadsheets, R, pandas and databases write them."""
 
+import gzip
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from litzoo.datamodules.tables.csv_files import TableFormat, read_table
@@ -116,3 +118,13 @@ def test_an_unnamed_first_column_is_called_as_in_pandas():
 def test_options_that_cannot_be_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         TableFormat(**options)
+
+
+def test_a_compressed_file_is_read_and_a_damaged_one_refused():
+    Path("plain.csv").write_text(PLAIN)
+    expected, _ = read_table(Path("plain.csv"), "")
+    Path("small.csv.gz").write_bytes(gzip.compress(PLAIN.encode()))
+    pd.testing.assert_frame_equal(read_table(Path("small.csv.gz"), "")[0], expected)
+    Path("cut.csv.gz").write_bytes(gzip.compress(PLAIN.encode())[:-12])
+    with pytest.raises(ValueError, match=r"cut\.csv\.gz is no intact gzip file"):
+        read_table(Path("cut.csv.gz"), "")

@@ -39,13 +39,19 @@ def test_tables_have_a_column_or_row_for_each_variant():
     parts = {"logit_auroc": 0.9, "norm_auroc": 0.8, "cosine_auroc": 0.7, "known_norm": 4.0, "unknown_norm": 3.0}
     values = {"scores": {"`MaxLogit`": row}, "acc": 0.99, **parts, "training": 12000, "options": "`config`"}
     other = {**values, "scores": {"`MaxLogit`": {**row, "auroc": 0.8}}}
-    text = scores.table({**ENVIRONMENT, "variants": {"one": {"0": values, "1": other}, "two": {"0": values}}})
+    far = {**values, "scores": {"`MaxLogit`": {**row, "far": {"MNIST": 0.975}}}}
+    text = scores.table({**ENVIRONMENT, "variants": {"one": {"0": values, "1": other}, "two": {"0": far}}})
+    assert "| two | MNIST | 97.5 |" in text
     assert "one, n = 2 | two, n = 1 |" in text
     assert "| `MaxLogit` | 85.0 ± 7.1 (25.0 ± 0.0) | 90.0 (25.0) |" in text
     assert "| two | 90.0 | 80.0 | 70.0 | 4.0 | 3.0 | 99.0 |" in text
     runs = {"0": {"acc": 0.9, "seconds": 10.0, "MaxLogit": 0.8}, "1": {"acc": 0.9, "seconds": 12.0, "MaxLogit": 0.7}}
     text = pilots.table({**ENVIRONMENT, "samples": 12000, "variants": {"plain": runs}})
     assert "| plain | 2 | 90.0 ± 0.0 | 75.0 ± 7.1 | 11 ± 1 |" in text
+
+
+def test_far_samples_are_ranked_above_known_ones():
+    assert scores.auroc_between(torch.tensor([1.0, 2, 3, 4]), torch.tensor([2.5, 9])) == 0.75  # 2 and 4 of 4 below
 
 
 def test_shuffled_images_have_the_same_pixels():
