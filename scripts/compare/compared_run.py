@@ -102,11 +102,13 @@ class ComparedRun:
     def begin(self, command: Sequence[str]) -> None:
         """Writes a command to the log; one that trains from scratch begins it, and `compared.json` with the options."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        recorded = {"identity": self._identity, "older": self._newest_version()}
+        recorded: dict[str, Any] = {"identity": self._identity, "older": self._newest_version()}
         if self.run_folder is not None:
             recorded = _read_json(self.folder / "compared.json")
         if command[0] == "fit":
-            write_json(self.folder / "compared.json", recorded | {"ways": sorted({*recorded.get("ways", ()), self.way})})
+            write_json(
+                self.folder / "compared.json", recorded | {"ways": sorted({*recorded.get("ways", ()), self.way})}
+            )
         continues = command[0] != "fit" or "--ckpt_path" in command
         with self.log.open("a" if continues else "w", encoding="utf-8") as log:
             print("$ litzoo", shlex.join(command), file=log)

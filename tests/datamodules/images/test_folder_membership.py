@@ -121,7 +121,9 @@ def write_photos(suffix=".png", detail=6):
 def test_near_duplicates_are_on_one_side_and_listed(suffix, detail, copy, side):
     write_photos(suffix, detail)
     for path in sorted(Path("photos").rglob(f"*{suffix}")):
-        save(path.with_suffix(copy), Image.open(path).resize((side, side)), **({"quality": 80} if copy == ".jpg" else {}))
+        save(
+            path.with_suffix(copy), Image.open(path).resize((side, side)), **({"quality": 80} if copy == ".jpg" else {})
+        )
     datamodule = folder_data("photos", size=16)
     with pytest.warns(UserWarning, match=r"files are left out: .* \(like .*copies of images in another part"):
         datamodule.setup("fit")
