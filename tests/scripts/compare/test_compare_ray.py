@@ -53,6 +53,7 @@ def metrics(name, seed):
 
 @needs_ray
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_run_of_a_killed_node_resumes_on_the_other_and_ends_as_local_runs_do(cluster):
     command = compared(cluster.address, "--launcher", "ray", "--name", "two")
     end = time.monotonic() + SECONDS
