@@ -190,8 +190,8 @@ class TableDataModule(BaseDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over the preprocessing of a checkpoint, and checks that it was trained on these rows.
 
-        A resumed training uses exactly the rows it recorded, also for its test. Otherwise, in tests and predictions the table may have grown; a test
-        row that the checkpoint was trained on is left out.
+        A resumed training uses exactly the rows it recorded, also for its test. Otherwise, in tests and predictions the
+        table may have grown; a test row that the checkpoint was trained on is left out.
 
         Raises:
             ValueError: If the options of the split are others, recorded rows are gone, or a column is missing or new.
