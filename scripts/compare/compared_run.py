@@ -63,7 +63,10 @@ class ComparedRun:
         self._settings += ["--trainer.default_root_dir", str(runs), "--trainer.enable_progress_bar", "false"]
         self._max_epochs: int | None = None
         paths = zip(self._options, with_shipped_configs(self._options), strict=True)
-        self._identity = {"options": self._options, "contents": {word: _fingerprint(path) for word, path in paths}}
+        self._identity: dict[str, Any] = {
+            "options": self._options,
+            "contents": {word: _fingerprint(path) for word, path in paths},
+        }
 
     def __str__(self) -> str:
         return f"{self.variant}, seed {self.seed}" + ("" if self.fold is None else f", {self.fold}")
@@ -75,6 +78,15 @@ class ComparedRun:
         newest = self._newest_version()
         is_same = recorded.get("identity") == self._identity and newest > recorded["older"]
         return self.folder / f"version_{newest}" if is_same else None
+
+    def changed(self) -> str | None:
+        """Says what differs from the options and configs with which this run was trained before, if anything does."""
+        before = _read_json(self.folder / "compared.json").get("identity", self._identity)
+        if before["options"] != self._options:
+            return f"was trained with {shlex.join(before['options'])!r}, and is with {shlex.join(self._options)!r}"
+        contents = self._identity["contents"]
+        files = [word for word in contents if contents[word] != before["contents"].get(word)]
+        return f"was trained with another content of {', '.join(files)}" if files else None
 
     def next_command(self, epoch: str) -> list[str] | None:
         """Returns the arguments of the next `litzoo` command of this run; None when it is finished.

@@ -45,15 +45,21 @@ def test_another_epoch_needs_a_test_but_no_training():
     ],
     ids=["config", "comment", "option", "seed"],
 )
-def test_changed_variants_are_trained_again(text, options, trained):
+def test_changed_variants_are_trained_again(text, options, trained, capsys):
     Path("scores.json").write_text(json.dumps({name: {**seeds, "seed_2": [0, 0]} for name, seeds in SCORES.items()}))
     compare([*OPTIONS, "--epoch", "best"])
     calls()
     Path("ce.yaml").write_text(text)
     compare([*OPTIONS, *options, "--epoch", "best"])
     assert calls() == {run: ["fit"] for run in trained}
+    said = [line for line in capsys.readouterr().out.splitlines() if line.endswith("; it is trained again")]
+    before = [run for run in trained if not run.endswith("seed_2")]
+    assert {line.split(":")[0] for line in said} == {run.replace("/seed_", ", seed ") for run in before}
+    change = "train_size=10'" if options else "with another content of "
+    assert all(change in line for line in said)
     compare([*OPTIONS, *options, "--epoch", "best"])
     assert calls() == {}
+    assert "trained again" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
