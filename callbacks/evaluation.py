@@ -65,7 +65,7 @@ def test_time_option(module: Any) -> dict[str, bool]:
     return {"test_time": True} if "test_time" in inspect.signature(module.features_and_logits).parameters else {}
 
 
-def predict_part(trainer: Trainer, module: LightningModule, part: Part, output: str) -> dict[str, Tensor]:
+def predict_part(trainer: Trainer, module: LightningModule, part: Part, *names: str) -> dict[str, Tensor]:
     """Runs the `predict_step` of a model in evaluation mode on all samples of a part of the training set.
 
     Every process has to call it.
@@ -74,13 +74,13 @@ def predict_part(trainer: Trainer, module: LightningModule, part: Part, output: 
         trainer: Its datamodule, precision and processes are used.
         module: The model. Its training modes are restored.
         part: Which part of the split, not the unlabeled one.
-        output: Key of the output of `predict_step` to return.
+        *names: Keys of the outputs of `predict_step` to return.
 
     Returns:
-        `index` int64 `[N]`, `target` `[N]` and the output `[N, ...]`: each sample once, the same on every process.
+        `index` int64 `[N]`, `target` `[N]` and the outputs `[N, ...]`: each sample once, the same on every process.
     """
-    names = [output, "target"]
-    return _run(trainer, module, part, "predictions", False, names, lambda batch: module.predict_step(batch, 0))
+    wanted, features = [*names, "target"], "features" in names
+    return _run(trainer, module, part, "predictions", features, wanted, lambda batch: module.predict_step(batch, 0))
 
 
 def options_at_test_time(module: LightningModule) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def evaluation_mode(module: nn.Module, features: bool = False) -> Iterator[None]
     modes = [(part, part.training) for part in module.modules()]
     keeps_features = getattr(module, "keeps_features", None)
     module.eval()
-    if keeps_features is not None:  # regressors have no such attribute
+    if keeps_features is not None:  # a module of others may have no such attribute
         module.keeps_features = features  # type: ignore[assignment]
     try:
         yield

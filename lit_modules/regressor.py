@@ -31,6 +31,9 @@ class Regressor(LitModule):
 
     Raises:
         ValueError: If the targets have no variance.
+
+    Attributes:
+        keeps_features: Whether evaluation and prediction also return `features` `[B, D]`; set by callbacks.
     """
 
     primary_metric = "rmse"
@@ -55,10 +58,11 @@ class Regressor(LitModule):
         super().__init__(net, nn.MSELoss() if loss is None else loss, **options)
         self.target_mean = target_mean
         self.target_std = target_std
+        self.keeps_features = False
 
     def step(self, batch: Batch, stage: Stage) -> dict[str, Any]:
         """Returns `loss` (standard units), `prediction` and `target` `[B]` (the target's units) and `index`."""
-        output = self(batch["input"]).squeeze(1)
+        features, output = ({}, self(batch["input"]).squeeze(1)) if stage == "train" else self._evaluate(batch["input"])
         target = self._standardize(batch["target"])
         loss = self.objective(output, batch, target) if stage == "train" else F.mse_loss(output, target)
         return {
@@ -66,11 +70,13 @@ class Regressor(LitModule):
             "prediction": self._unstandardize(output.detach()),
             "target": batch["target"],
             "index": batch["index"],
+            **features,
         }
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Returns `index` and the `prediction` in the target's units."""
-        return {"index": batch["index"], "prediction": self._unstandardize(self(batch["input"]).squeeze(1))}
+        features, output = self._evaluate(batch["input"])
+        return {"index": batch["index"], "prediction": self._unstandardize(output), **features}
 
     def metrics(self, stage: Stage) -> dict[str, Metric]:
         """Returns the loss (squared error in standard units), MAE and RMSE (the target's units) and R²."""
@@ -104,6 +110,14 @@ class Regressor(LitModule):
             raise ValueError(
                 f"trainer.precision: {precision} would round the targets; use 32-true, bf16-mixed or 16-mixed"
             )
+
+    def _evaluate(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Returns `{"features": [B, D]}` if `keeps_features`, else `{}`, and the network's output `[B]`."""
+        if not self.keeps_features:
+            return {}, self(x).squeeze(1)
+        net: Any = self.net
+        features = net.features(self.prepare_input(x))
+        return {"features": features.detach().float()}, net.head(features).squeeze(1)
 
     def _standardize(self, values: Tensor) -> Tensor:
         return (values - self.target_mean) / self.target_std

@@ -13,6 +13,7 @@ LOADS = {"load", "load_checkpoint", "load_from_checkpoint", "load_state_dict_fro
 MAY = {
     "datamodules/io/decoding.py": ["file.load"],  # Pillow decodes the pixels
     "scripts/benchmarks/calibration.py": ["Predictor.load"],
+    "scripts/benchmarks/intervals.py": ["Predictor.load"],
     "scripts/benchmarks/deployment.py": ["torch.export.load"],  # of the program that it has just exported
     "scripts/benchmarks/unknown/scores.py": ["Predictor.load"],
     "scripts/benchmarks/wrong_labels/trainings.py": ["np.load", "np.load"],  # which refuses pickles by default

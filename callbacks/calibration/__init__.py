@@ -1,5 +1,6 @@
 """Calibrated probabilities, and prediction sets and intervals with a guaranteed coverage."""
 
+from litzoo.callbacks.calibration.difficulty import ResidualDifficulty
 from litzoo.callbacks.calibration.intervals import ConformalIntervals
 from litzoo.callbacks.calibration.prediction_sets import PredictionIntervals, PredictionSets
 from litzoo.callbacks.calibration.sets import ConformalSets
@@ -11,6 +12,7 @@ __all__ = [
     "ConformalSets",
     "PredictionIntervals",
     "PredictionSets",
+    "ResidualDifficulty",
     "TemperatureScaling",
     "fit_temperature",
 ]

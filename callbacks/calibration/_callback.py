@@ -33,16 +33,14 @@ class ConformalCallback(CollectsTestOutputs):
 
     Attributes:
         calibrates: Whether the callback is calibrated on the module's outputs.
-        output: Key of the outputs of the module's test and predict steps that the rule reads.
         remarks: What the summary of a test says below its metrics.
     """
 
     calibrates = True
-    output = "logits"
 
     def __init__(self, rule: Conformal, calibration_fraction: float | None) -> None:
         require_fraction(type(self).__name__, calibration_fraction)
-        super().__init__("target", self.output)
+        super().__init__("target", *rule.reads)
         self.rule, self.calibration_fraction = rule, calibration_fraction
         self.remarks: list[str] = []
         self._fitted_with: dict[str, Any] = {}
@@ -53,8 +51,8 @@ class ConformalCallback(CollectsTestOutputs):
         """Raises a TypeError if the module is of another task."""
 
     @abstractmethod
-    def require_enough(self, target: Tensor, module: LightningModule) -> None:
-        """Raises a ValueError if the calibration samples, of targets `[n]`, are too few for the coverage."""
+    def require_enough(self, target: Tensor, parts: Any) -> None:
+        """Raises a ValueError if the calibration samples of a datamodule, with targets `[n]`, are too few."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Checks module, data and callbacks, and reserves calibration samples.
@@ -87,7 +85,7 @@ class ConformalCallback(CollectsTestOutputs):
             reserve_calibration(name, datamodule, self.calibration_fraction)
         part = calibration_part(datamodule)[1]
         if stage == "fit" and hasattr(part, "targets"):
-            self.require_enough(torch.as_tensor(part.targets)[part.indices], pl_module)
+            self.require_enough(torch.as_tensor(part.targets)[part.indices], datamodule)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Resets what was fitted to other weights, also if the checkpoint has no state of this callback."""
@@ -102,7 +100,7 @@ class ConformalCallback(CollectsTestOutputs):
         self.rule.load_state_dict({})
         count = plain_sample_count(trainer)
         if count is not None and not getattr(self.rule, "per_class", False):  # else the targets say more, later
-            self.require_enough(torch.zeros(count, dtype=torch.int64), pl_module)
+            self.require_enough(torch.zeros(count, dtype=torch.int64), parts_of(trainer))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Calibrates for the weights of each checkpoint, and adds the result to its file."""
@@ -138,9 +136,10 @@ class ConformalCallback(CollectsTestOutputs):
 
     def evaluate_test(self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor]) -> None:
         """Logs the metrics."""
-        if self.rule.scores is None or not bool((outputs["target"] >= 0).any() if self.output == "logits" else True):
+        if self.rule.scores is None or ("logits" in outputs and not bool((outputs["target"] >= 0).any())):
             return
-        for name, value in self.rule.evaluate(outputs[self.output], outputs["target"]).items():
+        output, *more = (outputs[name] for name in self.rule.reads)
+        for name, value in self.rule.evaluate(output, outputs["target"], *more).items():
             pl_module.log(f"test/{name}", value, sync_dist=True)
             if name in ("set_coverage", "interval_coverage"):
                 pl_module.log(f"test/{name}_asked", self.rule.coverage, sync_dist=True)
@@ -157,7 +156,7 @@ class ConformalCallback(CollectsTestOutputs):
     ) -> None:
         """Adds the sets or intervals to the outputs."""
         if self.rule.scores is not None:
-            outputs |= self.rule.predict(outputs[self.output])
+            outputs |= self.rule.predict(*(outputs[name] for name in self.rule.reads))
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what was calibrated, and the options of the module it was calibrated with."""
@@ -170,8 +169,13 @@ class ConformalCallback(CollectsTestOutputs):
         self._fitted_with = state_dict.get("fitted_with", {})
         self._coverage = state_dict.get("coverage")
 
-    def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def calibration_outputs(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Tensor]:
+        """Returns what `predict_part` does for the calibration samples."""
         part, _ = calibration_part(parts_of(trainer))
-        outputs = predict_part(trainer, pl_module, part, self.output)
-        self.rule.fit(outputs[self.output], outputs["target"])
+        return predict_part(trainer, pl_module, part, *self.rule.reads)
+
+    def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        outputs = self.calibration_outputs(trainer, pl_module)
+        output, *more = (outputs[name] for name in self.rule.reads)
+        self.rule.fit(output, outputs["target"], *more)
         self._fitted_with = options_at_test_time(pl_module)

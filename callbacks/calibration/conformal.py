@@ -37,6 +37,8 @@ class Conformal(ABC):
 
     names: tuple[str, str] = ("Conformal", "sets")
     """How messages call the callback and what it predicts."""
+    reads: tuple[str, ...] = ("logits",)
+    """Keys of a module's outputs that `fit`, `evaluate` and `predict` take; the target comes after the first."""
 
     @abstractmethod
     def fit(self, output: Tensor, target: Tensor) -> "Conformal":

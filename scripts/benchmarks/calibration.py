@@ -1,11 +1,12 @@
-"""Measures temperature scaling and prediction sets on shipped configs: calibration errors, coverage, size of sets.
+"""Measures temperature scaling, prediction sets and intervals on shipped configs: errors, coverage, size.
 
 Usage: python -m litzoo.scripts.benchmarks.calibration CONFIG ... [--seeds 0 1 2] [--epochs N] [--precision P]
            [--write]
 
 Each config is trained with `model.calibrate: temperature` and `PredictionSets`, which reserves half of the validation
-samples. Temperature and sets are fitted on these, for the best checkpoint, and evaluated on the test set. Results of
-other configs, and of other seeds of a config with the same number of epochs, stay in the file.
+samples. Temperature and sets are fitted on these, for the best checkpoint, and evaluated on the test set. Of a
+regressor intervals are measured instead, in a table of their own (`intervals.py`). Results of other configs, and of
+other seeds of a config with the same number of epochs, stay in the file.
 """
 
 import argparse
@@ -22,12 +23,14 @@ from litzoo.callbacks import ConformalSets
 from litzoo.callbacks.calibration.part import calibration_part
 from litzoo.callbacks.calibration.sets import Method
 from litzoo.lit_modules.metrics import AdaptiveCalibrationError, CalibrationError
+from litzoo.scripts.benchmarks import intervals
 from litzoo.scripts.benchmarks.harness import environment, format_environment, publish
 from litzoo.scripts.cli.main import run
+from litzoo.scripts.configs import find_config
 from litzoo.scripts.predict import Predictor
 from litzoo.scripts.tables import markdown_table, mean_and_std
 
-NAME, DOCUMENT = "benchmark_calibration", Path("docs/calibration.md")
+NAME, INTERVALS, DOCUMENT = "benchmark_calibration", "benchmark_intervals", Path("docs/calibration.md")
 COVERAGES = (0.9, 0.95)
 METHODS: tuple[Method, ...] = ("lac", "aps")
 
@@ -110,11 +113,15 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--precision", default="32-true", help="of the training (default: 32-true)")
     parser.add_argument("--write", action="store_true", help=f"write the table to {DOCUMENT}")
     options = parser.parse_args(words)
-    path = DOCUMENT.parent / "results" / f"{NAME}.json"
-    earlier = json.loads(path.read_text(encoding="utf-8"))["configs"] if path.exists() else {}
     for config in options.configs:
+        regresses = "class_path: Regressor" in Path(find_config(config)).read_text(encoding="utf-8")
+        kind, measuring, formatted = (
+            (INTERVALS, intervals.measure, intervals.table) if regresses else (NAME, measure, table)
+        )
+        path = DOCUMENT.parent / "results" / f"{kind}.json"
+        earlier = json.loads(path.read_text(encoding="utf-8"))["configs"] if path.exists() else {}
         for seed in options.seeds:
-            values = measure(config, seed, options.epochs, options.precision)
+            values = measuring(config, seed, options.epochs, options.precision)
             same = ("epochs", "precision")
             runs = {
                 name: each
@@ -123,9 +130,9 @@ def main(words: Sequence[str] | None = None) -> None:
             }
             earlier[config] = {**runs, str(seed): values}
             result = {**environment(), "configs": earlier}
-            print(table(result))
+            print(formatted(result))
             if options.write:
-                publish(NAME, result, table(result), DOCUMENT)
+                publish(kind, result, formatted(result), DOCUMENT)
 
 
 def _value(metric: Any, logits: Tensor, target: Tensor) -> float:

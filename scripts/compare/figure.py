@@ -28,6 +28,8 @@ Histories = Mapping[str, Mapping[int, Mapping[str, Mapping[int, float]]]]
 def choose_curves(requested: Sequence[str], metric: str, histories: Histories) -> list[str]:
     """Returns the metrics to draw: the requested ones, or else the validation metric closest to the compared one.
 
+    Without validation it is the training metric closest to it.
+
     Nothing is requested and nothing was logged, as without a logger: an empty list.
 
     Raises:
@@ -39,7 +41,9 @@ def choose_curves(requested: Sequence[str], metric: str, histories: Histories) -
         missing = [name for name in requested if name not in in_any]
         chosen = list(requested)
     else:
-        candidates = [f"val/{metric.split('/')[1]}", "val/acc", "val/rmse", "val/loss", "train/loss"]
+        # The training loss comes last: it is another one in each variant where losses are compared.
+        names = [metric.split("/")[1], "acc", "rmse", "loss"]
+        candidates = [f"{part}/{name}" for part in ("val", "train") for name in names]
         chosen = [name for name in candidates if name in in_all][:1]
         missing = []
     if missing:

@@ -50,6 +50,7 @@ class Answer(nn.Module):
         limits = sets.thresholds(len(predictor.class_names)) if isinstance(sets, ConformalSets) else torch.zeros(0)
         self.register_buffer("set_limits", limits.clone(), persistent=False)
         self.margin = intervals.margin if isinstance(intervals, ConformalIntervals) else None
+        self.difficulty = intervals.difficulty if isinstance(intervals, ConformalIntervals) else None
         self.threshold = torch.inf if self.detection is None else self.detection.threshold
 
     def answer(self, x: Tensor) -> dict[str, Tensor]:
@@ -61,8 +62,10 @@ class Answer(nn.Module):
         outputs: Any = self.module.predict_step({"input": x, "index": torch.zeros(1, dtype=torch.int64)}, 0)
         if "logits" not in outputs:
             value = outputs["prediction"]
-            bounds = {} if self.margin is None else {"lower": value - self.margin, "upper": value + self.margin}
-            return {"value": value, **bounds}
+            if self.margin is None:
+                return {"value": value}
+            margin = self.margin if self.difficulty is None else self.margin * self.difficulty(outputs["features"])
+            return {"value": value, "lower": value - margin, "upper": value + margin}
         logits = outputs["logits"]
         answer = {"probabilities": logits.softmax(dim=1), "class_index": logits.argmax(dim=1)}
         if self.method is not None:

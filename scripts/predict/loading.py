@@ -13,6 +13,7 @@ from lightning.pytorch import LightningModule
 
 from litzoo import lit_modules
 from litzoo.callbacks.calibration.conformal import Conformal
+from litzoo.callbacks.calibration.difficulty import ResidualDifficulty
 from litzoo.callbacks.calibration.intervals import ConformalIntervals
 from litzoo.callbacks.calibration.sets import ConformalSets
 from litzoo.callbacks.unknown.detection import UnknownDetection
@@ -169,7 +170,7 @@ def _conformal(content: Mapping[str, Any]) -> Conformal | None:
     if state := states.get("PredictionSets"):
         rule = ConformalSets(state["coverage"], state["method"], state["per_class"])
     elif state := states.get("PredictionIntervals"):
-        rule = ConformalIntervals(state["coverage"])
+        rule = ConformalIntervals(state["coverage"], ResidualDifficulty() if "difficulty" in state else None)
     else:
         return None
     rule.load_state_dict(state)

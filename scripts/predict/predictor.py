@@ -81,6 +81,8 @@ class Predictor:
         self.class_names: list[str] = list(getattr(module, "class_names", ()))
         if getattr(module, "channels_last", False) and self.device.type != "mps":
             module.net.to(memory_format=torch.channels_last)
+        if conformal is not None and "features" in conformal.reads:
+            module.keeps_features = True  # type: ignore[assignment]
         if detection is not None:
             module.keeps_features = detection.score.uses_features  # type: ignore[assignment]
             detection.to(self.device)
@@ -170,7 +172,7 @@ class Predictor:
             if "logits" in outputs:
                 kept |= {"confidence": outputs["confidence"], "probabilities": outputs["logits"].softmax(dim=1)}
             if self.conformal is not None:
-                kept |= self.conformal.predict(outputs["logits" if "logits" in outputs else "prediction"])
+                kept |= self.conformal.predict(*(outputs[name] for name in self.conformal.reads))
             if self.detection is not None:
                 extras = observed([self.detection.score], self.module, inputs)
                 evidence = evidence_from({**outputs, **extras})

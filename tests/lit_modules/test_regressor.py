@@ -43,6 +43,24 @@ def test_losses_are_in_standard_units_and_errors_in_units_of_the_target():
     assert metrics == pytest.approx(expected, rel=1e-4)
 
 
+def test_tests_and_predictions_return_the_input_of_the_last_layer_if_asked_for():
+    datamodule = DiabetesDataModule()
+    datamodule.setup("fit")
+    model = regressor(datamodule, dropout=0.5).eval()
+    inputs, targets = rows(datamodule.val_set)
+    batch = {"input": inputs, "target": targets, "index": torch.arange(len(inputs))}
+    plain = [model.step(batch, "test"), model.predict_step(batch, 0)]
+    model.keeps_features = True
+    for before, outputs in zip(plain, [model.step(batch, "test"), model.predict_step(batch, 0)], strict=True):
+        features = outputs.pop("features")
+        assert not features.requires_grad
+        standard = model.net.head(features).squeeze(1)
+        torch.testing.assert_close(outputs["prediction"], standard * model.target_std + model.target_mean)
+        assert outputs.keys() == before.keys()
+        torch.testing.assert_close(outputs["prediction"], before["prediction"])
+    assert model.step(batch, "train").keys() == plain[0].keys()
+
+
 def test_always_predicting_the_mean_has_a_loss_of_one_on_the_training_set():
     datamodule = DiabetesDataModule()
     model = regressor(datamodule, hidden=())

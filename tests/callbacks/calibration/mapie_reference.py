@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import torch
 from mapie.classification import SplitConformalClassifier
+from mapie.conformity_scores import ResidualNormalisedScore
 from mapie.regression import SplitConformalRegressor
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
@@ -55,6 +56,13 @@ class First(RegressorMixin, BaseEstimator):
         return X[:, 0]
 
 
+class Steep(First):
+    """A fitted difficulty."""
+
+    def predict(self, X):  # noqa: N803
+        return np.exp(0.5 * X[:, 0] - 1)
+
+
 def reference() -> dict[str, torch.Tensor]:
     """Returns the sets, bool `[N, K]`, of each method and coverage, and intervals `[N, 2]`."""
     found = {}
@@ -72,6 +80,10 @@ def reference() -> dict[str, torch.Tensor]:
     intervals = SplitConformalRegressor(First(), confidence_level=0.9, prefit=True)
     intervals.conformalize(inputs, targets)
     found["intervals"] = intervals.predict_interval(new)[1][:, :, 0]
+    normalised = ResidualNormalisedScore(Steep(), prefit=True)
+    intervals = SplitConformalRegressor(First(), confidence_level=0.9, conformity_score=normalised, prefit=True)
+    intervals.conformalize(inputs, targets)
+    found["normalized intervals"] = intervals.predict_interval(new)[1][:, :, 0]
     return {name: torch.from_numpy(values) for name, values in found.items()}
 
 

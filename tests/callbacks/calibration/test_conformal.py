@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from litzoo.callbacks import ConformalIntervals, ConformalSets
+from litzoo.callbacks import ConformalIntervals, ConformalSets, ResidualDifficulty
 from litzoo.callbacks.calibration.conformal import conformal_quantile, coverage_range
 from litzoo.callbacks.calibration.sets import class_scores
 from tests.callbacks.calibration.samples import COVERAGES, regression_samples, sampled
@@ -65,6 +65,16 @@ def test_intervals_agree_with_mapie(mapie):
     inputs, targets, new = map(torch.from_numpy, regression_samples())
     found = ConformalIntervals(0.9).fit(inputs[:, 0], targets).predict(new[:, 0])
     torch.testing.assert_close(torch.stack([found["lower"], found["upper"]], dim=1), mapie["intervals"])
+
+
+def test_normalized_intervals_agree_with_mapie(mapie):
+    inputs, targets, new = map(torch.from_numpy, regression_samples())
+    difficulty = ResidualDifficulty()
+    statistics = {"mean": [0.0], "weight": [0.5], "bias": -1.0, "low": -9.0, "high": 9.0}
+    difficulty.load_state_dict({name: torch.tensor(value) for name, value in statistics.items()})
+    found = ConformalIntervals(0.9, difficulty).fit(inputs[:, 0], targets, inputs).predict(new[:, 0], new)
+    expected = mapie["normalized intervals"]
+    torch.testing.assert_close(torch.stack([found["lower"], found["upper"]], dim=1), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", ["lac", "aps"])

@@ -46,6 +46,12 @@ def test_curve_is_the_requested_or_the_closest_validation_metric(requested, metr
     assert choose_curves(requested, metric, {"a": {0: BOTH}}) == chosen
 
 
+def test_without_validation_the_training_accuracy_is_drawn_rather_than_losses_of_different_kinds():
+    trained = {"train/loss": {1: 1.0}, "train/acc": {1: 0.5}}
+    assert choose_curves([], "test/balanced_acc", {"a": {0: trained}}) == ["train/acc"]
+    assert choose_curves([], "test/rmse", {"a": {0: {"train/loss": {1: 1.0}}}}) == ["train/loss"]
+
+
 def test_metrics_that_some_runs_lack_are_drawn_only_on_request():
     histories = {"a": {0: BOTH}, "b": {0: {"val/loss": {1: 1.0}}}}
     assert choose_curves([], "test/acc", histories) == ["val/loss"]

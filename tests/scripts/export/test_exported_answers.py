@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from litzoo import Predictor, Regressor
-from litzoo.callbacks import ConformalIntervals, ConformalSets, unknown
+from litzoo.callbacks import ConformalIntervals, ConformalSets, ResidualDifficulty, unknown
 from litzoo.callbacks.unknown import UnknownDetection
 from litzoo.callbacks.unknown.scores import Evidence
 from litzoo.datamodules.tables.reading import TableReading
@@ -100,8 +100,9 @@ def test_a_temperature_and_prediction_sets_are_exported(method, per_class, form)
         assert metadata["conformal"] == {"coverage": 0.7, "method": method, "per_class": per_class}
 
 
+@pytest.mark.parametrize("normalized", [False, True])
 @pytest.mark.parametrize("form", ["torch", "onnx"])
-def test_a_regressor_is_exported_with_the_vocabulary_of_its_table(form):
+def test_a_regressor_is_exported_with_the_vocabulary_of_its_table(form, normalized):
     require_format(form)
     frame = pd.DataFrame(
         {
@@ -112,8 +113,13 @@ def test_a_regressor_is_exported_with_the_vocabulary_of_its_table(form):
     )
     reading = TableReading.fit(frame, target="price")
     torch.manual_seed(0)
-    intervals = ConformalIntervals(0.9).fit(torch.zeros(20), torch.arange(20.0))
     module = Regressor((reading.num_features,), 200.0, 30.0)
+    intervals = ConformalIntervals(0.9)
+    features = None
+    if normalized:
+        features = module.net.features(reading.tensor(frame, "")).detach()
+        intervals = ConformalIntervals(0.9, ResidualDifficulty().fit(features, features[:, 0] + 0.1))
+    intervals.fit(torch.zeros(20), torch.arange(20.0), features)
     predictor = Predictor(module, reading, device="cpu", conformal=intervals)
     new = frame.iloc[[4, 1, 2]].assign(place=["moon", "sea", None])
     with pytest.warns(UserWarning, match="'moon'"):
@@ -136,4 +142,8 @@ def test_a_regressor_is_exported_with_the_vocabulary_of_its_table(form):
         value, lower, upper = map(torch.from_numpy, found)
     torch.testing.assert_close(value, expected.prediction, atol=1e-3, rtol=1e-5)
     torch.testing.assert_close(lower, expected.lower, atol=1e-3, rtol=1e-5)
-    torch.testing.assert_close(upper, expected.prediction + 18, atol=1e-3, rtol=1e-5)
+    torch.testing.assert_close(upper, expected.upper, atol=1e-3, rtol=1e-5)
+    if normalized:
+        assert len(set((upper - value).tolist())) == 3
+    else:
+        torch.testing.assert_close(upper, value + 18, atol=1e-3, rtol=1e-5)
