@@ -15,7 +15,8 @@ are paired by fold.
 order), and shows no results: for the tasks of a job array. The same command without it then finds them finished.
 
 Finished runs are reused and interrupted ones resumed, unless their options or configs have changed: these are trained
-again, and what has changed is printed. Changes of the code are not detected: give another `--name`. Seeds of a variant that were trained on different data are named.
+again, and what has changed is printed. Changes of the code are not detected: give another `--name`. Seeds of a
+variant that were trained on different data are named.
 
 The results are a table with the paired differences to the first variant and their 95 % intervals, and figures of the
 differences and of the curves. The folder `runs/compare_<name>/` has them as `results.md`, `results.csv` (a row for each
