@@ -39,6 +39,7 @@ from rich.console import Console
 from rich.table import Table
 
 from litzoo.callbacks.files import display_path, write_json
+from litzoo.datamodules.counted import counted
 from litzoo.datamodules.splits.folds import Fold
 from litzoo.scripts.cli.failures import report_errors
 from litzoo.scripts.compare.compared_run import ComparedRun
@@ -93,7 +94,7 @@ def _way(args: argparse.Namespace) -> str:
     if args.run is not None:
         return "each run by a command of its own"
     if args.launcher == "ray":
-        return f"by Ray, {args.cpus} CPU cores a run"
+        return f"by Ray, {counted(args.cpus, 'CPU core')} a run"
     return f"{args.jobs} runs at a time" if args.jobs > 1 else "one run at a time"
 
 
