@@ -23,6 +23,8 @@ CARD_COLUMNS = 3
 CARD_IMAGES = 12
 """Images in such a figure."""
 _CHARACTERS_PER_INCH = 13
+_GAP = 20
+"""Pixels between panels that are one below the other."""
 _CELL = 1.35
 """Width of an image with its margin, in inches."""
 _MIN_WIDTH = 5.5
@@ -47,7 +49,9 @@ def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained" if constrained else None)
 
 
-def publish_figure(trainer: Trainer, name: str, figure: Figure, run_folder: Path, card: Figure | None = None) -> None:
+def publish_figure(
+    trainer: Trainer, name: str, figure: Figure, run_folder: Path, card: Figure | None = None, panels: int = 1
+) -> None:
     """Saves a figure as `<run folder>/figures/<name>.png`, and logs it to TensorBoard if the trainer has such a logger.
 
     Args:
@@ -56,6 +60,8 @@ def publish_figure(trainer: Trainer, name: str, figure: Figure, run_folder: Path
         figure: The figure.
         run_folder: From `run_folder_of`, which every process has to call.
         card: A smaller figure for TensorBoard, at most `CARD_WIDTH` wide; by default the same.
+        panels: Number of equally wide panels side by side in the figure. Without a card, TensorBoard shows them one
+            below the other, which takes no time, unlike a second drawing.
     """
     if not trainer.is_global_zero:
         return
@@ -65,8 +71,18 @@ def publish_figure(trainer: Trainer, name: str, figure: Figure, run_folder: Path
     boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
     if boards and card is not None:
         pixels = _drawn(card)
+    elif panels > 1:
+        pixels = _stacked(pixels, panels)
     for logger in boards:
         logger.experiment.add_image(f"figures/{name}", pixels, global_step=trainer.global_step, dataformats="HWC")
+
+
+def _stacked(pixels: np.ndarray, panels: int) -> np.ndarray:
+    """Returns panels of a figure, uint8 `[H, W, 3]`, one below the other, without what is empty below each."""
+    parts = np.array_split(pixels, panels, axis=1)
+    heights = [int(np.flatnonzero((part < 255).any(axis=(1, 2)))[-1]) + _GAP for part in parts]
+    width = min(part.shape[1] for part in parts)
+    return np.concatenate([part[:height, :width] for part, height in zip(parts, heights, strict=True)])
 
 
 def _drawn(figure: Figure) -> np.ndarray:

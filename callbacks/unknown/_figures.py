@@ -38,12 +38,14 @@ def draw_scores(scores: Mapping[str, Tensor], unknown: Tensor, decision_score: s
     figure = new_figure(width * panels, height, constrained=False)
     margin, inner = 0.65 / panels / width, _PANEL_HEIGHT / height
     bottom = 1 - _TITLE_HEIGHT / height - inner
-    places = [(panel / panels + margin, bottom, 0.985 / panels - margin, inner) for panel in range(panels)]
+    places = [(panel / panels + margin, bottom, 0.965 / panels - margin, inner) for panel in range(panels)]
     axes = list(map(figure.add_axes, places))
     values, is_unknown = scores[decision_score].numpy(), unknown.numpy()
     _draw_histogram(axes[0], values, is_unknown, decision_score, threshold)
     figure.suptitle(
-        f"{int(is_unknown.sum()):,} of {len(is_unknown):,} test samples are of unknown classes", fontsize=10
+        f"{int(is_unknown.sum()):,} of {len(is_unknown):,} test samples are of unknown classes",
+        x=0.5 / panels,  # above the first panel, which is on top on a card of TensorBoard
+        fontsize=10,
     )
     if panels > 1:
         _draw_curves(axes[1], axes[2], scores, is_unknown, decision_score, values > threshold)

@@ -91,7 +91,7 @@ def publish_open_set_figures(
     assert isinstance(module, HasClassNames)
     # Drawn once for file and TensorBoard: it is most of what the detector adds to a test.
     figure = draw_scores(results.scores, unknown, detection.score_name, detection.threshold)
-    publish_figure(trainer, "unknown_scores", figure, run_folder)
+    publish_figure(trainer, "unknown_scores", figure, run_folder, panels=len(figure.axes))
     if isinstance(datamodule, HasTestImages):
         names, images = parts_of(trainer).true_class_names(results.index), datamodule.test_images
         samples = GallerySamples(

@@ -195,6 +195,10 @@ class ImageDataModule(ClassLabels, BaseDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Warns if evaluation would transform images in another way than that of the checkpoint."""
         super().load_state_dict(state_dict)
+        self.compare_evaluation(state_dict)
+
+    def compare_evaluation(self, state_dict: dict[str, Any]) -> None:
+        """Warns if `eval_transform` is not that of a checkpoint."""
         trained = state_dict.get("images", {}).get("eval_transform", self.eval_description)
         if trained != self.eval_description:
             rank_zero_warn(

@@ -75,7 +75,12 @@ class FolderFiles:
             )
         self.left_out: dict[str, list[str]] = {}
         self.pool_folder = None if unlabeled_folder is None else find_path(unlabeled_folder, root)
-        self.pool = [] if self.pool_folder is None else _pool_files(self.pool_folder)
+        others: list[Path] = []
+        self.pool = [] if self.pool_folder is None else _pool_files(self.pool_folder, others)
+        if others:
+            self.leave_out(
+                "no images, in unlabeled_folder", list(map(self.name, others)), f"no images, in {self.pool_folder}"
+            )
         self._is_restored = self._resumed = False
         self._reported_copies: list[str] = []
         self._test_size = HELD_OUT if test_size is None else test_size
@@ -235,8 +240,8 @@ class FolderFiles:
             )
 
 
-def _pool_files(folder: Path) -> list[Path]:
-    if not folder.is_dir() or not (files := images_in(folder)):
+def _pool_files(folder: Path, others: list[Path]) -> list[Path]:
+    if not folder.is_dir() or not (files := images_in(folder, others)):
         raise FileNotFoundError(
             f"data.unlabeled_folder: {folder} {'holds no image' if folder.is_dir() else 'is not a folder'}; it is "
             "looked up in the working folder, then in data.root"

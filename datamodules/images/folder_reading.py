@@ -29,6 +29,9 @@ from litzoo.datamodules.transforms.policies import Choice, steps_of
 
 AUGMENTS: dict[str, Choice] = {"augment": "none", "strong_augment": "strong"}
 """Options of augmentation and their defaults."""
+_DETAIL = 4
+"""How many times larger than its small version a JPEG is decoded: its own way of shrinking an image is not Pillow's, by
+which the copy in a PNG is shrunk."""
 
 
 class FolderReading:
@@ -157,7 +160,7 @@ class Thumbnails:
         if not self.reading.range_is_given:
             reader = replace(reader, value_range=self.reading.range_of(path))
         try:
-            return reader(path)
+            return reader.convert(reader.decode(path, _DETAIL * self.shape[1]))
         except DamagedImageError:  # whoever reads it reports the damage
             return torch.zeros(self.shape, dtype=torch.uint8)
 

@@ -277,6 +277,7 @@ class ImageFolderDataModule(ImageDataModule):
             self._scaling = None
         if self.by_content and "samples" in state_dict:
             restore_samples(self, state_dict)
+            self.compare_evaluation(state_dict)
         else:
             super().load_state_dict(state_dict)
         read_again(self, outdated)

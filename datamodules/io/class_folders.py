@@ -1,8 +1,9 @@
 """Lists class folders and image files."""
 
+import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_warn
@@ -65,22 +66,38 @@ def class_folders_in(folder: Path, least: int = 2) -> dict[str, list[Path]]:
 def images_in(folder: Path, others: list[Path] | None = None) -> list[Path]:
     """Lists the image files in a folder and its subfolders, sorted.
 
-    Hidden files and folders are ignored, and links to folders are not followed; links to images are. A file is an image
-    by its content, whatever its name; one that is named like an image is listed too, so that damage is found.
+    Hidden files and folders are ignored; links are followed, but for those to a folder that they are in. A file is an
+    image by its content, whatever its name; one that is named like an image is listed too, so that damage is found.
 
     Args:
         folder: The folder.
         others: Files that are no images are added.
     """
     images = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_dir() or any(map(is_hidden, path.relative_to(folder).parts)):
-            continue
-        if path.suffix.lower() in EXTENSIONS or is_image(path):
+    for path in _files_in(folder, frozenset()):
+        if is_image_file(path):
             images.append(path)
         elif others is not None:
             others.append(path)
     return images
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether a file is named like an image, or is one by its content."""
+    return path.suffix.lower() in EXTENSIONS or is_image(path)
+
+
+def _files_in(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """Yields the visible files in a folder and its subfolders, sorted; none if a folder `above` it lies within it."""
+    own = folder.resolve()
+    if not folder.is_dir() or any(each.is_relative_to(own) for each in above):
+        return
+    for name in sorted(name for name in os.listdir(folder) if not is_hidden(name)):
+        path = folder / name
+        if path.is_dir():
+            yield from _files_in(path, above | {own})
+        else:
+            yield path
 
 
 def images_to_predict(folder: str) -> tuple[list[Path], list[str]]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from litzoo.datamodules.class_spellings import warn_of_spellings
-from litzoo.datamodules.io.class_folders import EXTENSIONS, class_folders_in, images_in, is_hidden
+from litzoo.datamodules.io.class_folders import class_folders_in, images_in, is_hidden, is_image_file
 
 PART_NAMES: Mapping[str, str] = {
     "train": "train",
@@ -67,7 +67,8 @@ class ClassFolders:
         self.class_names = tuple(self._classes["train"])
         self.left_out: dict[str, list[str]] = {}
         known = {path for place in self._places.values() for path in (place, place.parent)} & {folder}
-        loose = [path for place in {*self._places.values(), *known} for path in _visible(place) if _is_image(path)]
+        files = [path for place in {*self._places.values(), *known} for path in _visible(place) if not path.is_dir()]
+        loose = [path for path in files if is_image_file(path)]
         if self._places["train"] != folder:
             loose += [path for path in _visible(folder) if path.is_dir() and path not in self._places.values()]
         if loose:
@@ -128,7 +129,3 @@ class ClassFolders:
 
 def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not is_hidden(path.name))
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in EXTENSIONS and not path.is_dir()

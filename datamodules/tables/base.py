@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from litzoo.datamodules.base import BaseDataModule
+from litzoo.datamodules.counted import counted
 from litzoo.datamodules.dataset import IndexedDataset
 from litzoo.datamodules.splits.core import hold_out
 from litzoo.datamodules.splits.membership import content_id
@@ -189,8 +190,8 @@ class TableDataModule(BaseDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over the preprocessing of a checkpoint, and checks that it was trained on these rows.
 
-        A resumed training uses exactly the rows it recorded. In tests and predictions the table may have grown; a test
-        row that the checkpoint was trained on is left out.
+        A resumed training uses exactly the rows it recorded, also for its test. Otherwise, in tests and predictions the
+        table may have grown; a test row that the checkpoint was trained on is left out.
 
         Raises:
             ValueError: If the options of the split are others, recorded rows are gone, or a column is missing or new.
@@ -219,13 +220,11 @@ class TableDataModule(BaseDataModule):
             self._rows["test"] = self._rows["test"][~trained]
         if not resumed:
             return
-        rows = recorded_rows(record, self._ids, self.where)
-        waiting = len(set(self._rows["train"].tolist()) - set(rows.tolist()))
-        if waiting:
-            rank_zero_warn(
-                f"{waiting:,} new training rows are not used by the resumed training: they wait for a new one"
-            )
-        self._rows["train"], self._validation = rows, self._draw().validation(rows)
+        rows, tested = recorded_rows(record, self._ids, self.where)
+        if waiting := len(self._ids) - len({*rows.tolist()}) - len(tested):
+            text = counted(waiting, "new row is", "new rows are")
+            rank_zero_warn(f"{text} not used by the resumed training: a new one will use what is new")
+        self._rows, self._validation = {"train": rows, "test": tested}, self._draw().validation(rows)
         self.split = None
         self.find_split()
         require_same_split(state, self.fingerprint(), self.split_options())

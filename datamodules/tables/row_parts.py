@@ -64,11 +64,14 @@ class RowDraw(NamedTuple):
         return drawn
 
 
-def recorded_rows(record: RecordedSamples, ids: Sequence[str], where: str) -> np.ndarray:
-    """Returns the positions, among rows with these ids, of the full training set that a checkpoint recorded.
+def recorded_rows(record: RecordedSamples, ids: Sequence[str], where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the positions, among rows with these ids, of the samples that a checkpoint recorded.
+
+    Returns:
+        Those of the full training set, and those of the test set that are still there.
 
     Raises:
-        ValueError: If some of them are gone.
+        ValueError: If some of the first are gone.
     """
     positions: dict[str, list[int]] = {}
     for position, each in enumerate(ids):
@@ -79,7 +82,9 @@ def recorded_rows(record: RecordedSamples, ids: Sequence[str], where: str) -> np
             "time): a training can only be resumed with them; restore them, or start a new training"
         )
     left = {each: iter(rows) for each, rows in positions.items()}
-    return np.array([next(left[each], positions[each][0]) for each in record.ids])
+    training = [next(left[each], positions[each][0]) for each in record.ids]
+    tested = (next(left.get(each, iter(())), None) for each in record.test_ids)
+    return np.array(training), np.array(sorted(row for row in tested if row is not None), dtype=np.int64)
 
 
 def fingerprint_of_rows(ids: Sequence[str], parts: Mapping[str, Tensor], targets: Tensor) -> str:

@@ -13,7 +13,8 @@ that has not seen it. The models are thrown away. It writes to FOLDER, `runs/<ex
   label_issues.json          how many labels are flagged, for each pair of classes, and the noise matrix
   proposed_corrections.csv   all flagged labels with the suggested one
 
-The page downloads your decisions as corrections.csv; `litzoo fit --data.corrections corrections.csv` applies them.
+The page downloads your decisions as corrections.csv; `litzoo fit --data.corrections corrections.csv` applies them. An
+audit with `--data.corrections corrections.csv` judges the corrected labels; its page downloads corrections_2.csv.
 An interrupted audit goes on with the next fold when the command is repeated.
 """
 
@@ -36,6 +37,7 @@ from litzoo.callbacks.files import atomic_write, display_path, read_json, write_
 from litzoo.datamodules.class_labels import ClassLabels
 from litzoo.datamodules.counted import counted
 from litzoo.datamodules.splits.record import fingerprint
+from litzoo.scripts.audit.page import download_of
 from litzoo.scripts.audit.pool import folds_of, pool_of, serve_fold
 from litzoo.scripts.audit.report import write_report
 from litzoo.scripts.cli.failures import report_errors_or_help
@@ -110,7 +112,7 @@ def audit(arguments: list[str]) -> Path:
     outputs = _joined([torch.load(folder / f"fold_{k}.pt", weights_only=True) for k in range(own.folds)])
     print(write_report(folder, outputs, pool, datamodule, cli.model.class_names))
     if applied := datamodule.applied_corrections:
-        both = ", ".join([*applied.files, "corrections.csv"])
+        both = ", ".join([*applied.files, download_of(datamodule)])
         print(f"The labels are those after {applied.file}: train with both, --data.corrections '[{both}]'")
     return folder
 

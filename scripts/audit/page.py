@@ -78,6 +78,7 @@ def page_of(
         "classes": list(class_names),
         "labels": found["labels"],
         "fingerprint": pool.fingerprint(),
+        "file": download_of(datamodule),
     }
     data = json.dumps(content, ensure_ascii=True).replace("<", "\\u003c")
     title = html.escape(
@@ -89,7 +90,14 @@ def page_of(
     note = doubt(found["agreement"]) or f"The models predict {same:.1%} of the labels, which they have not seen"
     note = html.escape(f"{note}.")
     page = TEMPLATE.read_text(encoding="utf-8")
+    page = page.replace("{{file}}", download_of(datamodule))
     return page.replace("{{title}}", title).replace("{{note}}", note).replace("{{data}}", data)
+
+
+def download_of(datamodule: Any) -> str:
+    """Returns the name of the file that the page downloads; it has a number after the first round of corrections."""
+    applied = datamodule.applied_corrections
+    return f"corrections_{len(applied.files) + 1}.csv" if applied else "corrections.csv"
 
 
 class _Images:

@@ -14,8 +14,9 @@ are paired by fold.
 `--run 3` trains only the fourth of the runs (seed by seed, within a seed fold by fold, and then the variants in their
 order), and shows no results: for the tasks of a job array. The same command without it then finds them finished.
 
-Finished runs are reused and interrupted ones resumed, unless their options or configs have changed. Changes of the
-code are not detected: give another `--name`. Seeds of a variant that were trained on different data are named.
+Finished runs are reused and interrupted ones resumed, unless their options or configs have changed: these are trained
+again, and what has changed is printed. Changes of the code are not detected: give another `--name`. Seeds of a
+variant that were trained on different data are named.
 
 The results are a table with the paired differences to the first variant and their 95 % intervals, and figures of the
 differences and of the curves. The folder `runs/compare_<name>/` has them as `results.md`, `results.csv` (a row for each
@@ -38,6 +39,7 @@ from rich.console import Console
 from rich.table import Table
 
 from litzoo.callbacks.files import display_path, write_json
+from litzoo.datamodules.counted import counted
 from litzoo.datamodules.splits.folds import Fold
 from litzoo.scripts.cli.failures import report_errors
 from litzoo.scripts.compare.compared_run import ComparedRun
@@ -67,7 +69,7 @@ def compare(arguments: list[str]) -> None:
     args = parse(arguments, str(__doc__))
     experiment = f"compare_{args.name}"
     runs = [
-        ComparedRun(variant, seed, options, args.runs, experiment, fold)
+        ComparedRun(variant, seed, options, args.runs, experiment, fold, _way(args))
         for seed in args.seeds
         for fold in ([None] if args.folds is None else [Fold(number, args.folds) for number in range(args.folds)])
         for variant, options in args.variants.items()
@@ -85,6 +87,15 @@ def compare(arguments: list[str]) -> None:
         unchanged = f"; {args.write} is unchanged" if args.write else ""
         print(f"{len(failed)} of {len(runs)} runs failed{unchanged}: {'; '.join(map(str, failed))}", file=sys.stderr)
         sys.exit(1)
+
+
+def _way(args: argparse.Namespace) -> str:
+    """Returns how the runs are trained, in words."""
+    if args.run is not None:
+        return "each run by a command of its own"
+    if args.launcher == "ray":
+        return f"by Ray, {counted(args.cpus, 'CPU core')} a run"
+    return f"{args.jobs} runs at a time" if args.jobs > 1 else "one run at a time"
 
 
 def _chosen(runs: Sequence[ComparedRun], number: int) -> ComparedRun:
@@ -124,7 +135,8 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
         printed.add_column(name, no_wrap=not number, overflow="fold")  # never truncates the names of variants
     for row in rows:
         printed.add_row(*row)
-    caption = _caption(args, metric, results)
+    ways = ", ".join(sorted({way for run in runs for way in run.ways()}))
+    caption = _caption(args, metric, results, ways)
     console = Console()
     console.print(printed)
     tables = [markdown_table(header, rows)]
@@ -202,15 +214,12 @@ def _write_page(
     replace_between(page, f"compare {name}", "\n\n".join([*parts, *images]))
 
 
-def _caption(args: argparse.Namespace, metric: str, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns a line with the epoch and seeds of the results, and the hardware, precision and date of the runs."""
+def _caption(args: argparse.Namespace, metric: str, results: Mapping[str, Mapping[str, Any]], ways: str) -> str:
+    """Returns a line with the epoch and seeds of the results, and hardware, precision, date and `ways` of the runs."""
     runs = [run for result in results.values() for run in result["runs"]]
     hardware, precision, torch = (
         ", ".join(sorted({str(run[name]) for run in runs})) for name in ("hardware", "precision", "torch")
     )
-    jobs = f"{args.jobs} runs at a time" if args.jobs > 1 else "one run at a time"
-    if args.launcher == "ray":
-        jobs = f"by Ray, {args.cpus} CPU cores a run"
     epoch = "Last epoch" if metric.startswith("train/") else f"Test set, weights of the {args.epoch} epoch"
     seeds = ", ".join(map(str, args.seeds))
     pairs = "seed"
@@ -220,7 +229,7 @@ def _caption(args: argparse.Namespace, metric: str, results: Mapping[str, Mappin
     if differences and args.folds is not None:
         differences += ", which are somewhat too narrow, since the folds' training sets overlap"
     date = max(run["date"] for run in runs)
-    return f"{epoch}, seeds {seeds}{differences}. {hardware}, {precision}, torch {torch}, {jobs}, {date}."
+    return f"{epoch}, seeds {seeds}{differences}. {hardware}, {precision}, torch {torch}, {ways}, {date}."
 
 
 def _curve_values(histories: Histories, metrics: Sequence[str]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class ComparedRun:
 
     The state of the run is read from the files that `litzoo` writes there. `compared.json` beside them records the
     options and the content of the configs, so that a run with other options, or with a config that has changed since,
-    is not reused.
+    is not reused, and how the run was trained, such as with how many others at a time.
 
     Args:
         variant: Name of the variant.
@@ -37,11 +37,20 @@ class ComparedRun:
         runs: Folder of all runs.
         experiment: Folder of the comparison, below `runs`.
         fold: The fold that validates, if there are folds.
+        way: How a command that trains this run does it, in words.
     """
 
     def __init__(
-        self, variant: str, seed: int, options: list[str], runs: Path, experiment: str, fold: Fold | None = None
+        self,
+        variant: str,
+        seed: int,
+        options: list[str],
+        runs: Path,
+        experiment: str,
+        fold: Fold | None = None,
+        way: str = "one run at a time",
     ) -> None:
+        self.way = way
         self.variant, self.seed, self.options, self.fold = variant, seed, options, fold
         name = f"seed_{seed}" if fold is None else f"seed_{seed}_fold_{fold.number}"
         self.folder = runs / experiment / variant / name
@@ -54,7 +63,10 @@ class ComparedRun:
         self._settings += ["--trainer.default_root_dir", str(runs), "--trainer.enable_progress_bar", "false"]
         self._max_epochs: int | None = None
         paths = zip(self._options, with_shipped_configs(self._options), strict=True)
-        self._identity = {"options": self._options, "contents": {word: _fingerprint(path) for word, path in paths}}
+        self._identity: dict[str, Any] = {
+            "options": self._options,
+            "contents": {word: _fingerprint(path) for word, path in paths},
+        }
 
     def __str__(self) -> str:
         return f"{self.variant}, seed {self.seed}" + ("" if self.fold is None else f", {self.fold}")
@@ -66,6 +78,15 @@ class ComparedRun:
         newest = self._newest_version()
         is_same = recorded.get("identity") == self._identity and newest > recorded["older"]
         return self.folder / f"version_{newest}" if is_same else None
+
+    def changed(self) -> str | None:
+        """Says what differs from the options and configs with which this run was trained before, if anything does."""
+        before = _read_json(self.folder / "compared.json").get("identity", self._identity)
+        if before["options"] != self._options:
+            return f"was trained with {shlex.join(before['options'])!r}, and is with {shlex.join(self._options)!r}"
+        contents = self._identity["contents"]
+        files = [word for word in contents if contents[word] != before["contents"].get(word)]
+        return f"was trained with another content of {', '.join(files)}" if files else None
 
     def next_command(self, epoch: str) -> list[str] | None:
         """Returns the arguments of the next `litzoo` command of this run; None when it is finished.
@@ -93,8 +114,13 @@ class ComparedRun:
     def begin(self, command: Sequence[str]) -> None:
         """Writes a command to the log; one that trains from scratch begins it, and `compared.json` with the options."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self.run_folder is None:
-            write_json(self.folder / "compared.json", {"identity": self._identity, "older": self._newest_version()})
+        recorded: dict[str, Any] = {"identity": self._identity, "older": self._newest_version()}
+        if self.run_folder is not None:
+            recorded = _read_json(self.folder / "compared.json")
+        if command[0] == "fit":
+            write_json(
+                self.folder / "compared.json", recorded | {"ways": sorted({*recorded.get("ways", ()), self.way})}
+            )
         continues = command[0] != "fit" or "--ckpt_path" in command
         with self.log.open("a" if continues else "w", encoding="utf-8") as log:
             print("$ litzoo", shlex.join(command), file=log)
@@ -131,6 +157,11 @@ class ComparedRun:
     def record(self) -> dict[str, Any]:
         """Returns the content of `run.json`."""
         return read_record(self.run_folder) if self.run_folder else {}
+
+    def ways(self) -> list[str]:
+        """Returns how the run was trained, in words; several where it was resumed in another way."""
+        ways: list[str] = _read_json(self.folder / "compared.json").get("ways", [self.way])
+        return ways
 
     def config(self) -> dict[str, Any]:
         """Returns the content of `config.yaml`, all options of the training."""

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from litzoo.scripts.cli.run_folder import PARENT
 from litzoo.scripts.compare.compared_run import ComparedRun
-from litzoo.scripts.compare.queue import locked, print_failure
+from litzoo.scripts.compare.queue import locked, print_change, print_failure
 
 RETRIES = 3
 """How often a run is started again after its machine was lost."""
@@ -90,6 +90,7 @@ class RayQueue:
             if run.next_command(self.epoch) is None:
                 self._finish(run, "already finished")
             else:
+                print_change(self._console, run)
                 running[task.remote(run, self.epoch, str(Path.cwd()), str(folder), LITZOO, passed)] = run
         try:
             with self._console.status("") as status:

@@ -98,6 +98,7 @@ class Queue:
             return
         run = waiting.pop(0)
         if command := run.next_command(self.epoch):
+            print_change(self._console, run)
             jobs[slot] = self._start(run, command, slot, self._bars.add_task(str(run), total=None))
         else:
             self._finish(run, "already finished")
@@ -163,6 +164,12 @@ def _lock_of(folder: Path, kind: int) -> Iterator[int]:
         except BlockingIOError:
             raise ValueError(f"{folder}: another comparison, or a training that it started, still runs") from None
         yield lock.fileno()
+
+
+def print_change(console: Console, run: ComparedRun) -> None:
+    """Prints what has changed, if a run is trained again for that."""
+    if changed := run.changed():
+        console.print(f"{run}: {changed}; it is trained again", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_failure(console: Console, run: ComparedRun, reason: str) -> None:

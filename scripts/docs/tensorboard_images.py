@@ -18,9 +18,9 @@ from pathlib import Path
 
 from PIL import Image
 
-TABS = ("hparams", "projector")
+TABS = {"hparams": (1900, 420), "projector": (1400, 640)}
+"""Tab -> size of the window in pixels: that of the options is wide enough for the metrics on their right."""
 RATES = (0.001, 0.005, 0.02)
-SIZE = (1400, 640)
 SECONDS_TO_START, SECONDS_TO_DRAW = 120, 45
 DRAWING = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 """Options of Chromium for the projector's WebGL without a GPU."""
@@ -51,10 +51,10 @@ def _take_screenshots(runs: Path, images: Path, chromium: str) -> None:
     board = subprocess.Popen([sys.executable, "-m", "tensorboard.main", "--logdir", str(runs), "--port", str(port)])
     try:
         _wait_for(f"http://localhost:{port}/data/plugin/custom_scalars/layout")
-        for tab in TABS:
+        for tab, size in TABS.items():
             drawn = runs / f"{tab}.png"
             options = ["--headless=new", "--no-sandbox", "--hide-scrollbars", *DRAWING, f"--screenshot={drawn}"]
-            options += [f"--window-size={SIZE[0]},{SIZE[1]}", f"--virtual-time-budget={1000 * SECONDS_TO_DRAW}"]
+            options += [f"--window-size={size[0]},{size[1]}", f"--virtual-time-budget={1000 * SECONDS_TO_DRAW}"]
             subprocess.run([chromium, *options, f"http://localhost:{port}/#{tab}"], check=True, capture_output=True)
             few_colours = Image.open(drawn).convert("RGB").quantize(64, Image.Quantize.MAXCOVERAGE)
             few_colours.save(images / f"tensorboard_{tab}.png", optimize=True)

@@ -151,7 +151,10 @@ def test_a_test_writes_both_figures_as_files_and_to_tensorboard():
             sizes[name] = image.size
     assert sizes["unknown_scores"] == (1728, 480)  # three panels
     board = EventAccumulator("run", size_guidance={"images": 0}).Reload()
-    assert {f"figures/{name}" for name in sizes} <= set(board.Tags()["images"])
+    cards = {name: board.Images(f"figures/{name}")[-1] for name in sizes}
+    assert cards["unknown_scores"].width == 576  # the panels are one below the other
+    assert 480 < cards["unknown_scores"].height < 3 * 480
+    assert cards["unknown_gallery"].width <= 576
     assert {"val/known/score_std", "val/known/accepted"} <= set(board.Tags()["scalars"])
     assert "test/unknown/found" in board.Tags()["scalars"]
 

@@ -104,21 +104,26 @@ def test_copies_with_different_labels_are_named():
         folder_data(**EXACT).setup("fit")
 
 
-def photo(seed):
-    image = np.random.RandomState(seed).randint(0, 256, (6, 6, 3), dtype=np.uint8)
+def photo(seed, detail=6):
+    image = np.random.RandomState(seed).randint(0, 256, (detail, detail, 3), dtype=np.uint8)
     return Image.fromarray(image).resize((64, 64), Image.Resampling.BICUBIC)
 
 
-def write_photos():
+def write_photos(suffix=".png", detail=6):
     for label, name in enumerate(CLASSES):
         for number in range(30):
-            save(f"photos/{name}/{number:02}.png", photo(100 * label + number))
+            save(f"photos/{name}/{number:02}{suffix}", photo(100 * label + number, detail))
 
 
-def test_near_duplicates_are_on_one_side_and_listed():
-    write_photos()
-    for path in sorted(Path("photos").rglob("*.png")):
-        save(path.with_suffix(".jpg"), Image.open(path), quality=80)
+@pytest.mark.parametrize(
+    ("suffix", "detail", "copy", "side"), [(".png", 6, ".jpg", 64), (".jpg", 40, ".png", 64), (".jpg", 40, ".png", 90)]
+)
+def test_near_duplicates_are_on_one_side_and_listed(suffix, detail, copy, side):
+    write_photos(suffix, detail)
+    for path in sorted(Path("photos").rglob(f"*{suffix}")):
+        save(
+            path.with_suffix(copy), Image.open(path).resize((side, side)), **({"quality": 80} if copy == ".jpg" else {})
+        )
     datamodule = folder_data("photos", size=16)
     with pytest.warns(UserWarning, match=r"files are left out: .* \(like .*copies of images in another part"):
         datamodule.setup("fit")

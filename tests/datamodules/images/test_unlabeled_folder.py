@@ -93,6 +93,16 @@ def test_a_pool_of_known_images_only_is_refused():
         folder_data(**POOL).setup("fit")
 
 
+def test_files_of_the_pool_that_are_no_images_are_named():
+    write_pets()
+    write_more()
+    Path("more/notes.txt").write_text("hello")
+    with pytest.warns(UserWarning, match=r"1 file is left out: notes\.txt \(no images, in more\)"):
+        datamodule = folder_data(**POOL)
+    datamodule.setup("fit")
+    assert datamodule.split_report()["left_out"] == {"no images, in unlabeled_folder": ["notes.txt"]}
+
+
 def test_a_damaged_image_of_the_pool_is_refused_or_left_out():
     write_pets()
     write_more()[0].write_bytes(b"damaged")

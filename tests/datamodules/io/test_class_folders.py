@@ -94,6 +94,22 @@ def test_a_link_in_a_circle_ends():
     assert found() == ["deep/a.png"]
 
 
+def test_links_in_circles_of_several_folders_end():
+    touch("one/a.png", "other/b.png")
+    Path("data/one/next").symlink_to(Path("data/other").absolute())
+    Path("data/other/next").symlink_to(Path("data/one").absolute())
+    assert found() == ["one/a.png", "one/next/b.png", "other/b.png", "other/next/a.png"]
+
+
+def test_a_link_to_a_folder_on_another_disk_is_followed_at_any_depth():
+    touch("cat/a.png")
+    Path("disk/deep/.hidden").mkdir(parents=True)
+    for name in ("disk/b.png", "disk/deep/c.png", "disk/deep/.hidden/d.png"):
+        Path(name).touch()
+    Path("data/cat/more").symlink_to(Path("disk").absolute())
+    assert found() == ["cat/a.png", "cat/more/b.png", "cat/more/deep/c.png"]
+
+
 def test_a_linked_image_counts():
     touch("a.png")
     Path("data/b.png").symlink_to(Path("data/a.png").absolute())

@@ -2,6 +2,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from litzoo.datamodules.io.image_layouts import ClassFolders
 
@@ -70,7 +71,9 @@ def test_what_no_part_has_is_named():
     touch("train", "test", "old", ".hidden")
     for name in ("loose.png", "train/loose.jpg", "readme.txt", "train/.x.png"):
         Path("pets", name).touch()
-    assert ClassFolders(Path("pets")).left_out == {"not in a class folder": ["loose.png", "old/", "train/loose.jpg"]}
+    Image.new("L", (2, 2)).save("pets/camera.jfif", "JPEG")
+    left_out = ["camera.jfif", "loose.png", "old/", "train/loose.jpg"]
+    assert ClassFolders(Path("pets")).left_out == {"not in a class folder": left_out}
 
 
 @pytest.mark.parametrize(

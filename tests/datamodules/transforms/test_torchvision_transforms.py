@@ -12,6 +12,7 @@ from litzoo.datamodules import DigitsDataModule
 from litzoo.datamodules.transforms.plain import describe, rebuild
 from litzoo.datamodules.transforms.policies import augmentation_of
 from litzoo.scripts.cli.main import run
+from tests.datamodules.image_folder import folder_data, write_class
 from tests.datamodules.recording import record
 
 SHAPE = (1, 28, 28)
@@ -134,10 +135,15 @@ def test_a_checkpoint_says_how_it_was_evaluated_and_another_way_is_said():
     (description,) = state["images"]["eval_transform"]
     assert description["class_path"] == "torchvision.transforms.v2.GaussianBlur"
     assert isinstance(rebuild(description), v2.GaussianBlur)
-    with pytest.warns(
-        UserWarning, match=r"data\.eval_transform is none, but the checkpoint.*GaussianBlur\(kernel_size"
-    ):
+    message = r"data\.eval_transform is none, but the checkpoint.*GaussianBlur\(kernel_size"
+    with pytest.warns(UserWarning, match=message):
         DigitsDataModule().load_state_dict(state)
+    for number, name in enumerate(("cat", "dog")):
+        write_class(f"pets/{name}", 20, seed=100 * number)
+    blurred = folder_data(eval_transform=v2.GaussianBlur(5, 2.0))  # whose parts are drawn by content
+    blurred.setup("fit")
+    with pytest.warns(UserWarning, match=message):
+        folder_data().load_state_dict(blurred.state_dict())
 
 
 class Own(v2.Transform):

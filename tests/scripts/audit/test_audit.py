@@ -97,6 +97,17 @@ def test_corrections_are_applied_in_the_next_training(audited, monkeypatch):
     assert torch.equal(plain.split.val, datamodule.split.val)
 
 
+def test_the_second_audit_has_a_file_of_its_own(audited, monkeypatch, capsys):
+    monkeypatch.chdir(audited[0])
+    assert "Download corrections.csv<" in Path("runs/mine/audit/report.html").read_text(encoding="utf-8")
+    first = "runs/mine/audit/proposed_corrections.csv"
+    audit([*OPTIONS, "--folds=2", "--trainer.max_epochs=1", f"--data.corrections={first}", "--output=second"])
+    assert f"--data.corrections '[{first}, corrections_2.csv]'" in capsys.readouterr().out
+    page = Path("second/report.html").read_text(encoding="utf-8")
+    assert "Download corrections_2.csv<" in page
+    assert '"file": "corrections_2.csv"' in page
+
+
 def test_a_finished_fold_is_not_trained_again(audited, monkeypatch, capsys):
     folder, _ = audited
     monkeypatch.chdir(folder)

@@ -23,7 +23,8 @@ def test_each_variant_is_trained_once_with_each_seed(epoch, steps, capsys):
     compare([*OPTIONS, "--epoch", epoch])
     assert calls() == {}
     again = capsys.readouterr().out
-    assert first[first.index("┏") :].replace("2 runs", "one run") == again[again.index("┏") :]
+    assert "2 runs at a time" in first  # how they were trained, whatever is asked now
+    assert first[first.index("┏") :] == again[again.index("┏") :]
     assert again.count("already finished") == 4
 
 
@@ -44,15 +45,21 @@ def test_another_epoch_needs_a_test_but_no_training():
     ],
     ids=["config", "comment", "option", "seed"],
 )
-def test_changed_variants_are_trained_again(text, options, trained):
+def test_changed_variants_are_trained_again(text, options, trained, capsys):
     Path("scores.json").write_text(json.dumps({name: {**seeds, "seed_2": [0, 0]} for name, seeds in SCORES.items()}))
     compare([*OPTIONS, "--epoch", "best"])
     calls()
     Path("ce.yaml").write_text(text)
     compare([*OPTIONS, *options, "--epoch", "best"])
     assert calls() == {run: ["fit"] for run in trained}
+    said = [line for line in capsys.readouterr().out.splitlines() if line.endswith("; it is trained again")]
+    before = [run for run in trained if not run.endswith("seed_2")]
+    assert {line.split(":")[0] for line in said} == {run.replace("/seed_", ", seed ") for run in before}
+    change = "train_size=10'" if options else "with another content of "
+    assert all(change in line for line in said)
     compare([*OPTIONS, *options, "--epoch", "best"])
     assert calls() == {}
+    assert "trained again" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -124,7 +131,10 @@ def test_one_run_of_a_comparison_is_trained_and_the_comparison_finds_it(capsys):
     assert not Path("runs/compare_noise/results.md").exists()
     compare(OPTIONS)
     assert set(calls()) == {run for run in EVERY if run != "gce/seed_0"}
-    assert Path("runs/compare_noise/results.md").exists()
+    results = Path("runs/compare_noise/results.md")
+    assert "torch 2, each run by a command of its own, one run at a time, 2026" in results.read_text()
+    compare([*OPTIONS, "--jobs", "2"])  # trains nothing
+    assert "torch 2, each run by a command of its own, one run at a time, 2026" in results.read_text()
 
 
 @pytest.mark.parametrize("number", ["-1", "4"])
