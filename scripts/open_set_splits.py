@@ -73,7 +73,10 @@ def open_set_splits(arguments: list[str]) -> None:
     printed = Table(*header)
     for row in rows:
         printed.add_row(*row)
-    Console().print(printed)
+    console, warning = Console(), worse_than_chance(metrics)
+    console.print(printed)
+    if warning:
+        console.print(warning, style="red", highlight=False, soft_wrap=True)
     if args.write:
         record = runs[0].record()
         facts = ", ".join([record["hardware"], record["precision"], f"torch {record['torch']}", record["date"]])
@@ -88,7 +91,12 @@ def open_set_splits(arguments: list[str]) -> None:
         monitored = runs[0].config()["checkpoint"]["monitor"]
         epoch = "best epoch by known validation samples" if monitored else "last epoch"
         caption = f"Seed 0, {epoch}. {facts}."
-        parts = [markdown_table(header, rows), caption, f"```bash\n{command}\n```"]
+        parts = [
+            markdown_table(header, rows),
+            *([f"**{warning}**"] if warning else []),
+            caption,
+            f"```bash\n{command}\n```",
+        ]
         replace_between(args.write, f"splits {name}", "\n\n".join(parts))
 
 
@@ -148,6 +156,23 @@ def known_classes(names: Sequence[str], count: int, split: int) -> list[str]:
         raise ValueError(f"--known {count}: of {len(names)} classes, at least 2 are known and at least 1 is unknown")
     chosen = np.random.RandomState(split).permutation(len(names))[:count]
     return [names[label] for label in sorted(chosen)]
+
+
+def worse_than_chance(metrics: Mapping[int, Mapping[str, float]]) -> str | None:
+    """Says which scores call unknown samples known more often than not, on which splits; None if none does.
+
+    Args:
+        metrics: Split -> metric -> value.
+    """
+    worse: dict[str, list[int]] = {}
+    for split, found in metrics.items():
+        for name, value in found.items():
+            if name.startswith(PREFIX) and value < 0.5:
+                worse.setdefault(name.removeprefix(PREFIX), []).append(split)
+    if not worse:
+        return None
+    named = (f"`{name}` on split {', '.join(map(str, splits))}" for name, splits in worse.items())
+    return f"Worse than chance, and not to be used here: {'; '.join(named)}."
 
 
 def table(metrics: Mapping[int, Mapping[str, float]]) -> tuple[list[str], list[list[str]]]:

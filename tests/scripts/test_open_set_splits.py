@@ -10,7 +10,14 @@ import torch
 from litzoo.datamodules import DigitsDataModule
 from litzoo.scripts.cli.classes import class_at
 from litzoo.scripts.compare import queue as compare_queue
-from litzoo.scripts.open_set_splits import class_names_of, known_classes, main, open_set_splits, table
+from litzoo.scripts.open_set_splits import (
+    class_names_of,
+    known_classes,
+    main,
+    open_set_splits,
+    table,
+    worse_than_chance,
+)
 from tests.scripts.ended import end_by_signal
 from tests.scripts.helpers import CONFIGS, SHORT, litzoo
 
@@ -99,6 +106,14 @@ def test_the_table_equals_that_computed_by_hand():
     assert rows[1] == ["`MaxLogit`", "95.00 ± 2.00", "95.00", "93.00", "97.00"]
     for name, row in zip(ROWS, rows, strict=True):
         assert row[1] == f"{100 * mean(AUROC[name]):.2f} ± {100 * stdev(AUROC[name]):.2f}"
+
+
+def test_scores_worse_than_chance_are_named_with_their_splits():
+    metrics = {split: found(split) for split in range(3)}
+    assert worse_than_chance(metrics) is None
+    metrics[0]["test/unknown/auroc/ViM"] = metrics[2]["test/unknown/auroc/ViM"] = 0.49
+    metrics[1]["test/acc"] = 0.3
+    assert worse_than_chance(metrics) == "Worse than chance, and not to be used here: `ViM` on split 0, 2."
 
 
 def test_without_several_scores_there_is_no_table():
