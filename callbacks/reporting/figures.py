@@ -80,7 +80,8 @@ def publish_figure(
 def _stacked(pixels: np.ndarray, panels: int) -> np.ndarray:
     """Returns panels of a figure, uint8 `[H, W, 3]`, one below the other, without what is empty below each."""
     parts = np.array_split(pixels, panels, axis=1)
-    heights = [int(np.flatnonzero((part < 255).any(axis=(1, 2)))[-1]) + _GAP for part in parts]
+    drawn = [np.flatnonzero((part < 255).any(axis=(1, 2))) for part in parts]
+    heights = [(int(rows[-1]) if len(rows) else 0) + _GAP for rows in drawn]
     width = min(part.shape[1] for part in parts)
     return np.concatenate([part[:height, :width] for part, height in zip(parts, heights, strict=True)])
 

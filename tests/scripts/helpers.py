@@ -34,7 +34,7 @@ def short_fit(*options: str) -> LitzooCLI:
 
 def leave_undrawn(patched: pytest.MonkeyPatch) -> None:
     """Has figures made and published, but not drawn, which takes half of a short command: their files are black."""
-    blank = np.zeros((2, 2, 3), np.uint8)
+    blank = np.zeros((6, 6, 3), np.uint8)
     patched.setattr("litzoo.callbacks.reporting.figures._drawn", lambda figure: blank)
 
 

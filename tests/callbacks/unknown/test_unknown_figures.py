@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from litzoo.callbacks import Energy, MaxLogit, UnknownClassDetector
+from litzoo.callbacks.reporting.figures import _stacked
 from litzoo.callbacks.unknown._figures import MOST_POINTS, GallerySamples, draw_gallery, draw_scores
 from tests.callbacks.drawn import drawn_images, row_names
 from tests.callbacks.open_set_digits import fit
@@ -171,3 +172,11 @@ def test_legends_cover_neither_a_curve_nor_another_panel(count):
         assert not any(legend.overlaps(panel.get_window_extent()) for panel in figure.axes)
         assert not legend.overlaps(label)
         assert legend.y0 >= 0
+
+
+def test_panels_are_put_below_each_other_even_if_one_is_empty():
+    pixels = np.full((50, 90, 3), 255, np.uint8)
+    pixels[9, 5] = pixels[29, 65] = 0  # in the first and in the third of three
+    stacked = _stacked(pixels, 3)
+    assert stacked.shape == (29 + 20 + 49, 30, 3)  # up to the last drawn row, and a gap
+    assert (np.argwhere(stacked[..., 0] == 0) == [[9, 5], [29 + 20 + 29, 5]]).all()
