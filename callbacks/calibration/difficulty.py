@@ -90,7 +90,8 @@ class ResidualDifficulty:
         inputs = features.float().reshape(features.shape[0], -1)
         if inputs.shape[1] != len(weight):
             raise ValueError(f"ResidualDifficulty: {inputs.shape[1]} features, but fitted on {len(weight)}; fit anew")
-        return ((inputs - mean) @ weight + bias).clamp(low, high).exp()
+        # No matrix product: under mixed precision it would be one in half precision.
+        return (((inputs - mean) * weight).sum(dim=1) + bias).clamp(low, high).exp()
 
     def state_dict(self) -> dict[str, Tensor]:
         """Returns what was fitted."""

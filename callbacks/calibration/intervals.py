@@ -81,9 +81,9 @@ class ConformalIntervals(Conformal):
         """
         require_numbers("PredictionIntervals", output, target)
         residuals = (output.cpu().double() - target.cpu().double()).abs()
-        margin = self.margin * self._unit(output, features).cpu().double()
-        covered = (residuals <= margin).double()
-        return {"interval_coverage": float(covered.mean()), "interval_width": float(2 * margin.mean())}
+        unit = self._unit(output, features).cpu().double()
+        covered = (residuals / unit <= self.margin).double()  # compared as calibrated, also where they are equal
+        return {"interval_coverage": float(covered.mean()), "interval_width": float(2 * (self.margin * unit).mean())}
 
     def options(self) -> dict[str, Any]:
         """Returns the coverage and whether there is a difficulty."""

@@ -103,7 +103,7 @@ class FolderSamples:
         paths, labels, parts = self._listed()
         record, order = self.recorded, list(range(len(paths)))
         ids = self.contents.ids(paths) if self.by_content else []
-        waits = np.zeros(len(paths), dtype=bool)
+        waits, is_new = np.zeros(len(paths), dtype=bool), np.ones(len(paths), dtype=bool)
         if self.by_content:
             if record is not None and resumed:
                 waits = self._take_recorded(record, paths, ids, parts)
@@ -116,7 +116,7 @@ class FolderSamples:
             # Recorded samples come first, unlabeled ones last; otherwise the hash decides which of two copies stays.
             is_new = ~_among(ids, [] if record is None else [*record.ids, *record.test_ids])
             order = np.lexsort((draw_numbers(ids, "order"), parts == _POOL, is_new)).tolist()
-        keep = ~waits & ~np.isin(np.arange(len(paths)), [*self._left_out(paths, parts, order)])
+        keep = ~waits & ~np.isin(np.arange(len(paths)), [*self._left_out(paths, parts, order, is_new | (not resumed))])
         in_test = keep & (parts == _TEST)
         if record is not None and not resumed and not self.has_test:
             trained = _among(ids, record.ids) | self._encoded_anew(record, paths, ids, in_test)
@@ -237,8 +237,13 @@ class FolderSamples:
                     "images, lower data.val_size or data.test_size, or leave it out of data.known_classes"
                 )
 
-    def _left_out(self, paths: list[Path], parts: np.ndarray, order: Sequence[int]) -> dict[int, int]:
-        """Returns the duplicates across parts that are left out, and lists them in `duplicates`."""
+    def _left_out(
+        self, paths: list[Path], parts: np.ndarray, order: Sequence[int], may_leave: np.ndarray
+    ) -> dict[int, int]:
+        """Returns the duplicates across parts that are left out, and lists them in `duplicates`.
+
+        Of two near-duplicates one may leave, bool `[N]`: a resumed run keeps all that it has recorded.
+        """
         # Training files are not compared with test files of their own: both are as they were given.
         apart = {(_TRAIN, _TEST), (_VAL, _TEST)} if self.has_test else set()
         apart |= set() if self.by_content else {(_TRAIN, _VAL)}
@@ -258,7 +263,8 @@ class FolderSamples:
             groups = [torch.from_numpy(np.flatnonzero(parts[chosen] == each)) for each in range(4)]
             for one, other in sorted(compared):
                 found = find_pairs(images, groups[one], groups[other])
-                pairs += [(int(chosen[first]), int(chosen[second])) for first, second in found]
+                near = [(int(chosen[first]), int(chosen[second])) for first, second in found]
+                pairs += [pair for pair in near if may_leave[list(pair)].any()]
         left_out = newcomers(pairs, order)
         if self.has_test:  # a recorded unlabeled file goes before a new test file, which stays all the same
             left_out = {each: original for each, original in left_out.items() if parts[each] != _TEST}

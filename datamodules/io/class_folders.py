@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_warn
@@ -16,8 +16,8 @@ EXTENSIONS = {*IMG_EXTENSIONS, ".gif"}
 """Endings of image files; a file with another one is an image if its content is."""
 DESKTOP_FILES = ("thumbs.db", "desktop.ini")
 """Files that desktops write into folders of images, and hide."""
-DESKTOP_FOLDERS = ("__macosx", "@eadir")
-"""Folders with copies or previews that macOS writes into archives, and Synology into shared folders."""
+DESKTOP_FOLDERS = ("__macosx", "@eadir", "lost+found", "system volume information", "$recycle.bin")
+"""Folders that macOS writes into archives, Synology into shared folders, and systems onto disks."""
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Control characters, and the surrogates that Python decodes invalid UTF-8 to."""
 
@@ -66,7 +66,8 @@ def class_folders_in(folder: Path, least: int = 2) -> dict[str, list[Path]]:
 def images_in(folder: Path, others: list[Path] | None = None) -> list[Path]:
     """Lists the image files in a folder and its subfolders, sorted.
 
-    Hidden files and folders are ignored; links are followed, but for those to a folder that they are in. A file is an
+    Hidden files and folders are ignored; links are followed, but for those to a folder that they are in or that is
+    listed already. A file is an
     image by its content, whatever its name; one that is named like an image is listed too, so that damage is found.
 
     Args:
@@ -74,7 +75,7 @@ def images_in(folder: Path, others: list[Path] | None = None) -> list[Path]:
         others: Files that are no images are added.
     """
     images = []
-    for path in _files_in(folder, frozenset()):
+    for path in _files_in(folder):
         if is_image_file(path):
             images.append(path)
         elif others is not None:
@@ -87,17 +88,27 @@ def is_image_file(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS or is_image(path)
 
 
-def _files_in(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
-    """Yields the visible files in a folder and its subfolders, sorted; none if a folder `above` it lies within it."""
-    own = folder.resolve()
-    if not folder.is_dir() or any(each.is_relative_to(own) for each in above):
-        return
-    for name in sorted(name for name in os.listdir(folder) if not is_hidden(name)):
-        path = folder / name
-        if path.is_dir():
-            yield from _files_in(path, above | {own})
-        else:
-            yield path
+def _files_in(folder: Path) -> list[Path]:
+    """Returns the visible files in a folder and its subfolders, sorted; of several links to a folder, one is followed.
+
+    A link to a folder that this one is in is not followed.
+    """
+    files: list[Path] = []
+    listed: set[Path] = set()
+    starts, top = [folder], folder.resolve()
+    while starts:
+        start = starts.pop(0)
+        if start != folder and top.is_relative_to(start.resolve()):
+            continue
+        for place, folders, names in os.walk(start):
+            if (own := Path(place).resolve()) in listed:
+                folders.clear()
+                continue
+            listed.add(own)
+            folders[:] = sorted(name for name in folders if not is_hidden(name))
+            starts += [path for name in folders if (path := Path(place, name)).is_symlink()]
+            files += [Path(place, name) for name in names if not is_hidden(name)]
+    return sorted(files)
 
 
 def images_to_predict(folder: str) -> tuple[list[Path], list[str]]:

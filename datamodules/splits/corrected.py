@@ -120,15 +120,14 @@ class AppliedCorrections:
     ) -> tuple[dict[int, int], set[int]]:
         """Returns what all files say of a set: position -> new label, and the positions to drop."""
         labels, relabelled, dropped = labels.clone(), dict[int, int](), set[int]()
-        for each in self._corrections:
-            new, gone = each.resolve(
-                part, samples.files, labels, names, samples.elsewhere, samples.ids, samples.all_ids
-            )
+        for each in self._corrections:  # of equal rows, a later file speaks of those that are left
+            ids = ["" if position in dropped else name for position, name in enumerate(samples.ids)]
+            new, gone = each.resolve(part, samples.files, labels, names, samples.elsewhere, ids, samples.all_ids)
             for position, label in new.items():
                 labels[position] = label
             relabelled |= new
             dropped |= gone
-        return relabelled, dropped
+        return {position: label for position, label in relabelled.items() if position not in dropped}, dropped
 
     def _add(self, counts: dict[str, dict[str, int]]) -> None:
         self.counts |= {name: {**self.counts.get(name, {}), **by_part} for name, by_part in counts.items()}

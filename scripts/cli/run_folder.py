@@ -90,7 +90,7 @@ def discard_if_empty() -> None:
     """Removes what a command that failed has created: a run folder without a finished epoch, and empty event files."""
     for run_folder, before in _event_files.items():
         for path in set(run_folder.glob(EVENTS)) - before:
-            if _has_no_event(path):
+            if f".{os.getpid()}." in path.name and _has_no_event(path):
                 path.unlink(missing_ok=True)
     _event_files.clear()
     folder = os.environ.get(RUN_FOLDER)

@@ -154,7 +154,7 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
         ),
     }
     if not curves:
-        console.print("No curves: not all runs have logged val/acc, val/rmse, val/loss or train/loss to TensorBoard.")
+        console.print("No curves: not all runs have logged val/acc or another usual metric to TensorBoard.")
     folder = args.runs / f"compare_{args.name}"
     for name in figures:
         (folder / f"{name}.png").unlink(missing_ok=True)  # that of an earlier comparison with more of them
@@ -173,8 +173,8 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
     changed = _changed_data(runs)
     if changed:
         console.print(changed, style="red", highlight=False, soft_wrap=True)
-    missing = [f"**{changed}**"] if changed else []
-    missing += [f"**Not finished, and not in these results: {'; '.join(map(str, failed))}.**"] if failed else []
+    parts = [f"**{changed}**", *parts] if changed else parts
+    missing = [f"**Not finished, and not in these results: {'; '.join(map(str, failed))}.**"] if failed else []
     write_results(folder, content | {"failed": list(map(str, failed))}, [*missing, *parts, *images])
     for name in ("results.md", "results.csv", "results.json", *(f"{name}.png" for name in drawn)):
         console.print(f"{name:15}  {display_path((folder / name).absolute())}", highlight=False, soft_wrap=True)
@@ -187,11 +187,12 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
 
 def _changed_data(runs: Sequence[ComparedRun]) -> str | None:
     """Says which variant was trained on several versions of the data, seed by seed, without having been asked to."""
-    found: dict[str, set[str]] = {}
+    found: dict[tuple[str, str], set[str]] = {}
     for run in runs:
-        if run.fold is None and not any("{seed}" in word for word in run.options):
-            found.setdefault(run.variant, set()).add(str(run.record().get("split_fingerprint")))
-    several = [variant for variant, fingerprints in found.items() if len(fingerprints) > 1]
+        fingerprint = run.record().get("split_fingerprint")
+        if fingerprint is not None and not any("{seed}" in word for word in run.options):
+            found.setdefault((run.variant, str(run.fold)), set()).add(fingerprint)
+    several = dict.fromkeys(variant for (variant, _), fingerprints in found.items() if len(fingerprints) > 1)
     if not several:
         return None
     return (

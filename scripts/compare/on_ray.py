@@ -130,7 +130,7 @@ def _require_answer(address: str) -> None:
     if not host or not port.isdecimal():
         return
     try:
-        socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
+        socket.create_connection((host.strip("[]"), int(port)), SECONDS_TO_ANSWER).close()
     except OSError as error:
         raise ConnectionError(
             f"RAY_ADDRESS {address}: no Ray cluster answers there ({error}); start one with `ray start --head`, or "

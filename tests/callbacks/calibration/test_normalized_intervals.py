@@ -47,6 +47,14 @@ def test_the_difficulty_is_the_mean_absolute_residual():
     assert float(ratio[inside].log().abs().mean()) < 0.03
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_mixed_precision_does_not_change_the_difficulty(precision):
+    difficulty, features = fitted(), drawn(500)[0]
+    with torch.autocast("cpu", precision):
+        found = difficulty(features)
+    assert torch.equal(found, difficulty(features))
+
+
 def test_features_that_say_nothing_leave_all_samples_equally_difficult():
     generator = torch.Generator().manual_seed(0)
     features, residuals = torch.randn(40, 200, generator=generator), torch.randn(40, generator=generator)

@@ -98,7 +98,7 @@ def test_links_in_circles_of_several_folders_end():
     touch("one/a.png", "other/b.png")
     Path("data/one/next").symlink_to(Path("data/other").absolute())
     Path("data/other/next").symlink_to(Path("data/one").absolute())
-    assert found() == ["one/a.png", "one/next/b.png", "other/b.png", "other/next/a.png"]
+    assert found() == ["one/a.png", "other/b.png"]
 
 
 def test_a_link_to_a_folder_on_another_disk_is_followed_at_any_depth():
@@ -126,3 +126,10 @@ def test_spellings_of_one_class_are_named():
     Path("labels.csv").write_text("file,label\nCat/a.png,cat\ncat/a.png,Cat\n1/a.png,dog\n1.0/a.png,dog\n")
     with pytest.warns(UserWarning, match=r"labels\.csv has the classes 'Cat' and 'cat'"):
         LabelFile(Path("labels.csv"), Path("data"))
+
+
+def test_a_folder_and_a_link_to_it_are_listed_once():
+    touch("2024/a.png", "2024/b.png")
+    Path("data/latest").symlink_to(Path("data/2024").absolute())
+    Path("data/2024/all").symlink_to(Path("data").absolute())
+    assert found() == ["2024/a.png", "2024/b.png"]

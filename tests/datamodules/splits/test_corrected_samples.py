@@ -106,6 +106,27 @@ def test_of_rows_with_equal_content_the_one_with_the_given_label_is_corrected(tm
     assert plain.class_names[int(plain.targets[row])] == "q"
 
 
+def test_a_second_file_speaks_of_the_equal_row_that_the_first_one_has_left(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frame = pd.DataFrame({"x": [*np.arange(58), 5, 5], "y": ["p", "q"] * 30})
+    plain = table(frame)
+    by_content = dict.fromkeys(plain.content_ids("train"), 0)
+    for each in plain.content_ids("train"):
+        by_content[each] += 1
+    content = max(by_content, key=lambda each: by_content[each])
+    given = [
+        plain.class_names[int(plain.targets[row])]
+        for row, each in enumerate(plain.content_ids("train"))
+        if each == content
+    ]
+    twice = max(set(given), key=given.count)
+    assert given.count(twice) >= 2
+    drop = {"content_id": content, "given": twice, "action": "drop", "label": ""}
+    Path(write([drop])).rename("one.csv")
+    left = [len(table(frame, corrections=files).split.train) for files in ("one.csv", ["one.csv", write([drop])])]
+    assert [len(plain.split.train) - each for each in left] == [1, 2]
+
+
 def test_rows_named_by_index_alone_are_warned_of(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     frame = pd.DataFrame({"x": np.arange(60), "y": ["p", "q"] * 30})
