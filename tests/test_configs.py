@@ -174,7 +174,10 @@ ONLY = {  # base -> experiment -> what differs
         "cifar10_long_tailed_weighted": {f"{NET}loss", f"{DATA}class_weighting"},
         "cifar10_long_tailed_sampler": {f"{DATA}sampling"},
         "cifar10_long_tailed_logit_adjusted": {f"{NET}loss"},
-        "cifar10_long_tailed_ldam": {f"{NET}loss", f"{NET}cosine_scale", f"{DATA}class_weighting"},
+        "cifar10_long_tailed_ldam": {
+            *(f"{NET}loss", f"{NET}cosine_scale", f"{DATA}class_weighting"),
+            f"{NET}optimizer.init_args.lr",  # cosines times 30 diverge with that of the others
+        },
     },
     "california_housing": {
         "regressor_dropout": {f"{NET}dropout"},

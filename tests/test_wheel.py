@@ -60,17 +60,20 @@ def theirs(tmp_path, monkeypatch):
     return tmp_path
 
 
-def pip(*words):
-    done = subprocess.run([sys.executable, "-m", "pip", "--quiet", *map(str, words)], capture_output=True, text=True)
+def output_of(words, cwd=None):
+    """Runs a command that does not see the sources, nor data; returns what it prints."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "LITZOO_DATA_DIR")}
+    done = subprocess.run(words, capture_output=True, text=True, cwd=cwd, env={**kept, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def pip(*words):
+    output_of([sys.executable, "-m", "pip", "--quiet", *map(str, words)])
 
 
 def litzoo(environment, *words):
-    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "LITZOO_DATA_DIR")}
-    words = [environment / "bin" / "litzoo", *words]
-    done = subprocess.run(words, capture_output=True, text=True, env={**kept, "OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return output_of([environment / "bin" / "litzoo", *words])
 
 
 def test_the_only_top_level_name_is_litzoo_and_the_configs_are_in_it(wheel):
@@ -113,4 +116,4 @@ def test_what_needs_no_torch_imports_none(environment):
     program = "import sys; from litzoo.__main__ import main; main(); sys.exit('torch' in sys.modules)"
     for command in ("", "--version", "--help", "configs"):
         words = [environment / "bin" / "python", "-c", program, *command.split()]
-        assert subprocess.run(words, capture_output=True, cwd=environment).returncode == 0
+        output_of(words, cwd=environment)
