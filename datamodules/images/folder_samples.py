@@ -11,9 +11,10 @@ from torch import Tensor
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.io.file_contents import FileContents
 from litzoo.datamodules.io.image_layouts import ImageLayout
+from litzoo.datamodules.splits.duplicates_across_parts import pairs_across_parts
 from litzoo.datamodules.splits.folds import Fold
 from litzoo.datamodules.splits.membership import draw_members, draw_numbers
-from litzoo.datamodules.splits.near_duplicates import exact_pairs, find_pairs, newcomers
+from litzoo.datamodules.splits.near_duplicates import find_pairs, newcomers
 from litzoo.datamodules.splits.recorded import RecordedSamples
 
 _TRAIN, _VAL, _TEST, _POOL = range(4)
@@ -116,7 +117,9 @@ class FolderSamples:
             # Recorded samples come first, unlabeled ones last; otherwise the hash decides which of two copies stays.
             is_new = ~_among(ids, [] if record is None else [*record.ids, *record.test_ids])
             order = np.lexsort((draw_numbers(ids, "order"), parts == _POOL, is_new)).tolist()
-        keep = ~waits & ~np.isin(np.arange(len(paths)), [*self._left_out(paths, parts, order, is_new | (not resumed))])
+        left_out = self._duplicates(paths, parts, order, is_new | (not resumed))
+        self.duplicates = {paths[each]: paths[original] for each, original in left_out.items()}
+        keep = ~waits & ~np.isin(np.arange(len(paths)), [*left_out])
         in_test = keep & (parts == _TEST)
         if record is not None and not resumed and not self.has_test:
             trained = _among(ids, record.ids) | self._encoded_anew(record, paths, ids, in_test)
@@ -223,6 +226,21 @@ class FolderSamples:
             alike[new[[other - len(absent) for _, other in pairs]]] = True
         return alike
 
+    def _duplicates(
+        self, paths: list[Path], parts: np.ndarray, order: Sequence[int], may_leave: np.ndarray
+    ) -> dict[int, int]:
+        """Returns the files to leave out -> those in another part that they duplicate."""
+        # Training files are not compared with test files of their own: both are as they were given.
+        apart = {(_TRAIN, _TEST), (_VAL, _TEST)} if self.has_test else set()
+        apart |= set() if self.by_content else {(_TRAIN, _VAL)}
+        if not self.by_content and not self.pool:
+            return {}
+        pairs = pairs_across_parts(self.contents, paths, parts, apart, may_leave)
+        left_out = newcomers(pairs, order)
+        if self.has_test:  # a recorded unlabeled file goes before a new test file, which stays all the same
+            left_out = {each: original for each, original in left_out.items() if parts[each] != _TEST}
+        return left_out
+
     def _require_classes(self, labels: Tensor, parts: Tensor, tested: int) -> None:
         if not tested:
             raise ValueError(
@@ -236,40 +254,6 @@ class FolderSamples:
                     "validation or test, which are drawn by a hash of their content, or duplicate one there; add "
                     "images, lower data.val_size or data.test_size, or leave it out of data.known_classes"
                 )
-
-    def _left_out(
-        self, paths: list[Path], parts: np.ndarray, order: Sequence[int], may_leave: np.ndarray
-    ) -> dict[int, int]:
-        """Returns the duplicates across parts that are left out, and lists them in `duplicates`.
-
-        Of two near-duplicates one may leave, bool `[N]`: a resumed run keeps all that it has recorded.
-        """
-        # Training files are not compared with test files of their own: both are as they were given.
-        apart = {(_TRAIN, _TEST), (_VAL, _TEST)} if self.has_test else set()
-        apart |= set() if self.by_content else {(_TRAIN, _VAL)}
-        compared = {(one, other) for one in range(4) for other in range(one + 1, 4)} - apart
-        if not self.by_content and not self.pool:
-            return {}
-        kinds = parts.tolist()
-        pairs = [
-            pair
-            for pair in exact_pairs(self.contents.ids(paths), kinds)
-            if tuple(sorted((kinds[pair[0]], kinds[pair[1]]))) in compared
-        ]
-        compared = {pair for pair in compared if set(pair) <= {*kinds}}
-        if self.contents.thumbnail is not None and compared:
-            chosen = np.flatnonzero(np.isin(parts, [part for pair in compared for part in pair]))
-            images = self.contents.small_images([paths[position] for position in chosen])
-            groups = [torch.from_numpy(np.flatnonzero(parts[chosen] == each)) for each in range(4)]
-            for one, other in sorted(compared):
-                found = find_pairs(images, groups[one], groups[other])
-                near = [(int(chosen[first]), int(chosen[second])) for first, second in found]
-                pairs += [pair for pair in near if may_leave[list(pair)].any()]
-        left_out = newcomers(pairs, order)
-        if self.has_test:  # a recorded unlabeled file goes before a new test file, which stays all the same
-            left_out = {each: original for each, original in left_out.items() if parts[each] != _TEST}
-        self.duplicates = {paths[each]: paths[original] for each, original in left_out.items()}
-        return left_out
 
 
 def _among(ids: Sequence[str], known: Collection[str]) -> np.ndarray:

@@ -1,55 +1,20 @@
 """Corrections of labels from a file, applied after the splits and the label noise have been drawn."""
 
-import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from litzoo.datamodules.counted import counted
+from litzoo.datamodules.splits.corrections_file import Correction, Part, read_corrections
 
-Part = Literal["train", "test"]
-ACTIONS = ("keep", "relabel", "drop")
 _NAMED = 5
 """Rows that an error message names at most."""
 
 
-@dataclass(frozen=True)
-class Correction:
-    """One row of the file.
-
-    Attributes:
-        row: Its line in the file, for messages.
-        id: Content id of the sample; empty if the file does not say.
-        file: Name of the sample's file; empty if it is named by its index.
-        part: `train` or `test`, for samples named by their index.
-        index: Position in the full training set or the test set; -1 if the sample is named by its file.
-        action: `keep`, `relabel` or `drop`.
-        label: Name of the new class; empty unless it is relabelled.
-        given: Name of the label that the row was written for; empty if the file does not say.
-    """
-
-    row: int
-    id: str
-    file: str
-    part: Part
-    index: int
-    action: str
-    label: str
-    given: str
-
-    @property
-    def sample(self) -> str:
-        """What the row names, for messages."""
-        return self.file or (f"id {self.id}" if self.id else f"{self.part} {self.index}")
-
-
 class Corrections:
-    """Reads a file of corrections: which samples get another label, and which are dropped.
+    """A file of corrections: which samples get another label, and which are dropped.
 
     A CSV file with a header and the columns `file` (as in `suspects.csv`) or `index`, `action` (`keep`, `relabel` or
     `drop`) and `label` (the new class). With `index`, a column `part` (`train` or `test`) tells which set it counts in;
@@ -67,7 +32,7 @@ class Corrections:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows = _without_contradictions(path, _read(path))
+        self.rows = read_corrections(path)
 
     def resolve(
         self,
@@ -215,71 +180,3 @@ def correct(
         for name, chosen in (("relabelled", new), ("dropped", gone))
     }
     return {part: indices[~torch.isin(indices, gone)] for part, indices in parts.items()}, counts
-
-
-def _read(path: Path) -> list[Correction]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [line for line in csv.reader(stream) if line]
-    except OSError as error:
-        raise FileNotFoundError(
-            f"data.corrections: {path} cannot be read ({error.strerror or error}); give the path of a corrections.csv"
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"data.corrections: {path} is not a CSV file ({error})") from error
-    header = lines[0] if lines else []
-    if "action" not in header or not {"file", "index", "content_id"} & set(header):
-        raise ValueError(
-            f"data.corrections: {path} has the columns {', '.join(header) or 'of an empty file'}; it needs file or "
-            "index, action (keep, relabel or drop), and label for the new class"
-        )
-    rows = []
-    for number, cells in enumerate(lines[1:], start=2):
-        if len(cells) != len(header):
-            raise ValueError(
-                f"data.corrections: {path}, row {number} has {counted(len(cells), 'cell')}, the header {len(header)}"
-            )
-        rows.append(_parsed(path, number, dict(zip(header, (cell.strip() for cell in cells), strict=True))))
-    return rows
-
-
-def _parsed(path: Path, number: int, cells: Mapping[str, str]) -> Correction:
-    action, label, part = cells["action"], cells.get("label", ""), cells.get("part") or "train"
-    file, index, content = cells.get("file", ""), cells.get("index", ""), cells.get("content_id", "")
-    problem = None
-    if action not in ACTIONS:
-        problem = f"the action {action!r}, which is none of {', '.join(ACTIONS)}"
-    elif action == "relabel" and not label:
-        problem = "the action relabel, but no label"
-    elif not file and not content and not (index.isascii() and index.isdigit()):
-        problem = f"neither a file nor an index, but {index!r}"
-    elif part not in ("train", "val", "test"):
-        problem = f"the part {part!r}, which is none of train, val, test"
-    if problem:
-        raise ValueError(f"data.corrections: {path}, row {number} has {problem}")
-    return Correction(
-        row=number,
-        id=content,
-        file=file,
-        part="test" if part == "test" else "train",  # validation samples count in the full training set
-        index=int(index) if index.isascii() and index.isdigit() and not file else -1,
-        action=action,
-        label=label if action == "relabel" else "",
-        given=cells.get("given", ""),
-    )
-
-
-def _without_contradictions(path: Path, rows: Sequence[Correction]) -> list[Correction]:
-    """Returns the rows without repetitions; raises if two name the same sample and differ."""
-    first: dict[str, Correction] = {}
-    for row in rows:
-        # Rows of a table with equal content have the same id; they differ in part or index.
-        sample = f"{row.sample} {row.part} {row.index}" if row.id and not row.file else row.sample
-        other = first.setdefault(sample, row)
-        if (other.action, other.label) != (row.action, row.label):
-            said = [f"{each.action} {each.label}".strip() for each in (other, row)]
-            raise ValueError(
-                f"data.corrections: {path} contradicts itself: {row.sample} has {said[0]!r} in row {other.row} and "
-                f"{said[1]!r} in row {row.row}; keep one of them"
-            )
-    return list(first.values())

@@ -7,9 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule
-from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from litzoo.callbacks import (
     BestWeightsEarlyStopping,
@@ -29,93 +27,8 @@ from litzoo.callbacks import (
 from litzoo.callbacks.plain_modules import collect
 from litzoo.callbacks.unknown.scores import Evidence
 from litzoo.lit_modules.metrics import EpochOutputs
+from tests.callbacks.plain import Clusters, Plain, PlainData, fit, loaders
 from tests.training import cpu_trainer
-
-CENTRES = torch.tensor([[3.0, 0, 0], [0, 3, 0], [0, 0, 3]])
-CALLBACKS = [
-    lambda: UnknownClassDetector(MaxLogit()),
-    lambda: PredictionSets(0.9),
-    TemperatureScaling,
-    NoisyLabelFinder,
-    ConfusionMatrixFigure,
-]
-
-
-class Clusters(Dataset):
-    """Three clusters; with `unknown` samples of a fourth."""
-
-    def __init__(self, count, seed, unknown=0, noise=1.5):
-        draw = torch.Generator().manual_seed(seed)
-        self.y = torch.arange(count) % 3
-        self.x = CENTRES[self.y] + noise * torch.randn(count, 3, generator=draw)
-        self.x = torch.cat([self.x, torch.randn(unknown, 3, generator=draw) - 6])
-        self.y = torch.cat([self.y, torch.full((unknown,), -1)])
-
-    def __len__(self):
-        return len(self.y)
-
-    def __getitem__(self, index):
-        return self.x[index], self.y[index], index
-
-
-class Plain(LightningModule):
-    """A classifier as people write it: batches are tuples, and its steps return dictionaries."""
-
-    class_names = ("a", "b", "c")
-
-    def __init__(self):
-        super().__init__()
-        self.body, self.head = nn.Sequential(nn.Linear(3, 8), nn.ReLU()), nn.Linear(8, 3)
-        self.register_buffer("temperature", torch.ones(()))
-
-    def run(self, batch, temperature=1.0):
-        features = self.body(batch[0])
-        return {"features": features, "logits": self.head(features) / temperature}
-
-    def training_step(self, batch, batch_idx):
-        outputs = self.run(batch)
-        return {**outputs, "loss": nn.functional.cross_entropy(outputs["logits"], batch[1])}
-
-    def validation_step(self, batch, batch_idx):
-        outputs = self.run(batch)
-        self.log("val/loss", nn.functional.cross_entropy(outputs["logits"], batch[1], ignore_index=-1))
-        return outputs
-
-    def test_step(self, batch, batch_idx):
-        return self.run(batch, self.temperature)
-
-    def predict_step(self, batch, batch_idx):
-        return self.run(batch, self.temperature)
-
-    def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters(), 0.05)
-
-
-def loaders(**options):
-    sets = {"train": Clusters(300, 0), "val": Clusters(150, 1), "test": Clusters(120, 2, unknown=40)} | options
-    return {name: DataLoader(each, 32, shuffle=name == "train") for name, each in sets.items()}
-
-
-class PlainData(LightningDataModule):
-    def train_dataloader(self):
-        return loaders()["train"]
-
-    def val_dataloader(self):
-        return loaders()["val"]
-
-    def test_dataloader(self):
-        return loaders()["test"]
-
-    predict_dataloader = test_dataloader
-
-
-def fit(*callbacks, module=None, **options):
-    torch.manual_seed(0)
-    module = module or Plain()
-    trainer = cpu_trainer(callbacks=list(callbacks), max_epochs=3, enable_checkpointing=True, num_sanity_val_steps=1)
-    served = loaders(**options)
-    trainer.fit(module, served["train"], served.get("val"))
-    return trainer, module
 
 
 def evidence(module, data):
@@ -198,76 +111,6 @@ def test_the_best_weights_are_restored():
     _, module = fit(stopping)
     assert stopping.best_weights is not None
     assert all(torch.equal(each, stopping.best_weights[name]) for name, each in module.state_dict().items())
-
-
-class Silent(LightningModule):
-    """Has nothing of what the callbacks need."""
-
-    def __init__(self):
-        super().__init__()
-        self.net = nn.Linear(3, 3)
-
-    def training_step(self, batch, batch_idx):
-        return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
-
-    validation_step = test_step = training_step
-
-    def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters())
-
-
-NEEDS = ("class_names", "test_step and predict_step", r"logits \[B, K\]", "target and index", r"features \[B, D\]")
-
-
-@pytest.mark.parametrize("callback", CALLBACKS)
-def test_all_that_is_needed_is_told_at_once(callback):
-    with pytest.raises(TypeError, match=".*".join(NEEDS)):
-        fit(callback(), module=Silent())
-
-
-class Named(Silent):
-    class_names = ("a", "b", "c")
-
-
-def test_steps_without_outputs_are_refused_by_name():
-    with pytest.raises(TypeError, match=r"NoisyLabelFinder needs training steps that return logits \[B, K\].*target"):
-        fit(NoisyLabelFinder(), module=Named())
-    trainer = cpu_trainer(callbacks=[ConfusionMatrixFigure()])
-    message = r"reads the outputs of Named\.test_step, which returns a Tensor; it needs index, logits, target: in a"
-    with pytest.raises(TypeError, match=message):
-        trainer.test(Named(), loaders(test=Clusters(30, 2))["test"])
-
-
-@pytest.mark.parametrize(
-    ("callback", "message"),
-    [
-        (lambda: UnknownClassDetector(MaxLogit()), "18 calibration samples; it needs 19"),
-        (lambda: PredictionSets(0.95), "18"),
-        (TemperatureScaling, "18 calibration samples; at least 50"),
-        (
-            lambda: UnknownClassDetector(MaxLogit(), calibration_fraction=0.5),
-            "has no reserve_calibration; leave it",
-        ),
-    ],
-)
-def test_too_few_validation_samples_are_refused_before_training(callback, message):
-    class Never(Plain):
-        def training_step(self, batch, batch_idx):
-            raise AssertionError("trained")
-
-    with pytest.raises((ValueError, TypeError), match=message):
-        fit(callback(), module=Never(), val=Clusters(18, 1))
-
-
-def test_several_validation_loaders_are_refused():
-    class Several(Plain):
-        def validation_step(self, batch, batch_idx, dataloader_idx=0):
-            return self.run(batch)
-
-    trainer = cpu_trainer(callbacks=[TemperatureScaling()])
-    served = loaders()
-    with pytest.raises(ValueError, match="there are 2 val loaders; callbacks that run the model on them need one"):
-        trainer.fit(Several(), served["train"], [served["val"], served["test"]])
 
 
 class TwoLoaders(Plain):

@@ -1,12 +1,10 @@
-import os
 import shutil
 from functools import partial
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
-from tests.scripts.helpers import MLP, leave_undrawn, litzoo
+from tests.scripts.helpers import MLP, leave_undrawn, litzoo, undrawn_in
 from tests.scripts.refusals import Refused, check_refusal
 from tests.scripts.trained_digits import train_digits
 
@@ -33,9 +31,7 @@ def _figures(request: pytest.FixtureRequest, coarse_figures: None, monkeypatch: 
 def trained_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `runs/digits_mlp/version_0`, trained for two short epochs and tested. Not to be written into."""
     folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patched, patch.dict(os.environ):
-        patched.chdir(folder)
-        leave_undrawn(patched)
+    with undrawn_in(folder):
         litzoo("fit", *MLP, "--trainer.max_epochs=2", "--trainer.limit_train_batches=10")
     return folder
 

@@ -3,8 +3,10 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -36,6 +38,15 @@ def leave_undrawn(patched: pytest.MonkeyPatch) -> None:
     """Has figures made and published, but not drawn, which takes half of a short command: their files are black."""
     blank = np.zeros((6, 6, 3), np.uint8)
     patched.setattr("litzoo.callbacks.reporting.figures._drawn", lambda figure: blank)
+
+
+@contextmanager
+def undrawn_in(folder: Path) -> Iterator[None]:
+    """Has the command work in a folder, leave figures undrawn and the environment as it was."""
+    with pytest.MonkeyPatch.context() as patched, patch.dict(os.environ):
+        patched.chdir(folder)
+        leave_undrawn(patched)
+        yield
 
 
 def litzoo_anew(*words: str) -> tuple[int | None, str]:

@@ -1,17 +1,15 @@
 import json
-import os
 import shlex
 import signal
 import sys
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
 from litzoo.scripts.cli.failures import how_to_resume
 from litzoo.scripts.cli.main import main
 from tests.counted import count
-from tests.scripts.helpers import MLP, QUIET, files_in, leave_undrawn, litzoo
+from tests.scripts.helpers import MLP, QUIET, files_in, litzoo, undrawn_in
 
 FIT = ["fit", *QUIET, *MLP, "--trainer.max_epochs=3", "--trainer.limit_train_batches=3", "--trainer.callbacks=[]"]
 
@@ -20,9 +18,7 @@ FIT = ["fit", *QUIET, *MLP, "--trainer.max_epochs=3", "--trainer.limit_train_bat
 def unbroken(tmp_path_factory):
     """The metrics of a training that nobody ends."""
     folder = tmp_path_factory.mktemp("unbroken")
-    with pytest.MonkeyPatch.context() as patched, patch.dict(os.environ):
-        patched.chdir(folder)
-        leave_undrawn(patched)
+    with undrawn_in(folder):
         return json.loads((litzoo(*FIT).run_folder / "metrics.json").read_text())
 
 

@@ -2,17 +2,15 @@
 
 import csv
 import json
-import os
 import shutil
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 import torch
 
 from litzoo.scripts.cli.main import main
 from tests.callbacks.open_set_digits import alike
-from tests.scripts.helpers import CONFIGS, QUIET, leave_undrawn, lines_of_error, litzoo, litzoo_anew
+from tests.scripts.helpers import CONFIGS, QUIET, lines_of_error, litzoo, litzoo_anew, undrawn_in
 
 CONFIG = ["--config", str(CONFIGS / "digits_unknown.yaml")]
 SMALL = ["--data.train_size=200", "--data.val_size=80", "--model.widths=[4, 4]", "--trainer.max_epochs=2"]
@@ -25,9 +23,7 @@ RUN = Path("runs/digits_unknown/version_0")
 def detecting_folder(tmp_path_factory):
     """A folder with a run whose checkpoints detect unknown classes. Not to be written into."""
     folder = tmp_path_factory.mktemp("detecting")
-    with pytest.MonkeyPatch.context() as patched, patch.dict(os.environ):
-        patched.chdir(folder)
-        leave_undrawn(patched)
+    with undrawn_in(folder):
         litzoo("fit", *CONFIG, *SMALL, ONE)
     return folder
 
