@@ -34,6 +34,8 @@ def measure(config: str, seed: int, epochs: int | None, precision: str) -> dict[
     assert difficulty is not None
     data = cli.datamodule
     data.setup("test")
+    if calibration_part(data)[0] == "val":
+        raise ValueError("half of the samples that calibrate have fitted the difficulty: give 1,000 validation samples")
     (*calibration, known_features), (*tested, features) = (
         _outputs(predictor, part) for part in (calibration_part(data)[1], data.test_set)
     )

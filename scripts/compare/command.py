@@ -27,6 +27,7 @@ figures to `images/` beside the page.
 """
 
 import argparse
+import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -186,13 +187,15 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
 
 
 def _changed_data(runs: Sequence[ComparedRun]) -> str | None:
-    """Says which variant was trained on several versions of the data, seed by seed, without having been asked to."""
-    found: dict[tuple[str, str], set[str]] = {}
+    """Says which variants with the same options of the data were trained on several versions of them."""
+    found: dict[str, dict[str, set[str]]] = {}  # options of the data -> fingerprint -> variants
     for run in runs:
         fingerprint = run.record().get("split_fingerprint")
         if fingerprint is not None and not any("{seed}" in word for word in run.options):
-            found.setdefault((run.variant, str(run.fold)), set()).add(fingerprint)
-    several = dict.fromkeys(variant for (variant, _), fingerprints in found.items() if len(fingerprints) > 1)
+            data = json.dumps([run.config().get("data"), str(run.fold)], sort_keys=True, default=str)
+            found.setdefault(data, {}).setdefault(fingerprint, set()).add(run.variant)
+    changed = set().union(*(variants for each in found.values() if len(each) > 1 for variants in each.values()))
+    several = [variant for variant in dict.fromkeys(run.variant for run in runs) if variant in changed]
     if not several:
         return None
     return (

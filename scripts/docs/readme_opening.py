@@ -77,7 +77,7 @@ class Compared(NamedTuple):
 
 
 def read_comparison(path: Path, method: str | None = None) -> Compared | None:
-    """Reads the result file of a comparison; None if there is none, or it lacks the method.
+    """Reads the result file of a comparison; None if there is none, or it lacks the method or what it is chosen by.
 
     Args:
         path: The file.
@@ -87,6 +87,8 @@ def read_comparison(path: Path, method: str | None = None) -> Compared | None:
     content = read_json(path)
     if len(content.get("variants", {})) < 2 or (method and method not in content["variants"]):
         return None
+    if method is None and "val/acc" not in content["curves"]:
+        return None  # nothing to choose by
     plain, *others = content["variants"]
 
     def validated(variant: str) -> float:

@@ -153,6 +153,16 @@ def test_differences_to_another_variant_than_the_first_say_so():
     assert "since `ce` has no result" in Path("runs/compare_noise/results.md").read_text()
 
 
+def test_variants_trained_on_different_data_are_named(capsys):
+    record = Path("template/run.json")
+    for number, variants in enumerate((["ce.yaml"], ["ce.yaml", "gce.yaml"])):
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"split_fingerprint": str(number)}))
+        compare([*variants, "--name", "noise", "--seeds", "0"])
+    text = "The runs of ce, gce were trained on different data"
+    assert text in capsys.readouterr().out
+    assert text in Path("runs/compare_noise/results.md").read_text()
+
+
 @pytest.mark.parametrize("seeded", [False, True])
 def test_seeds_trained_on_different_data_are_named(seeded, capsys):
     options = ["ce.yaml", "--name", "noise", *(["--common=--data.seed {seed}"] if seeded else [])]
