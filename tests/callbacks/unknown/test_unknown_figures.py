@@ -174,6 +174,14 @@ def test_legends_cover_neither_a_curve_nor_another_panel(count):
         assert legend.y0 >= 0
 
 
+def test_no_two_of_eleven_scores_look_alike():
+    scores = {f"Score{number}": SCORES for number in range(11)}
+    figure = draw_scores(scores, UNKNOWN, "Score0", 6.5)
+    for panel in figure.axes[1:]:
+        looks = [(line.get_color(), line.get_linestyle()) for line in panel.lines if "Score" in line.get_label()]
+        assert len(looks) == len(set(looks)) == 11
+
+
 def test_panels_are_put_below_each_other_even_if_one_is_empty():
     pixels = np.full((50, 90, 3), 255, np.uint8)
     pixels[9, 5] = pixels[29, 65] = 0  # in the first and in the third of three
