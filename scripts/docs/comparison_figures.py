@@ -3,12 +3,12 @@
     python -m litzoo.scripts.docs.comparison_figures [NAME ...]
 
 For each docs/results/compare_<name>.json it writes the curves and the differences to docs/images, and links the
-differences on the page that has the comparison.
+differences on the page that has the comparison. Older results do not say how many validation labels are wrong: give
+the folder of the data as LITZOO_DATA_DIR.
 """
 
 import argparse
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,13 @@ def draw(name: str, content: dict[str, Any], page: Path) -> None:
     """Draws the figures of one comparison, and links that of the differences on its page."""
     images, metric = page.parent / "images", content["metric"]
     if histories := _histories(content):
-        figure = draw_comparison(histories, list(content["curves"]), _wrong_labels(content))
-        save_small(figure, images / f"compare_{name}.png")
+        try:
+            wrong = _wrong_labels(content)
+        except (ValueError, OSError) as error:
+            print(f"{name}: the curves stay as they are; how many validation labels are wrong is not known: {error}")
+        else:
+            figure = draw_comparison(histories, list(content["curves"]), wrong)
+            save_small(figure, images / f"compare_{name}.png")
     differences = draw_differences(content["variants"], metric)
     if differences is None:
         return
@@ -71,16 +76,19 @@ def _histories(content: dict[str, Any]) -> Histories:
 
 
 def _wrong_labels(content: dict[str, Any]) -> list[float]:
-    """Returns the fractions of wrong validation labels; of older results, that of the first variant's data."""
+    """Returns the fractions of wrong validation labels; of older results, that of the first variant's data.
+
+    Raises:
+        ValueError: If the results are older, and the options of the data have changed or the data are not here.
+        OSError: If the results are older and the data are not here.
+    """
     if "wrong_validation_labels" in content:
         return content["wrong_validation_labels"]
     words = next(iter(content["variants"].values()))["options"]
-    with suppress(ValueError, OSError):  # the data are not images, or not here
-        data = run(["fit", *(word.replace("{seed}", "0") for word in words)], ParsedCLI).options.data.as_dict()
-        if data["init_args"].get("label_noise"):
-            report = prepare_datamodule(data).split_report()
-            return [report.get("label_noise", {}).get("val", 0.0)]
-    return []
+    data = run(["fit", *(word.replace("{seed}", "0") for word in words)], ParsedCLI).options.data.as_dict()
+    if not data["init_args"].get("label_noise"):
+        return []
+    return [prepare_datamodule(data).split_report().get("label_noise", {}).get("val", 0.0)]
 
 
 if __name__ == "__main__":
