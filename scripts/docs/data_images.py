@@ -3,6 +3,7 @@
 Usage: python -m litzoo.scripts.docs.data_images
 """
 
+import argparse
 import io
 import re
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ def examples(text: str) -> Iterator[tuple[dict[str, Any], str]]:
 
 def main() -> None:
     """Draws all images."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     for data, image in examples(DOCUMENT.read_text(encoding="utf-8")):
         torch.manual_seed(0)
         drawn = io.BytesIO()

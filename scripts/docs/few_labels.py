@@ -1,6 +1,6 @@
 """Cuts a small problem with few labels from MNIST, as plain folders of image files.
 
-Usage: python -m litzoo.scripts.docs.few_labels [--to data/few_digits] [--root FOLDER_OF_MNIST]
+Usage: python -m litzoo.scripts.docs.few_labels [--to FOLDER] [--root FOLDER_OF_MNIST]
 
 Writes 60 labeled images, 50 for training (`labeled/train/<digit>/`) and 10 for validation (`labeled/val/<digit>/`),
 2,000 labeled test images (`labeled/test/<digit>/`) and 2,000 images without labels (`unlabeled/`). The experiments
@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from litzoo.datamodules import MNISTDataModule
+from litzoo.datamodules.io.paths import data_root
 from litzoo.datamodules.splits.core import split_train_val
 
 LABELED, VALIDATED, UNLABELED, TESTED = 60, 10, 2000, 2000
@@ -55,10 +56,11 @@ def _save(image: Tensor, path: Path) -> None:
 def main() -> None:
     """Reads the arguments and writes the folders."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--to", type=Path, default=Path("data/few_digits"), help="folder to write")
+    parser.add_argument("--to", type=Path, help="folder to write; default: few_digits in the folder of the data")
     parser.add_argument("--root", help="folder that holds MNIST; default: LITZOO_DATA_DIR, else data")
     arguments = parser.parse_args()
-    cut(MNISTDataModule(root=arguments.root), arguments.to, LABELED, VALIDATED, UNLABELED, TESTED)
+    folder = arguments.to or data_root(arguments.root) / "few_digits"  # where the experiments look for it
+    cut(MNISTDataModule(root=arguments.root), folder, LABELED, VALIDATED, UNLABELED, TESTED)
 
 
 if __name__ == "__main__":
