@@ -75,7 +75,7 @@ def check_links(data_class: type, model_class: type) -> None:
                 else "an argument of the second, but not an attribute of the first"
             )
             + ". Images and tables with classes go with classifiers, tables with numbers with the Regressor, images "
-            "with masks with the MaskRCNNSegmenter; a class of your own has to declare it, as docs/python.md shows"
+            "with masks with the MaskRCNNSegmenter; a class of your own declares it in its body, as docs/tasks.md shows"
         )
     if hasattr(data_class, "feature_groups") and _takes_images(model_class):
         raise ValueError(
