@@ -91,6 +91,10 @@ BASE_CALLBACK = re.compile(
     r"\n *- Problem with given class_path 'lightning\.(?:[\w.]+\.)?Callback':(?:\n(?! *- )[^\n]*)*?"
     r"(?=\n *- |\n *Given|$)"
 )
+# Where a class was named but cannot be created, the other types that the argument takes say nothing.
+OTHER_TYPES = re.compile(
+    r"(\n( *)- Problem with given class_path '[^']+':(?:\n\2 +[^\n]*)+)(?:\n\2- Expected an? <class '[\w.]+'>)+(?=\n|$)"
+)
 # Where a key of a dictionary is a number, jsonargparse does not get as far as the unknown argument that it belongs to.
 NUMERIC_KEY = re.compile(
     r"Key must be a string, got: [^\n]*?\.(?=\. Got value|\n|$)(?=.*?Given value: (?P<value>[^\n]*))", re.DOTALL
@@ -103,7 +107,7 @@ NO_SPACE_AFTER_COLON = "unsupported operand type(s) for +: 'int' and 'str'"
 def explain(error: BaseException) -> list[str]:
     """Returns the message for an error, in at most ten lines: what is wrong, the nearest right names, and `--debug`."""
     text = _name_argument_of_numeric_key(BASE_CALLBACK.sub("", _message(error)))
-    text = MISSING_ARGUMENTS.sub(r"\1 needs ", NUMBER_OR_TENSOR.sub(r"\1", text))
+    text = MISSING_ARGUMENTS.sub(r"\1 needs ", NUMBER_OR_TENSOR.sub(r"\1", OTHER_TYPES.sub(r"\1", text)))
     nested = isinstance(error, ArgumentError) or "Does not validate" in text
     lines = [line.strip() for line in (_condense(text) if nested else text.splitlines()) if line.strip()]
     nearest: list[str] = []

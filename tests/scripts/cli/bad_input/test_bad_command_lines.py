@@ -135,3 +135,8 @@ def test_words_are_refused_in_a_few_lines_that_name_them(arguments, words, refus
 )
 def test_name_that_leads_out_of_the_folder_of_runs_or_into_a_run_is_refused(name, refused):
     refused([*FIT, "--experiment", name], ["--experiment", "mnist_cnn", "at most 200 bytes"])
+
+
+def test_a_class_that_is_not_installed_is_refused_in_its_own_words(refused):
+    error = refused([*FIT, "--trainer.logger", "CometLogger"], ["comet"])
+    assert "Expected a" not in error
