@@ -12,6 +12,13 @@ def equal_numbers(names: Iterable[str]) -> list[list[str]]:
     return _groups({name: _number(name) for name in names})
 
 
+def spellings(names: Iterable[str]) -> list[list[str]]:
+    """Returns the groups of names that differ only in case, spaces or Unicode form, or are the same number."""
+    names = list(names)
+    alike = _groups({name: " ".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in names})
+    return [*alike, *equal_numbers(names)]
+
+
 def warn_of_spellings(names: Iterable[str], place: str) -> None:
     """Warns of names that differ only in case, spaces or Unicode form, or are the same number.
 
@@ -19,9 +26,7 @@ def warn_of_spellings(names: Iterable[str], place: str) -> None:
         names: Names of the classes.
         place: Where they are from, for the message.
     """
-    names = list(names)
-    alike = _groups({name: " ".join(unicodedata.normalize("NFKC", name).casefold().split()) for name in names})
-    for group in [*alike, *equal_numbers(names)]:
+    for group in spellings(names):
         rank_zero_warn(
             f"{place} has the classes {' and '.join(map(repr, group))}, which may be spellings of one class: they are "
             "trained as different classes; if they are one, write it in one way"

@@ -6,6 +6,7 @@ import numpy as np
 from lightning.pytorch import LightningModule, Trainer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 from torch import Tensor
 
 from litzoo.callbacks.collecting import CollectsTestOutputs
@@ -75,14 +76,35 @@ def draw_residuals(prediction: np.ndarray, target: np.ndarray, is_card: bool = F
     spread.scatter(prediction[shown], residual[shown], **look)
     spread.axhline(0, color="black", linewidth=1)
     rmse, bias = np.sqrt((residual**2).mean()), residual.mean()
-    spread.set(title=f"RMSE {rmse:.4g}, mean residual {bias:.4g}", xlabel="prediction", ylabel="prediction − target")
+    spread.set(
+        title=f"RMSE {_shown(rmse)}, mean residual {_shown(bias)}", xlabel="prediction", ylabel="prediction − target"
+    )
     counts.hist(residual, bins=min(60, max(10, len(target) // 20)), range=_limits(residual))
     counts.axvline(0, color="black", linewidth=1)
     counts.set(title="residuals", xlabel="prediction − target", ylabel="samples")
     for panel, x, y in ((fit, target, prediction), (spread, prediction, residual), (counts, residual, None)):
         panel.grid(alpha=0.3)
         _leave_outliers_out(panel, x, y)
+        _make_ticks_readable(panel)
     return figure
+
+
+def _shown(number: float) -> str:
+    """Returns a number with four digits, or all those before the decimal point: 0.3333, 69,073."""
+    return f"{number:,.0f}" if 1e3 <= abs(number) < 1e7 else f"{number:.4g}"
+
+
+def _make_ticks_readable(panel: Axes) -> None:
+    """Labels the axes with few numbers, with separators of thousands; very large and small ones as powers of ten."""
+    for axis in (panel.xaxis, panel.yaxis):
+        is_long = 1e3 <= np.abs(axis.get_view_interval()).max() < 1e6
+        axis.set_major_locator(MaxNLocator(3 if is_long and axis is panel.xaxis else 5, steps=[1, 2, 2.5, 5, 10]))
+        if is_long:
+            axis.set_major_formatter(lambda number, _: f"{number:,.10g}".replace("-", "−"))
+        else:
+            plain = ScalarFormatter(useMathText=True)
+            plain.set_powerlimits((-3, 4))
+            axis.set_major_formatter(plain)
 
 
 def _limits(values: np.ndarray) -> tuple[float, float]:

@@ -1,5 +1,8 @@
 """The cells of a column as text and as numbers, and the content of a row."""
 
+import json
+import re
+import shlex
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -36,6 +39,13 @@ def without_missing(cells: pd.Series, missing: Collection[str]) -> pd.Series:
     else:
         found = texts_of(cells).isin(missing)
     return cells.astype(object).mask(found, None) if found.any() else cells
+
+
+def missing_option(words: Sequence[str]) -> str:
+    """Returns the option that makes words missing values, as it is typed; of several words the first five."""
+    if len(words) == 1 and re.fullmatch(r"\w[\w.,/-]*", words[0]):
+        return f"--data.missing_values+={words[0]}"
+    return f"--data.missing_values+={shlex.quote(json.dumps(list(words[:5]), ensure_ascii=False))}"
 
 
 def canonical_texts(frame: pd.DataFrame, skipped: Sequence[str] = ()) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
+from litzoo.datamodules.class_spellings import spellings
 from litzoo.datamodules.tables.categories import without_zeros
 
 SHOWN = 5
@@ -59,6 +60,22 @@ def require_columns(names: Sequence[str], needed: Sequence[str], others: Collect
         raise ValueError(
             f"{where}: column {', '.join(map(repr, new))} did not exist in training; remove it (columns of training: "
             f"{', '.join([*needed, *sorted(others)])})"
+        )
+
+
+def warn_of_word_spellings(name: str, words: Collection[str], where: str) -> None:
+    """Warns of categories in a column that are likely spellings of one, such as `north` and `North`.
+
+    Args:
+        name: Name of the column.
+        words: Its categories.
+        where: Name of the table, for messages.
+    """
+    if groups := spellings(sorted(words)):
+        shown = "; ".join(" and ".join(map(repr, group)) for group in groups[:SHOWN])
+        rank_zero_warn(
+            f"{where}: column {name!r} has categories that may be spellings of one: {shown}"
+            f"{'; ...' if groups[SHOWN:] else ''}. They are inputs of their own; if they are one, write it in one way"
         )
 
 

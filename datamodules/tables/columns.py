@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from litzoo.datamodules.counted import counted
-from litzoo.datamodules.tables.cells import PLACEHOLDERS, numbers_of, texts_of
+from litzoo.datamodules.tables.cells import PLACEHOLDERS, missing_option, numbers_of, texts_of
+from litzoo.datamodules.tables.csv_files import DECIMAL_COMMA
 from litzoo.datamodules.tables.dates import date_format_of, days_of, look_like_dates, periods_of, waves_of
 
 LARGEST = 1e18
@@ -18,6 +19,8 @@ MOST_CATEGORIES = 100
 """Largest number of categories in a column."""
 BOOLEANS = ({"false", "true"}, {"no", "yes"}, {"f", "t"}, {"n", "y"})
 """Pairs of words for false and true, in any case."""
+BOOLEAN_WORDS = {word: place for pair in BOOLEANS for place, word in enumerate(sorted(pair))} | {"0": 0, "1": 1}
+"""Word of a column of booleans, in lower case -> its number."""
 _WITH_SIGNS = re.compile(r"[+-]?[^\w\s]?\s?[+-]?\s?\d[\d.,'\s]*[^\w\s]?")
 _IDENTIFIER = re.compile(r"unnamed: 0|index|(.*[ _-])?(id|uuid|guid)")
 
@@ -92,8 +95,9 @@ def column_of(
             words = texts[np.isnan(numbers)]
             raise ValueError(
                 f"{place} has numbers, but also {counted(len(words), 'cell')} with something else; the first "
-                f"is {words.iloc[0]!r} in row {words.index[0]}. If that means a missing value, name it in "
-                "data.missing_values; if these are categories, name the column in data.categorical_columns"
+                f"is {words.iloc[0]!r} in row {words.index[0]}. If that means a missing value, add "
+                f"{missing_option(words.unique())} (NA, NaN, null and others are missing values in any case); if these "
+                "are categories, name the column in data.categorical_columns"
             )
     if (count := texts_of(filled).nunique()) > MOST_CATEGORIES:
         raise ValueError(
@@ -128,12 +132,14 @@ def values_of(column: Column, cells: pd.Series, where: str = "the table") -> np.
         if len(words := doubtful[~doubtful.isin({"", *PLACEHOLDERS})]):
             kind = "numeric" if column.kind == "number" else "true or false"
             hint = ""
-            if column.kind == "number" and _WITH_SIGNS.fullmatch(words.iloc[0]):
+            if column.kind == "number" and DECIMAL_COMMA.fullmatch(words.iloc[0]):
                 hint = (
-                    ". Write numbers without currency, unit and separators of thousands, 1234.5 or 1234,5; the decimal "
-                    "sign and the separator of cells are found from the file, or set with data.decimal and "
-                    "data.separator"
+                    ". A data frame needs decimal points: read it with pandas.read_csv(..., decimal=','), or give the "
+                    "path of the CSV file instead, whose decimal sign is found; in a file, write numbers without "
+                    "separators of thousands"
                 )
+            elif column.kind == "number" and _WITH_SIGNS.fullmatch(words.iloc[0]):
+                hint = ". Write numbers without currency, unit and separators of thousands, such as 1234.5"
             raise ValueError(
                 f"{where}: column {column.name!r} has text, but was {kind} in training: {words.iloc[0]!r} in row "
                 f"{words.index[0]}{hint}"
@@ -155,8 +161,7 @@ def is_identifier(name: str, cells: pd.Series) -> bool:
 
 
 def _booleans(texts: pd.Series) -> np.ndarray:
-    words = {word: place for pair in BOOLEANS for place, word in enumerate(sorted(pair))} | {"0": 0, "1": 1}
-    return np.array([words.get(text.lower(), np.nan) for text in texts], dtype=np.float64)
+    return np.array([BOOLEAN_WORDS.get(text.lower(), np.nan) for text in texts], dtype=np.float64)
 
 
 def _date_column(cells: pd.Series, name: str, date_format: str, where: str) -> Column:

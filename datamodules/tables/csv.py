@@ -7,10 +7,13 @@ import numpy as np
 import pandas as pd
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
+from litzoo.datamodules.counted import counted
 from litzoo.datamodules.io.paths import find_path
 from litzoo.datamodules.splits.membership import membership_notes
 from litzoo.datamodules.tables.base import HELD_OUT, TableDataModule
-from litzoo.datamodules.tables.checks import require_known
+from litzoo.datamodules.tables.categories import categories_of
+from litzoo.datamodules.tables.cells import canonical_texts
+from litzoo.datamodules.tables.checks import require_known, warn_of_word_spellings
 from litzoo.datamodules.tables.columns import is_identifier, named_like_identifier
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
 from litzoo.datamodules.tables.reading import TableReading
@@ -43,8 +46,9 @@ class CSVFile(_Base):
         separator: Character between cells; found from the file if `null`, like the next two.
         decimal: Decimal sign of numbers, `.` or `,`.
         encoding: Encoding of the text, such as `cp1252`.
-        missing_values: Cells that are missing values, beside empty ones; by default those of pandas (`NA`, `NaN`,
-            `null`, ...).
+        missing_values: Further cells that are missing values, such as `unknown`, beside empty ones and those of pandas.
+        keep_default_missing: Whether those of pandas (`NA`, `NaN`, `null`, ...) are missing values; `false` where they
+            are categories or classes.
         **options: See `BaseDataModule`, and for classification `ClassLabels`.
 
     Raises:
@@ -68,6 +72,7 @@ class CSVFile(_Base):
         decimal: str | None = None,
         encoding: str | None = None,
         missing_values: list[str] | None = None,
+        keep_default_missing: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -83,7 +88,7 @@ class CSVFile(_Base):
         self.id_columns = list(map(clean_name, id_columns or []))
         self.categorical_columns = list(map(clean_name, categorical_columns or []))
         self.date_formats = {clean_name(name): each for name, each in (date_formats or {}).items()}
-        self.format = TableFormat(separator, decimal, encoding, missing_values)
+        self.format = TableFormat(separator, decimal, encoding, missing_values or (), keep_default_missing)
         if self.target in self.id_columns:
             raise ValueError(f"data.id_columns: {self.target!r} is the target; remove it from the list")
         self.split_by = (*self.split_by, "test_size", "target")
@@ -165,6 +170,8 @@ class CSVFile(_Base):
                     "missing: it is an input. If it only names the rows, list it in data.id_columns; if it is a "
                     "category, in data.categorical_columns"
                 )
+            if column.kind == "category":
+                warn_of_word_spellings(column.name, {*categories_of(frame[column.name])}, self.where)
         return reading
 
     def split_report(self) -> dict[str, Any]:
@@ -193,6 +200,15 @@ class CSVFile(_Base):
         gaps = {column.name: int(frame[column.name].isna().sum()) for column in reading.columns}
         if missing := [f"{name} {count:,}" for name, count in gaps.items() if count]:
             lines.append(f"  missing values: {', '.join(missing)}")
+        left_out = [name for name in self.names_outside_content(frame) if name in frame.columns]
+        contents = zip(self._ids or self._content_ids(), canonical_texts(frame[[self.target]]), strict=True)
+        if copies := len(frame) - len(set(contents)):
+            but = f" in all cells but {', '.join(left_out)}" if left_out else ""
+            one, more = "row is a copy", "rows are copies"
+            lines.append(
+                f"  {counted(copies, one, more)} of another row{but}: they count as further samples, in the part of "
+                "that row (training, validation or test); remove them if they are an oversight"
+            )
         return "\n".join(lines)
 
 

@@ -22,8 +22,8 @@ MISSING |= {"#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN
 """Cells that stand for a missing value: those of `pandas.read_csv`."""
 _SAMPLE = 200
 """Rows from which the separator is found."""
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
-_DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 """Byte order marks and their encodings."""
 _GZIP = b"\x1f\x8b"
@@ -37,8 +37,8 @@ class TableFormat:
         separator: Character between cells.
         decimal: Decimal sign of numbers, `.` or `,`.
         encoding: Encoding of the text, as Python names it.
-        missing_values: Cells that are missing values, beside empty ones; by default those of pandas (`NA`, `NaN`,
-            `null`, ...).
+        missing_values: Further cells that are missing values, beside empty ones and those of pandas.
+        keep_default_missing: Whether those of pandas (`NA`, `NaN`, `null`, ...) are missing values.
 
     Raises:
         ValueError: If the separator is not one character, the decimal sign another one, or Python does not know the
@@ -48,7 +48,8 @@ class TableFormat:
     separator: str | None = None
     decimal: str | None = None
     encoding: str | None = None
-    missing_values: Sequence[str] | None = None
+    missing_values: Sequence[str] = ()
+    keep_default_missing: bool = True
 
     def __post_init__(self) -> None:
         if self.separator is not None and (len(self.separator) != 1 or self.separator in '"\r\n'):
@@ -66,7 +67,7 @@ class TableFormat:
 
     def missing(self) -> set[str]:
         """Returns all cells that are missing values."""
-        return {"", *(MISSING if self.missing_values is None else map(str, self.missing_values))}
+        return {"", *(MISSING if self.keep_default_missing else ()), *map(str, self.missing_values)}
 
 
 def read_table(
@@ -208,7 +209,7 @@ def _decimal_of(path: Path, frame: pd.DataFrame) -> str:
     for name in frame:
         if not (with_comma := [cell for cell in frame[name] if cell and "," in cell]):
             continue
-        if not all(map(_DECIMAL_COMMA.fullmatch, with_comma)):
+        if not all(map(DECIMAL_COMMA.fullmatch, with_comma)):
             continue
         if not all(map(_THOUSANDS.fullmatch, with_comma)):
             return ","
@@ -225,6 +226,6 @@ def _decimal_of(path: Path, frame: pd.DataFrame) -> str:
 def _with_points(cells: pd.Series) -> pd.Series:
     """Returns cells with a decimal point instead of a comma in those that are numbers."""
     changed = [
-        cell.replace(",", ".") if cell and "," in cell and _DECIMAL_COMMA.fullmatch(cell) else cell for cell in cells
+        cell.replace(",", ".") if cell and "," in cell and DECIMAL_COMMA.fullmatch(cell) else cell for cell in cells
     ]
     return pd.Series(changed, index=cells.index, dtype=object)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from litzoo.datamodules.tables.cells import PLACEHOLDERS, texts_of
+from litzoo.datamodules.tables.cells import PLACEHOLDERS, missing_option, texts_of
 
 _DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%d.%m.%y")
 DATE_FORMATS = ("ISO8601", *(day + time for day in _DAYS for time in ("", " %H:%M", " %H:%M:%S")))
@@ -95,8 +95,8 @@ def days_of(cells: pd.Series, date_format: str, name: str, where: str) -> np.nda
         row = cells.index[unreal][0]
         raise ValueError(
             f"{where}: column {name!r} has the date {str(cells[unreal].iloc[0])!r} in row {row}, which is "
-            f"outside the years {YEARS.start} to {YEARS.stop - 1}: if it means a missing value, name it in "
-            "data.missing_values before training, or leave such cells empty"
+            f"outside the years {YEARS.start} to {YEARS.stop - 1}: if it means a missing value, add "
+            f"{missing_option([str(cells[unreal].iloc[0])])} before training, or leave such cells empty"
         )
     days = np.full(len(times), np.nan)
     seconds = (times[known] - pd.Timestamp(0, tz="UTC")).dt.total_seconds()

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +118,7 @@ class TableReading:
     def state(self) -> dict[str, Any]:
         """Returns the reading as plain numbers, texts, lists and dictionaries, for a checkpoint or JSON."""
         state = asdict(self)
-        missing = self.format.missing_values
-        state["format"]["missing_values"] = None if missing is None else list(map(str, missing))
+        state["format"]["missing_values"] = list(map(str, self.format.missing_values))
         state["columns"] = [{**column, "periods": list(column["periods"])} for column in state["columns"]]
         return state
 
@@ -127,7 +126,11 @@ class TableReading:
     def from_state(cls, state: Mapping[str, Any]) -> "TableReading":
         """Returns the reading that `state` was made of."""
         columns = [Column(**column) for column in state["columns"]]
-        return cls(**{**state, "columns": columns, "format": TableFormat(**state["format"])})
+        form = dict(state["format"])
+        if "keep_default_missing" not in form:  # an earlier checkpoint: its missing values replace those of pandas
+            form["keep_default_missing"] = form["missing_values"] is None
+        form["missing_values"] = form["missing_values"] or ()
+        return cls(**{**state, "columns": columns, "format": TableFormat(**form)})
 
     @property
     def num_features(self) -> int:
@@ -163,7 +166,7 @@ class TableReading:
             ValueError: If it is not a CSV file; see `read_table`.
         """
         rows, found = self._read(path, remedy)
-        written = TableFormat(found.separator, ".", found.encoding, [])
+        written = TableFormat(found.separator, ".", found.encoding, keep_default_missing=False)
         names = [column.name for column in self.columns]
         return rows, read_table(Path(path).expanduser(), remedy, written, names)[0].fillna("")
 
@@ -228,12 +231,14 @@ class TableReading:
 
     def _read(self, path: str | Path, remedy: str) -> tuple[pd.DataFrame, TableFormat]:
         path, names = Path(path).expanduser(), [column.name for column in self.columns]
-        missing = TableFormat(missing_values=self.format.missing_values)
         try:
-            rows, found = read_table(path, remedy, missing, names)
+            unknown = replace(self.format, separator=None, decimal=None, encoding=None)
+            rows, found = read_table(path, remedy, unknown, names)
         except ValueError:
-            given = TableFormat(self.format.separator, self.format.decimal, None, self.format.missing_values)
-            rows, found = read_table(path, remedy, given, names)
+            try:
+                rows, found = read_table(path, remedy, replace(unknown, decimal=self.format.decimal), names)
+            except ValueError:
+                rows, found = read_table(path, remedy, replace(self.format, encoding=None), names)
         rows.attrs["file"] = str(path)  # for messages
         return rows, found
 

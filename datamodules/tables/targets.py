@@ -239,7 +239,7 @@ class RowClasses(_Classes):
             raise ValueError(
                 f"{place} has {counted(len(empty), 'cell that is empty or stands', 'cells that are empty or stand')} "
                 f"for a missing value (such as NA), the first in row {empty.index[0]}; fill or remove them, or set "
-                "data.missing_values if they are a class"
+                "data.keep_default_missing to false if NA is a class"
             )
         names = list(cells.unique())
         numbers = np.asarray(pd.to_numeric(pd.Series(names, dtype=object), errors="coerce"), dtype=np.float64)

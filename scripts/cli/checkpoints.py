@@ -1,6 +1,5 @@
 """Finds the checkpoint that a command takes, and checks it before anything is built."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from litzoo.lit_modules.weights.checkpoint_files import first_misfit, newest_che
 from litzoo.lit_modules.weights.plain_loading import HYPERPARAMETERS, refuse_foreign_code, texts
 from litzoo.scripts.cli.arguments import refuse_old_path
 from litzoo.scripts.cli.changed_options import changes, join_first
+from litzoo.scripts.cli.checkpoint_options import require_checkpoint
 
 TRAINING = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "optimizer_states")
 """What a resumed training needs beside the weights."""
@@ -45,9 +45,7 @@ def find_checkpoint(given: str | None, base: Path, experiment: str, config: Path
         FileNotFoundError: If the run or the experiment has no such checkpoint, or the path given does not exist.
     """
     if given not in (None, "best", "last"):
-        if not os.path.isfile(given):
-            raise FileNotFoundError(f"--ckpt_path {given}: there is no such file")
-        return Path(given)
+        return require_checkpoint(f"--ckpt_path {given}", given)
     name = f"{given or 'best'}.ckpt"
     if config is not None:
         if not (own := config.parent / "checkpoints" / name).exists():

@@ -270,8 +270,22 @@ class LitzooCLI(LightningCLI):
         self.trainer.test(verbose=False, **arguments)
 
     def predict(self, **arguments: Any) -> None:
-        """Predicts without returning predictions, which callbacks write: masks of all images would fill the memory."""
-        self.trainer.predict(return_predictions=False, **arguments)
+        """Predicts without returning predictions, which callbacks write: masks of all images would fill the memory.
+
+        Raises:
+            FileNotFoundError: If data are absent; for the test set, the message names the way that needs none.
+        """
+        try:
+            self.trainer.predict(return_predictions=False, **arguments)
+        except FileNotFoundError as error:
+            of_test_set = not any(getattr(self.datamodule, name, None) for name in ("predict_file", "predict_folder"))
+            is_alone = {"images", "reading"} & set(getattr(self.datamodule, "restored", ()))
+            if error.errno is not None or not (of_test_set and is_alone):
+                raise
+            raise FileNotFoundError(
+                f"{error}\nNew samples need no training data: `litzoo predict --ckpt_path {self.options.ckpt_path} "
+                "--input FOLDER_OR_FILE`"
+            ) from error
 
 
 def _as_list(given: Any) -> list[Any]:

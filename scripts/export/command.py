@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from litzoo.callbacks.files import display_path
-from litzoo.scripts.cli.checkpoint_options import checkpoint_parser
+from litzoo.scripts.cli.checkpoint_options import checkpoint_parser, require_checkpoint
 from litzoo.scripts.cli.failures import report_errors
 
 SUFFIX = {"torch": ".pt2", "onnx": ".onnx"}
@@ -32,6 +32,7 @@ def export_checkpoint(words: Sequence[str]) -> Path:
         ValueError: If the checkpoint is of another kind, or the format cannot hold it; nothing is written.
     """
     options = _parser().parse_args(words)
+    require_checkpoint(f"--ckpt_path {options.ckpt_path}", options.ckpt_path)
     suffix = SUFFIX[options.format]
     output = Path(options.output or Path(options.ckpt_path).with_suffix(suffix).name).expanduser()
     if output.suffix != suffix:

@@ -11,6 +11,8 @@ from litzoo.callbacks.calibration.intervals import ConformalIntervals
 from litzoo.callbacks.calibration.sets import ConformalSets, sets_below
 from litzoo.callbacks.unknown.scores import Evidence
 from litzoo.datamodules.images.preparation import ImagePreparation, pixel_scaling
+from litzoo.datamodules.tables.cells import PLACEHOLDERS
+from litzoo.datamodules.tables.columns import BOOLEAN_WORDS
 from litzoo.datamodules.tables.dates import PERIODS
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.lit_modules.networks.resampling import resize_and_crop
@@ -21,7 +23,12 @@ DATE_FEATURES = (
     "days: sin(2 pi days / period), cos(2 pi days / period); all NaN where missing"
 )
 """How the numbers of a date are computed, for the metadata."""
-BOOLEAN_CELLS = "0 for false, no, f, n; 1 for true, yes, t, y, in any case; NaN where missing"
+CELLS = (
+    "names of columns and cells are stripped of spaces at both ends; a number has a decimal point; missing_values are "
+    "missing in every column, placeholders only in those of numbers, dates and booleans; a missing word is ''"
+)
+"""How cells are read, for the metadata."""
+BOOLEAN_CELLS = "boolean_words in lower case; NaN where missing"
 
 
 class Answer(nn.Module):
@@ -172,10 +179,14 @@ def program_of(predictor: Predictor) -> tuple[Answer, tuple[Tensor, ...], dict[s
     words = [column.name for column in preparation.columns if column.kind == "category"]
     metadata["target"] = preparation.target
     metadata["table"] = {
+        "columns": [column.name for column in preparation.columns],
+        "cells": CELLS,
         "numbers": [name for column in columns for name in column.value_names],
         "dates": {column.name: column.date_format for column in columns if column.kind == "date"},
         "booleans": {column.name: BOOLEAN_CELLS for column in columns if column.kind == "boolean"},
+        "boolean_words": BOOLEAN_WORDS,
         "missing_values": sorted(preparation.format.missing()),
+        "placeholders": sorted(PLACEHOLDERS),
         "date_features": DATE_FEATURES,
         "date_periods": {
             column.name: {period: PERIODS[period] for period in column.periods}

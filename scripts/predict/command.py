@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from litzoo.callbacks.files import display_path, write_csv
 from litzoo.datamodules.counted import counted
-from litzoo.scripts.cli.checkpoint_options import add_prediction_options, checkpoint_parser
+from litzoo.scripts.cli.checkpoint_options import add_prediction_options, checkpoint_parser, require_checkpoint
 from litzoo.scripts.cli.errors import filter_messages
 from litzoo.scripts.cli.failures import report_errors
 
@@ -47,16 +47,18 @@ def predict(words: Sequence[str]) -> Path:
         ValueError: If an argument, the checkpoint or the input is not valid; nothing is written.
     """
     options = _parser().parse_args(words)
-    absent = not Path(options.ckpt_path).is_file()
-    missing = f"--ckpt_path {options.ckpt_path}: there is no such file; name a checkpoint, such as best.ckpt"
+    try:
+        require_checkpoint(f"--ckpt_path {options.ckpt_path}", options.ckpt_path)
+        problem = ""
+    except FileNotFoundError as error:
+        if options.input is not None:
+            raise
+        problem = f"{error}. "
     if options.input is None:
         raise ValueError(
-            (f"{missing}. " if absent else "")
-            + "--input: is not given; name a folder of images, an image or a CSV file (the test set of a run is "
-            "predicted with --config RUN/config.yaml)"
+            f"{problem}--input: is not given; name a folder of images, an image or a CSV file (the test set of a run "
+            "is predicted with --config RUN/config.yaml)"
         )
-    if absent:
-        raise FileNotFoundError(missing)
     output = Path(options.output).expanduser()
     if output.is_dir() or not output.name:
         raise ValueError(f"--output {options.output}: is a folder; name a CSV file")

@@ -22,6 +22,7 @@ from litzoo.datamodules.images.preparation import ImagePreparation
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.lit_modules.weights.checkpoint_files import first_misfit, read_checkpoint
 from litzoo.lit_modules.weights.plain_loading import OBJECTS
+from litzoo.scripts.cli.checkpoint_options import require_checkpoint
 
 TRAINING_ONLY = (*OBJECTS, "compile")
 """Options of a module that do not affect predictions."""
@@ -62,9 +63,8 @@ def load_trained(
         FileNotFoundError: If there is no such file.
         ValueError: If it is not a checkpoint, or of another module, or holds no preprocessing or an unknown score.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"checkpoint {path}: there is no such file; name a checkpoint, such as best.ckpt")
     origin = f"checkpoint {path}"
+    require_checkpoint(origin, path)
     content = read_checkpoint(origin, path)
     preparation = _preparation(origin, content)
     built = module if isinstance(module, LightningModule) else _build(origin, content, module)

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from litzoo.scripts.cli.checkpoint_options import add_prediction_options, checkpoint_parser
+from litzoo.scripts.cli.checkpoint_options import add_prediction_options, checkpoint_parser, require_checkpoint
 
 LOCAL = "127.0.0.1"
 
@@ -41,8 +41,7 @@ def serve(words: Sequence[str]) -> Any:
         ValueError: If an argument or the checkpoint is not valid.
     """
     options = _parser().parse_args(words)
-    if not Path(options.ckpt_path).is_file():
-        raise FileNotFoundError(f"--ckpt_path {options.ckpt_path}: there is no such file; name one, such as best.ckpt")
+    require_checkpoint(f"--ckpt_path {options.ckpt_path}", options.ckpt_path)
     if not 0 <= options.port < 2**16:
         raise ValueError(f"--port {options.port}: is no port; give 1024 to 65535, or 0 for a free one")
     if find_spec("gradio") is None:

@@ -1,6 +1,7 @@
 """The residual plot and the importance of columns, against values computed by hand and by scikit-learn."""
 
 import csv
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,33 @@ def test_residuals_are_prediction_minus_target():
     assert spread.collections[0].get_offsets().tolist() == [[1, 0], [2, -2], [6, 3]]
     assert spread.get_title() == "RMSE 2.082, mean residual 0.3333"
     assert sum(bar.get_height() for bar in counts.patches) == 3
+
+
+@pytest.mark.parametrize("is_card", [False, True])
+@pytest.mark.parametrize(
+    ("scale", "title"),
+    [
+        (69_073.4, "RMSE 69,073, mean residual 18,594"),
+        (4.2e9, "RMSE 4.2e+09, mean residual 1.131e+09"),
+        (2.31e-5, "RMSE 2.31e-05, mean residual 6.218e-06"),
+        (0.75, "RMSE 0.75, mean residual 0.2019"),
+        (1234.5, "RMSE 1,234, mean residual 332.3"),
+    ],
+)
+def test_labels_of_large_and_small_numbers_are_readable_and_do_not_overlap(scale, title, is_card):
+    target = np.random.default_rng(0).normal(3, 2, 500) * scale
+    prediction = target + np.tile([1.0, -0.6, 1.0, -0.6, 0.2], 100) / np.sqrt(0.552) * scale
+    figure = draw_residuals(prediction, target, is_card)
+    figure.axes[2].set_xlim(-4.4 * scale, 4.4 * scale)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    assert figure.axes[1].get_title() == title
+    for axis in (axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)):
+        boxes = [label.get_window_extent(canvas.get_renderer()) for label in axis.get_ticklabels() if label.get_text()]
+        assert len(boxes) >= 3
+        side = "x" if axis.axis_name == "x" else "y"
+        for one, other in pairwise(boxes):
+            assert getattr(one, f"{side}1") + 3 < getattr(other, f"{side}0")
 
 
 def test_importance_agrees_with_scikit_learn():

@@ -68,7 +68,7 @@ def test_labels_are_those_of_the_rows():
     ("cells", "options", "words"),
     [
         (["a", ""], {}, ["'y' has 60 cells that are empty or stand for a missing value", "row 3"]),
-        (["a", "NA"], {}, ["row 3", "data.missing_values"]),
+        (["a", "NA"], {}, ["row 3", "data.keep_default_missing to false"]),
         (["a"], {}, ["only the class 'a'"]),
         ([f"{value / 7:.3f}" for value in range(120)], {}, ["120 different values", "CSVRegressionDataModule"]),
         (["a", "b"], {"target": "z"}, ["no column 'z' (data.target)", "id, size"]),
@@ -87,7 +87,7 @@ def test_a_target_that_is_no_class_is_refused(cells, options, words):
 
 def test_NA_is_a_class_where_the_user_says_so():  # noqa: N802
     with_classes("a", "NA")
-    assert table(missing_values=[""]).class_names == ("NA", "a")
+    assert table(keep_default_missing=False).class_names == ("NA", "a")
 
 
 def test_all_troubles_of_labels_work_together():

@@ -92,13 +92,19 @@ def test_options_settle_what_is_not_certain():
     assert cells(read("a;b,c\n1;2,3\n", separator=";")[0]) == [["a", "b,c"], ["1", "2.3"]]
     assert cells(read("a;b,c\n1;2,3\n", names=["c"])[0]) == [["a;b", "c"], ["1;2", "3"]]
     assert cells(read("a;y\n1,234;1\n", decimal=",")[0]) == [["a", "y"], ["1.234", "1"]]
-    assert cells(read("a,y\n-999,NA\n", missing_values=["-999"])[0]) == [["a", "y"], [None, "NA"]]
+    assert cells(read("a,y\n-999,NA\n", missing_values=["-999"])[0]) == [["a", "y"], [None, None]]
+    only = {"missing_values": ["-999"], "keep_default_missing": False}
+    assert cells(read("a,y\n-999,NA\n", **only)[0]) == [["a", "y"], [None, "NA"]]
 
 
 def test_commas_in_words_are_no_decimal_signs():
     frame, found = read('a;b;y\n1.5;"Rome, Italy";1\n2.5;"x,y";2\n')
     assert found.decimal == "."
     assert frame["b"].tolist() == ["Rome, Italy", "x,y"]
+
+
+def test_a_comma_after_a_zero_is_a_decimal_sign():
+    assert cells(read("a;y\n0,126;1\n1,500;2\n")[0]) == [["a", "y"], ["0.126", "1"], ["1.500", "2"]]
 
 
 def test_an_unnamed_first_column_is_called_as_in_pandas():

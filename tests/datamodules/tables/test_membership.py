@@ -82,6 +82,29 @@ def test_equal_rows_are_in_the_same_part():
     assert all(found[f"copy of {row[0]}"] == found[row[0]] for row in body)
 
 
+def test_copies_are_counted_where_the_table_is_described(capsys):
+    body = rows()
+    write(body)
+    table()
+    assert "cop" not in capsys.readouterr().out
+    other_target = [*body[4][:4], "9"]
+    write([*body, *([f"copy of {row[0]}", *row[1:]] for row in body[:3]), body[3], other_target])
+    table(id_columns=["id"])
+    assert "4 rows are copies of another row in all cells but id: they count as" in capsys.readouterr().out
+    write([row[1:] for row in [*body, body[0]]], HEADER[1:])
+    table()
+    assert "1 row is a copy of another row: " in capsys.readouterr().out
+
+
+def test_categories_in_several_spellings_are_warned_of_with_the_remedy():
+    body = rows()
+    body[5][3] = body[7][3] = "Red"
+    write(body)
+    with pytest.warns(UserWarning, match=r"'colour' has categories that .*: 'Red' and 'red'\. .* write it in one way"):
+        module = table()
+    assert module.reading.categories == [["Red", "blue", "red"]]
+
+
 def test_the_test_set_does_not_depend_on_the_seed_and_validation_does():
     write(rows())
     one, other = parts(), parts(seed=1)

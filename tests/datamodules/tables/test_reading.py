@@ -150,8 +150,14 @@ def test_days_and_months_that_cannot_be_told_apart_are_refused_with_the_option()
 
 
 def test_a_few_words_among_numbers_are_refused_and_a_placeholder_is_a_missing_value():
-    with pytest.raises(ValueError, match=r"'age' has numbers, but also 1 cell .* 'unknown' in row 4.*missing_values"):
-        csv_table("age,y\n1,1\n2,2\nunknown,3\n4,4\n")
+    for words, typed in (
+        (["k,A,"] * 2, "k,A,"),
+        (["- a"] * 2, """'["- a"]'"""),
+        (["don't", "x"], """'["don'"'"'t", "x"]'"""),
+    ):
+        with pytest.raises(ValueError, match=r"'age' has numbers, but also 2 cells .* in row 2") as error:
+            csv_table('age,y\n"' + '",1\n"'.join([*words, *"12345"]) + '",1\n')
+        assert f"add --data.missing_values+={typed} (NA, NaN, null and others are" in str(error.value)
     reading, frame = csv_table("age,y\n1,1\n2,2\n?,3\n4,4\n")
     assert reading.tensor(frame).shape == (4, 2)
     reading, frame = csv_table("code,y\n1,1\n2,2\n2b,3\n", categorical=["code"])

@@ -64,9 +64,29 @@ def test_a_column_of_mostly_unseen_categories_is_refused_and_a_single_new_one_is
         reading.warn_of_unseen(frame().assign(code=None), "new.csv")
 
 
-def test_numbers_with_separators_of_thousands_name_the_options():
-    with pytest.raises(ValueError, match=r"'1\.234,5' in row 0\. Write numbers without .*data\.decimal and"):
+def test_numbers_with_separators_of_thousands_are_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"'1\.234,5' in row 0\. Write numbers without .* such as 1234\.5$"):
         fitted(frame()).tensor(frame().assign(x="1.234,5"))
+
+
+def test_a_frame_with_decimal_commas_names_two_ways_that_give_the_numbers_of_the_file():
+    table = frame().assign(code=np.resize(["a", "b"], 60))
+    reading = fitted(table)
+    table.assign(x=table["x"].str.replace(".", ",")).to_csv("german.csv", index=False, sep=";", encoding="utf-8-sig")
+    as_text = pd.read_csv("german.csv", sep=";", dtype=str)
+    remedies = r"pandas\.read_csv\(\.\.\., decimal=','\), or give the path of the CSV file"
+    with pytest.raises(ValueError, match=rf"column 'x' .* '{as_text['x'][0]}' in row 0\. .*{remedies}"):
+        reading.tensor(as_text)
+    assert torch.equal(reading.tensor("german.csv"), reading.tensor(table))
+    assert torch.equal(reading.tensor(pd.read_csv("german.csv", sep=";", decimal=",")), reading.tensor(table))
+
+
+def test_missing_words_of_an_earlier_checkpoint_replace_those_of_pandas():
+    state = fitted(frame()).state()
+    earlier = {"separator": ",", "decimal": ".", "encoding": "utf-8", "missing_values": ["-999"]}
+    assert TableReading.from_state({**state, "format": earlier}).format.missing() == {"", "-999"}
+    default = TableReading.from_state({**state, "format": {**earlier, "missing_values": None}}).format
+    assert default.missing() == fitted(frame()).format.missing() > {"", "NA", "null"}
 
 
 @pytest.mark.parametrize("date", ["9999-12-31", "0001-01-01"])

@@ -9,6 +9,7 @@ import torch
 from jsonargparse import Namespace
 from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
 
+from litzoo import Predictor
 from litzoo.datamodules import DigitsDataModule
 from litzoo.scripts.cli.checkpoints import config_of_run, find_checkpoint, settle_model_options
 from tests.scripts.helpers import MLP, litzoo, short_fit
@@ -51,6 +52,22 @@ def test_checkpoint_is_that_of_the_newest_run_that_has_one(tmp_path, asked, file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert find_checkpoint(asked, tmp_path, "name") == tmp_path / "name" / f"version_{expected}"
+
+
+@pytest.mark.parametrize("folder", ["a/version_10/checkpoints", "a/version_10", "a"])
+def test_of_a_folder_its_checkpoints_are_named(tmp_path, folder, monkeypatch):
+    for file in ("9/checkpoints/best.ckpt", "10/checkpoints/best.ckpt", "10/checkpoints/last.ckpt", "11/config.yaml"):
+        path = tmp_path / "a" / f"version_{file}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    named = "a/version_10/checkpoints/best.ckpt or a/version_10/checkpoints/last.ckpt"
+    for refused in (lambda: find_checkpoint(folder, tmp_path, "a"), lambda: Predictor.load(folder)):
+        with pytest.raises(FileNotFoundError, match=rf"{folder}: is a folder; name the checkpoint in it, {named}$"):
+            refused()
+    Path("empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="--ckpt_path empty: is a folder without a checkpoint"):
+        find_checkpoint("empty", tmp_path, "a")
 
 
 def test_a_training_that_began_later_and_has_no_checkpoint_is_named(tmp_path):

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -56,8 +58,28 @@ def test_new_rows_are_predicted_without_the_training_table(tiny_data):
     forms(tiny_data)
     folder = litzoo("fit", *OURS, *SHORT).run_folder
     Path("houses.csv").unlink()
+    alone = rf"houses\.csv cannot be read(.|\n)*litzoo predict --ckpt_path {folder}/checkpoints/best\.ckpt --input"
+    with pytest.raises(FileNotFoundError, match=alone):
+        litzoo("predict", "--config", str(folder / "config.yaml"))
+    with pytest.raises(FileNotFoundError, match=r"none\.csv cannot be read \([^\n]*$"):
+        litzoo("predict", "--config", str(folder / "config.yaml"), "--data.predict_file=none.csv")
     litzoo("predict", "--config", str(folder / "config.yaml"), "--data.predict_file=new.csv")
     assert list(predicted(folder)) == [f"h{number}" for number in range(7)]
+
+
+def test_missing_words_are_added_to_the_default_ones_as_the_refusal_says(tiny_data):
+    forms(tiny_data)
+    with open("houses.csv", newline="") as stream:
+        head, *body = csv.reader(stream)
+    for row, word in zip(body, ["k,A,", "none: yet", "9999-12-31", "-999 m", "NA", "null", "?"], strict=False):
+        row[head.index("population")] = word
+    write("houses.csv", head, body, ",")
+    with pytest.raises(ValueError, match=r"'population' has numbers, but also 4 cells") as refusal:
+        litzoo("fit", *OURS, *SHORT)
+    option = re.search(r"--data\.missing_values\+=('.*?'|\S+)", str(refusal.value))
+    reading = litzoo("fit", *OURS, *SHORT, *shlex.split(option[0]), "--test_after_fit=false").datamodule.reading
+    assert {column.name: column.kind for column in reading.columns}["population"] == "number"
+    assert {"k,A,", "none: yet", "9999-12-31", "-999 m", "NA", "null"} < reading.format.missing()
 
 
 def test_a_classifier_is_trained_on_ones_own_table(tiny_data):

@@ -1,3 +1,4 @@
+import csv
 import re
 from pathlib import Path
 
@@ -6,9 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
-from litzoo import Predictor, Regressor
+from litzoo import BestCheckpoint, CSVRegressionDataModule, Predictor, Regressor
+from litzoo.__main__ import main
 from litzoo.datamodules.tables import TableReading
 from litzoo.scripts.export.files import export
+from tests.training import cpu_trainer
 
 PAGE = Path(__file__).parents[3] / "docs" / "deploy.md"
 
@@ -20,14 +23,10 @@ def documented():
     return block
 
 
-@pytest.mark.parametrize("columns", [["rooms", "built", "seen", "garden", "place"], ["rooms", "seen"], ["place"]])
-def test_the_documented_program_without_litzoo_gives_the_predictions(columns):
-    pytest.importorskip("onnx")
-    pytest.importorskip("onnxscript")
-    pytest.importorskip("onnxruntime")
+def houses():
     random = np.random.default_rng(0)
     days = pd.date_range("1950-03-01", periods=60, freq="397D")
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "rooms": random.integers(1, 9, 60).astype(str),
             "built": days.strftime("%d.%m.%Y"),
@@ -35,7 +34,16 @@ def test_the_documented_program_without_litzoo_gives_the_predictions(columns):
             "garden": random.choice(["yes", "no"], 60),
             "place": random.choice(["town", "sea", "NA"], 60),
         }
-    )[columns]
+    )
+
+
+@pytest.mark.parametrize("columns", [["rooms", "built", "seen", "garden", "place"], ["rooms", "seen"], ["place"]])
+def test_the_documented_program_without_litzoo_gives_the_predictions(columns):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    frame = houses()[columns]
+    random = np.random.default_rng(1)
     for name in columns:
         frame.loc[random.integers(0, 60, 6), name] = "NA"
     frame.to_csv("new_rows.csv", index=False)
@@ -48,3 +56,40 @@ def test_the_documented_program_without_litzoo_gives_the_predictions(columns):
     exec(documented(), names)
     expected = predictor("new_rows.csv").prediction
     torch.testing.assert_close(torch.from_numpy(names["answer"]["value"]), expected, atol=1e-3, rtol=1e-5)
+
+
+def test_cells_as_people_write_them_are_answered_as_litzoo_predict_does(monkeypatch, capsys):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    table = houses().assign(price=range(60), place=np.resize(["town", "sea", "-"], 60))
+    table.to_csv("table.csv", index=False)
+    data = CSVRegressionDataModule(file="table.csv", target="price", missing_values=["k.A."], root=".")
+    torch.manual_seed(0)
+    model = Regressor(data.input_shape, data.target_mean, data.target_std, hidden=[16])
+    cpu_trainer(callbacks=[BestCheckpoint()], max_epochs=3, enable_checkpointing=True).fit(model, data)
+    new = table.drop(columns="price").head(9).rename(columns={"rooms": " rooms "})
+    new["place"] = [" town ", "sea", "-", " - ", "NA", "k.A.", "?", "moon", ""]
+    new[" rooms "] = [" 3 ", "-", "?", "k.A.", "NA", "", "4.0", "1e0", "..."]
+    new["garden"] = [" YES", "no ", "?", "-", "NA", "t", "0", "N", "k.A."]
+    new.loc[[2, 3, 4], "built"], new.loc[5, "seen"] = ["-", " k.A. ", "?"], f" {new['seen'][5]} "
+    new.to_csv("new_rows.csv", index=False, encoding="utf-8-sig")
+    checkpoint = "--ckpt_path=run/checkpoints/best.ckpt"
+    monkeypatch.setattr("sys.argv", ["litzoo", "export", checkpoint, "--format=onnx", "--output=table.onnx"])
+    main()
+    monkeypatch.setattr("sys.argv", ["litzoo", "predict", checkpoint, "--input=new_rows.csv", "--device=cpu"])
+    with pytest.warns(UserWarning, match=r"'place' has categories in 5 of 9 rows"):
+        main()
+    with open("predictions.csv", newline="") as stream:
+        expected = [float(row["prediction"]) for row in csv.DictReader(stream)]
+    capsys.readouterr()
+    names: dict = {}
+    exec(documented(), names)
+    assert capsys.readouterr().out == "column place: 5 of 9 rows have a word that training did not have\n"
+    np.testing.assert_allclose(names["answer"]["value"], expected, rtol=1e-4, atol=1e-3)
+    new.drop(columns="seen").to_csv("new_rows.csv", index=False)
+    with pytest.raises(ValueError, match=r"new_rows\.csv has no column seen"):
+        exec(documented(), {})
+    new.assign(garden="maybe").to_csv("new_rows.csv", index=False)
+    with pytest.raises(KeyError, match="maybe"):
+        exec(documented(), {})

@@ -119,7 +119,8 @@ def test_exporting_leaves_the_predictor_as_it_was():
     [
         (["--format", "onnx", "--output", "a.pt2"], "--output a.pt2: a file of --format onnx ends with .onnx"),
         (["--format", "torch", "--output", "there.pt2"], "--output there.pt2: is there already"),
-        (["--format", "torch", "--ckpt_path", "none.ckpt"], "checkpoint none.ckpt: there is no such file"),
+        (["--format", "torch", "--ckpt_path", "none.ckpt"], "--ckpt_path none.ckpt: there is no such file"),
+        (["--format", "torch", "--ckpt_path", "."], "--ckpt_path .: is a folder without a checkpoint"),
     ],
 )
 def test_bad_input_is_refused(best_ckpt, words, message, capsys, monkeypatch):

@@ -51,6 +51,13 @@ def test_a_missing_checkpoint_is_named(monkeypatch, capsys):
     assert "missing.ckpt: there is no such file" in capsys.readouterr().err
 
 
+def test_a_folder_in_place_of_a_checkpoint_is_answered_with_the_checkpoint_in_it(best_ckpt, monkeypatch, capsys):
+    for words in ([], ["--input", "new"]):
+        with pytest.raises(SystemExit):
+            run(monkeypatch, "--ckpt_path", best_ckpt.parent, *words)
+        assert f"is a folder; name the checkpoint in it, {best_ckpt}" in capsys.readouterr().err
+
+
 def test_predictions_print_as_a_short_table(best_ckpt):
     lines = str(Predictor.load(best_ckpt, device="cpu")(images_of_test()[:30])).splitlines()
     assert lines[0] == "30 predictions"

@@ -17,6 +17,7 @@ from tests.scripts.helpers import lines_of_error
     ("words", "message"),
     [
         (["--ckpt_path", "none.ckpt"], "--ckpt_path none.ckpt: there is no such file"),
+        (["--ckpt_path", "."], "--ckpt_path .: is a folder without a checkpoint"),
         (["--port", "70000"], "--port 70000: is no port; give 1024 to 65535, or 0"),
         (["--module", "none.Mine"], "--module none.Mine: cannot be imported"),
         (["--device", "abacus"], "device: 'abacus' cannot be used here"),
