@@ -236,18 +236,20 @@ class FolderFiles:
         if waiting := [self.name(path) for path in samples.waiting]:
             self.leave_out("new", waiting, "new since the checkpoint; they wait for a new run")
         if trained_on := [self.name(path) for path in samples.trained_on]:
-            self.leave_out("trained on", trained_on, "would be tested, but the checkpoint was trained on them")
+            self.leave_out(
+                "trained on", trained_on, "would be tested, but the checkpoint was trained on them or a copy"
+            )
 
     def _report_contradicted(self) -> None:
         samples, found = self._samples, []
         for path, (own, other) in samples.contradicted.items():
-            found.append(f"{self.name(path)} ({own}), of {self.name(samples.duplicates[path])} ({other})")
+            found.append(f"{self.name(path)} ({own}) like {self.name(samples.duplicates[path])} ({other})")
         if found:
-            one, more = "of these is a copy of an image with another label", "of these are copies of images with other labels"
+            one, more = (f"of these {verb} another label than the copy that stayed" for verb in ("has", "have"))
             rank_zero_warn(
                 f"{counted(len(found), one, more)}: {', '.join(sorted(found)[:SHOWN])}"
-                f"{', …' if found[SHOWN:] else ''} (in {self.folder}); where the one that stayed has the wrong label, "
-                "relabel or drop it with data.corrections: if it is dropped, its copy is used instead, in its own part"
+                f"{', …' if found[SHOWN:] else ''} (in {self.folder}); if the label that stayed is wrong, relabel or "
+                "drop that file with data.corrections: a copy of a dropped file is used again, in its own part"
             )
 
     def _report_copies(self) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from litzoo.datamodules.batch import UNKNOWN
+from litzoo.datamodules.images.folder_labels import contradicted, corrected_labels, disputed
 from litzoo.datamodules.io.file_contents import FileContents
 from litzoo.datamodules.io.image_layouts import ImageLayout
 from litzoo.datamodules.splits.duplicates_across_parts import pairs_across_parts
@@ -44,7 +45,7 @@ class FolderSamples:
     Files of a part of their own keep it. What is drawn, validation or test, is drawn by the content of the files. A
     pool of unlabeled files joins the full training set, without those that duplicate a labeled file. Test files of
     their own are all kept, also those that duplicate a training file. Files that corrections drop are assigned too, but
-    no other file is left out on their account.
+    where parts are drawn no other file is left out on their account.
 
     Attributes:
         duplicates: File that is left out -> file in another part that it duplicates.
@@ -110,7 +111,9 @@ class FolderSamples:
         record, order = self.recorded, list(range(len(paths)))
         ids = self.contents.ids(paths) if self.by_content else []
         waits, is_new = np.zeros(len(paths), dtype=bool), np.ones(len(paths), dtype=bool)
-        final, dropped = self._corrected(paths, labels, parts)
+        final, dropped = corrected_labels(
+            self.corrected(), [self.name(path) for path in paths], labels, parts == _POOL, self.layout.class_names
+        )
         if self.by_content:
             if record is not None and resumed:
                 waits = self._take_recorded(record, paths, ids, parts)
@@ -119,16 +122,16 @@ class FolderSamples:
             if not self.has_val:
                 chosen = (parts == _TRAIN) & np.isin(labels.numpy(), [*self.known]) & ~waits
                 self._draw(parts, chosen, ids, "data.val_size", self.val_size, f"val {self.seed}", _VAL)
-            self.disputed = _disputed(paths, ids, final, dropped)
+            self.disputed = disputed(paths, ids, final, dropped)
             # Recorded samples come first, unlabeled ones last; otherwise the hash decides which of two copies stays.
             is_new = ~_among(ids, [] if record is None else [*record.ids, *record.test_ids])
             order = np.lexsort((draw_numbers(ids, "order"), parts == _POOL, is_new)).tolist()
         pairs = self._pairs(paths, parts, is_new | (not resumed))
-        left_out = newcomers(pairs, order, np.flatnonzero(dropped).tolist())
+        left_out = newcomers(pairs, order, np.flatnonzero(dropped & self.by_content).tolist())
         if self.has_test:  # a recorded unlabeled file goes before a new test file, which stays all the same
             left_out = {each: original for each, original in left_out.items() if parts[each] != _TEST}
         self.duplicates = {paths[each]: paths[original] for each, original in left_out.items()}
-        self.contradicted = self._contradicted(paths, final, left_out)
+        self.contradicted = contradicted(paths, final, left_out, self.layout.class_names)
         keep = ~waits & ~np.isin(np.arange(len(paths)), [*left_out])
         in_test = keep & (parts == _TEST)
         if record is not None and not resumed and not self.has_test:
@@ -137,6 +140,7 @@ class FolderSamples:
             alike = [each for pair in pairs for each, other in (pair, pair[::-1]) if seen[other]]
             trained = _among(ids, record.ids) | self._encoded_anew(record, paths, ids, in_test)
             trained[alike] = True
+            trained &= ~dropped  # these are not tested anyway
             self.trained_on = [paths[position] for position in np.flatnonzero(in_test & trained)]
             in_test &= ~trained
         training, tested = np.flatnonzero(keep & (parts != _TEST)).tolist(), np.flatnonzero(in_test).tolist()
@@ -190,29 +194,6 @@ class FolderSamples:
         listed.append((_POOL, self.pool, torch.full((len(self.pool),), UNKNOWN)))
         parts = np.concatenate([np.full(len(paths), part) for part, paths, _ in listed])
         return [path for _, paths, _ in listed for path in paths], torch.cat([each for *_, each in listed]), parts
-
-    def _corrected(self, paths: list[Path], labels: Tensor, parts: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """Returns the labels after the corrections, int64 `[N]`, and which files they drop, bool `[N]`."""
-        labels, dropped = labels.clone(), np.zeros(len(paths), dtype=bool)
-        if corrected := self.corrected():
-            numbers = {name: number for number, name in enumerate(self.layout.class_names)}
-            for position in np.flatnonzero(parts != _POOL).tolist():
-                name = corrected.get(self.name(paths[position]), "")
-                dropped[position] = name is None
-                labels[position] = numbers.get(name or "", int(labels[position]))
-        return labels, dropped
-
-    def _contradicted(
-        self, paths: list[Path], labels: Tensor, left_out: Mapping[int, int]
-    ) -> dict[Path, tuple[str, str]]:
-        """Returns which files that are left out have another label than the file that they duplicate."""
-        found = {paths[each]: (int(labels[each]), int(labels[original])) for each, original in left_out.items()}
-        names = self.layout.class_names
-        return {
-            path: (names[own], names[other])
-            for path, (own, other) in found.items()
-            if own != other and UNKNOWN not in (own, other)
-        }
 
     def _draw(
         self,
@@ -297,15 +278,6 @@ def _among(ids: Sequence[str], known: Collection[str]) -> np.ndarray:
     """Returns which ids are known, bool `[N]`."""
     table = set(known)
     return np.array([each in table for each in ids], dtype=bool)
-
-
-def _disputed(paths: list[Path], ids: list[str], labels: Tensor, dropped: np.ndarray) -> list[Path]:
-    """Returns labeled files with the same content and different labels, without those that are dropped."""
-    labels_of: dict[str, set[int]] = {}
-    used = np.flatnonzero((labels != UNKNOWN).numpy() & ~dropped).tolist()
-    for each in used:
-        labels_of.setdefault(ids[each], set()).add(int(labels[each]))
-    return [paths[each] for each in used if len(labels_of[ids[each]]) > 1]
 
 
 def _require_pool(kept: Sequence[Path], pool: Sequence[Path]) -> None:

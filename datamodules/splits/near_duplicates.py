@@ -67,9 +67,7 @@ def exact_pairs(ids: Sequence[str], parts: Sequence[int]) -> list[tuple[int, int
     return [(a, b) for group in members.values() for a, b in combinations(group, 2) if parts[a] != parts[b]]
 
 
-def newcomers(
-    pairs: Sequence[tuple[int, int]], order: Sequence[int], dropped: Collection[int] = ()
-) -> dict[int, int]:
+def newcomers(pairs: Sequence[tuple[int, int]], order: Sequence[int], dropped: Collection[int] = ()) -> dict[int, int]:
     """Chooses the samples to leave out, so that of no pair both are kept.
 
     Args:
