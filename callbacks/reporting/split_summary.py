@@ -62,6 +62,9 @@ class SplitSummary(KeepsFileOfRefused):
         report = datamodule.split_report()
         before = read_json(path)
         before.pop("test_corrections", None)  # of another test
+        if "test_corrections" in report:  # the training had others, and what is there of it stays
+            of_test = {name: {"test": report[name]["test"]} for name in ("sizes", "per_class")}
+            report = {"test_corrections": report["test_corrections"], **of_test}
         write_json(path, _merged(before, report))
         return report
 

@@ -42,7 +42,8 @@ def draw(name: str, content: dict[str, Any], page: Path) -> None:
     """Draws the figures of one comparison, and links that of the differences on its page."""
     images, metric = page.parent / "images", content["metric"]
     if histories := _histories(content):
-        figure = draw_comparison(histories, list(content["curves"]), _wrong_labels(content))
+        sizes = content.get("validation_samples", ())
+        figure = draw_comparison(histories, list(content["curves"]), _wrong_labels(content), validation_sizes=sizes)
         save_small(figure, images / f"compare_{name}.png")
     differences = draw_differences(content["variants"], metric)
     if differences is None:
