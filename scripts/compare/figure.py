@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from itertools import cycle, product
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -196,7 +197,7 @@ def _percentage(histories: Histories) -> str:
     return f"part of the training ({min(lengths)} to {max(lengths)} epochs)" if max(lengths) > 2 * min(lengths) else ""
 
 
-def _tick(panel: Axes, percentage: str, most: int | str = "auto") -> None:
+def _tick(panel: Axes, percentage: str, most: int | Literal["auto"] = "auto") -> None:
     """Sets the ticks of the x axis: whole epochs, or quarters of the training in percent."""
     if percentage:
         panel.set_xticks(QUARTERS, [f"{each} %" for each in QUARTERS])
