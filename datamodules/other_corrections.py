@@ -38,7 +38,8 @@ class OtherCorrections:
         if self.data.applied_corrections is None or self.data.delivered is None:
             return {}
         without = self.data.fingerprint_of(*self.data.delivered)
-        return {_OPTION: {"digest": self.data.applied_corrections.digest, "fingerprint_without": without}}
+        applied = self.data.applied_corrections
+        return {_OPTION: {"file": applied.file, "digest": applied.digest, "fingerprint_without": without}}
 
     def check_split(self, saved: Mapping[str, Any]) -> None:
         """Checks that a checkpoint was trained on this split; a test or prediction may have other corrections.
@@ -74,15 +75,15 @@ class OtherCorrections:
         if self.trained_with is None:
             return
         trained = "without corrections" if self.trained_with == _NONE else f"with {self.trained_with}"
-        now, counts = self.data.split_options()[_OPTION], self.test_counts().values()
-        if now == _NONE:
+        applied, counts = self.data.applied_corrections, self.test_counts().values()
+        if applied is None:
             rank_zero_warn(
                 f"data.corrections is not given, but the checkpoint was trained {trained}: the test labels are as in "
                 "the files"
             )
         else:
             rank_zero_warn(
-                f"data.corrections is {now}, but the checkpoint was trained {trained}: {self.test_changes()}"
+                f"data.corrections is {applied.file}, but the checkpoint was trained {trained}: {self.test_changes()}"
                 + ("; compare the results with those of tests with the same corrections" if any(counts) else "")
             )
 
@@ -103,7 +104,8 @@ class OtherCorrections:
         """Whether the corrections are others than those of a checkpoint, and may be."""
         trainer = self.data.trainer
         accepted = trainer is not None and trainer.state.fn in ("test", "predict") and self._are_others(saved)
-        self.trained_with = saved["options"].get(_OPTION, _NONE) if accepted else None
+        before = saved["options"].get(_OPTION, _NONE)
+        self.trained_with = saved.get(_OPTION, {}).get("file", before) if accepted else None
         return accepted
 
     def _are_others(self, saved: Mapping[str, Any]) -> bool:
