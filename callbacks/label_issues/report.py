@@ -15,7 +15,7 @@ from litzoo.datamodules.tables.naming import apart
 from litzoo.lit_modules.label_judgement import LabelJudgement, pair_counts
 
 _FIGURE_COLUMNS = 6
-_LINE_CHARACTERS, _NAME_CHARACTERS = 22, 14
+_LINE_CHARACTERS, _NAME_CHARACTERS = 20, 14
 """Length of a line, and of a name in it, above an image of a figure."""
 LOW_AGREEMENT, CLEARLY_ABOVE = 0.7, 0.25
 """A model that predicts fewer of the labels is doubted, or so little of what the largest class leaves."""
@@ -176,15 +176,18 @@ def draw_suspects(
         columns: Images in a row.
     """
     names, known = label_names(class_names), bool((ranking["clean"] != ABSENT).any())
-    values = ranking["given"], judgement.suggested, judgement.probability, ranking["clean"]
+    short, shown = [_short(name) for name in names], slice(len(images))
+    suggested = [f"suggested {short[label]}" for label in judgement.suggested[shown].tolist()]
+    chances = [f"({probability:.0%})" for probability in judgement.probability[shown].tolist()]
+    # All on the line of the label, or all below it.
+    fits = max((len(f"{one} {other}") for one, other in zip(suggested, chances, strict=True)), default=0)
+    space = " " if fits <= _LINE_CHARACTERS else "\n"
     captioned = []
-    for image, given, other, probability, clean in zip(images, *(each.tolist() for each in values), strict=False):
-        lines = [f"given {_short(names[given])}", f"suggested {_short(names[other])}", f"({probability:.0%})"]
-        if len(lines[1]) + len(lines[2]) < _LINE_CHARACTERS:
-            lines[1:] = [" ".join(lines[1:])]
+    labels = zip(images, *(ranking[name][shown].tolist() for name in ("given", "clean")), strict=True)
+    for (image, given, clean), label, chance in zip(labels, suggested, chances, strict=True):
+        caption = f"given {short[given]}\n{label}{space}{chance}"
         if clean != ABSENT:
-            lines.append(f"true {_short(names[clean])}")
-        caption = "\n".join(lines)
+            caption += f"\ntrue {short[clean]}"
         captioned.append(CaptionedImage(image, caption, "tab:red" if clean not in (ABSENT, given) else "black"))
     samples = len(ranking["index"])
     heading = f"{flagged:,} of {samples:,} training labels are flagged; the {len(images)} most suspicious"

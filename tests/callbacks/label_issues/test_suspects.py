@@ -93,7 +93,7 @@ def test_images_are_captioned_with_labels_in_red_if_wrong(channels):
     figure = draw_suspects(RANKED, JUDGED, 2, images, NAMES)
     assert [(each.caption, each.colour) for each in drawn_images(figure)] == [
         ("given ant\nsuggested bee, honey\n(98%)\ntrue unknown", "tab:red"),
-        ("given bee, honey\nsuggested Käfer (70%)\ntrue Käfer", "tab:red"),
+        ("given bee, honey\nsuggested Käfer\n(70%)\ntrue Käfer", "tab:red"),
         ("given Käfer\nsuggested bee, honey\n(50%)\ntrue Käfer", "black"),
     ]
     for each, image in zip(drawn_images(figure), images, strict=True):
@@ -107,7 +107,7 @@ def test_nothing_is_red_without_true_labels():
     titles = [(each.caption, each.colour) for each in drawn_images(figure)]
     assert titles == [
         ("given ant\nsuggested bee, honey\n(98%)", "black"),
-        ("given bee, honey\nsuggested Käfer (70%)", "black"),
+        ("given bee, honey\nsuggested Käfer\n(70%)", "black"),
     ]
     assert figure.get_suptitle() == "1 of 4 training labels are flagged; the 2 most suspicious"
 
@@ -130,4 +130,10 @@ def test_a_label_that_was_predicted_last_is_flagged_without_contradicting_itself
 def test_long_names_are_cut_off_so_that_captions_do_not_overlap():
     names = ["n" * 40, "short", "other"]
     (first, *_) = drawn_images(draw_suspects(WITHOUT_TRUTH, JUDGED, 1, torch.zeros(2, 1, 4, 4), names))
-    assert first.caption == f"given {'n' * 13}…\nsuggested short (98%)"
+    # The second has a line too long for its probability.
+    assert first.caption == f"given {'n' * 13}…\nsuggested short\n(98%)"
+
+
+def test_short_names_have_the_probability_on_their_line():
+    (first, *_) = drawn_images(draw_suspects(RANKED, JUDGED, 1, torch.zeros(2, 1, 4, 4), ["1", "2", "3"]))
+    assert first.caption == "given 1\nsuggested 2 (98%)\ntrue unknown"
