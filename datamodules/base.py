@@ -26,7 +26,7 @@ from litzoo.datamodules.restored import restored_of
 from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
 from litzoo.datamodules.splits.core import Split
 from litzoo.datamodules.splits.folds import Fold, fold_of
-from litzoo.datamodules.splits.record import describe, fingerprint, require_same_split
+from litzoo.datamodules.splits.record import describe, fingerprint, require_same_options, require_same_split
 
 
 class BaseDataModule(LightningDataModule, ABC):
@@ -147,9 +147,13 @@ class BaseDataModule(LightningDataModule, ABC):
         """Returns a hash of the split and its targets: the same whenever and wherever training uses the same data."""
         assert self.split is not None
         assert self.targets is not None
-        parts = self.split.parts()
-        targets = {f"{name}_targets": self.targets[part] for name, part in parts.items()}
-        return fingerprint(**parts, **targets, **self.identity())
+        return self.fingerprint_of(self.split, self.targets)
+
+    def fingerprint_of(self, split: Split, targets: Tensor) -> str:
+        """Returns the fingerprint of a split of the full training set with these targets `[N]`."""
+        parts = split.parts()
+        own = {f"{name}_targets": targets[part] for name, part in parts.items()}
+        return fingerprint(**parts, **own, **self.identity())
 
     def split_options(self) -> dict[str, str]:
         """Returns the options that determine the split, name -> value as text."""
@@ -198,7 +202,19 @@ class BaseDataModule(LightningDataModule, ABC):
         except FileNotFoundError as error:
             rank_zero_warn(f"Not checked whether the checkpoint was trained on this split of the data: {error}")
             return
-        require_same_split(state_dict, self.fingerprint(), self.split_options())
+        self.check_split(state_dict)
+
+    def check_split(self, saved: Mapping[str, Any]) -> None:
+        """Checks that a checkpoint, whose state of the datamodule is given, was trained on this split.
+
+        Raises:
+            ValueError: If it was not; the message names the options that differ.
+        """
+        require_same_split(saved, self.fingerprint(), self.split_options())
+
+    def check_options(self, saved: Mapping[str, Any]) -> None:
+        """Checks likewise that the options of the split are the same, where samples are found again by content."""
+        require_same_options(saved, self.split_options())
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: Any, weights_only: bool = True, **options: Any) -> Any:  # type: ignore[override]

@@ -1,18 +1,21 @@
 """Options and behaviour that all datamodules with one class per sample share, whatever the samples are."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from litzoo.datamodules.batch import UNKNOWN
+from litzoo.datamodules.batch import UNKNOWN, Batch
 from litzoo.datamodules.class_batches import labeled_batches, with_unlabeled
 from litzoo.datamodules.class_split import class_report, count_classes, sample_names, split_training_set
 from litzoo.datamodules.dataset import IndexedDataset, Rows
+from litzoo.datamodules.other_corrections import OtherCorrections
 from litzoo.datamodules.samplers import EpochBatches, class_weights
 from litzoo.datamodules.splits.argument_types import check_class_options, check_split_types
-from litzoo.datamodules.splits.core import ClassName, positions_of
+from litzoo.datamodules.splits.core import ClassName, Split, positions_of
 from litzoo.datamodules.splits.corrected import AppliedCorrections
 from litzoo.datamodules.splits.file_noise import FileNoise
 from litzoo.datamodules.splits.human_noise import HumanNoise
@@ -80,6 +83,8 @@ class ClassLabels(_Base):
         known: For each target its label in the files.
         has_unlabeled_samples: Whether the full training set ends with samples that have no label at all.
         test_class_names: Names of all classes in the test set, unknown ones too.
+        delivered: Split and targets of the full training set before the corrections.
+        other_corrections: Whether, and what, the corrections of a test differ from those of the checkpoint's training.
     """
 
     links: tuple[str, ...] = ("num_classes", "class_names")
@@ -150,6 +155,8 @@ class ClassLabels(_Base):
             if corrections is None
             else AppliedCorrections([corrections] if isinstance(corrections, str) else corrections, self.root)
         )
+        self.delivered: tuple[Split, Tensor] | None = None
+        self.other_corrections = OtherCorrections(self)
         self._not_used = 0
 
     @abstractmethod
@@ -268,10 +275,33 @@ class ClassLabels(_Base):
             return labeled
         return with_unlabeled(self, labeled, self._loader, self._processes())
 
+    def state_dict(self) -> dict[str, Any]:
+        """Adds what identifies the corrections, and the split without them."""
+        return super().state_dict() | self.other_corrections.state()
+
+    def check_split(self, saved: Mapping[str, Any]) -> None:
+        """Checks that a checkpoint was trained on this split; a test may have other corrections."""
+        self.other_corrections.check_split(saved)
+
+    def check_options(self, saved: Mapping[str, Any]) -> None:
+        """Checks that the options of the split are those of a checkpoint; a test may have other corrections."""
+        self.other_corrections.check_options(saved)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Serves the whole test set in order; warns if its corrections are not those of the checkpoint."""
+        self.other_corrections.warn()
+        return super().test_dataloader()
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Serves `new_set`, else the test set, with the same warning."""
+        if self.new_set is None:
+            self.other_corrections.warn()
+        return super().predict_dataloader()
+
     def left_out_files(self) -> list[str]:
         """Returns the names of files that are left out of all parts, which corrections may name all the same."""
         return []
 
     def _split(self, labels: Tensor) -> None:
         found = split_training_set(self, labels)
-        self.split, self.targets, self.clean_targets, self._not_used = found
+        self.split, self.targets, self.clean_targets, self._not_used, self.delivered = found

@@ -25,12 +25,14 @@ class SplitTargets(NamedTuple):
         targets: Targets as used for training, int64 `[N]`: with wrong labels and corrections.
         clean: Targets as in the files, int64 `[N]`.
         not_used: Number of samples of known classes that no part has.
+        delivered: Split and targets before the corrections.
     """
 
     split: Split
     targets: Tensor
     clean: Tensor
     not_used: int
+    delivered: tuple[Split, Tensor]
 
 
 def split_training_set(data: "ClassLabels", labels: Tensor) -> SplitTargets:
@@ -77,13 +79,15 @@ def split_training_set(data: "ClassLabels", labels: Tensor) -> SplitTargets:
         )
     rest = torch.ones(len(clean), dtype=torch.bool)
     rest[torch.cat(list(split))] = False
+    delivered = (split, targets)
     if data.applied_corrections is not None:
+        targets = targets.clone()
         given = torch.where(targets == UNKNOWN, labels, torch.tensor(data.known)[targets])
         names = sample_names(data, "train", len(labels), len(labeled) if data.has_unlabeled_samples else None)
         split = data.applied_corrections.training(
             split, targets, given, data.file_class_names, data.class_names, names, data.target_of
         )
-    return SplitTargets(split, targets, clean, int((rest & (clean != UNKNOWN)).sum()))
+    return SplitTargets(split, targets, clean, int((rest & (clean != UNKNOWN)).sum()), delivered)
 
 
 def sample_names(
@@ -112,8 +116,13 @@ def class_report(data: "ClassLabels") -> dict[str, Any]:
     if data.test_set is not None:
         targets["test"] = data.test_set.targets[data.test_set.indices]
     report["per_class"] = {part: count_classes(each, data.num_classes) for part, each in targets.items()}
+    used: dict[str, Any] = {"file": None}
     if data.applied_corrections is not None:
-        report["corrections"] = {"file": data.applied_corrections.file, **data.applied_corrections.counts}
+        used = {"file": data.applied_corrections.file, **data.applied_corrections.counts}
+    if data.other_corrections.trained_with is not None:
+        report["test_corrections"] = used
+    elif data.applied_corrections is not None:
+        report["corrections"] = used
     if data.has_unlabeled_samples and "unlabeled" in targets:
         report["without_label"] = {"unlabeled": len(targets.pop("unlabeled"))}
     if unknown := {part: count for part, each in targets.items() if (count := int((each == UNKNOWN).sum()))}:

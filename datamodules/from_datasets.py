@@ -87,8 +87,8 @@ class DatasetParts(_Base):
         self.has_unlabeled_samples = unlabeled is not None
         self.input_shape = tuple(self._inputs["train"].shape[1:])
         self._content = {part: _content_ids(inputs) for part, inputs in self._inputs.items()}
-        self._warn_of_copies()
         super().__init__(**options)
+        self._warn_of_copies()
         if val is not None and isinstance(self.val_size, Fold):
             raise ValueError("folds: `val` has the validation samples; join them to `train`, or leave the option out")
         if val is not None and self.val_size not in (0, 0.1):
@@ -148,12 +148,22 @@ class DatasetParts(_Base):
         return tuple(names)
 
     def _warn_of_copies(self) -> None:
-        """Warns if validation or test samples are copies of training samples."""
-        trained = set(self._content["train"]) | set(self._content.get("unlabeled", []))
+        """Warns if validation or test samples are copies of training samples, without those that corrections drop."""
+        parts = ("train", "val", "unlabeled")  # in the order of the full training set
+        order = [(part, position) for part in parts for position in range(len(self._content.get(part, [])))]
+        dropped: set[tuple[str, int]] = set()
+        if (corrections := self.applied_corrections) is not None:
+            dropped = {order[each] for each in corrections.dropped_positions("train") if each < len(order)}
+            dropped |= {("test", each) for each in corrections.dropped_positions("test")}
+        used = {
+            part: [each for position, each in enumerate(ids) if (part, position) not in dropped]
+            for part, ids in self._content.items()
+        }
+        trained = {*used["train"], *used.get("unlabeled", [])}
         for part in ("val", "test"):
-            if copies := sum(each in trained for each in self._content.get(part, [])):
+            if copies := sum(each in trained for each in used.get(part, [])):
                 rank_zero_warn(
-                    f"{copies:,} of {len(self._content[part]):,} samples of {part} are copies of training samples: "
+                    f"{copies:,} of {len(used[part]):,} samples of {part} are copies of training samples: "
                     "results there are too good; leave them out of one of the two"
                 )
 

@@ -1,14 +1,15 @@
 """Lists the shipped experiments, and copies one into the working folder.
 
 usage: litzoo configs [PART]              those whose name contains PART, or all, with what each is
-       litzoo configs copy NAME [FILE]    writes one to FILE, or to NAME.yaml
+       litzoo configs copy NAME [FILE]    writes one to FILE, which ends in .yaml, or to NAME.yaml
 
-Other commands find a shipped experiment by NAME from any folder; a file of that name in the working folder takes
-precedence.
+Other commands find a shipped experiment by NAME from any folder; a file NAME.yaml in the working folder takes
+precedence, and is named if its content is another one.
 """
 
 import difflib
 import sys
+import warnings
 from importlib import resources
 from pathlib import Path
 
@@ -22,14 +23,27 @@ def shipped_configs() -> dict[str, Path]:
 def find_config(given: str) -> str:
     """Returns the path of a config that is given as a path, or by the name of a shipped experiment.
 
-    A file of that name in the working folder comes first, with or without `.yaml`. What is neither is returned as it
-    was given.
+    A file of that name with `.yaml` in the working folder comes first, with a warning if the name was given without
+    `.yaml` and the shipped experiment is another one. What is neither is returned as it was given.
+
+    Raises:
+        ValueError: If a file without `.yaml` has the name of a shipped experiment, so that either may be meant.
     """
     name = given.removesuffix(".yaml")
-    for path in (Path(given), Path(f"{name}.yaml")):
-        if path.is_file():
-            return str(path)
-    return str(shipped_configs().get(name, given))
+    shipped, own = shipped_configs().get(name), Path(f"{name}.yaml")
+    if shipped is not None and name == given and Path(given).is_file():
+        raise ValueError(
+            f"--config {given}: is a shipped experiment, and a file without .yaml in this folder has its name; rename "
+            f"the file, or give it as ./{given}"
+        )
+    if Path(given).is_file():
+        return given
+    if own.is_file():
+        if shipped is not None and own.read_bytes() != shipped.read_bytes():
+            # Python shows the same warning once, however often a command looks for its configs.
+            warnings.warn(f"--config {given}: {own} in this folder is used, not the shipped experiment", stacklevel=1)
+        return str(own)
+    return str(shipped or given)
 
 
 def with_shipped_configs(words: list[str]) -> list[str]:
@@ -90,6 +104,11 @@ def _copy(name: str, file: str | None = None) -> str:
             + (f"nearest: {', '.join(nearest)}" if nearest else "`litzoo configs` lists them")
         )
     target = Path(file or source.name)
+    if target.suffix not in (".yaml", ".yml"):
+        sys.exit(
+            f"litzoo: error: configs copy: {file} has no .yaml or .yml at its end: one experiment is copied at a time, "
+            f"and FILE, which may be left out, is where to, such as my_{source.stem}.yaml"
+        )
     try:
         with target.open("x", encoding="utf-8") as stream:
             stream.write(source.read_text(encoding="utf-8"))

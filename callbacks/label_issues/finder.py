@@ -180,8 +180,8 @@ class NoisyLabelFinder(Callback):
         write_summary(folder / "label_issues.json", found)
         if isinstance(datamodule, HasTrainImages):
             images = datamodule.train_images(ranking["index"][: self.count])
-            figure = draw_suspects(ranking, found["flagged"], images, names)
-            card = draw_suspects(ranking, found["flagged"], images[:CARD_IMAGES], names, CARD_COLUMNS)
+            figure = draw_suspects(ranking, judgement, found["flagged"], images, names)
+            card = draw_suspects(ranking, judgement, found["flagged"], images[:CARD_IMAGES], names, CARD_COLUMNS)
             publish_figure(trainer, "suspects", figure, folder, card)
         wrong = wrong_labels(ranking)
         line = f"{found['flagged']:,} of {len(wrong):,} training labels are flagged"

@@ -15,6 +15,8 @@ from litzoo.datamodules.tables.naming import apart
 from litzoo.lit_modules.label_judgement import LabelJudgement, pair_counts
 
 _FIGURE_COLUMNS = 6
+_LINE_CHARACTERS, _NAME_CHARACTERS = 20, 14
+"""Length of a line, and of a name in it, above an image of a figure."""
 LOW_AGREEMENT, CLEARLY_ABOVE = 0.7, 0.25
 """A model that predicts fewer of the labels is doubted, or so little of what the largest class leaves."""
 
@@ -28,8 +30,8 @@ def suspect_columns(
     """Returns the columns of `suspects.csv`, name -> values.
 
     They are `rank` (from 1), `index`, those of `files`, `given`, `predicted` (when the sample was last seen), `score`,
-    `flagged`, `suggested` (the most probable other class), its `probability`, the `reason` (of flagged labels) and, if
-    a true label is known, `true`.
+    `flagged`, `suggested` (the most probable other class by all predictions that the label is judged by), its
+    `probability`, the `reason` (of flagged labels) and, if a true label is known, `true`.
 
     Args:
         ranking: From `rank_suspects`, like the next.
@@ -80,7 +82,7 @@ def reasons(given: Tensor, judgement: LabelJudgement, names: Sequence[str]) -> l
     for label, other, wrong in zip(given.tolist(), judgement.suggested.tolist(), judgement.wrong.tolist(), strict=True):
         text = ""
         if wrong > 0.5:
-            text = f"predicted as {names[other]}; wrong with probability {wrong:.2f}"
+            text = f"probably {names[other]}; wrong with probability {wrong:.2f}"
             if (fraction := matrix[other][label]) >= 0.01:
                 text += f"; of {names[other]}, about {fraction:.0%} are labelled {names[label]}"
         texts.append(text)
@@ -157,30 +159,43 @@ def write_summary(path: Path, content: Mapping[str, Any]) -> None:
 
 def draw_suspects(
     ranking: Mapping[str, Tensor],
+    judgement: LabelJudgement,
     flagged: int,
     images: Tensor,
     class_names: Sequence[str],
     columns: int = _FIGURE_COLUMNS,
 ) -> Figure:
-    """Draws the first samples of a ranking with their labels, in red if the given label is known to be wrong.
+    """Draws the first samples of a ranking with given and suggested label, in red if the first is known to be wrong.
 
     Args:
-        ranking: From `rank_suspects`.
+        ranking: From `rank_suspects`, like the next.
+        judgement: In the order of the ranking.
         flagged: How many labels are flagged, for the heading.
         images: Images of its first n samples, uint8 `[n, C, H, W]`.
         class_names: Names in the order of the labels.
         columns: Images in a row.
     """
     names, known = label_names(class_names), bool((ranking["clean"] != ABSENT).any())
-    labels = zip(*(ranking[name].tolist() for name in ("given", "predicted", "clean")), strict=True)
+    short, shown = [_short(name) for name in names], slice(len(images))
+    suggested = [f"suggested {short[label]}" for label in judgement.suggested[shown].tolist()]
+    chances = [f"({probability:.0%})" for probability in judgement.probability[shown].tolist()]
+    # All on the line of the label, or all below it.
+    fits = max((len(f"{one} {other}") for one, other in zip(suggested, chances, strict=True)), default=0)
+    space = " " if fits <= _LINE_CHARACTERS else "\n"
     captioned = []
-    for image, (given, predicted, clean) in zip(images, labels, strict=False):
-        caption = f"given {names[given]}\npredicted {names[predicted]}"
+    labels = zip(images, *(ranking[name][shown].tolist() for name in ("given", "clean")), strict=True)
+    for (image, given, clean), label, chance in zip(labels, suggested, chances, strict=True):
+        caption = f"given {short[given]}\n{label}{space}{chance}"
         if clean != ABSENT:
-            caption += f"\ntrue {names[clean]}"
+            caption += f"\ntrue {short[clean]}"
         captioned.append(CaptionedImage(image, caption, "tab:red" if clean not in (ABSENT, given) else "black"))
     samples = len(ranking["index"])
     heading = f"{flagged:,} of {samples:,} training labels are flagged; the {len(images)} most suspicious"
     if known:
         heading += "; red: the label is wrong"
     return draw_image_rows(split_into_rows(captioned, columns), heading, columns)
+
+
+def _short(name: str) -> str:
+    """Returns the name of a class as it fits below an image."""
+    return name if len(name) <= _NAME_CHARACTERS else f"{name[: _NAME_CHARACTERS - 1]}…"

@@ -140,7 +140,7 @@ def _print_summary(metrics: dict[str, float], run_folder: Path, remarks: Sequenc
     table = Table("metric", "value", title=f"{next(iter(metrics), '').split('/')[0]} metrics")
     per_class = {name: value for name, value in metrics.items() if name.startswith("test/acc/")}
     for name, value in metrics.items():
-        if name not in per_class:
+        if name not in per_class and not name.startswith("test/corrections/"):  # counts, which a remark has
             table.add_row(name, f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}")
     if per_class:
         lowest = min(per_class, key=lambda name: per_class[name])

@@ -10,6 +10,7 @@ from rich.table import Table
 from litzoo.callbacks.files import read_json, run_folder_of, write_json
 from litzoo.callbacks.reporting._kept_file import KeepsFileOfRefused
 from litzoo.datamodules import BaseDataModule
+from litzoo.datamodules.class_labels import ClassLabels
 from litzoo.datamodules.counted import counted
 
 _MAX_CLASSES = 20
@@ -17,7 +18,16 @@ _MAX_CLASSES = 20
 
 
 class SplitSummary(KeepsFileOfRefused):
-    """Writes `splits.json` into the run folder, and prints a table of the split before training."""
+    """Writes `splits.json` into the run folder, and prints a table of the split before training.
+
+    Where corrections change the test set, a test logs `test/corrections/relabelled` and `dropped`, numbers of samples.
+
+    Attributes:
+        remarks: What corrections change in the test set, to be printed below the metrics.
+    """
+
+    def __init__(self) -> None:
+        self.remarks: list[str] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the file and prints the table."""
@@ -30,6 +40,18 @@ class SplitSummary(KeepsFileOfRefused):
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Adds the test set to the file."""
         self._write(trainer)
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        self.remarks = []
+        if isinstance(datamodule, ClassLabels) and datamodule.applied_corrections is not None:
+            file, changes = datamodule.applied_corrections.file, datamodule.other_corrections.test_changes()
+            self.remarks = [f"The test labels are those after {file}: {changes}."]
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Logs what corrections change in the test set."""
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(datamodule, ClassLabels):
+            for name, number in datamodule.other_corrections.test_counts().items():
+                pl_module.log(f"test/corrections/{name}", float(number), batch_size=1, sync_dist=True)
 
     def _write(self, trainer: Trainer) -> dict[str, Any] | None:
         """Merges the datamodule's split report into the file, and returns the report (on rank 0)."""
@@ -38,11 +60,20 @@ class SplitSummary(KeepsFileOfRefused):
         if not trainer.is_global_zero or not isinstance(datamodule, BaseDataModule):
             return None
         report = datamodule.split_report()
-        merged = read_json(path)
-        for name, value in report.items():
-            merged[name] = {**merged.get(name, {}), **value} if isinstance(value, dict) else value
-        write_json(path, merged)
+        before = read_json(path)
+        before.pop("test_corrections", None)  # of another test
+        if "test_corrections" in report:  # the training had others, and what is there of it stays
+            of_test = {name: {"test": report[name]["test"]} for name in ("sizes", "per_class")}
+            report = {"test_corrections": report["test_corrections"], **of_test}
+        write_json(path, _merged(before, report))
         return report
+
+
+def _merged(before: Any, now: Any) -> Any:
+    """Returns the values of both, the later ones where both have them."""
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return now
+    return before | {name: _merged(before.get(name), value) for name, value in now.items()}
 
 
 def print_split(report: dict[str, Any]) -> None:

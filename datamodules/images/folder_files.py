@@ -1,6 +1,6 @@
 """The files of an image folder: where they are, which set each belongs to, what is left out, and what is said of it."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -109,10 +109,11 @@ class FolderFiles:
         seed: int,
         known: Collection[int],
         thumbnail: Callable[[Path], Tensor] | None,
+        corrected: Callable[[], Mapping[str, str | None]] = dict,
     ) -> None:
         """Sets what else decides the parts; see `FolderSamples`."""
         self._samples = FolderSamples(
-            self.layout, self.pool, self._test_size, val_size, seed, known, thumbnail, self.name
+            self.layout, self.pool, self._test_size, val_size, seed, known, thumbnail, self.name, corrected
         )
 
     def first_size(self) -> tuple[int, int]:
@@ -164,21 +165,27 @@ class FolderFiles:
         self._samples.recorded = recorded
         self._assigned.clear()
         if self.has_test:
-            self._samples.find_copies(self.layout.files("test")[0], {*recorded.ids})
+            self._samples.find_copies(self._samples.test_files(), recorded.trained_on())
             self._report_copies()
 
     def resume(self) -> None:
         """From now on, recorded samples are used and no others, if there are any: for a training."""
         self._resumed = self._is_restored
 
-    def record(self, kept: Sequence[int]) -> RecordedSamples:
-        """Returns what a checkpoint records: the training samples at positions `kept`, and the test set."""
+    def record(self, kept: Sequence[int], dropped: Sequence[int] = ()) -> RecordedSamples:
+        """Returns what a checkpoint records: the training samples at positions `kept`, and the test set.
+
+        Args:
+            kept: Positions of the samples that can be read, among those of the assignment.
+            dropped: Which of these, by their order, corrections drop.
+        """
         samples, tested = self.assignment()
         assert samples.ids is not None
         assert tested.ids is not None
         paths = [samples.paths[each] for each in kept]
         small = self._samples.recorded_thumbnails(paths)
-        return RecordedSamples([samples.ids[each] for each in kept], list(map(self.name, paths)), tested.ids, small)
+        ids = [samples.ids[each] for each in kept]
+        return RecordedSamples(ids, list(map(self.name, paths)), tested.ids, small, [ids[each] for each in dropped])
 
     def leave_out(self, part: str, names: list[str], reason: str, total: int | None = None) -> None:
         """Lists files as left out, and warns of them; `total` is the number of files that they are of."""
@@ -202,12 +209,15 @@ class FolderFiles:
     def _report_samples(self) -> None:
         samples = self._samples
         if copies := samples.duplicates:
-            pairs = [f"{self.name(path)} (like {self.name(other)})" for path, other in copies.items()]
+            pairs = {path: f"{self.name(path)} (like {self.name(other)})" for path, other in copies.items()}
+            for path, (own, other) in samples.contradicted.items():
+                pairs[path] = f"{pairs[path][:-1]}; labelled {own}, not {other})"
             self.leave_out(
                 "duplicates",
-                sorted(pairs),
+                sorted(pairs.values()),
                 "copies of images in another part; data.near_duplicates keep leaves out exact ones only",
             )
+            self._report_contradicted()
         if disputed := [self.name(path) for path in samples.disputed]:
             rank_zero_warn(
                 f"{counted(len(disputed), 'file has', 'files have')} a copy with another label: "
@@ -226,7 +236,21 @@ class FolderFiles:
         if waiting := [self.name(path) for path in samples.waiting]:
             self.leave_out("new", waiting, "new since the checkpoint; they wait for a new run")
         if trained_on := [self.name(path) for path in samples.trained_on]:
-            self.leave_out("trained on", trained_on, "would be tested, but the checkpoint was trained on them")
+            self.leave_out(
+                "trained on", trained_on, "would be tested, but the checkpoint was trained on them or a copy"
+            )
+
+    def _report_contradicted(self) -> None:
+        samples, found = self._samples, []
+        for path, (own, other) in samples.contradicted.items():
+            found.append(f"{self.name(path)} ({own}) like {self.name(samples.duplicates[path])} ({other})")
+        if found:
+            one, more = (f"of these {verb} another label than the copy that stayed" for verb in ("has", "have"))
+            rank_zero_warn(
+                f"{counted(len(found), one, more)}: {', '.join(sorted(found)[:SHOWN])}"
+                f"{', …' if found[SHOWN:] else ''} (in {self.folder}); if the label that stayed is wrong, relabel or "
+                "drop that file with data.corrections: a copy of a dropped file is used again, in its own part"
+            )
 
     def _report_copies(self) -> None:
         copies = [self.name(path) for path in self._samples.also_trained]

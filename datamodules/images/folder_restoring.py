@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from litzoo.datamodules.dataset import IndexedDataset
 from litzoo.datamodules.io.images import ImageReader, ImagesOnDisk
-from litzoo.datamodules.splits.record import changed_options, require_same_split
 from litzoo.datamodules.splits.recorded import RecordedSamples
 
 if TYPE_CHECKING:
@@ -43,8 +42,7 @@ def restore_samples(data: "ImageFolderDataModule", state: Mapping[str, Any]) -> 
         ValueError: If options of the split differ, or labels have changed.
     """
     recorded = RecordedSamples.from_state(state["samples"])
-    if changed_options(state, data.split_options()):
-        require_same_split(state, "of other options", data.split_options())
+    data.check_options(state)
     fitting, testing = data.train_set is not None, data.test_set is not None
     if fitting and testing and data.record()[:3] == recorded[:3]:  # without the small versions
         _require_same_labels(data, state)
@@ -65,9 +63,10 @@ def _sets_of(data: "ImageFolderDataModule") -> dict[str, IndexedDataset | None]:
 
 
 def _require_same_labels(data: "ImageFolderDataModule", state: Mapping[str, Any]) -> None:
+    corrected = "" if data.applied_corrections is None else f", or those in {data.applied_corrections.file},"
     if data.fingerprint() != state["fingerprint"]:
         raise ValueError(
-            f"the labels in {data.folder} have changed since the checkpoint was saved (fingerprint "
+            f"the labels in {data.folder}{corrected} have changed since the checkpoint was saved (fingerprint "
             f"{state['fingerprint']}, here {data.fingerprint()}): start a new run, which keeps every image in its "
             "part, or use the checkpoint with `litzoo test`"
         )

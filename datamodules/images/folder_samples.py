@@ -1,6 +1,6 @@
 """Which image files are training, validation, test and unlabeled samples."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from litzoo.datamodules.batch import UNKNOWN
+from litzoo.datamodules.images.folder_labels import contradicted, corrected_labels, disputed
 from litzoo.datamodules.io.file_contents import FileContents
 from litzoo.datamodules.io.image_layouts import ImageLayout
 from litzoo.datamodules.splits.duplicates_across_parts import pairs_across_parts
@@ -43,13 +44,15 @@ class FolderSamples:
 
     Files of a part of their own keep it. What is drawn, validation or test, is drawn by the content of the files. A
     pool of unlabeled files joins the full training set, without those that duplicate a labeled file. Test files of
-    their own are all kept, also those that duplicate a training file.
+    their own are all kept, also those that duplicate a training file. Files that corrections drop are assigned too, but
+    where parts are drawn no other file is left out on their account.
 
     Attributes:
         duplicates: File that is left out -> file in another part that it duplicates.
+        contradicted: File that is left out -> its class and that of the file that it duplicates, where they differ.
         disputed: Files with the same content and different labels.
         recorded: What a checkpoint has recorded.
-        trained_on: Files that would be tested, but have been trained on.
+        trained_on: Files that would be tested, but have been trained on, or a near-duplicate of them.
         also_trained: Test files of their own with the content of a training file; they are tested all the same.
         waiting: Files that are new since the checkpoint.
         unrecognised: Numbers of recorded training samples that are absent, of all of these, of test samples that are
@@ -64,6 +67,7 @@ class FolderSamples:
         known: Labels of the known classes; validation samples are drawn from these.
         thumbnail: Reads an image as uint8 `[C, SIDE, SIDE]`; `None` to compare files by their bytes only.
         name: Returns the name of a file as it is recorded.
+        corrected: Returns, for names of files, the class that corrections give them, `None` if they are dropped.
     """
 
     def __init__(
@@ -76,13 +80,15 @@ class FolderSamples:
         known: Collection[int],
         thumbnail: Callable[[Path], Tensor] | None,
         name: Callable[[Path], str] = Path.as_posix,
+        corrected: Callable[[], Mapping[str, str | None]] = dict,
     ) -> None:
-        self.layout, self.pool, self.name = layout, list(pool), name
+        self.layout, self.pool, self.name, self.corrected = layout, list(pool), name, corrected
         self.test_size, self.val_size, self.seed, self.known = test_size, val_size, seed, known
         self.contents = FileContents(thumbnail)
         self.has_val, self.has_test = "val" in layout.parts, "test" in layout.parts
         self.by_content = not (self.has_val and self.has_test)
         self.duplicates: dict[Path, Path] = {}
+        self.contradicted: dict[Path, tuple[str, str]] = {}
         self.disputed: list[Path] = []
         self.recorded: RecordedSamples | None = None
         self.trained_on: list[Path] = []
@@ -105,6 +111,9 @@ class FolderSamples:
         record, order = self.recorded, list(range(len(paths)))
         ids = self.contents.ids(paths) if self.by_content else []
         waits, is_new = np.zeros(len(paths), dtype=bool), np.ones(len(paths), dtype=bool)
+        final, dropped = corrected_labels(
+            self.corrected(), [self.name(path) for path in paths], labels, parts == _POOL, self.layout.class_names
+        )
         if self.by_content:
             if record is not None and resumed:
                 waits = self._take_recorded(record, paths, ids, parts)
@@ -113,16 +122,25 @@ class FolderSamples:
             if not self.has_val:
                 chosen = (parts == _TRAIN) & np.isin(labels.numpy(), [*self.known]) & ~waits
                 self._draw(parts, chosen, ids, "data.val_size", self.val_size, f"val {self.seed}", _VAL)
-            self.disputed = _disputed(paths, ids, labels)
+            self.disputed = disputed(paths, ids, final, dropped)
             # Recorded samples come first, unlabeled ones last; otherwise the hash decides which of two copies stays.
             is_new = ~_among(ids, [] if record is None else [*record.ids, *record.test_ids])
             order = np.lexsort((draw_numbers(ids, "order"), parts == _POOL, is_new)).tolist()
-        left_out = self._duplicates(paths, parts, order, is_new | (not resumed))
+        pairs = self._pairs(paths, parts, is_new | (not resumed))
+        left_out = newcomers(pairs, order, np.flatnonzero(dropped & self.by_content).tolist())
+        if self.has_test:  # a recorded unlabeled file goes before a new test file, which stays all the same
+            left_out = {each: original for each, original in left_out.items() if parts[each] != _TEST}
         self.duplicates = {paths[each]: paths[original] for each, original in left_out.items()}
+        self.contradicted = contradicted(paths, final, left_out, self.layout.class_names)
         keep = ~waits & ~np.isin(np.arange(len(paths)), [*left_out])
         in_test = keep & (parts == _TEST)
         if record is not None and not resumed and not self.has_test:
+            # What corrections drop now has been trained on by a checkpoint without them: so has what is like it.
+            seen = _among(ids, record.trained_on())
+            alike = [each for pair in pairs for each, other in (pair, pair[::-1]) if seen[other]]
             trained = _among(ids, record.ids) | self._encoded_anew(record, paths, ids, in_test)
+            trained[alike] = True
+            trained &= ~dropped  # these are not tested anyway
             self.trained_on = [paths[position] for position in np.flatnonzero(in_test & trained)]
             in_test &= ~trained
         training, tested = np.flatnonzero(keep & (parts != _TEST)).tolist(), np.flatnonzero(in_test).tolist()
@@ -133,7 +151,8 @@ class FolderSamples:
 
             training, tested = sorted(training, key=content), tested if self.has_test else sorted(tested, key=content)
             if self.has_test:
-                self.find_copies([paths[each] for each in tested], {ids[each] for each in training})
+                used = [each for each in training if not dropped[each]]
+                self.find_copies([paths[each] for each in tested if not dropped[each]], {ids[each] for each in used})
         _require_pool([paths[position] for position in training if parts[position] == _POOL], self.pool)
         if self.by_content:
             self._require_classes(labels[training], torch.from_numpy(parts[training]), len(tested))
@@ -144,6 +163,11 @@ class FolderSamples:
             return Samples([paths[each] for each in positions], labels[positions], is_val, own_ids)
 
         return samples(training), samples(tested)
+
+    def test_files(self) -> list[Path]:
+        """Returns the test files of their own that corrections do not drop."""
+        corrected, paths = self.corrected(), self.layout.files("test")[0]
+        return [path for path in paths if corrected.get(self.name(path), "") is not None]
 
     def listed_training(self) -> list[Path]:
         """Returns the files of the full training set before any are left out."""
@@ -226,20 +250,14 @@ class FolderSamples:
             alike[new[[other - len(absent) for _, other in pairs]]] = True
         return alike
 
-    def _duplicates(
-        self, paths: list[Path], parts: np.ndarray, order: Sequence[int], may_leave: np.ndarray
-    ) -> dict[int, int]:
-        """Returns the files to leave out -> those in another part that they duplicate."""
+    def _pairs(self, paths: list[Path], parts: np.ndarray, may_leave: np.ndarray) -> list[tuple[int, int]]:
+        """Returns the pairs of files in different parts of which one has to be left out."""
         # Training files are not compared with test files of their own: both are as they were given.
         apart = {(_TRAIN, _TEST), (_VAL, _TEST)} if self.has_test else set()
         apart |= set() if self.by_content else {(_TRAIN, _VAL)}
         if not self.by_content and not self.pool:
-            return {}
-        pairs = pairs_across_parts(self.contents, paths, parts, apart, may_leave)
-        left_out = newcomers(pairs, order)
-        if self.has_test:  # a recorded unlabeled file goes before a new test file, which stays all the same
-            left_out = {each: original for each, original in left_out.items() if parts[each] != _TEST}
-        return left_out
+            return []
+        return pairs_across_parts(self.contents, paths, parts, apart, may_leave)
 
     def _require_classes(self, labels: Tensor, parts: Tensor, tested: int) -> None:
         if not tested:
@@ -260,14 +278,6 @@ def _among(ids: Sequence[str], known: Collection[str]) -> np.ndarray:
     """Returns which ids are known, bool `[N]`."""
     table = set(known)
     return np.array([each in table for each in ids], dtype=bool)
-
-
-def _disputed(paths: list[Path], ids: list[str], labels: Tensor) -> list[Path]:
-    """Returns labeled files with the same content and different labels."""
-    labels_of: dict[str, set[int]] = {}
-    for each, label in zip(ids, labels.tolist(), strict=True):
-        labels_of.setdefault(each, set()).add(label)
-    return [path for path, each in zip(paths, ids, strict=True) if len(labels_of[each] - {UNKNOWN}) > 1]
 
 
 def _require_pool(kept: Sequence[Path], pool: Sequence[Path]) -> None:

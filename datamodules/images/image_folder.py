@@ -153,7 +153,8 @@ class ImageFolderDataModule(ImageDataModule):
                 "leave them out"
             )
         thumbnail = Thumbnails(SIDE, self.folder_reading) if near_duplicates == "leave_out" else None
-        self.folder_files.assign_by(self.val_size, self.seed, self.known, thumbnail)
+        corrected = dict if self.applied_corrections is None else self.applied_corrections.by_file
+        self.folder_files.assign_by(self.val_size, self.seed, self.known, thumbnail, corrected)
 
     @property
     def by_content(self) -> bool:
@@ -263,7 +264,8 @@ class ImageFolderDataModule(ImageDataModule):
 
     def record(self) -> RecordedSamples:
         """Returns what a checkpoint records of samples whose content decides the parts."""
-        return self.folder_files.record(self._kept["train"])
+        dropped = [] if self.applied_corrections is None else self.applied_corrections.dropped
+        return self.folder_files.record(self._kept["train"], dropped)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores range of values, mean and standard deviation of the checkpoint's training, and its samples.

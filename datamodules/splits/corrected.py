@@ -1,5 +1,6 @@
 """Corrections applied to the training and test set of data with classes, and how many labels they change."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -38,11 +39,13 @@ class AppliedCorrections:
 
     Attributes:
         counts: What was done (`relabelled`, `dropped`, ...) -> part -> number of samples.
+        dropped: Positions of the dropped samples in the full training set, once they are known.
     """
 
     def __init__(self, files: Sequence[str], root: Path) -> None:
         self.files, self.root = files, root
         self.counts: dict[str, dict[str, int]] = {}
+        self.dropped: list[int] = []
 
     def training(
         self,
@@ -73,6 +76,7 @@ class AppliedCorrections:
         relabelled = dict(zip(relabelled, target_of(new).tolist(), strict=True))
         parts, counts = correct(targets, relabelled, dropped, split.parts())
         counts |= _without_unknown(parts, relabelled)
+        self.dropped = sorted(dropped)
         outside = torch.tensor([*relabelled, *dropped], dtype=torch.int64)
         if idle := int((~torch.isin(outside, torch.cat(list(split)))).sum()):
             counts["without_effect"] = {"train": idle}
@@ -106,6 +110,37 @@ class AppliedCorrections:
     def file(self) -> str:
         """The files, for messages."""
         return ", ".join(self.files)
+
+    @property
+    def digest(self) -> str:
+        """A hash of what the files change, whatever their names; empty if they change nothing."""
+        lines = []
+        for number, each in enumerate(self._corrections):
+            rows = [row for row in each.rows if row.action != "keep"]
+            # Of rows of a table with equal cells, the given label tells which one is meant.
+            lines += sorted(
+                repr((number, row.id, row.file, row.part, row.index, row.action, row.label, row.id and row.given))
+                for row in rows
+            )
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] if lines else ""
+
+    def by_file(self) -> dict[str, str | None]:
+        """Returns what the files say of samples that are files: name -> its new class, or `None` if it is dropped.
+
+        Empty if a row names a sample by its position, which must not depend on what is dropped.
+        """
+        found: dict[str, str | None] = {}
+        for row in (row for each in self._corrections for row in each.rows):
+            if not row.file and not row.id:
+                return {}
+            if row.file and row.action != "keep":
+                found[row.file] = row.label if row.action == "relabel" and found.get(row.file, "") is not None else None
+        return found
+
+    def dropped_positions(self, part: Literal["train", "test"]) -> set[int]:
+        """Returns the positions in a set that the files drop by position."""
+        rows = [row for each in self._corrections for row in each.rows]
+        return {row.index for row in rows if (row.action, row.part) == ("drop", part) and not row.file and not row.id}
 
     @cached_property
     def _corrections(self) -> list[Corrections]:

@@ -5,7 +5,7 @@ keeps only which of two neighbouring grey values is larger, so that many handwri
 background, have the same one. Here brightness and colour count too, and a difference is measured against the contrast.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import combinations
 
 import torch
@@ -67,12 +67,14 @@ def exact_pairs(ids: Sequence[str], parts: Sequence[int]) -> list[tuple[int, int
     return [(a, b) for group in members.values() for a, b in combinations(group, 2) if parts[a] != parts[b]]
 
 
-def newcomers(pairs: Sequence[tuple[int, int]], order: Sequence[int]) -> dict[int, int]:
+def newcomers(pairs: Sequence[tuple[int, int]], order: Sequence[int], dropped: Collection[int] = ()) -> dict[int, int]:
     """Chooses the samples to leave out, so that of no pair both are kept.
 
     Args:
         pairs: Samples that are duplicates of each other, in different parts.
         order: All samples; the earlier one of a pair stays.
+        dropped: Samples that are not used for another reason. One that duplicates only these is kept; of all others
+            the same are left out as without them.
 
     Returns:
         Sample to leave out -> the sample that it duplicates.
@@ -85,5 +87,18 @@ def newcomers(pairs: Sequence[tuple[int, int]], order: Sequence[int]) -> dict[in
     left_out: dict[int, int] = {}
     for later in sorted(partners, key=rank.__getitem__):
         if (kept := next((each for each in partners[later] if each not in left_out), None)) is not None:
+            left_out[later] = kept
+    if not dropped:
+        return left_out
+    around: dict[int, list[int]] = {}
+    for one, other in pairs:
+        around.setdefault(one, []).append(other)
+        around.setdefault(other, []).append(one)
+    gone = set(dropped)
+    for later in sorted(left_out, key=rank.__getitem__):
+        kept = next((each for each in around[later] if each not in left_out and each not in gone), None)
+        if kept is None:
+            del left_out[later]
+        elif left_out[later] in gone:
             left_out[later] = kept
     return left_out

@@ -1,10 +1,12 @@
 """How a split is recorded in checkpoints and reports, and checked against the split of an earlier run."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
+
+ANOTHER_SPLIT = "the checkpoint was trained on another split of the data"
 
 
 def fingerprint(**parts: Tensor) -> str:
@@ -40,6 +42,20 @@ def changed_options(saved: Mapping[str, Any], options: Mapping[str, str]) -> lis
     ]
 
 
+def require_same_options(saved: Mapping[str, Any], options: Mapping[str, str]) -> None:
+    """Checks that a checkpoint was trained with the present options of the split.
+
+    Args:
+        saved: The datamodule's state in the checkpoint: the `options` of its split.
+        options: Of the present split, name -> value.
+
+    Raises:
+        ValueError: If some differ; the message names them.
+    """
+    if changed := changed_options(saved, options):
+        raise ValueError(f"{ANOTHER_SPLIT}: {_with_remedy(changed)}")
+
+
 def require_same_split(saved: Mapping[str, Any], fingerprint: str, options: Mapping[str, str]) -> None:
     """Checks that a checkpoint was trained on the present split.
 
@@ -53,9 +69,18 @@ def require_same_split(saved: Mapping[str, Any], fingerprint: str, options: Mapp
     """
     if saved["fingerprint"] == fingerprint:
         return
-    changed = changed_options(saved, options)
+    changed = changed_options(saved, options) or ["all options are equal, but the files have changed"]
     raise ValueError(
-        f"the checkpoint was trained on another split of the data (fingerprint {saved['fingerprint']}, here "
-        f"{fingerprint}): {'; '.join(changed) or 'all options are equal, but the files have changed'}. Use the data "
-        "options of that training, for example with the config.yaml beside the checkpoint"
+        f"{ANOTHER_SPLIT}: {_with_remedy(changed)} (its split has the fingerprint {saved['fingerprint']}, this one "
+        f"{fingerprint})"
     )
+
+
+def _with_remedy(changed: Sequence[str]) -> str:
+    remedy = "Use the data options of that training, for example with the config.yaml beside the checkpoint"
+    if all(each.startswith("data.corrections ") for each in changed):
+        remedy = (
+            "`litzoo test` and `litzoo predict` take a checkpoint with other corrections; to train with them, start a "
+            "new run"
+        )
+    return f"{'; '.join(changed)}. {remedy}"

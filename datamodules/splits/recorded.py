@@ -19,22 +19,31 @@ class RecordedSamples(NamedTuple):
         test_ids: Content ids of the test set.
         thumbnails: Small versions of the images of the full training set, uint8 `[N, C, SIDE, SIDE]`, by which they are
             recognised if they are encoded anew; `None` if they are not recorded.
+        dropped: Content ids of those of the full training set that corrections dropped, so that they were not used.
     """
 
     ids: list[str]
     names: list[str]
     test_ids: list[str]
     thumbnails: Tensor | None = None
+    dropped: Sequence[str] = ()
 
     def state(self) -> dict[str, Any]:
         """Returns the record as plain tensors and strings."""
         state = {"ids": _packed(self.ids), "names": list(self.names), "test_ids": _packed(self.test_ids)}
+        state |= {"dropped": _packed(self.dropped)} if self.dropped else {}
         return state | ({} if self.thumbnails is None else {"thumbnails": self.thumbnails})
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "RecordedSamples":
         """Restores a record."""
-        return cls(_unpacked(state["ids"]), list(state["names"]), _unpacked(state["test_ids"]), state.get("thumbnails"))
+        dropped = _unpacked(state["dropped"]) if "dropped" in state else []
+        ids, tested = _unpacked(state["ids"]), _unpacked(state["test_ids"])
+        return cls(ids, list(state["names"]), tested, state.get("thumbnails"), dropped)
+
+    def trained_on(self) -> set[str]:
+        """Returns the content ids of the samples that the run trained on or validated with, without dropped ones."""
+        return set(Counter(self.ids) - Counter(self.dropped))
 
     def absent_positions(self, present: Collection[str]) -> list[int]:
         """Returns the positions of training samples that are not present, by their ids."""

@@ -13,9 +13,8 @@ from torch import Tensor
 from litzoo.datamodules.base import BaseDataModule
 from litzoo.datamodules.counted import counted
 from litzoo.datamodules.dataset import IndexedDataset
-from litzoo.datamodules.splits.core import hold_out
+from litzoo.datamodules.splits.core import Split, hold_out
 from litzoo.datamodules.splits.membership import content_id
-from litzoo.datamodules.splits.record import changed_options, require_same_split
 from litzoo.datamodules.splits.recorded import RecordedSamples
 from litzoo.datamodules.tables.cells import canonical_texts
 from litzoo.datamodules.tables.naming import apart
@@ -169,13 +168,11 @@ class TableDataModule(BaseDataModule):
         named = {name: ["" if cell is None else cell for cell in chosen[name]] for name in names}
         return columns | apart(named, columns, "tables of samples")
 
-    def fingerprint(self) -> str:
+    def fingerprint_of(self, split: Split, targets: Tensor) -> str:
         """Returns a hash of the rows of each part with their targets, whatever their order in the file."""
         if not self.by_content:
-            return super().fingerprint()
-        assert self.split is not None
-        assert self.targets is not None
-        return fingerprint_of_rows(self.row_ids("train"), self.split.parts(), self.targets)
+            return super().fingerprint_of(split, targets)
+        return fingerprint_of_rows(self.row_ids("train"), split.parts(), targets)
 
     def state_dict(self) -> dict[str, Any]:
         """Adds the fitted preprocessing, and for rows drawn by content which ones were used."""
@@ -209,8 +206,7 @@ class TableDataModule(BaseDataModule):
 
     def _take_record(self, state: dict[str, Any]) -> None:
         """Restricts the rows to those that a checkpoint allows."""
-        if changed_options(state, self.split_options()):
-            require_same_split(state, "another", self.split_options())
+        self.check_options(state)
         record = self._record = RecordedSamples.from_state(state["samples"])
         resumed = self.trainer is not None and self.trainer.state.fn == "fit"
         known = set(record.ids)
@@ -227,7 +223,7 @@ class TableDataModule(BaseDataModule):
         self._rows, self._validation = {"train": rows, "test": tested}, self._draw().validation(rows)
         self.split = None
         self.find_split()
-        require_same_split(state, self.fingerprint(), self.split_options())
+        self.check_split(state)
 
     def _serve_again(self) -> None:
         self.train_set = self.val_set = self.unlabeled_set = self.test_set = self.new_set = None

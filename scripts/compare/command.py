@@ -37,7 +37,6 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Table
 
 from litzoo.callbacks.files import display_path, write_json
 from litzoo.datamodules.counted import counted
@@ -49,6 +48,7 @@ from litzoo.scripts.compare.files import save_small, write_results
 from litzoo.scripts.compare.forest import draw_differences
 from litzoo.scripts.compare.on_ray import RayQueue
 from litzoo.scripts.compare.options import parse
+from litzoo.scripts.compare.printed import print_table
 from litzoo.scripts.compare.queue import Queue, interrupt_on_termination, shared
 from litzoo.scripts.compare.results import choose_metric, collect, table, wide_table
 from litzoo.scripts.tables import markdown_table, replace_between, replace_within_lines
@@ -131,26 +131,21 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
     pairs = "seed" if args.folds is None else "fold"
     baseline = next(iter(args.variants))
     header, rows = table(results, metric, baseline)
-    printed = Table()
-    for number, name in enumerate(header):
-        printed.add_column(name, no_wrap=not number, overflow="fold")  # never truncates the names of variants
-    for row in rows:
-        printed.add_row(*row)
     ways = ", ".join(sorted({way for run in runs for way in run.ways()}))
     caption = _caption(args, metric, results, ways)
     console = Console()
-    console.print(printed)
-    tables = [markdown_table(header, rows)]
-    for prefix in args.also:
-        tables.append(markdown_table(*wide_table(results, prefix)))
-        console.print(tables[-1], highlight=False, soft_wrap=True)
+    every = [(header, rows), *(wide_table(results, prefix) for prefix in args.also)]
+    for each in every:
+        print_table(console, *each)
+    tables = [markdown_table(*each) for each in every]
     console.print(caption, highlight=False)
     curves = choose_curves(args.curve, metric, histories)
     wrong_labels = [run.wrong_validation_labels() for run in runs]
+    validation_sizes = sorted({size for run in runs if (size := run.validation_samples()) is not None})
     figures = {
         "differences": (draw_differences(results, metric, pairs, baseline), f"differences in {metric}"),
         "curves": (
-            draw_comparison(histories, curves, wrong_labels, pairs) if curves else None,
+            draw_comparison(histories, curves, wrong_labels, pairs, validation_sizes) if curves else None,
             f"{', '.join(curves)} by epoch",
         ),
     }
@@ -166,6 +161,7 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
         **{"name": args.name, "metric": metric, "epoch": args.epoch, "jobs": args.jobs, "variants": results},
         "curves": _curve_values(histories, curves),
         "wrong_validation_labels": sorted(set(wrong_labels)),
+        "validation_samples": validation_sizes,
     }
     drawn = {name: (figure, text) for name, (figure, text) in figures.items() if figure is not None}
     for name, (figure, _) in drawn.items():

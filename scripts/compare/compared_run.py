@@ -173,6 +173,12 @@ class ComparedRun:
         split = _read_json(self.run_folder / "splits.json") if self.run_folder else {}
         return float(split.get("label_noise", {}).get("val", 0))
 
+    def validation_samples(self) -> int | None:
+        """Returns the number of validation samples, as `splits.json` says; `None` where it is not known."""
+        split = _read_json(self.run_folder / "splits.json") if self.run_folder else {}
+        size = split.get("sizes", {}).get("val")
+        return None if size is None else int(size)
+
     def progress(self) -> tuple[int, int | None]:
         """Returns the number of finished epochs, and `max_epochs` once it is known."""
         done = self.record().get("epochs", 0)

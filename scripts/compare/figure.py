@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from itertools import cycle, product
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +17,10 @@ from litzoo.callbacks.reporting.figures import new_figure
 
 FIRST_FRACTION = 0.1
 """Fraction of the epochs, at the beginning, that the limits of the y axis may ignore."""
+FEW_SAMPLES = 100
+"""Number of validation samples below which the axes of their metrics say how many there are."""
+QUARTERS = (0, 25, 50, 75, 100)
+"""Ticks of an axis in percent of the training."""
 MAX_LINES = 6
 """Number of variants up to which their curves are in one panel."""
 PANELS_PER_ROW = 4
@@ -52,7 +57,11 @@ def choose_curves(requested: Sequence[str], metric: str, histories: Histories) -
 
 
 def draw_comparison(
-    histories: Histories, metrics: Sequence[str], wrong_labels: Sequence[float] = (), unit: str = "seed"
+    histories: Histories,
+    metrics: Sequence[str],
+    wrong_labels: Sequence[float] = (),
+    unit: str = "seed",
+    validation_sizes: Sequence[int] = (),
 ) -> Figure:
     """Draws the curves of all variants in one panel, or of more than six in a panel each, beside the first variant's.
 
@@ -61,15 +70,24 @@ def draw_comparison(
         metrics: The metrics to draw.
         wrong_labels: Fractions of wrong validation labels in the runs; the axes of `val/...` metrics say so.
         unit: What the runs of a variant differ in, `seed` or `fold`.
+        validation_sizes: Numbers of validation samples of the runs; the axes say so where they are few.
     """
     figure = (draw_curves if len(histories) <= MAX_LINES else draw_small_multiples)(histories, metrics)
     figure.suptitle(figure.get_suptitle().replace("seed", unit), fontsize="medium")
-    if low_high := sorted({round(100 * fraction) for fraction in wrong_labels if fraction > 0}):
-        fractions = " to ".join(map(str, dict.fromkeys((low_high[0], low_high[-1]))))
-        for panel in figure.axes:
-            if panel.get_ylabel().startswith("val/"):
-                panel.set_ylabel(f"{panel.get_ylabel()}\n({fractions} % of these labels are wrong)")
+    notes = []
+    if validation_sizes and min(validation_sizes) < FEW_SAMPLES:
+        notes.append(f"{_span(validation_sizes)} validation samples")
+    if percent := [round(100 * fraction) for fraction in wrong_labels if round(100 * fraction) > 0]:
+        notes.append(f"{_span(percent)} % of these labels are wrong")
+    for panel in figure.axes:
+        if notes and panel.get_ylabel().startswith("val/"):
+            panel.set_ylabel("\n".join([panel.get_ylabel(), *(f"({note})" for note in notes)]))
     return figure
+
+
+def _span(numbers: Sequence[int]) -> str:
+    """Returns the smallest and largest number: `5 to 8`, or `5`."""
+    return " to ".join(f"{each:,}" for each in dict.fromkeys((min(numbers), max(numbers))))
 
 
 def draw_small_multiples(histories: Histories, metrics: Sequence[str]) -> Figure:
@@ -99,7 +117,7 @@ def draw_small_multiples(histories: Histories, metrics: Sequence[str]) -> Figure
                 if len(curves) > 1 and name != first:
                     panel.fill_between(times, lows, highs, color=colour, alpha=0.25, linewidth=0)
             panel.set_title(variant, fontsize="small")
-            panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            _tick(panel, percentage, 4)
             panel.tick_params(labelsize="small")
             panel.grid(alpha=0.3)
             if position % columns == 0:
@@ -161,7 +179,7 @@ def draw_curves(histories: Histories, metrics: Sequence[str]) -> Figure:
                 panel.fill_between(times, lows, highs, color=colour, alpha=0.2, linewidth=0)
         panel.set(ylabel=metric, xlabel=percentage or "epoch")
         _limit_y_axis(panel, later)
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _tick(panel, percentage)
         panel.grid(alpha=0.3)
     several = any(len(seeds) > 1 for seeds in histories.values())
     figure.suptitle("mean and range over the seeds" if several else "one seed", fontsize="medium")
@@ -176,7 +194,15 @@ def draw_curves(histories: Histories, metrics: Sequence[str]) -> Figure:
 def _percentage(histories: Histories) -> str:
     """Returns the name of an x axis in percent of the training, if some are more than twice as long as others."""
     lengths = [max(map(max, history.values())) for seeds in histories.values() for history in seeds.values() if history]
-    return f"% of {min(lengths)} to {max(lengths)} epochs" if max(lengths) > 2 * min(lengths) else ""
+    return f"part of the training ({min(lengths)} to {max(lengths)} epochs)" if max(lengths) > 2 * min(lengths) else ""
+
+
+def _tick(panel: Axes, percentage: str, most: int | Literal["auto"] = "auto") -> None:
+    """Sets the ticks of the x axis: whole epochs, or quarters of the training in percent."""
+    if percentage:
+        panel.set_xticks(QUARTERS, [f"{each} %" for each in QUARTERS])
+    else:
+        panel.xaxis.set_major_locator(MaxNLocator(most, integer=True))
 
 
 def _name_ends(panel: Axes, lines: Mapping[str, Line2D]) -> None:

@@ -47,7 +47,8 @@ def draw(name: str, content: dict[str, Any], page: Path) -> None:
         except (ValueError, OSError) as error:
             print(f"{name}: the curves stay as they are; how many validation labels are wrong is not known: {error}")
         else:
-            figure = draw_comparison(histories, list(content["curves"]), wrong)
+            sizes = content.get("validation_samples", ())
+            figure = draw_comparison(histories, list(content["curves"]), wrong, validation_sizes=sizes)
             save_small(figure, images / f"compare_{name}.png")
     differences = draw_differences(content["variants"], metric)
     if differences is None:

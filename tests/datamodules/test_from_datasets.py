@@ -227,6 +227,14 @@ def test_the_same_data_set_twice_is_refused_and_copies_are_counted():
         from_datasets(vectors, test=Subset(vectors, range(20)))
 
 
+def test_copies_that_corrections_drop_are_not_counted():
+    vectors = Vectors()
+    rows = [f"{position},test,drop" for position in range(15)] + [f"{position},train,drop" for position in (15, 16)]
+    Path("dropped.csv").write_text("\n".join(["index,part,action", *rows]))
+    with pytest.warns(UserWarning, match="3 of 5 samples of test are copies of training samples"):
+        from_datasets(vectors, test=Subset(vectors, range(20)), corrections="dropped.csv", root=".")
+
+
 def test_random_transforms_are_warned_of(tiny_data):
     mnist = torchvision.datasets.MNIST(tiny_data, transform=v2.Compose([TO_FLOAT, v2.RandomAffine(45)]))
     with pytest.warns(UserWarning, match="train returns another input when a sample is read again"):

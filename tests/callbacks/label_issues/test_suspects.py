@@ -46,8 +46,8 @@ def test_file_can_be_read_back(tmp_path):
         *("rank", "index", "file", "given", "predicted", "score", "flagged", "suggested", "probability"),
         *("reason", "true"),
     ]
-    first = "predicted as bee, honey; wrong with probability 0.99; of bee, honey, about 25% are labelled ant"
-    second = "predicted as Käfer; wrong with probability 0.75"
+    first = "probably bee, honey; wrong with probability 0.99; of bee, honey, about 25% are labelled ant"
+    second = "probably Käfer; wrong with probability 0.75"
     assert rows == [
         ["1", "4", "e.png", "ant", "bee, honey", "0.99", "True", "bee, honey", "0.9800", first, "unknown"],
         ["2", "1", "b.png", "bee, honey", "Käfer", "0.75", "True", "Käfer", "0.7000", second, "Käfer"],
@@ -90,11 +90,11 @@ def test_agreement_is_the_fraction_of_labels_that_are_predicted():
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_are_captioned_with_labels_in_red_if_wrong(channels):
     images = torch.randint(256, (3, channels, 5, 5), dtype=torch.uint8)
-    figure = draw_suspects(RANKED, 2, images, NAMES)
+    figure = draw_suspects(RANKED, JUDGED, 2, images, NAMES)
     assert [(each.caption, each.colour) for each in drawn_images(figure)] == [
-        ("given ant\npredicted bee, honey\ntrue unknown", "tab:red"),
-        ("given bee, honey\npredicted Käfer\ntrue Käfer", "tab:red"),
-        ("given Käfer\npredicted bee, honey\ntrue Käfer", "black"),
+        ("given ant\nsuggested bee, honey\n(98%)\ntrue unknown", "tab:red"),
+        ("given bee, honey\nsuggested Käfer\n(70%)\ntrue Käfer", "tab:red"),
+        ("given Käfer\nsuggested bee, honey\n(50%)\ntrue Käfer", "black"),
     ]
     for each, image in zip(drawn_images(figure), images, strict=True):
         assert np.array_equal(each.pixels, image.permute(1, 2, 0).squeeze(-1))
@@ -103,7 +103,37 @@ def test_images_are_captioned_with_labels_in_red_if_wrong(channels):
 
 
 def test_nothing_is_red_without_true_labels():
-    figure = draw_suspects(WITHOUT_TRUTH, 1, torch.zeros(2, 1, 4, 4, dtype=torch.uint8), NAMES)
+    figure = draw_suspects(WITHOUT_TRUTH, JUDGED, 1, torch.zeros(2, 1, 4, 4, dtype=torch.uint8), NAMES)
     titles = [(each.caption, each.colour) for each in drawn_images(figure)]
-    assert titles == [("given ant\npredicted bee, honey", "black"), ("given bee, honey\npredicted Käfer", "black")]
+    assert titles == [
+        ("given ant\nsuggested bee, honey\n(98%)", "black"),
+        ("given bee, honey\nsuggested Käfer\n(70%)", "black"),
+    ]
     assert figure.get_suptitle() == "1 of 4 training labels are flagged; the 2 most suspicious"
+
+
+def test_a_label_that_was_predicted_last_is_flagged_without_contradicting_itself():
+    """The last prediction may be the given label, while those of all epochs speak for another class."""
+    same = {**WITHOUT_TRUTH, "predicted": WITHOUT_TRUTH["given"]}
+    columns = suspect_columns(same, JUDGED, NAMES, {})
+    assert [columns[name][0] for name in ("given", "predicted", "flagged", "suggested")] == [
+        "ant",
+        "ant",
+        True,
+        NAMES[1],
+    ]
+    assert "predicted" not in columns["reason"][0]
+    captions = [each.caption for each in drawn_images(draw_suspects(same, JUDGED, 2, torch.zeros(4, 1, 4, 4), NAMES))]
+    assert all("predicted" not in each for each in captions)
+
+
+def test_long_names_are_cut_off_so_that_captions_do_not_overlap():
+    names = ["n" * 40, "short", "other"]
+    (first, *_) = drawn_images(draw_suspects(WITHOUT_TRUTH, JUDGED, 1, torch.zeros(2, 1, 4, 4), names))
+    # The second has a line too long for its probability.
+    assert first.caption == f"given {'n' * 13}…\nsuggested short\n(98%)"
+
+
+def test_short_names_have_the_probability_on_their_line():
+    (first, *_) = drawn_images(draw_suspects(RANKED, JUDGED, 1, torch.zeros(2, 1, 4, 4), ["1", "2", "3"]))
+    assert first.caption == "given 1\nsuggested 2 (98%)\ntrue unknown"

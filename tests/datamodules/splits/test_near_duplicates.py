@@ -107,3 +107,17 @@ def test_of_no_pair_both_are_kept_and_none_is_left_out_without_reason(pairs):
     for sample, original in left_out.items():
         assert original not in left_out
         assert order.index(original) < order.index(sample)
+
+
+PAIRS = st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)).filter(lambda pair: pair[0] != pair[1]))
+
+
+@given(PAIRS, st.sets(st.integers(0, 19)))
+def test_dropped_samples_cause_no_other_to_be_left_out_and_nothing_else_changes(pairs, dropped):
+    order = list(np.random.RandomState(1).permutation(20))
+    before, left_out = newcomers(pairs, order), newcomers(pairs, order, dropped)
+    assert set(left_out) <= set(before)
+    for one, other in pairs:  # on both sides of a split there is no pair that is used
+        assert {one, other} & {*left_out, *dropped}
+    for original in left_out.values():
+        assert original not in {*left_out, *dropped}

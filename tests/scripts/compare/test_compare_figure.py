@@ -80,7 +80,9 @@ def test_short_and_long_trainings_are_drawn_by_percentage():
     short, long = (list(line.get_xdata()) for line in panel.lines)
     assert short == [50, 100]
     assert long == pytest.approx([100 * epoch / 8 for epoch in range(1, 9)])
-    assert panel.get_xlabel() == "% of 2 to 8 epochs"
+    assert panel.get_xlabel() == "part of the training (2 to 8 epochs)"
+    assert [each.get_text() for each in panel.get_xticklabels()] == ["0 %", "25 %", "50 %", "75 %", "100 %"]
+    assert panel.get_xticks().tolist() == [0, 25, 50, 75, 100]
 
 
 def test_small_multiples_of_short_and_long_trainings_are_drawn_by_percentage():
@@ -88,7 +90,8 @@ def test_small_multiples_of_short_and_long_trainings_are_drawn_by_percentage():
     histories = {"long": {0: long}, **{f"v{number}": {0: BOTH} for number in range(6)}}
     first, *_ = draw_comparison(histories, ["val/acc"]).axes
     assert [max(line.get_xdata()) for line in first.lines] == [100, 100]
-    assert "% of 2 to 8 epochs" in {panel.get_xlabel() for panel in first.figure.axes}
+    assert "part of the training (2 to 8 epochs)" in {panel.get_xlabel() for panel in first.figure.axes}
+    assert [each.get_text() for each in first.get_xticklabels()] == ["0 %", "25 %", "50 %", "75 %", "100 %"]
 
 
 @pytest.mark.parametrize(("first", "cut"), [(0.1, True), (0.75, False)])
@@ -139,3 +142,22 @@ def test_more_than_six_variants_have_a_legend(count):
 def test_many_lines_differ_in_color_or_style():
     (panel,) = draw_curves({f"variant {number}": {0: BOTH} for number in range(25)}, ["val/acc"]).axes
     assert len({(line.get_color(), line.get_linestyle()) for line in panel.lines}) == 25
+
+
+@pytest.mark.parametrize(
+    ("sizes", "label"),
+    [
+        ([5], "val/acc\n(5 validation samples)"),
+        ([5, 8, 6], "val/acc\n(5 to 8 validation samples)"),
+        ([99, 1000], "val/acc\n(99 to 1,000 validation samples)"),
+        ([100], "val/acc"),
+        ([], "val/acc"),
+    ],
+)
+@pytest.mark.parametrize("variants", [2, 7])
+def test_the_axis_says_how_many_validation_samples_there_are_if_they_are_few(sizes, label, variants):
+    both = {**BOTH, "train/acc": BOTH["val/acc"]}
+    histories = {f"v{number}": {0: both} for number in range(variants)}
+    figure = draw_comparison(histories, ["val/acc", "train/acc"], [0.2], validation_sizes=sizes)
+    labels = {panel.get_ylabel() for panel in figure.axes} - {""}
+    assert labels == {f"{label}\n(20 % of these labels are wrong)", "train/acc"}
