@@ -123,7 +123,7 @@ def draw_small_multiples(histories: Histories, metrics: Sequence[str]) -> Figure
             if position % columns == 0:
                 panel.set_ylabel(metric, fontsize="small")
             if position + columns >= len(others):
-                panel.set_xlabel(percentage or "epoch", fontsize="small")
+                panel.set_xlabel(percentage.replace(" (", "\n(") or "epoch", fontsize="small")  # panels are narrow
         _share_limits(list(panels[: len(others)]), later)
         for panel in panels[len(others) :]:
             panel.axis("off")

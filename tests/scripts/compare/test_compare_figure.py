@@ -90,7 +90,7 @@ def test_small_multiples_of_short_and_long_trainings_are_drawn_by_percentage():
     histories = {"long": {0: long}, **{f"v{number}": {0: BOTH} for number in range(6)}}
     first, *_ = draw_comparison(histories, ["val/acc"]).axes
     assert [max(line.get_xdata()) for line in first.lines] == [100, 100]
-    assert "part of the training (2 to 8 epochs)" in {panel.get_xlabel() for panel in first.figure.axes}
+    assert "part of the training\n(2 to 8 epochs)" in {panel.get_xlabel() for panel in first.figure.axes}
     assert [each.get_text() for each in first.get_xticklabels()] == ["0 %", "25 %", "50 %", "75 %", "100 %"]
 
 
