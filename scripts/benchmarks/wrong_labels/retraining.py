@@ -38,22 +38,23 @@ Labels = tuple[Tensor, Tensor]
 """Labels to train with, int64 `[n]`, and which samples are kept, bool `[n]`."""
 
 
-def relabelled(judgement: LabelJudgement, given: Tensor, certain: float, dropped: float = 1.0) -> Labels:
-    """Relabels labels that are wrong with at least a probability, and drops others above a lower one."""
-    relabel = judgement.wrong > certain
-    return torch.where(relabel, judgement.suggested, given), relabel | (judgement.wrong <= dropped)
+def confident_ones_relabelled(judgement: LabelJudgement, given: Tensor, certain: float) -> Labels:
+    """Relabels flagged labels whose suggestion has at least a probability, and drops the other flagged ones."""
+    relabel = (judgement.wrong > 0.5) & (judgement.probability > certain)
+    return torch.where(relabel, judgement.suggested, given), relabel | (judgement.wrong <= 0.5)
 
 
 STATES: dict[str, tuple[str, Callable[[LabelJudgement, Tensor, Tensor], Labels]]] = {
     "noisy": ("labels as they are", lambda _, given, clean: (given, given >= 0)),
-    "relabel": ("flagged ones relabelled", lambda found, given, clean: relabelled(found, given, 0.5)),
-    "drop": ("flagged ones dropped", lambda found, given, clean: (given, found.wrong <= 0.5)),
-    "drop30": ("those above 0.3 dropped", lambda found, given, clean: (given, found.wrong <= 0.3)),
-    "relabel90_keep": ("relabelled above 0.9", lambda found, given, clean: relabelled(found, given, 0.9)),
-    "relabel90_drop50": (
-        "relabelled above 0.9, other flagged ones dropped",
-        lambda found, given, clean: relabelled(found, given, 0.9, 0.5),
+    "relabel": (
+        "flagged ones relabelled",
+        lambda found, given, clean: (torch.where(found.wrong > 0.5, found.suggested, given), given >= 0),
     ),
+    "relabel60_drop": (
+        "relabelled where the suggestion has above 0.6, other flagged ones dropped",
+        lambda found, given, clean: confident_ones_relabelled(found, given, 0.6),
+    ),
+    "drop": ("flagged ones dropped", lambda found, given, clean: (given, found.wrong <= 0.5)),
     "drop_exactly_wrong": ("exactly the wrong ones dropped", lambda _, given, clean: (given, given == clean)),
     "true_for_flagged": (
         "flagged ones given their true label",
