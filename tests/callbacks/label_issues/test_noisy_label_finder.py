@@ -123,6 +123,6 @@ def test_about_as_many_labels_are_flagged_as_are_wrong(wrong):
     if wrong:
         assert np.mean([row["given"] != row["true"] for row in flagged]) > 0.75
         assert np.mean([row["suggested"] == row["true"] for row in flagged]) > 0.75
-        assert all(row["reason"].startswith(f"predicted as {row['suggested']}; wrong") for row in flagged)
+        assert all(row["reason"].startswith(f"probably {row['suggested']}; wrong") for row in flagged)
     found = json.loads(Path("run/label_issues.json").read_text())
     assert found["flagged"] == len(flagged) == sum(pair["flagged"] for pair in found["pairs"])
