@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from litzoo.datamodules.batch import UNKNOWN
-from litzoo.datamodules.images.folder_labels import contradicted, corrected_labels, disputed
 from litzoo.datamodules.io.file_contents import FileContents
 from litzoo.datamodules.io.image_layouts import ImageLayout
 from litzoo.datamodules.splits.duplicates_across_parts import pairs_across_parts
+from litzoo.datamodules.splits.file_labels import contradicted, corrected_labels, disputed
 from litzoo.datamodules.splits.folds import Fold
 from litzoo.datamodules.splits.membership import draw_members, draw_numbers
 from litzoo.datamodules.splits.near_duplicates import find_pairs, newcomers

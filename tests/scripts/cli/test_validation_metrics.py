@@ -23,7 +23,7 @@ def test_one_of_part_of_the_samples_is_not_written_and_says_so(option, trained, 
     options = [option, "--data.eval_batch_size=50"] if "limit" in option else [option]
     before = read(trained)
     litzoo("validate", *MLP, *options)
-    assert read(trained) == before
+    assert read(trained) == (before if "limit" in option else pytest.approx(before, rel=1e-6))
     said = [str(each.message) for each in recwarn if "metrics.json" in str(each.message)]
     if "limit" in option:
         assert len(said) == 1
