@@ -203,7 +203,12 @@ def opening(results: Path, figure: str | None) -> str:
     header = ["system", "their accuracy", "their recipe, here", "litzoo", "training time"]
     parts.append(markdown_table(header, system_rows(results, timed)))
     recipes = read_json(results / "source_recipes.json")
-    how = f"two epochs timed and multiplied ({recipes['environment']})" if recipes else MISSING
+    how = MISSING
+    if recipes:
+        timed_parts = {
+            f"{len(each['seconds'])} epochs of {each['samples']:,} images" for each in recipes["recipes"].values()
+        }
+        how = f"{', '.join(sorted(timed_parts))} timed and multiplied ({recipes['environment']})"
     parts.append(fill(f"Their recipe, a per-image pipeline in float32: {how}. {ABOUT_TIMES}", 120))
     return "\n\n".join(parts)
 
