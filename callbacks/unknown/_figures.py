@@ -1,12 +1,14 @@
 """Figures of a test with unknown classes: score histograms, ROC curves, and a gallery of samples."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 from sklearn.metrics import auc as area_under
 from sklearn.metrics import roc_curve
 from torch import Tensor
@@ -18,8 +20,8 @@ _WITHOUT_LEGEND = 3.46
 """Heights in inches: of a panel, of the title above, of ticks and label below, of a line of the legend, and of all."""
 LOG_FROM = 0.99
 """AUROC from which on ROC curves are drawn on a logarithmic axis, since they are all in one corner otherwise."""
-COLOURS = 10
-"""Colours of curves, after which they begin again; these curves are dashed."""
+LOOKS = cycler(linestyle=["-", "--"]) * cycler(color=list(TABLEAU_COLORS))
+"""Of curves: dashed when the colours run out."""
 MOST_POINTS, CELLS = 1000, 500
 """Points of a curve above which only those are drawn that differ on a grid of so many cells in each direction."""
 
@@ -88,20 +90,19 @@ def _draw_curves(
     areas = {name: area_under(*each) for name, each in rates.items()}
     good = max(areas.values()) >= LOG_FROM
     least = 0.5 / known_count if good else 0.0  # a logarithmic axis has no 0
-    for number, (name, (accepted, found)) in enumerate(rates.items()):
-        style: dict[str, Any] = {
-            "linewidth": 2 if name == decision_score else 1,
-            "linestyle": "--" if number >= COLOURS else "-",
-        }
+    for panel in (curves, precisions):
+        panel.set_prop_cycle(LOOKS)
+    for name, (accepted, found) in rates.items():
+        width = 2 if name == decision_score else 1
         shown = np.maximum(accepted, least)
         kept = _visible(np.log(shown) / -np.log(least) if good else shown, found)
-        curves.plot(shown[kept], found[kept], label=f"{name}, AUROC {areas[name]:.3f}", **style)
+        curves.plot(shown[kept], found[kept], label=f"{name}, AUROC {areas[name]:.3f}", linewidth=width)
         hits, rejects = unknown_count * found, unknown_count * found + known_count * accepted
         precision = np.divide(hits, rejects, out=np.ones_like(hits), where=rejects > 0)
         average = float((np.diff(found) * precision[1:]).sum())
         kept = _visible(precision, found)[::-1]
         label = f"{name}, average precision {average:.3f}"
-        precisions.plot(found[kept], precision[kept], label=label, drawstyle="steps-post", **style)
+        precisions.plot(found[kept], precision[kept], label=label, linewidth=width, drawstyle="steps-post")
     found_fraction = rejected[is_unknown].mean()
     curves.plot(max(least, rejected[~is_unknown].mean()), found_fraction, "ko", label="at the threshold")
     curves.set(xlabel="fraction of known samples rejected", ylabel="fraction of unknown samples found")

@@ -170,14 +170,15 @@ class ComparedRun:
 
     def wrong_validation_labels(self) -> float:
         """Returns the fraction of wrong validation labels, as `splits.json` says; 0 where it is not known."""
-        split = _read_json(self.run_folder / "splits.json") if self.run_folder else {}
-        return float(split.get("label_noise", {}).get("val", 0))
+        return float(self._split_report().get("label_noise", {}).get("val", 0))
 
     def validation_samples(self) -> int | None:
         """Returns the number of validation samples, as `splits.json` says; `None` where it is not known."""
-        split = _read_json(self.run_folder / "splits.json") if self.run_folder else {}
-        size = split.get("sizes", {}).get("val")
+        size = self._split_report().get("sizes", {}).get("val")
         return None if size is None else int(size)
+
+    def _split_report(self) -> dict[str, Any]:
+        return _read_json(self.run_folder / "splits.json") if self.run_folder else {}
 
     def progress(self) -> tuple[int, int | None]:
         """Returns the number of finished epochs, and `max_epochs` once it is known."""

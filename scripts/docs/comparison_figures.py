@@ -3,8 +3,7 @@
     python -m litzoo.scripts.docs.comparison_figures [NAME ...]
 
 For each docs/results/compare_<name>.json it writes the curves and the differences to docs/images, and links the
-differences on the page that has the comparison. Older results do not say how many validation labels are wrong: give
-the folder of the data as LITZOO_DATA_DIR.
+differences on the page that has the comparison.
 """
 
 import argparse
@@ -12,12 +11,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from litzoo.scripts.cli.main import run
 from litzoo.scripts.compare.figure import Histories, draw_comparison
 from litzoo.scripts.compare.files import save_small
 from litzoo.scripts.compare.forest import draw_differences
-from litzoo.scripts.data_sheet.command import prepare_datamodule
-from litzoo.scripts.sweep.trial import ParsedCLI
 from litzoo.scripts.tables import has_marks, marks
 
 DOCS = Path("docs")
@@ -42,14 +38,9 @@ def draw(name: str, content: dict[str, Any], page: Path) -> None:
     """Draws the figures of one comparison, and links that of the differences on its page."""
     images, metric = page.parent / "images", content["metric"]
     if histories := _histories(content):
-        try:
-            wrong = _wrong_labels(content)
-        except (ValueError, OSError) as error:
-            print(f"{name}: the curves stay as they are; how many validation labels are wrong is not known: {error}")
-        else:
-            sizes = content.get("validation_samples", ())
-            figure = draw_comparison(histories, list(content["curves"]), wrong, validation_sizes=sizes)
-            save_small(figure, images / f"compare_{name}.png")
+        wrong, sizes = content["wrong_validation_labels"], content.get("validation_samples", ())
+        figure = draw_comparison(histories, list(content["curves"]), wrong, validation_sizes=sizes)
+        save_small(figure, images / f"compare_{name}.png")
     differences = draw_differences(content["variants"], metric)
     if differences is None:
         return
@@ -74,22 +65,6 @@ def _histories(content: dict[str, Any]) -> Histories:
                 epochs = {int(epoch): value for epoch, value in values.items()}
                 found[variant].setdefault(int(seed), {})[metric] = epochs
     return {variant: seeds for variant, seeds in found.items() if seeds}
-
-
-def _wrong_labels(content: dict[str, Any]) -> list[float]:
-    """Returns the fractions of wrong validation labels; of older results, that of the first variant's data.
-
-    Raises:
-        ValueError: If the results are older, and the options of the data have changed or the data are not here.
-        OSError: If the results are older and the data are not here.
-    """
-    if "wrong_validation_labels" in content:
-        return content["wrong_validation_labels"]
-    words = next(iter(content["variants"].values()))["options"]
-    data = run(["fit", *(word.replace("{seed}", "0") for word in words)], ParsedCLI).options.data.as_dict()
-    if not data["init_args"].get("label_noise"):
-        return []
-    return [prepare_datamodule(data).split_report().get("label_noise", {}).get("val", 0.0)]
 
 
 if __name__ == "__main__":

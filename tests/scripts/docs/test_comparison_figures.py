@@ -1,31 +1,31 @@
-"""Figures of a comparison, drawn anew from results that do not say how many validation labels are wrong."""
+"""Figures of a comparison, drawn anew from its results alone."""
 
+import json
 from pathlib import Path
 
+import pytest
+
 from litzoo.scripts.docs.comparison_figures import draw
+from tests.scripts.helpers import CONFIGS
 
-OPTIONS = [
-    *("--config", "image_folder", "--data.folder", "absent"),
-    *("--data.label_noise", "SymmetricNoise", "--data.label_noise.rate", "0.2"),
-]
-RESULTS = {
-    "metric": "test/acc",
-    "curves": {"val/acc": {"ce": {"0": {"0": 0.5, "1": 0.6}}}},
-    "variants": {"ce": {"options": OPTIONS, "difference": None}},
-}
-PAGE, FIGURE = Path("docs/page.md"), Path("docs/images/compare_noise.png")
+PUBLISHED = sorted((CONFIGS.parent / "docs" / "results").glob("compare_*.json"))
 
 
-def test_curves_are_left_as_they_are_where_the_data_are_not_here(capsys):
-    FIGURE.parent.mkdir(parents=True)
-    FIGURE.write_bytes(b"as it was")
-    draw("noise", RESULTS, PAGE)
-    assert FIGURE.read_bytes() == b"as it was"
-    assert "noise: the curves stay as they are" in capsys.readouterr().out
+def test_curves_are_drawn_without_the_data():
+    results = {
+        "metric": "test/acc",
+        "curves": {"val/acc": {"ce": {"0": {"0": 0.5, "1": 0.6}}}},
+        "variants": {"ce": {"options": ["--config", "image_folder", "--data.folder", "absent"], "difference": None}},
+        "wrong_validation_labels": [0.2],
+    }
+    figure = Path("docs/images/compare_noise.png")
+    figure.parent.mkdir(parents=True)
+    draw("noise", results, Path("docs/page.md"))
+    assert figure.stat().st_size > 1000
 
 
-def test_results_that_say_it_need_no_data(capsys):
-    FIGURE.parent.mkdir(parents=True)
-    draw("noise", {**RESULTS, "wrong_validation_labels": [0.2]}, PAGE)
-    assert FIGURE.stat().st_size > 1000
-    assert "stay" not in capsys.readouterr().out
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
+def test_published_results_say_how_many_validation_labels_are_wrong(path):
+    fractions = json.loads(path.read_text(encoding="utf-8"))["wrong_validation_labels"]
+    assert all(0 <= each < 1 for each in fractions)
+    assert ("noisy" in path.stem or "asymmetric" in path.stem or "cifar10n" in path.stem) <= (max([0, *fractions]) > 0)
