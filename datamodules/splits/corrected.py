@@ -1,10 +1,11 @@
 """Corrections applied to the training and test set of data with classes, and how many labels they change."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -114,15 +115,17 @@ class AppliedCorrections:
     @property
     def digest(self) -> str:
         """A hash of what the files change, whatever their names; empty if they change nothing."""
-        lines = []
+        final: dict[tuple[Any, ...], str | None] = {}  # sample -> its new label, or `None` if it is dropped
         for number, each in enumerate(self._corrections):
-            rows = [row for row in each.rows if row.action != "keep"]
-            # Of rows of a table with equal cells, the given label tells which one is meant.
-            lines += sorted(
-                repr((number, row.id, row.file, row.part, row.index, row.action, row.label, row.id and row.given))
-                for row in rows
-            )
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] if lines else ""
+            equal: Counter[tuple[str, str]] = Counter()
+            for row in (row for row in each.rows if row.action != "keep"):
+                sample: tuple[Any, ...] = (row.file,) if row.file else (row.part, row.index)
+                if row.id and not row.file:  # of rows of a table with equal cells, each row of a file means another one
+                    equal[row.id, row.given] += 1
+                    sample = (number, row.id, row.given, equal[row.id, row.given])
+                if final.get(sample, "") is not None:
+                    final[sample] = row.label if row.action == "relabel" else None
+        return hashlib.sha256(repr(sorted(final.items(), key=repr)).encode()).hexdigest()[:16] if final else ""
 
     def by_file(self) -> dict[str, str | None]:
         """Returns what the files say of samples that are files: name -> its new class, or `None` if it is dropped.
@@ -154,7 +157,8 @@ class AppliedCorrections:
         self, part: Literal["train", "test"], labels: Tensor, names: Sequence[str], samples: SampleNames
     ) -> tuple[dict[int, int], set[int]]:
         """Returns what all files say of a set: position -> new label, and the positions to drop."""
-        labels, relabelled, dropped = labels.clone(), dict[int, int](), set[int]()
+        delivered, labels = labels, labels.clone()
+        relabelled, dropped = dict[int, int](), set[int]()
         for each in self._corrections:  # of equal rows, a later file speaks of those that are left
             ids = ["" if position in dropped else name for position, name in enumerate(samples.ids)]
             new, gone = each.resolve(part, samples.files, labels, names, samples.elsewhere, ids, samples.all_ids)
@@ -162,7 +166,8 @@ class AppliedCorrections:
                 labels[position] = label
             relabelled |= new
             dropped |= gone
-        return {position: label for position, label in relabelled.items() if position not in dropped}, dropped
+        changed = {position: label for position, label in relabelled.items() if label != int(delivered[position])}
+        return {position: label for position, label in changed.items() if position not in dropped}, dropped
 
     def _add(self, counts: dict[str, dict[str, int]]) -> None:
         self.counts |= {name: {**self.counts.get(name, {}), **by_part} for name, by_part in counts.items()}

@@ -11,6 +11,9 @@ import pandas as pd
 PLACEHOLDERS = {"?", "-", "--", "---", ".", "..", "...", "*", "#"}
 """Marks that are missing values in a column whose other cells are numbers or dates."""
 
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
+
 
 def texts_of(cells: pd.Series) -> pd.Series:
     """Returns cells as stripped text; a missing one is empty."""
@@ -24,6 +27,14 @@ def numbers_of(texts: pd.Series) -> np.ndarray:
     return np.asarray(pd.to_numeric(texts, errors="coerce"), dtype=np.float64)
 
 
+def missing_numbers(missing: Collection[str]) -> np.ndarray:
+    """Returns the numbers among words for missing values, with a decimal point or comma: -999, `-999,0`."""
+    commas = [word for word in map(str, missing) if DECIMAL_COMMA.fullmatch(word) and not THOUSANDS.fullmatch(word)]
+    words = [*map(str, missing), *(word.replace(",", ".") for word in commas)]
+    numbers = numbers_of(pd.Series(words, dtype=object))
+    return numbers[np.isfinite(numbers)]
+
+
 def without_missing(cells: pd.Series, missing: Collection[str]) -> pd.Series:
     """Returns cells with those that stand for a missing value as `None` or NaN, in text and in numbers.
 
@@ -34,10 +45,12 @@ def without_missing(cells: pd.Series, missing: Collection[str]) -> pd.Series:
     if pd.api.types.is_bool_dtype(cells) or pd.api.types.is_datetime64_any_dtype(cells):
         return cells
     if pd.api.types.is_numeric_dtype(cells):
-        numbers = numbers_of(pd.Series(sorted(missing), dtype=object))
-        found = cells.isin(numbers[np.isfinite(numbers)])
+        found = cells.isin(missing_numbers(missing))
     else:
-        found = texts_of(cells).isin(missing)
+        texts = texts_of(cells)
+        found = texts.isin(missing)
+        if len(numbers := missing_numbers(missing)):
+            found |= np.isin(numbers_of(texts), numbers)
     return cells.astype(object).mask(found, None) if found.any() else cells
 
 

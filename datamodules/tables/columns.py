@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from litzoo.datamodules.counted import counted
-from litzoo.datamodules.tables.cells import PLACEHOLDERS, missing_option, numbers_of, texts_of
-from litzoo.datamodules.tables.csv_files import DECIMAL_COMMA
+from litzoo.datamodules.tables.cells import DECIMAL_COMMA, PLACEHOLDERS, missing_option, numbers_of, texts_of
 from litzoo.datamodules.tables.dates import date_format_of, days_of, look_like_dates, periods_of, waves_of
 
 LARGEST = 1e18

@@ -117,6 +117,23 @@ class CSVFile(_Base):
             raise ValueError(f"{self.where}: no column is left to predict {self.target!r} from")
         return frame
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the preprocessing of a checkpoint; see `TableDataModule`.
+
+        Raises:
+            ValueError: If other cells are missing values than in its training: rows would have other contents, by
+                which it is known which of them were trained on.
+        """
+        if "reading" in state_dict and self._new is None:
+            trained = TableReading.from_state(state_dict["reading"]).format
+            if trained.missing() != self.format.missing():
+                raise ValueError(
+                    "the checkpoint was trained with other missing values: give data.missing_values "
+                    f"{list(trained.missing_values)} and data.keep_default_missing "
+                    f"{str(trained.keep_default_missing).lower()}, or start a new run"
+                )
+        super().load_state_dict(state_dict)
+
     def read_new(self) -> pd.DataFrame | None:
         """Returns the rows of `predict_file`.
 

@@ -15,6 +15,7 @@ import pandas as pd
 
 from litzoo.datamodules.counted import counted
 from litzoo.datamodules.io.paths import require_file
+from litzoo.datamodules.tables.cells import DECIMAL_COMMA, THOUSANDS, missing_numbers, without_missing
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 MISSING = {"", "NA", "N/A", "n/a", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None"}
@@ -22,8 +23,6 @@ MISSING |= {"#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN
 """Cells that stand for a missing value: those of `pandas.read_csv`."""
 _SAMPLE = 200
 """Rows from which the separator is found."""
-_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
-DECIMAL_COMMA = re.compile(r"[+-]?(\d+,\d*|,\d+)([eE][+-]?\d+)?")
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 """Byte order marks and their encodings."""
 _GZIP = b"\x1f\x8b"
@@ -113,6 +112,8 @@ def read_table(
     decimal = given.decimal or _decimal_of(path, frame)
     if decimal == ",":
         frame = frame.apply(_with_points)
+    if len(missing_numbers(given.missing_values)):  # in whatever way they are written
+        frame = frame.apply(without_missing, missing=given.missing())
     return frame, replace(given, separator=separator, decimal=decimal, encoding=encoding)
 
 
@@ -211,7 +212,7 @@ def _decimal_of(path: Path, frame: pd.DataFrame) -> str:
             continue
         if not all(map(DECIMAL_COMMA.fullmatch, with_comma)):
             continue
-        if not all(map(_THOUSANDS.fullmatch, with_comma)):
+        if not all(map(THOUSANDS.fullmatch, with_comma)):
             return ","
         doubtful = str(name), with_comma[0]
     if doubtful:

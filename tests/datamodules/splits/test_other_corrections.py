@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from litzoo.datamodules import CSVClassificationDataModule, DigitsDataModule
+from litzoo.datamodules.splits.corrected import AppliedCorrections
 from tests.datamodules.image_folder import folder_data, write_class, write_pets
 from tests.datamodules.recording import Recorder, quiet_trainer
 from tests.datamodules.splits.test_corrections import write
@@ -134,6 +135,34 @@ def test_the_same_corrections_in_another_file_are_no_others_and_another_content_
     write([row(plain, "test", 2, "drop")], file)
     with pytest.warns(UserWarning, match=r"is one\.csv, but .* trained with one\.csv.*: .*, 1 is dropped"):
         use("test", kind(corrections=file))
+
+
+def digest(*files):
+    return AppliedCorrections(files, Path()).digest
+
+
+def test_corrections_of_files_are_the_same_in_several_files_and_with_columns_that_do_not_count():
+    one = {"file": "a.png", "action": "relabel", "label": "cat"}
+    other = {"file": "b.png", "action": "drop", "label": ""}
+    both = write([one, other], "both.csv")
+    more = write([{**other, "part": "test", "index": 7}, {**one, "part": "train", "index": 3}], "more.csv")
+    assert digest(both) == digest(more) == digest(write([one], "one.csv"), write([other], "other.csv"))
+    assert digest(both) != digest("one.csv")
+    assert digest(write([{**one, "action": "keep"}], "kept.csv")) == ""
+
+
+def test_one_and_two_of_equal_rows_are_not_the_same():
+    dropped = {"content_id": "c0ffee", "part": "train", "index": 3, "action": "drop", "label": ""}
+    once, twice = write([dropped], "once.csv"), write([dropped, {**dropped, "index": 4}], "twice.csv")
+    assert digest(once) != digest(twice)
+
+
+def test_a_relabelling_to_the_label_that_a_sample_has_is_not_counted():
+    plain = train(DigitsDataModule)
+    own = plain.class_names[int(plain.test_labels[0])]
+    same = DigitsDataModule(corrections=write([row(plain, "test", 0, "relabel", own)]))
+    same.setup("test")
+    assert same.applied_corrections.counts["relabelled"]["test"] == 0
 
 
 @KINDS

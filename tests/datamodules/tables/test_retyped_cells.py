@@ -37,6 +37,20 @@ def test_missing_words_of_training_are_missing_in_data_frames_too():
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("word", ["-999", "-999.0", "-999,0"])
+@pytest.mark.parametrize(("separator", "decimal"), [(",", "."), (";", ",")])
+def test_a_number_that_is_a_missing_value_is_one_however_it_is_written(word, separator, decimal):
+    table = frame()
+    table.loc[:5, "x"] = None
+    reading = fitted(table, missing_values=[word])
+    numbers = table.astype({"x": "float64"}).fillna({"x": -999.0})
+    numbers.to_csv("new.csv", index=False, sep=separator, decimal=decimal)
+    expected = reading.tensor(table)
+    assert torch.equal(reading.tensor("new.csv"), expected)
+    assert torch.equal(reading.tensor(numbers), expected)
+    assert torch.equal(reading.tensor(numbers.astype({"x": str})), expected)
+
+
 def test_codes_that_pandas_has_read_as_numbers_are_recognised():
     table = frame().assign(code=np.resize(["1", "2", "3"], 60))
     reading = fitted(table)

@@ -111,6 +111,18 @@ def test_another_seed_or_size_is_refused_with_the_option(stage):
             getattr(trainer(2), stage)(model, datamodule=table(**options), ckpt_path=CHECKPOINT, weights_only=True)
 
 
+@pytest.mark.parametrize("stage", ["fit", "test"])
+def test_other_missing_values_than_those_of_training_are_refused(stage):
+    """By the content of a row it is known whether it was trained on, and a missing cell is part of that."""
+    model, _ = train(rows(), keep_default_missing=False, missing_values=["n.a."])
+    with pytest.raises(
+        ValueError, match=r"give data\.missing_values \['n\.a\.'\] and data\.keep_default_missing false"
+    ):
+        getattr(trainer(2), stage)(
+            model, datamodule=table(missing_values=["n.a."]), ckpt_path=CHECKPOINT, weights_only=True
+        )
+
+
 def test_a_test_row_that_was_trained_on_is_left_out_and_counted():
     """With a count, the smallest hashes are the test set: rows leave it when others come, and return when they go."""
     new = [[f"new{row[0]}", *row[1:]] for row in rows(200, seed=9)]
