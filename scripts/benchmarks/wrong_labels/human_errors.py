@@ -149,7 +149,7 @@ def tables(result: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             markdown_table(["method", "flagged", "F1", "average precision", "precision at the true number"], rows),
-            f"{wrong:,.0f} of {seeds[0]['samples']:,} training labels are wrong. The finder has one training; the audit "
+            f"{wrong:,.0f} of {seeds[0]['samples']:,} training labels are wrong. The finder has one training; audit "
             f"and cleanlab have the same {FOLDS} folds, which hold the validation and test samples too.",
             "Training again with what the finder proposes, tested on right labels:",
             markdown_table(["trained on", "test accuracy", "recovered"], again),
