@@ -135,16 +135,23 @@ def _differences(metrics: dict[str, float], previous: dict[str, float]) -> str:
     )
 
 
+def _rounded(value: float) -> str:
+    """Returns a metric with four decimals; a large one without, a small one with three significant digits."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if 0 < abs(value) < 0.001 else f"{value:.4f}"
+
+
 def _print_summary(metrics: dict[str, float], run_folder: Path, remarks: Sequence[str] = ()) -> None:
     console = Console()
     table = Table("metric", "value", title=f"{next(iter(metrics), '').split('/')[0]} metrics")
     per_class = {name: value for name, value in metrics.items() if name.startswith("test/acc/")}
     for name, value in metrics.items():
         if name not in per_class and not name.startswith("test/corrections/"):  # counts, which a remark has
-            table.add_row(name, f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}")
+            table.add_row(name, _rounded(value))
     if per_class:
         lowest = min(per_class, key=lambda name: per_class[name])
-        table.add_row(f"{lowest} (lowest class)", f"{per_class[lowest]:.4f}")
+        table.add_row(f"{lowest} (lowest class)", _rounded(per_class[lowest]))
     console.print(table)
     for remark in remarks:
         console.print(remark, soft_wrap=True, highlight=False, markup=False)

@@ -86,6 +86,9 @@ NEEDS_GPU = (
 )
 """Experiments that are not measured without a GPU."""
 
+OWN_DATA = ("csv_classifier", "csv_regressor", "image_folder")
+"""Experiments that are templates for data of one's own."""
+
 SHORT = ("cifar10_resnet18_short", "image_folder_short")
 """Runs without a config of their own: shipped experiments, shortened for a CPU."""
 
@@ -156,11 +159,26 @@ def linear_rmse(data: dict[str, Any], part: str = "test_set") -> float:
     return float((errors**2).mean() ** 0.5)
 
 
-def experiment_row(name: str, runs: Sequence[Run], baseline: float | None) -> list[str]:
-    """Returns the row of an experiment in docs/experiments.md."""
+def compared_on(name: str, pages: Mapping[str, str]) -> str:
+    """Returns which pages, name -> text, have the command of a comparison with an experiment, as links."""
+    command = re.compile(rf"^litzoo (compare|open-set-splits) .*\b{re.escape(name)}\b(?!_)", re.MULTILINE)
+    return ", ".join(f"[{page}]({page})" for page, text in pages.items() if command.search(text))
+
+
+def experiment_row(name: str, runs: Sequence[Run], baseline: float | None, compared: str = "") -> list[str]:
+    """Returns the row of an experiment in docs/experiments.md.
+
+    Args:
+        name: Its name.
+        runs: Its runs.
+        baseline: RMSE of linear regression.
+        compared: What `compared_on` says, for one without runs.
+    """
     reference = SOURCE.get(name, Reference(""))
     if not runs:
-        missing = "not measured (needs a GPU)" if name in NEEDS_GPU else "not measured"
+        missing = f"only in {compared}" if compared else "not measured"
+        missing = "not measured (needs a GPU)" if name in NEEDS_GPU else missing
+        missing = "for data of your own" if name in OWN_DATA else missing
         return [f"`{name}`", *reference, missing, *[""] * 6]
     metric = runs[0]["primary_metric"]
     scale, unit = UNITS.get(metric, (1, f" {metric}"))
@@ -222,7 +240,8 @@ def write_tables(runs: Mapping[str, Sequence[Run]], baselines: Mapping[str, floa
     effort = ["epochs, training time", "precision", "hardware", "date"]
     header = ["experiment", "reference", "best or last epoch", "test result (mean ± std)"]
     header += ["95 % interval of the mean", "n (seeds)", *effort]
-    rows = [experiment_row(name, found, baselines.get(name)) for name, found in runs.items()]
+    pages = {path.name: path.read_text(encoding="utf-8") for path in sorted(DOCUMENT.parent.glob("*.md"))}
+    rows = [experiment_row(name, found, baselines.get(name), compared_on(name, pages)) for name, found in runs.items()]
     replace_between(DOCUMENT, "experiments", markdown_table(header, rows))
     commands = [run["command"] for name in SHORT for run in runs[name]]
     replace_between(DOCUMENT, "short", "\n".join(["```bash", *commands, "```"]))

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import LightningModule
 from sklearn.metrics import accuracy_score
+from torch.utils.data import DataLoader
 
 from litzoo.callbacks import BestCheckpoint, LastCheckpoint, RunSummary
 from litzoo.datamodules import DigitsDataModule
@@ -122,3 +124,16 @@ def test_the_summary_names_the_lowest_class_and_the_folders(trained, capsys):
     assert f"{worst} (lowest class)" in printed
     for line in ("run folder   run\n", f"figures      {Path('run/figures')}\n", "--logdir"):
         assert line in printed
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [(0.9876, "0.9876"), (0.0000123, "1.23e-05"), (-0.0004567, "-0.000457"), (0.0, "0.0000"), (12345.6, "12,346")],
+)
+def test_a_metric_is_printed_with_the_digits_that_count(value, printed, capsys):
+    class Constant(LightningModule):
+        def test_step(self, batch, batch_idx):
+            self.log("test/value", value)
+
+    cpu_trainer(callbacks=[RunSummary()]).test(Constant(), DataLoader(torch.zeros(1, 1)), verbose=False)
+    assert f"test/value │ {printed} " in capsys.readouterr().out

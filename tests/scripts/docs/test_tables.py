@@ -3,7 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from litzoo.scripts.docs.experiments_table import collect, experiment_row, segmentation_row, source_rows
+from litzoo.scripts.docs.experiments_table import (
+    collect,
+    compared_on,
+    experiment_row,
+    segmentation_row,
+    source_rows,
+)
 from litzoo.scripts.tables import markdown_table, replace_between, replace_within_lines
 
 
@@ -145,3 +151,16 @@ def test_results_are_shown_beside_those_of_the_source():
     ]
     linked = "[`mnist_cnn`](configs/mnist_cnn.yaml)"
     assert source_rows(rows) == [[linked, "98.9 %", "best", "**50.00 %**", "1", "15, 9 s", "x"]]
+
+
+def test_an_experiment_that_only_a_comparison_has_measured_links_to_it():
+    pages = {
+        "a.md": "```bash\nlitzoo compare mnist_mlp --variant 'x: mnist_cnn_small'\n```\nand `mnist_cnn` in the text",
+        "b.md": "litzoo open-set-splits mnist_cnn --write b.md",
+    }
+    assert compared_on("mnist_mlp", pages) == "[a.md](a.md)"
+    assert compared_on("mnist_cnn", pages) == "[b.md](b.md)"
+    assert compared_on("mnist", pages) == ""
+    assert experiment_row("mnist_mlp", [], None, "[a.md](a.md)")[3] == "only in [a.md](a.md)"
+    assert experiment_row("mnist_mlp", [], None)[3] == "not measured"
+    assert experiment_row("image_folder", [], None)[3] == "for data of your own"
