@@ -3,6 +3,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -103,16 +104,33 @@ def prediction_columns(outputs: dict[str, Any], module: Any) -> dict[str, list[A
             single[name] = values
         elif name != _SET:
             single |= {f"{name}/{each}": column for each, column in zip(module.class_names, values.T, strict=True)}
-    columns: dict[str, list[Any]] = {
-        name: [f"{value:.6g}" for value in values.tolist()] if values.is_floating_point() else values.tolist()
-        for name, values in single.items()
-    }
+    columns = {name: number_cells(name, values) for name, values in single.items()}
     if isinstance(module, HasClassNames) and "prediction" in single:
         names = {UNKNOWN: "unknown", **dict(enumerate(module.class_names))}
         columns["class_name"] = [names[label] for label in columns["prediction"]]
     if _SET in outputs:
         columns[_SET] = joined_names(outputs[_SET], module.class_names)
     return columns
+
+
+def number_cells(name: str, values: torch.Tensor) -> list[Any]:
+    """Returns numbers `[N]` as the cells of a column.
+
+    Probabilities have six digits; other floats, which are in the units of the data, as many as bring the same number
+    back: six would be too few for intervals of small width around large numbers.
+    """
+    if not values.is_floating_point():
+        return values.tolist()
+    if name == "confidence" or name.startswith(("confidence/", "probability/")):
+        return [f"{value:.6g}" for value in values.tolist()]
+    return [text_of(value) for value in values.tolist()]
+
+
+def text_of(value: float) -> str:
+    """Returns the shortest text of a number that brings the same float32 back, as `1000262.8`."""
+    number = np.float32(value)
+    plain = number == 0 or 1e-4 <= abs(number) < 1e16
+    return np.format_float_positional(number, trim="-") if plain else str(number)
 
 
 def joined_names(sets: torch.Tensor, class_names: Sequence[str]) -> list[str]:

@@ -1,3 +1,4 @@
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -26,5 +27,5 @@ class LogitAdjustedCrossEntropy(ClassificationLoss):
         """Returns the loss for logits `[B, K]`, classes `[B]` and the class counts of the training set `[K]`."""
         logits = checked(logits, target)
         counts = one_for_each_class("class_counts", class_counts, logits)
-        adjusted = logits + self.tau * (counts / counts.sum()).log()
+        adjusted = logits + torch.xlogy(self.tau, counts / counts.sum())  # 0 with tau 0, even without samples
         return self.reduce(F.cross_entropy(adjusted, target, reduction="none"))

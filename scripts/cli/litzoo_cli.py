@@ -201,8 +201,9 @@ class LitzooCLI(LightningCLI):
         self.run_folder = resumed or self._new_folder()
         if resumed and is_first_process():
             remember_event_files(resumed)
-        if self.config.subcommand == "predict":
-            kwargs["logger"] = False  # nothing is logged, and an empty event file would be a run in TensorBoard
+        if self.config.subcommand in ("predict", "validate"):
+            # An empty event file would be a run in TensorBoard, and a validation a point at step 0 of the curves.
+            kwargs["logger"] = False
         elif built.trainer.logger is not False:
             # The first logger's folder is where Lightning puts all files of a run.
             board = TensorBoardLogger(self.run_folder, name="", version="", default_hp_metric=False)

@@ -98,19 +98,35 @@ def collect(runs: Sequence[ComparedRun], metric: str, epoch: str) -> dict[str, d
         its `difference` to the first variant.
     """
     results: dict[str, dict[str, Any]] = {}
-    values: dict[str, dict[int, list[float]]] = {}
+    values: dict[str, dict[tuple[int, int], float]] = {}  # variant -> fold, or else seed, and seed -> value
     for run in runs:
         metrics = run.metrics(epoch)
         fold = {} if run.fold is None else {"fold": run.fold.number}
         entry = {"seed": run.seed, **fold, "metrics": metrics, **{k: v for k, v in run.record().items() if k != "seed"}}
         results.setdefault(run.variant, {"options": run.options, "runs": []})["runs"].append(entry)
-        values.setdefault(run.variant, {}).setdefault(fold.get("fold", run.seed), []).append(metrics[metric])
-    means = {variant: {pair: statistics.mean(each) for pair, each in own.items()} for variant, own in values.items()}
-    first = next(iter(values), None)
+        values.setdefault(run.variant, {})[fold.get("fold", run.seed), run.seed] = metrics[metric]
+    first = next(iter(values), "")
     for variant, result in results.items():
-        difference = paired_difference(means[variant], means[str(first)]) if variant != first else None
+        common = [pair for pair in values[variant] if pair in values[first]]
+        difference = None
+        if variant != first:
+            difference = paired_difference(_means(values[variant], common), _means(values[first], common))
         result["difference"] = asdict(difference) if difference else None
     return results
+
+
+def _means(values: Mapping[tuple[int, int], float], pairs: Sequence[tuple[int, int]]) -> dict[int, float]:
+    """Returns fold, or else seed -> the mean of the values of these pairs."""
+    found: dict[int, list[float]] = {}
+    for pair in pairs:
+        found.setdefault(pair[0], []).append(values[pair])
+    return {number: statistics.mean(each) for number, each in found.items()}
+
+
+def _common_runs(result: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
+    """Returns in words of how many runs a difference is, if not of all of both variants."""
+    own, other = ({(run.get("fold"), run.get("seed")) for run in each["runs"]} for each in (result, baseline))
+    return f"; {len(own & other)} common runs" if own != other and own & other else ""
 
 
 def table(
@@ -132,7 +148,7 @@ def table(
                 f"`{variant}`",
                 mean_and_std(values, digits) + unit,
                 str(len(values)),
-                describe_difference(result["difference"], scale, digits),
+                describe_difference(result["difference"], scale, digits) + _common_runs(result, results[first]),
                 f"{statistics.mean(seconds):,.0f}" if seconds else "",
             ]
         )

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from litzoo.callbacks.reporting.predictions_csv import joined_names
+from litzoo.callbacks.reporting.predictions_csv import joined_names, number_cells
 from litzoo.datamodules.batch import UNKNOWN
 
 SHOWN = 10
@@ -79,7 +79,7 @@ class Predictions:
         return [[name for name, held in zip(self.class_names, row, strict=True) if held] for row in rows]
 
     def columns(self, probabilities: bool = False) -> dict[str, list[Any]]:
-        """Returns the columns of a table, as in `predictions.csv`: floats with six digits.
+        """Returns the columns of a table, as in `predictions.csv`.
 
         Args:
             probabilities: Whether to add a column `probability/<class>` for each class.
@@ -91,19 +91,15 @@ class Predictions:
             "lower": self.lower,
             "upper": self.upper,
         }
-        columns = {name: _formatted(values) for name, values in tensors.items() if values is not None}
+        columns = {name: number_cells(name, values) for name, values in tensors.items() if values is not None}
         if self.class_names:
             columns["class_name"] = self.names
         if self.prediction_set is not None:
             columns["prediction_set"] = joined_names(self.prediction_set, self.class_names)
         if probabilities and self.probabilities is not None:
-            by_class = zip(self.class_names, self.probabilities.T, strict=True)
-            columns |= {f"probability/{name}": _formatted(values) for name, values in by_class}
+            for name, values in zip(self.class_names, self.probabilities.T, strict=True):
+                columns[f"probability/{name}"] = number_cells(f"probability/{name}", values)
         return columns
-
-
-def _formatted(values: Tensor) -> list[Any]:
-    return [f"{value:.6g}" for value in values.tolist()] if values.is_floating_point() else values.tolist()
 
 
 def joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

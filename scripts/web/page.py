@@ -16,6 +16,7 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from litzoo.callbacks.reporting.predictions_csv import text_of
 from litzoo.datamodules.images.preparation import ImagePreparation
 from litzoo.datamodules.io.decoding import DamagedImageError
 from litzoo.datamodules.tables.columns import Column
@@ -116,10 +117,10 @@ def row_of(columns: list[Column], cells: tuple[Any, ...]) -> pd.DataFrame:
 def answer(predictions: Predictions) -> tuple[str, dict[str, float] | None]:
     """Returns the first prediction as Markdown, and the probabilities by class; None for a regressor."""
     if not predictions.class_names:
-        text = f"# {float(predictions.prediction[0]):.6g}"
+        text = f"# {text_of(float(predictions.prediction[0]))}"
         if predictions.lower is not None and predictions.upper is not None:
-            low, high = float(predictions.lower[0]), float(predictions.upper[0])
-            text += f"\n{low:.6g} to {high:.6g} holds the truth with a probability of {predictions.coverage:.4g}"
+            low, high = text_of(float(predictions.lower[0])), text_of(float(predictions.upper[0]))
+            text += f"\n{low} to {high} holds the truth with a probability of {predictions.coverage:.4g}"
         return text, None
     assert predictions.probabilities is not None
     lines = [f"# {predictions.names[0]}"]
@@ -207,7 +208,7 @@ def _fields(reading: TableReading) -> list[Any]:
             form = "2024-12-31" if column.date_format == "ISO8601" else column.date_format
             fields.append(gr.Textbox(label=column.name, placeholder=form))
         else:
-            fields.append(gr.Number(value=float(f"{first[0]:.6g}"), label=column.name))
+            fields.append(gr.Number(value=float(text_of(first[0])), label=column.name))
     return fields
 
 

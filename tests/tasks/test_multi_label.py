@@ -81,7 +81,7 @@ class MultiLabelClassifier(LitModule):
             if name == "loss":
                 metric.update(outputs["loss"], len(outputs["index"]))
             else:
-                metric.update(outputs["logits"], outputs["target"].int())
+                metric.update(outputs["logits"].sigmoid(), outputs["target"].int())
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Returns which labels are predicted, bool `[B, K]`, and their probabilities."""

@@ -38,7 +38,7 @@ def test_regression_has_neither_class_names_nor_confidence():
     with torch.no_grad():
         expected = model(datamodule.test_set.inputs).squeeze(1) * datamodule.target_std + datamodule.target_mean
     assert list(rows[0]) == ["index", "prediction"]
-    assert [float(row["prediction"]) for row in rows] == pytest.approx(expected.tolist(), rel=1e-4)
+    assert [float(row["prediction"]) for row in rows] == pytest.approx(expected.tolist(), rel=1e-6)
 
 
 def test_a_single_sample_is_written_too():

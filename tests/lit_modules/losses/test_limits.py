@@ -20,6 +20,7 @@ CROSS_ENTROPY = [
     (losses.LabelSmoothing(0, "others"), {}),
     (losses.LDAMLoss(0), {"class_counts": torch.tensor([9.0, 5, 2, 1]), "class_weights": torch.rand(K), "epoch": 5}),
     (losses.LogitAdjustedCrossEntropy(0), {"class_counts": torch.tensor([9.0, 5, 2, 1])}),
+    (losses.LogitAdjustedCrossEntropy(0), {"class_counts": torch.tensor([9.0, 0, 2, 1])}),
     (losses.LogitAdjustedCrossEntropy(), {"class_counts": torch.full((K,), 7.0)}),
     (losses.SymmetricCrossEntropy(1, 0), {}),
     (losses.WeightedCrossEntropy(), {"class_weights": torch.full((K,), 0.3)}),

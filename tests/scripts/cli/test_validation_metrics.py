@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from litzoo.scripts.compare.compared_run import read_history
 from tests.scripts.helpers import MLP, litzoo
 
 
@@ -31,6 +32,14 @@ def test_one_of_part_of_the_samples_is_not_written_and_says_so(option, trained, 
         assert f"not {before['val/loss']:.6g}" in said[0]
     else:
         assert said == []  # rounding
+
+
+def test_the_curves_of_the_training_get_no_point(trained):
+    before, events = read_history(trained), set(trained.glob("events*"))
+    litzoo("validate", *MLP)
+    assert read_history(trained) == before
+    assert before["val/loss"]
+    assert set(trained.glob("events*")) == events
 
 
 def test_metrics_that_the_training_has_not_logged_are_added(trained):

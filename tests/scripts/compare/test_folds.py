@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from litzoo.scripts.compare.command import compare
 from litzoo.scripts.compare.options import parse
 from litzoo.scripts.tables import mean_interval
-from tests.scripts.compare.stand_in import stand_in  # noqa: F401 (a fixture)
+from tests.scripts.compare.stand_in import set_orders, stand_in  # noqa: F401 (a fixture)
 from tests.scripts.helpers import CONFIGS
 
 FOLDS = 3
@@ -97,6 +97,34 @@ def test_options_that_do_not_go_with_folds_are_refused(words, message):
     with pytest.raises(ValueError, match=message):
         compare(["ce.yaml", "--name", "noise", *words])
     assert not Path("runs").exists()
+
+
+def test_only_runs_that_both_variants_have_are_compared(capsys):
+    seeds, place = (0, 1), "seed_{}_fold_{}"
+    scores = {place.format(seed, fold): [0, 0] for seed in seeds for fold in range(FOLDS)}
+    Path("scores.json").write_text(json.dumps(dict.fromkeys(("ce", "gce"), scores)))
+    set_orders(gce_seed_0_fold_0="fail", gce_seed_0_fold_1="fail")
+    command = ["ce.yaml", "gce.yaml", "--folds", str(FOLDS), "--name", "noise", "--seeds", "0", "1"]
+    with pytest.raises(SystemExit):
+        compare(command)
+    values = {"ce": [[0.2, 0.7], [0.3, 0.7], [0.6, 0.8]], "gce": [[None, 0.8], [None, 0.9], [0.7, 0.8]]}
+    for variant, folds in values.items():
+        for fold, by_seed in enumerate(folds):
+            for seed, value in enumerate(by_seed):
+                if value is not None:
+                    set_accuracy(variant, seed, fold, value)
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        compare(command)
+    # Folds 0 and 1 have seed 1 in common, fold 2 both.
+    low, high = mean_interval(differences := [0.8 - 0.7, 0.9 - 0.7, (0.7 - 0.6 + 0.8 - 0.8) / 2])
+    found = json.loads(Path("runs/compare_noise/results.json").read_text())
+    assert found["variants"]["gce"]["difference"] == pytest.approx(
+        {"mean": statistics.mean(differences), "low": low, "high": high, "pairs": FOLDS}, abs=1e-6
+    )
+    page = Path("runs/compare_noise/results.md").read_text()
+    (row,) = (line for line in page.splitlines() if line.startswith("| `gce`"))
+    assert "; 4 common runs |" in row
 
 
 def test_folds_have_one_seed_by_default_and_seeds_alone_three():

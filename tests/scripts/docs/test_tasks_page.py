@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchmetrics import MetricCollection
 
 from tests.scripts.helpers import CONFIGS, litzoo
 
@@ -50,6 +51,13 @@ def test_photos_with_several_labels(monkeypatch):
     assert len(found) == 3
     targets = {row["index"]: row["target"].tolist() for row in run.datamodule.test_dataloader().dataset}
     assert targets == {0: [0, 0], 1: [0, 1], 2: [1, 0]}  # photos 4, 9 and 14
+    # Batches of one photo whose logits all lie in [0, 1]: torchmetrics would take them for probabilities.
+    metrics = MetricCollection(run.model.metrics("test"), compute_groups=False)
+    target = torch.tensor([[1, 0], [1, 1], [0, 1]])
+    for number, logits in enumerate(torch.tensor([[0.3, 0.4], [0.2, 0.9], [-1.0, 2.0]])):
+        outputs = {"loss": torch.zeros(()), "logits": logits[None], "target": target[[number]], "index": [number]}
+        run.model.update_metrics(metrics, outputs)
+    assert float(metrics["f1"].compute()) == pytest.approx((1.0 + 4 / 5) / 2)
 
 
 def test_photos_with_masks(monkeypatch):

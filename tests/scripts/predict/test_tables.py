@@ -8,7 +8,7 @@ import torch
 
 from litzoo import Predictor
 from litzoo.__main__ import main
-from litzoo.callbacks import BestCheckpoint, MaxLogit, PredictionsCSV, UnknownClassDetector
+from litzoo.callbacks import BestCheckpoint, ConformalIntervals, MaxLogit, PredictionsCSV, UnknownClassDetector
 from litzoo.datamodules import CSVClassificationDataModule, CSVRegressionDataModule
 from litzoo.lit_modules import MLPClassifier, Regressor
 from tests.scripts.helpers import lines_of_error
@@ -137,3 +137,20 @@ def test_a_cell_that_does_not_fit_is_named_with_its_file(classifier, monkeypatch
     pd.read_csv("table.csv").assign(width="wide").to_csv("new_rows.csv", index=False)
     error = lines_of_error(main, ["predict", f"--ckpt_path={checkpoint}", "--input=new_rows.csv"], capsys, monkeypatch)
     assert "new_rows.csv: column 'width' has text, but was numeric in training: 'wide' in row" in " ".join(error)
+
+
+def test_intervals_around_large_numbers_are_written_to_the_digit():
+    """Six digits of 1,000,262.8 would be steps of ten."""
+    write_table("table.csv")
+    data = CSVRegressionDataModule(file="table.csv", target="price", drop_columns=["kind"], root=".")
+    data.setup("predict")
+    torch.manual_seed(0)
+    model = Regressor(data.input_shape, 1_000_100.0, 70.0)
+    intervals = ConformalIntervals(0.9).fit(torch.zeros(20), torch.arange(20.0) / 30)
+    predictions = Predictor(model, data.reading, device="cpu", conformal=intervals)("table.csv")
+    columns = predictions.columns()
+    for name in ("prediction", "lower", "upper"):
+        values = getattr(predictions, name)
+        assert np.array_equal(np.float32(columns[name]), values.numpy())
+        assert all("e" not in cell for cell in columns[name])
+    assert (np.float64(columns["upper"]) > np.float64(columns["lower"])).all()
