@@ -6,7 +6,7 @@ from torch import Tensor
 CONFIDENT = 0.9
 """A sample is confident if its probability is at least this fraction of the median of its predicted class."""
 LEAST = 5
-"""Samples that must be predicted as a class to estimate its row."""
+"""Samples that must be labelled as a class, and be predicted as it, to estimate its row."""
 
 
 def class_confidence(probabilities: Tensor, given: Tensor) -> Tensor:
@@ -30,7 +30,8 @@ def confident_counts(probabilities: Tensor, given: Tensor) -> Tensor:
     samples labelled so, since label noise lowers all probabilities of a class alike. The true class of a sample is the
     one that exceeds its mean the most. Northcutt et al. count a sample if that class exceeds its mean at all. Here it
     counts if its probability is nearly the median of all samples predicted so, which leaves out the samples that lie
-    between two classes.
+    between two classes. A class that hardly any sample is labelled as, or that the model hardly ever predicts, has no
+    counts: the probabilities exceed its small mean by chance.
 
     Args:
         probabilities: Predicted probabilities `[N, K]`, better of a model that has not memorised the labels.
@@ -39,11 +40,13 @@ def confident_counts(probabilities: Tensor, given: Tensor) -> Tensor:
     classes = probabilities.shape[1]
     predicted = (probabilities - class_confidence(probabilities, given)).argmax(dim=1)
     counts = torch.zeros(classes, classes, dtype=torch.int64, device=given.device)
-    for label in torch.unique(predicted).tolist():
+    most_probable = torch.bincount(probabilities.argmax(dim=1), minlength=classes)
+    known = (most_probable >= LEAST) & (torch.bincount(given, minlength=classes) >= LEAST)
+    for label in torch.nonzero(known)[:, 0].tolist():
         own = torch.nonzero(predicted == label)[:, 0]
-        confidence = probabilities[own, label]
-        confident = own[confidence >= CONFIDENT * confidence.quantile(0.5)]
         if len(own) >= LEAST:
+            confidence = probabilities[own, label]
+            confident = own[confidence >= CONFIDENT * confidence.quantile(0.5)]
             counts[label] = torch.bincount(given[confident], minlength=classes)
     return counts
 

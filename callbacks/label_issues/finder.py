@@ -22,6 +22,7 @@ from litzoo.callbacks.label_issues.report import (
     correction_columns,
     doubt,
     draw_suspects,
+    rare_classes,
     summary,
     suspect_columns,
     write_summary,
@@ -194,6 +195,8 @@ class NoisyLabelFinder(Callback):
         print(f"{line}: {display_path(folder / 'suspects.csv')}")
         same = found["agreement"]["predicted_as_labelled"]
         print(doubt(found["agreement"]) or f"{same:.1%} of the labels were predicted as given in the last epoch")
+        if remark := rare_classes(found["few_labels"]):
+            print(remark)
 
 
 def _check_outputs(found: dict[str, Any], outputs: Any, pl_module: LightningModule) -> None:

@@ -13,6 +13,7 @@ from litzoo.callbacks.reporting.figures import CaptionedImage, draw_image_rows, 
 from litzoo.callbacks.samples import ABSENT, label_names
 from litzoo.datamodules.tables.naming import apart
 from litzoo.lit_modules.label_judgement import LabelJudgement, pair_counts
+from litzoo.lit_modules.noise_matrix import LEAST
 
 _FIGURE_COLUMNS = 6
 _LINE_CHARACTERS, _NAME_CHARACTERS = 20, 14
@@ -123,6 +124,16 @@ def doubt(found: Mapping[str, float]) -> str:
     )
 
 
+def rare_classes(few: Mapping[str, int]) -> str:
+    """Returns a remark on classes that other samples are not found to belong to, else an empty text.
+
+    Args:
+        few: Name -> labels, from `summary`.
+    """
+    names = ", ".join(f"{name!r} ({count})" for name, count in few.items())
+    return f"Too few labels to find others that belong there, at least {LEAST} are needed: {names}" if few else ""
+
+
 def summary(given: Tensor, judgement: LabelJudgement, class_names: Sequence[str], predicted: Tensor) -> dict[str, Any]:
     """Returns how many labels are flagged, in total and for each pair of classes, and the estimated noise matrix.
 
@@ -132,13 +143,14 @@ def summary(given: Tensor, judgement: LabelJudgement, class_names: Sequence[str]
         class_names: Names in the order of the labels.
         predicted: The predicted classes, int64 `[N]`.
     """
-    counts = pair_counts(given, judgement)
+    counts, every = pair_counts(given, judgement), torch.bincount(given, minlength=len(class_names)).tolist()
     order = torch.argsort(counts.flatten(), descending=True, stable=True).tolist()
     pairs = [divmod(position, len(counts)) for position in order if counts.flatten()[position]]
     return {
         "labels": len(given),
         "flagged": int(counts.sum()),
         "agreement": agreement(given, predicted),
+        "few_labels": {name: n for name, n in zip(class_names, every, strict=True) if 0 < n < LEAST},
         "pairs": [
             {"given": class_names[given], "suggested": class_names[other], "flagged": int(counts[given, other])}
             for given, other in pairs

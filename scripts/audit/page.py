@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from litzoo.callbacks.contracts import HasTrainImages
-from litzoo.callbacks.label_issues.report import doubt
+from litzoo.callbacks.label_issues.report import doubt, rare_classes
 from litzoo.datamodules.counted import counted
 from litzoo.scripts.audit.pool import Pool
 from litzoo.scripts.audit.problems import nearest_in_fold
@@ -88,7 +88,7 @@ def page_of(
     )
     same = found["agreement"]["predicted_as_labelled"]
     note = doubt(found["agreement"]) or f"The models predict {same:.1%} of the labels, which they have not seen"
-    note = html.escape(f"{note}.")
+    note = html.escape(". ".join(filter(None, [note, rare_classes(found["few_labels"])])) + ".")
     page = TEMPLATE.read_text(encoding="utf-8")
     page = page.replace("{{file}}", download_of(datamodule))
     return page.replace("{{title}}", title).replace("{{note}}", note).replace("{{data}}", data)

@@ -11,6 +11,7 @@ from litzoo.callbacks.label_issues.ranking import ranking_quality, wrong_labels
 from litzoo.callbacks.label_issues.report import (
     correction_columns,
     doubt,
+    rare_classes,
     summary,
     suspect_columns,
     write_summary,
@@ -83,4 +84,4 @@ def write_report(folder: Path, outputs: dict[str, Tensor], pool: Pool, datamodul
         f"{counted(found['far'], 'is', 'are')} far from every class"
     )
     line += f": {display_path((folder / 'report.html').absolute())}"
-    return "\n".join(filter(None, [line, doubt(found["agreement"])]))
+    return "\n".join(filter(None, [line, doubt(found["agreement"]), rare_classes(found["few_labels"])]))

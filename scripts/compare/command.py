@@ -27,7 +27,6 @@ figures to `images/` beside the page.
 """
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +42,7 @@ from litzoo.datamodules.counted import counted
 from litzoo.datamodules.splits.folds import Fold
 from litzoo.scripts.cli.failures import report_errors
 from litzoo.scripts.compare.compared_run import ComparedRun
+from litzoo.scripts.compare.doubts import changed_data, other_labels
 from litzoo.scripts.compare.figure import Histories, choose_curves, draw_comparison
 from litzoo.scripts.compare.files import save_small, write_results
 from litzoo.scripts.compare.forest import draw_differences
@@ -167,10 +167,10 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
     for name, (figure, _) in drawn.items():
         figure.savefig(folder / f"{name}.png")
     images = [f"![{text}]({name}.png)" for name, (_, text) in drawn.items()]
-    changed = _changed_data(runs)
-    if changed:
-        console.print(changed, style="red", highlight=False, soft_wrap=True)
-    parts = [f"**{changed}**", *parts] if changed else parts
+    doubts = [each for each in (changed_data(runs), other_labels(runs)) if each]
+    for doubt in doubts:
+        console.print(doubt, style="red", highlight=False, soft_wrap=True)
+    parts = [*(f"**{doubt}**" for doubt in doubts), *parts]
     missing = [f"**Not finished, and not in these results: {'; '.join(map(str, failed))}.**"] if failed else []
     write_results(folder, content | {"failed": list(map(str, failed))}, [*missing, *parts, *images])
     for name in ("results.md", "results.csv", "results.json", *(f"{name}.png" for name in drawn)):
@@ -180,24 +180,6 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
         if len(results) > 1:
             differences = dict(zip(results, (row[3] for row in rows), strict=True))
             replace_within_lines(args.write, f"compare {args.name}", differences)
-
-
-def _changed_data(runs: Sequence[ComparedRun]) -> str | None:
-    """Says which variants with the same options of the data were trained on several versions of them."""
-    found: dict[str, dict[str, set[str]]] = {}  # options of the data -> fingerprint -> variants
-    for run in runs:
-        fingerprint = run.record().get("split_fingerprint")
-        if fingerprint is not None and not any("{seed}" in word for word in run.options):
-            data = json.dumps([run.config().get("data"), str(run.fold)], sort_keys=True, default=str)
-            found.setdefault(data, {}).setdefault(fingerprint, set()).add(run.variant)
-    changed = set().union(*(variants for each in found.values() if len(each) > 1 for variants in each.values()))
-    several = [variant for variant in dict.fromkeys(run.variant for run in runs) if variant in changed]
-    if not several:
-        return None
-    return (
-        f"The runs of {', '.join(several)} were trained on different data, which have changed in between; give another "
-        "--name to train all of them again."
-    )
 
 
 def _write_page(

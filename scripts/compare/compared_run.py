@@ -177,6 +177,11 @@ class ComparedRun:
         size = self._split_report().get("sizes", {}).get("val")
         return None if size is None else int(size)
 
+    def corrections(self) -> dict[str, Any]:
+        """Returns what `splits.json` says of the corrections that the last test, or else the training, had."""
+        report = self._split_report()
+        return dict(report.get("test_corrections", report.get("corrections", {})))
+
     def _split_report(self) -> dict[str, Any]:
         return _read_json(self.run_folder / "splits.json") if self.run_folder else {}
 

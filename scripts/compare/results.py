@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from litzoo.datamodules.counted import counted
 from litzoo.scripts.compare.compared_run import ComparedRun
 from litzoo.scripts.tables import mean_and_std, mean_interval
 
@@ -81,12 +82,14 @@ def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]
         baseline: Seed or fold -> value to subtract.
 
     Returns:
-        The difference; None without a common seed. A single common seed has no interval.
+        The difference; None without a common seed. A single common seed has no interval, and neither have equal
+        differences, such as of accuracies on few samples: nothing is known of their spread.
     """
     differences = [values[seed] - baseline[seed] for seed in values if seed in baseline]
     if not differences:
         return None
-    low, high = mean_interval(differences) or (None, None)
+    equal = math.isclose(min(differences), max(differences), abs_tol=1e-12)
+    low, high = (None, None) if equal else mean_interval(differences) or (None, None)
     return Difference(statistics.mean(differences), low, high, len(differences))
 
 
@@ -126,7 +129,7 @@ def _means(values: Mapping[tuple[int, int], float], pairs: Sequence[tuple[int, i
 def _common_runs(result: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
     """Returns in words of how many runs a difference is, if not of all of both variants."""
     own, other = ({(run.get("fold"), run.get("seed")) for run in each["runs"]} for each in (result, baseline))
-    return f"; {len(own & other)} common runs" if own != other and own & other else ""
+    return f"; {counted(len(own & other), 'common run', 'common runs')}" if own != other and own & other else ""
 
 
 def table(

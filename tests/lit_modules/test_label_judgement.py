@@ -80,6 +80,20 @@ def test_a_class_that_is_hardly_predicted_gets_a_row_of_the_identity():
     assert class_confidence(probabilities, given)[2] == 1  # no sample is labelled so
 
 
+def test_a_rare_class_that_no_sample_is_predicted_as_attracts_no_label():
+    """Its mean probability is so small that the probabilities of others exceed it by chance."""
+    generator = torch.Generator().manual_seed(0)
+    first = torch.cat([torch.full((140,), 0.95), torch.full((156,), 0.05), torch.rand(4, generator=generator)])
+    rare = torch.rand(300, generator=generator) * 0.04
+    rare[-4:] = 0.001
+    probabilities = torch.stack([first * (1 - rare), (1 - first) * (1 - rare), rare], dim=1)
+    given = torch.tensor([0] * 140 + [1] * 156 + [2] * 4)
+    judgement = judge_labels(probabilities, given)
+    assert judgement.noise_matrix[2].tolist() == [0, 0, 1]
+    assert not (judgement.suggested[judgement.wrong > 0.5] == 2).any()
+    assert len(torch.nonzero(judgement.wrong > 0.5)) <= 4
+
+
 @pytest.mark.parametrize("noise", NOISE.values(), ids=NOISE)
 def test_true_class_probabilities_invert_the_noise(noise):
     transitions = np.eye(5) if noise is None else noise.transitions(NAMES, {})

@@ -10,6 +10,7 @@ from litzoo.callbacks.label_issues.report import (
     agreement,
     doubt,
     draw_suspects,
+    rare_classes,
     summary,
     suspect_columns,
     write_suspects,
@@ -72,6 +73,9 @@ def test_the_summary_counts_flagged_labels_by_pair_of_classes():
     assert found["noise_matrix"]["fractions"] == [[1, 0, 0], [0.25, 0.75, 0], [0, 0.001, 0.999]]
     assert found["noise_matrix"]["classes"] == NAMES
     assert found["agreement"] == {"predicted_as_labelled": 0.25, "largest_class": 0.5}
+    assert list(found["few_labels"]) == NAMES
+    assert rare_classes(found["few_labels"]).startswith("Too few labels to find others that belong there, at least 5 ")
+    assert rare_classes({}) == ""
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,10 @@ def test_only_common_seeds_are_compared():
     assert paired_difference({0: 1.0}, {1: 1.0}) is None
 
 
+def test_equal_differences_have_no_interval():
+    assert paired_difference({0: 0.9, 1: 0.8}, {0: 0.8, 1: 0.7}) == Difference(pytest.approx(0.1), None, None, 2)
+
+
 @pytest.mark.parametrize(
     ("requested", "metrics", "primary", "chosen"),
     [

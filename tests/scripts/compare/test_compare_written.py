@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
+from litzoo.datamodules import DigitsDataModule
 from litzoo.scripts.compare.command import compare
 from tests.scripts.compare.stand_in import OPTIONS, SCORES, set_orders, stand_in  # noqa: F401 (a fixture)
+from tests.scripts.helpers import CONFIGS, litzoo
 
 
 def test_a_failure_is_reported_and_does_not_stop_the_others(capsys):
@@ -26,7 +28,7 @@ def test_a_failure_is_reported_and_does_not_stop_the_others(capsys):
     assert page.read_text() == "<!-- compare noise -->\n<!-- /compare noise -->\n"
     rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in captured.out.splitlines() if "│" in line]
     assert rows[0][:3] == ["`ce`", "82.00 ± 2.83 %", "2"]
-    assert rows[1][:4] == ["`gce`", "95.00 %", "1", "+11.00"]
+    assert rows[1][:4] == ["`gce`", "95.00 %", "1", "+11.00; 1 common run"]
 
 
 def test_table_numbers_and_curves_are_written(monkeypatch):
@@ -173,3 +175,28 @@ def test_seeds_trained_on_different_data_are_named(seeded, capsys):
     text = "The runs of ce were trained on different data, which have changed in between"
     assert (text in capsys.readouterr().out.replace("\n", " ")) is not seeded
     assert (f"**{text}" in Path("runs/compare_noise/results.md").read_text()) is not seeded
+
+
+@pytest.mark.slow
+def test_variants_evaluated_on_other_labels_are_named_until_all_are_tested_on_the_same(monkeypatch, capsys):
+    monkeypatch.undo()
+    data = DigitsDataModule()
+    data.setup("test")
+    labels = [(int(label), (int(label) + 1) % 10) for label in data.test_labels[:2]]
+    rows = [f"{number},test,{old},relabel,{new}" for number, (old, new) in enumerate(labels)]
+    Path("fixed.csv").write_text("\n".join(["index,part,given,action,label", *rows]) + "\n")
+    options = "--trainer.max_epochs=1 --trainer.accelerator=cpu --model.hidden=[8]"
+    command = [str(CONFIGS / "digits_mlp.yaml"), "--name", "labels", "--seeds", "0", f"--common={options}"]
+    command += ["--variant", "before:", "--variant", "after: --data.corrections fixed.csv"]
+    compare(command)
+    text = (
+        "data.corrections changes 2 labels of after, and none of before. A part of the difference is that of the labels"
+    )
+    assert text in capsys.readouterr().out
+    assert text in Path("runs/compare_labels/results.md").read_text()
+    run = Path("runs/compare_labels/before/seed_0/version_0")
+    for checkpoint in ("best", "last"):
+        litzoo("test", f"--config={run}/config.yaml", "--data.corrections=fixed.csv", f"--ckpt_path={checkpoint}")
+    compare(command)
+    assert text not in capsys.readouterr().out
+    assert text not in Path("runs/compare_labels/results.md").read_text()

@@ -1,0 +1,51 @@
+"""What makes the differences of a comparison doubtful: data that have changed, and labels that are not the same."""
+
+import json
+from collections.abc import Sequence
+
+from litzoo.datamodules.counted import counted
+from litzoo.scripts.compare.compared_run import ComparedRun
+
+
+def changed_data(runs: Sequence[ComparedRun]) -> str | None:
+    """Says which variants with the same options of the data were trained on several versions of them."""
+    found: dict[str, dict[str, set[str]]] = {}  # options of the data -> fingerprint -> variants
+    for run in runs:
+        fingerprint = run.record().get("split_fingerprint")
+        if fingerprint is not None and not any("{seed}" in word for word in run.options):
+            data = json.dumps([run.config().get("data"), str(run.fold)], sort_keys=True, default=str)
+            found.setdefault(data, {}).setdefault(fingerprint, set()).add(run.variant)
+    changed = set().union(*(variants for each in found.values() if len(each) > 1 for variants in each.values()))
+    several = [variant for variant in dict.fromkeys(run.variant for run in runs) if variant in changed]
+    if not several:
+        return None
+    return (
+        f"The runs of {', '.join(several)} were trained on different data, which have changed in between; give another "
+        "--name to train all of them again."
+    )
+
+
+def other_labels(runs: Sequence[ComparedRun]) -> str | None:
+    """Says which variants are evaluated on labels that others have not, since `data.corrections` changes them."""
+    part = "test" if all(run.fold is None for run in runs) else "val"
+    applied: dict[str, tuple[str, int]] = {}  # variant -> its file of corrections, and how many labels that changes
+    for run in runs:
+        used = run.corrections()
+        number = sum(used.get(action, {}).get(part, 0) for action in ("relabelled", "dropped"))
+        before = applied.get(run.variant, ("", 0))
+        applied[run.variant] = (str(used["file"]) if number else before[0], max(number, before[1]))
+    if len(set(applied.values())) < 2:
+        return None
+    changed = [f"{counted(number, 'label', 'labels')} of {name}" for name, (_, number) in applied.items() if number]
+    unchanged = [name for name, (_, number) in applied.items() if not number]
+    none = f", and none of {', '.join(unchanged)}" if unchanged else ""
+    text = (
+        f"The variants are not evaluated on the same labels: data.corrections changes {' and '.join(changed)}{none}. A "
+        "part of the difference is that of the labels."
+    )
+    if part == "val":
+        return text
+    return (
+        f"{text} To compare the models, test the runs of the others with the same corrections, litzoo test --config "
+        "RUN/config.yaml --data.corrections FILE, and repeat this command."
+    )
