@@ -10,6 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from litzoo.scripts.compare import queue as compare_queue
 
+REAL = compare_queue.LITZOO
 SCORES = {
     "ce": {"seed_0": [0.90, 0.80], "seed_1": [0.92, 0.84]},
     "gce": {"seed_0": [0.95, 0.93], "seed_1": [0.96, 0.95]},
@@ -41,6 +42,11 @@ def stand_in(monkeypatch):
             board.add_scalar("train/suspects/precision", epoch / 4, 10 * epoch)
             board.add_scalar("train/lr", 0.1, 10 * epoch + 1)
             board.add_scalar("epoch", epoch, 10 * epoch)
+
+
+def use_the_real_command(monkeypatch):
+    """Starts `litzoo` itself from here on."""
+    monkeypatch.setattr(compare_queue, "LITZOO", REAL)
 
 
 def set_orders(**orders):

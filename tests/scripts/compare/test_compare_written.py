@@ -10,7 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from litzoo.datamodules import DigitsDataModule
 from litzoo.scripts.compare.command import compare
-from tests.scripts.compare.stand_in import OPTIONS, SCORES, set_orders, stand_in  # noqa: F401 (a fixture)
+from tests.scripts.compare.stand_in import OPTIONS, SCORES, set_orders, stand_in, use_the_real_command  # noqa: F401 (a fixture)
 from tests.scripts.helpers import CONFIGS, litzoo
 
 
@@ -179,7 +179,7 @@ def test_seeds_trained_on_different_data_are_named(seeded, capsys):
 
 @pytest.mark.slow
 def test_variants_evaluated_on_other_labels_are_named_until_all_are_tested_on_the_same(monkeypatch, capsys):
-    monkeypatch.undo()
+    use_the_real_command(monkeypatch)
     data = DigitsDataModule()
     data.setup("test")
     labels = [(int(label), (int(label) + 1) % 10) for label in data.test_labels[:2]]

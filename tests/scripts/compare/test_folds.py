@@ -12,7 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from litzoo.scripts.compare.command import compare
 from litzoo.scripts.compare.options import parse
 from litzoo.scripts.tables import mean_interval
-from tests.scripts.compare.stand_in import set_orders, stand_in  # noqa: F401 (a fixture)
+from tests.scripts.compare.stand_in import set_orders, stand_in, use_the_real_command  # noqa: F401 (a fixture)
 from tests.scripts.helpers import CONFIGS
 
 FOLDS = 3
@@ -134,7 +134,7 @@ def test_folds_have_one_seed_by_default_and_seeds_alone_three():
 
 @pytest.mark.slow
 def test_the_real_command_cross_validates(monkeypatch):
-    monkeypatch.undo()
+    use_the_real_command(monkeypatch)
     options = "--trainer.max_epochs=2 --trainer.accelerator=cpu --model.hidden=[16]"
     compare([str(CONFIGS / "digits_mlp.yaml"), "--folds", "2", "--name", "cv", f"--common={options}"])
     rows = rows_in("runs/compare_cv/results.csv")
