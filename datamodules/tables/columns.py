@@ -20,7 +20,7 @@ BOOLEANS = ({"false", "true"}, {"no", "yes"}, {"f", "t"}, {"n", "y"})
 """Pairs of words for false and true, in any case."""
 BOOLEAN_WORDS = {word: place for pair in BOOLEANS for place, word in enumerate(sorted(pair))} | {"0": 0, "1": 1}
 """Word of a column of booleans, in lower case -> its number."""
-_WITH_SIGNS = re.compile(r"[+-]?[^\w\s]?\s?[+-]?\s?\d[\d.,'\s]*[^\w\s]?")
+WITH_SIGNS = re.compile(r"[+-]?[^\w\s]?\s?[+-]?\s?\d[\d.,'\s]*[^\w\s]?")
 _IDENTIFIER = re.compile(r"unnamed: 0|index|(.*[ _-])?(id|uuid|guid)")
 
 Kind = Literal["number", "boolean", "date", "category"]
@@ -85,7 +85,7 @@ def column_of(
             return Column(name, "number")
         if look_like_dates(texts):
             return _date_column(cells, name, date_format_of(texts, name, where), where)
-        if len(texts) and all(map(_WITH_SIGNS.fullmatch, texts)):
+        if len(texts) and all(map(WITH_SIGNS.fullmatch, texts)):
             raise ValueError(
                 f"{place} has numbers with signs or separators of thousands, such as {texts.iloc[0]!r} in row "
                 f"{texts.index[0]}: write plain numbers, or name the column in data.categorical_columns"
@@ -137,7 +137,7 @@ def values_of(column: Column, cells: pd.Series, where: str = "the table") -> np.
                     "path of the CSV file instead, whose decimal sign is found; in a file, write numbers without "
                     "separators of thousands"
                 )
-            elif column.kind == "number" and _WITH_SIGNS.fullmatch(words.iloc[0]):
+            elif column.kind == "number" and WITH_SIGNS.fullmatch(words.iloc[0]):
                 hint = ". Write numbers without currency, unit and separators of thousands, such as 1234.5"
             raise ValueError(
                 f"{where}: column {column.name!r} has text, but was {kind} in training: {words.iloc[0]!r} in row "

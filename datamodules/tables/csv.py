@@ -104,7 +104,10 @@ class CSVFile(_Base):
             "data.file is relative to the working folder or data.root, which defaults to the environment variable "
             "LITZOO_DATA_DIR"
         )
-        frame, self.format = read_table(self.path, remedy, self.format, [self.target])
+        words = [*self.drop_columns, *self.id_columns, *self.categorical_columns, *self.date_formats]
+        if isinstance(self, RowClasses):  # names of classes stay as they are written
+            words.append(self.target)
+        frame, self.format = read_table(self.path, remedy, self.format, [self.target], kept=words)
         named = {
             "data.target": [self.target],
             "data.drop_columns": self.drop_columns,
