@@ -1,12 +1,9 @@
 """Reads CSV files as people have them: the separator, decimal sign and encoding are found where they are certain."""
 
 import csv
-import gzip
 import io
 import re
 import unicodedata
-import warnings
-import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,19 +11,15 @@ from pathlib import Path
 import pandas as pd
 
 from litzoo.datamodules.counted import counted
-from litzoo.datamodules.io.paths import require_file
+from litzoo.datamodules.io.csv_text import SEPARATORS, decoded
 from litzoo.datamodules.tables.cells import missing_numbers, without_missing
 from litzoo.datamodules.tables.decimals import doubtful_comma, plain_numbers, shown_decimal, with_decimal_points
 
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 MISSING = {"", "NA", "N/A", "n/a", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None"}
 MISSING |= {"#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
 """Cells that stand for a missing value: those of `pandas.read_csv`."""
 _SAMPLE = 200
 """Rows from which the separator is found."""
-_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-"""Byte order marks and their encodings."""
-_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -104,7 +97,7 @@ def read_table(
             or encoding is not certain; the message names the option that settles it.
     """
     given = given or TableFormat()
-    text, encoding = _decoded(path, remedy, given.encoding)
+    text, encoding = decoded(path, remedy, given.encoding)
     marked = re.match(r"sep=(.)\r?\n", text)
     start = marked.end() if marked else 0
     separator = given.separator or (marked[1] if marked else _separator_of(path, text, names))
@@ -119,7 +112,7 @@ def read_table(
         raise ValueError(
             f"{path}: the header names {', '.join(map(repr, sorted(repeated)))} twice; rename or remove one"
         )
-    numbers = [] if kept is None else [name for name in frame if name not in kept]
+    numbers = [] if kept is None else [name for name in frame.columns if name not in kept]
     shown = shown_decimal(frame, numbers)
     if not (given.decimal or shown) and usual_decimal == ".":
         _require_certain(path, frame[numbers])
@@ -137,43 +130,6 @@ def read_table(
 def clean_name(name: object) -> str:
     """Returns a column's name as it is compared: stripped, and in Unicode's composed form (NFC)."""
     return unicodedata.normalize("NFC", str(name)).strip()
-
-
-def _decoded(path: Path, remedy: str, encoding: str | None) -> tuple[str, str]:
-    """Returns the text of a file, and its encoding."""
-    try:
-        require_file(path)
-        data = path.read_bytes()
-        data = gzip.decompress(data) if data.startswith(_GZIP) else data
-    except (EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is no intact gzip file: {error}") from error
-    except OSError as error:
-        raise FileNotFoundError(f"{path} cannot be read ({error.strerror or error}); {remedy}") from error
-    marked = next((codec for mark, codec in _MARKS.items() if data.startswith(mark)), None)
-    if encoding is None and marked is None and b"\0" in data:
-        raise ValueError(
-            f"{path} is not a CSV file: it has bytes that are 0; save a workbook as CSV, or name the encoding of the "
-            "text in data.encoding"
-        )
-    try:
-        return data.decode(encoding or marked or "utf-8"), encoding or marked or "utf-8"
-    except UnicodeDecodeError as error:
-        problem = f"{path} is not a CSV file: {error}; name its encoding in data.encoding, for example cp1252"
-        if encoding or marked:
-            raise ValueError(problem) from error
-    try:
-        text = data.decode("cp1252")
-    except UnicodeDecodeError:
-        raise ValueError(problem) from None
-    letters = "".join(dict.fromkeys(character for character in text if ord(character) > 127))
-    if any(unicodedata.category(character) == "Cc" and character not in "\t\r\n" for character in text):
-        raise ValueError(problem)
-    warnings.warn(
-        f"{path} is not UTF-8: it is read as cp1252 (Western European), with the characters {letters[:20]}; if these "
-        "are wrong, name its encoding in data.encoding",
-        stacklevel=2,
-    )
-    return text, "cp1252"
 
 
 def _rows(text: str, separator: str) -> Iterator[list[str]]:
