@@ -112,14 +112,14 @@ def read_table(
         raise ValueError(
             f"{path}: the header names {', '.join(map(repr, sorted(repeated)))} twice; rename or remove one"
         )
-    numbers = [] if kept is None else [name for name in frame.columns if name not in kept]
-    shown = shown_decimal(frame, numbers)
+    numeric = [] if kept is None else [name for name in frame.columns if name not in kept]
+    shown = shown_decimal(frame, numeric)
     if not (given.decimal or shown) and usual_decimal == ".":
-        _require_certain(path, frame[numbers])
+        _require_certain(path, frame[numeric])
     decimal = given.decimal or shown or usual_decimal
     by_point: list[str] = []
     if decimal == "," or shown == ".":  # a point that is only usual does not tell what a comma is
-        frame, by_point = plain_numbers(frame, numbers, decimal, path)
+        frame, by_point = plain_numbers(frame, numeric, decimal, path)
     if decimal == ",":
         frame = frame.apply(with_decimal_points)
     if len(missing_numbers(given.missing_values)):  # in whatever way they are written
