@@ -82,6 +82,8 @@ class PredictionsCSV(Callback):
         if detects:
             write_json(run_folder / "detections.json", _coco_results(outputs, columns))
         print(f"{len(columns['index'])} predictions in {display_path(path)}")
+        if "class_name" in columns and not detects and (note := label_note(pl_module.class_names)):  # type: ignore[arg-type]
+            print(note)
 
 
 def _fits_table(values: torch.Tensor, module: LightningModule) -> bool:
@@ -111,6 +113,25 @@ def prediction_columns(outputs: dict[str, Any], module: Any) -> dict[str, list[A
     if _SET in outputs:
         columns[_SET] = joined_names(outputs[_SET], module.class_names)
     return columns
+
+
+def label_note(class_names: Sequence[str]) -> str:
+    """Returns a line for predictions of classes whose names are other numbers than their positions; else nothing.
+
+    Args:
+        class_names: Names of the K classes.
+    """
+    try:
+        numbers = [float(name) for name in class_names]
+    except ValueError:
+        return ""
+    different = [label for label, number in enumerate(numbers) if label != number]
+    if not different:
+        return ""
+    return (
+        "The column prediction counts the classes from 0, class_name has the label: prediction "
+        f"{different[0]} is the class {class_names[different[0]]}"
+    )
 
 
 def number_cells(name: str, values: torch.Tensor) -> list[Any]:

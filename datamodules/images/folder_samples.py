@@ -13,7 +13,7 @@ from litzoo.datamodules.io.file_contents import FileContents
 from litzoo.datamodules.io.image_layouts import ImageLayout
 from litzoo.datamodules.splits.duplicates_across_parts import pairs_across_parts
 from litzoo.datamodules.splits.file_labels import contradicted, corrected_labels, disputed
-from litzoo.datamodules.splits.folds import Fold
+from litzoo.datamodules.splits.folds import Fold, require_outside_fold
 from litzoo.datamodules.splits.membership import draw_members, draw_numbers
 from litzoo.datamodules.splits.near_duplicates import find_pairs, newcomers
 from litzoo.datamodules.splits.recorded import RecordedSamples
@@ -266,7 +266,10 @@ class FolderSamples:
                 "images, raise data.test_size, or set data.near_duplicates to keep"
             )
         for label in self.known:
-            if not ((labels == label) & (parts == _TRAIN)).any():
+            train, held = (int(((labels == label) & (parts == part)).sum()) for part in (_TRAIN, _VAL))
+            if held and isinstance(self.val_size, Fold):
+                require_outside_fold(self.val_size, [held + train], [train], [self.layout.class_names[label]])
+            if not train:
                 raise ValueError(
                     f"class {self.layout.class_names[label]!r} has no training image: all of its images came into "
                     "validation or test, which are drawn by a hash of their content, or duplicate one there; add "

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from litzoo.datamodules.splits.core import Split, class_orders, count_of, first_of_each, proportional_counts
-from litzoo.datamodules.splits.folds import Fold, fold_numbers, require_in_each_fold
+from litzoo.datamodules.splits.folds import Fold, fold_numbers, require_in_each_fold, require_outside_fold
 from litzoo.datamodules.splits.imbalance import Imbalance
 from litzoo.datamodules.splits.membership import draw_numbers
 from litzoo.datamodules.splits.record import describe
@@ -82,6 +82,9 @@ def split_classes(labels: Tensor, request: ClassRequest) -> Split:
     if request.val is not None:
         val = np.flatnonzero(request.val.numpy() & np.isin(values, request.known))
         rest = np.flatnonzero(~request.val.numpy())
+        if isinstance(request.val_size, Fold):
+            left = np.bincount(values[rest], minlength=max(request.known) + 1)[request.known]
+            require_outside_fold(request.val_size, sizes.tolist(), left.tolist(), request.names)
     elif isinstance(request.val_size, Fold):
         numbers = fold_numbers(values, request.val_size.of, request.seed)  # of unknown classes too, as below
         val = np.flatnonzero((numbers == request.val_size.number) & np.isin(values, request.known))

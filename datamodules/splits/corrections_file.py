@@ -1,12 +1,14 @@
 """Reads files of corrections, such as `corrections.csv` of an audit's page."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from litzoo.datamodules.counted import counted
+from litzoo.datamodules.io.csv_text import SEPARATORS, decoded
 
 Part = Literal["train", "test"]
 ACTIONS = ("keep", "relabel", "drop")
@@ -45,33 +47,38 @@ class Correction:
 def read_corrections(path: Path) -> list[Correction]:
     """Reads the rows of a file of corrections, those that are there twice once.
 
+    A spreadsheet may have saved it with another separator or encoding.
+
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not such a file, or rows contradict each other.
     """
+    text, _ = decoded(path, "give the path of a corrections.csv", None, "data.corrections", "save it as UTF-8")
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [line for line in csv.reader(stream) if line]
-    except OSError as error:
-        raise FileNotFoundError(
-            f"data.corrections: {path} cannot be read ({error.strerror or error}); give the path of a corrections.csv"
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
+        tables = [_lines(text, separator) for separator in SEPARATORS]
+    except csv.Error as error:
         raise ValueError(f"data.corrections: {path} is not a CSV file ({error})") from error
-    header = lines[0] if lines else []
+    lines = next((each for each in tables if each and "action" in each[0][1]), tables[0])
+    header = lines[0][1] if lines else []
     if "action" not in header or not {"file", "index", "content_id"} & set(header):
         raise ValueError(
             f"data.corrections: {path} has the columns {', '.join(header) or 'of an empty file'}; it needs file or "
             "index, action (keep, relabel or drop), and label for the new class"
         )
     rows = []
-    for number, cells in enumerate(lines[1:], start=2):
+    for number, cells in lines[1:]:
         if len(cells) != len(header):
             raise ValueError(
                 f"data.corrections: {path}, row {number} has {counted(len(cells), 'cell')}, the header {len(header)}"
             )
-        rows.append(_parsed(path, number, dict(zip(header, (cell.strip() for cell in cells), strict=True))))
+        rows.append(_parsed(path, number, dict(zip(header, cells, strict=True))))
     return _without_contradictions(path, rows)
+
+
+def _lines(text: str, separator: str) -> list[tuple[int, list[str]]]:
+    """Returns the lines with a cell that is not empty, as stripped cells with their number in the file."""
+    lines = enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), start=1)
+    return [(number, [cell.strip() for cell in line]) for number, line in lines if any(line)]
 
 
 def _parsed(path: Path, number: int, cells: Mapping[str, str]) -> Correction:

@@ -78,3 +78,25 @@ def require_in_each_fold(option: str, folds: int, counts: Sequence[int], names: 
             f"{option} {folds}: the class {names[smallest]!r} has {counts[smallest]:,} samples; give at most as many "
             "folds as the smallest class has samples (at least 2), or leave the class out with data.known_classes"
         )
+
+
+def require_outside_fold(fold: Fold, counts: Sequence[int], left: Sequence[int], names: Sequence[str]) -> None:
+    """Checks that a fold that is drawn by content leaves samples of each class to train on.
+
+    Args:
+        fold: The fold.
+        counts: Samples of each class that are divided.
+        left: Those outside the fold.
+        names: Names of the classes.
+
+    Raises:
+        ValueError: If it holds all samples of a class.
+    """
+    if 0 in left:
+        rarest = list(left).index(0)
+        raise ValueError(
+            f"data.folds {fold.of}: {fold} holds all {counts[rarest]} samples of the class {names[rarest]!r} that are "
+            "not for testing, and leaves none to train on: each sample's fold follows from a hash of its content, so "
+            "that a rare class is not spread evenly. Leave the class out with data.known_classes, or collect more "
+            "samples of it; another number of folds, also a smaller one, helps only by chance"
+        )

@@ -20,7 +20,9 @@ BOOLEANS = ({"false", "true"}, {"no", "yes"}, {"f", "t"}, {"n", "y"})
 """Pairs of words for false and true, in any case."""
 BOOLEAN_WORDS = {word: place for pair in BOOLEANS for place, word in enumerate(sorted(pair))} | {"0": 0, "1": 1}
 """Word of a column of booleans, in lower case -> its number."""
-_WITH_SIGNS = re.compile(r"[+-]?[^\w\s]?\s?[+-]?\s?\d[\d.,'\s]*[^\w\s]?")
+FEWEST_RUNNING = 21
+"""Rows from which consecutive integers, all different, are taken for a running number."""
+WITH_SIGNS = re.compile(r"[+-]?[^\w\s]?\s?[+-]?\s?\d[\d.,'\s]*[^\w\s]?")
 _IDENTIFIER = re.compile(r"unnamed: 0|index|(.*[ _-])?(id|uuid|guid)")
 
 Kind = Literal["number", "boolean", "date", "category"]
@@ -85,7 +87,7 @@ def column_of(
             return Column(name, "number")
         if look_like_dates(texts):
             return _date_column(cells, name, date_format_of(texts, name, where), where)
-        if len(texts) and all(map(_WITH_SIGNS.fullmatch, texts)):
+        if len(texts) and all(map(WITH_SIGNS.fullmatch, texts)):
             raise ValueError(
                 f"{place} has numbers with signs or separators of thousands, such as {texts.iloc[0]!r} in row "
                 f"{texts.index[0]}: write plain numbers, or name the column in data.categorical_columns"
@@ -137,7 +139,7 @@ def values_of(column: Column, cells: pd.Series, where: str = "the table") -> np.
                     "path of the CSV file instead, whose decimal sign is found; in a file, write numbers without "
                     "separators of thousands"
                 )
-            elif column.kind == "number" and _WITH_SIGNS.fullmatch(words.iloc[0]):
+            elif column.kind == "number" and WITH_SIGNS.fullmatch(words.iloc[0]):
                 hint = ". Write numbers without currency, unit and separators of thousands, such as 1234.5"
             raise ValueError(
                 f"{where}: column {column.name!r} has text, but was {kind} in training: {words.iloc[0]!r} in row "
@@ -157,6 +159,44 @@ def named_like_identifier(name: str) -> bool:
 def is_identifier(name: str, cells: pd.Series) -> bool:
     """Whether a column certainly only names the rows: its name says so, and no two cells are equal."""
     return named_like_identifier(name) and cells.notna().all() and cells.is_unique
+
+
+def useless_columns(frame: pd.DataFrame, rows: np.ndarray, columns: Sequence[Column]) -> list[str]:
+    """Returns remarks on inputs from which nothing can be learned: those with a single value, and running numbers.
+
+    Args:
+        frame: Cells of all rows: the training rows are some of them, in which a running number has gaps.
+        rows: Positions of the training rows.
+        columns: The inputs.
+    """
+    cells = {column.name: _comparable(column, frame[column.name]) for column in columns}
+    filled = {name: values for name, values in cells.items() if frame[name].iloc[rows].notna().any()}
+    single = [name for name, values in filled.items() if len({*values[rows].tolist()}) == 1]
+    running = [column.name for column in columns if column.kind == "number" and _is_running(cells[column.name])]
+    remarks = {
+        "a single value in all training rows, from which nothing can be learned: {}; leave such columns out with "
+        "data.drop_columns": single,
+        "a running number, another one in each row, which is an input: {}; if it only names the rows, list it in "
+        "data.id_columns": running,
+    }
+    return [text.format(", ".join(names)) for text, names in remarks.items() if names]
+
+
+def _comparable(column: Column, cells: pd.Series) -> np.ndarray:
+    """Returns the cells as numbers or texts that are equal where they mean the same."""
+    texts = texts_of(cells)
+    if column.kind != "number":
+        return texts.to_numpy()
+    numbers = numbers_of(texts)
+    # NaN differs from itself; no number is infinite.
+    return np.where(np.isnan(numbers), np.inf, numbers)
+
+
+def _is_running(numbers: np.ndarray) -> bool:
+    """Whether numbers are consecutive integers in any order, one for each of many rows."""
+    if len(numbers) < FEWEST_RUNNING or not np.isfinite(numbers).all():
+        return False
+    return bool((numbers % 1 == 0).all() and (np.diff(np.sort(numbers)) == 1).all())
 
 
 def _booleans(texts: pd.Series) -> np.ndarray:

@@ -14,7 +14,7 @@ from litzoo.datamodules.tables.base import HELD_OUT, TableDataModule
 from litzoo.datamodules.tables.categories import categories_of
 from litzoo.datamodules.tables.cells import canonical_texts
 from litzoo.datamodules.tables.checks import require_known, warn_of_word_spellings
-from litzoo.datamodules.tables.columns import is_identifier, named_like_identifier
+from litzoo.datamodules.tables.columns import is_identifier, named_like_identifier, useless_columns
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.datamodules.tables.targets import NumberTargets, RowClasses
@@ -104,7 +104,10 @@ class CSVFile(_Base):
             "data.file is relative to the working folder or data.root, which defaults to the environment variable "
             "LITZOO_DATA_DIR"
         )
-        frame, self.format = read_table(self.path, remedy, self.format, [self.target])
+        words = [*self.drop_columns, *self.id_columns, *self.categorical_columns, *self.date_formats]
+        if isinstance(self, RowClasses):  # names of classes stay as they are written
+            words.append(self.target)
+        frame, self.format = read_table(self.path, remedy, self.format, [self.target], kept=words)
         named = {
             "data.target": [self.target],
             "data.drop_columns": self.drop_columns,
@@ -178,7 +181,7 @@ class CSVFile(_Base):
             class_names=list(getattr(self, "file_class_names", [])),
             format=self.format,
         )
-        _print(self._description(frame, reading))
+        _print(self._description(frame, rows, reading))
         decided = {*self.categorical_columns, *self.date_formats}
         for column in reading.columns:
             if named_like_identifier(column.name) and column.name not in decided:
@@ -202,7 +205,7 @@ class CSVFile(_Base):
             report["table"] = {**found, "columns": kinds, "identifiers": self.reading.id_columns}
         return report
 
-    def _description(self, frame: pd.DataFrame, reading: TableReading) -> str:
+    def _description(self, frame: pd.DataFrame, rows: np.ndarray, reading: TableReading) -> str:
         kinds: dict[str, list[str]] = {}
         for column in reading.columns:
             kinds.setdefault(column.kind, []).append(column.name)
@@ -217,6 +220,7 @@ class CSVFile(_Base):
         gaps = {column.name: int(frame[column.name].isna().sum()) for column in reading.columns}
         if missing := [f"{name} {count:,}" for name, count in gaps.items() if count]:
             lines.append(f"  missing values: {', '.join(missing)}")
+        lines += [f"  {remark}" for remark in useless_columns(frame, rows, reading.columns)]
         left_out = [name for name in self.names_outside_content(frame) if name in frame.columns]
         contents = zip(self._ids or self._content_ids(), canonical_texts(frame[[self.target]]), strict=True)
         if copies := len(frame) - len(set(contents)):

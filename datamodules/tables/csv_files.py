@@ -1,31 +1,25 @@
 """Reads CSV files as people have them: the separator, decimal sign and encoding are found where they are certain."""
 
 import csv
-import gzip
 import io
 import re
 import unicodedata
-import warnings
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from litzoo.datamodules.counted import counted
-from litzoo.datamodules.io.paths import require_file
-from litzoo.datamodules.tables.cells import DECIMAL_COMMA, THOUSANDS, missing_numbers, without_missing
+from litzoo.datamodules.io.csv_text import SEPARATORS, decoded
+from litzoo.datamodules.tables.cells import missing_numbers, without_missing
+from litzoo.datamodules.tables.decimals import doubtful_comma, plain_numbers, shown_decimal, with_decimal_points
 
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 MISSING = {"", "NA", "N/A", "n/a", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None"}
 MISSING |= {"#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
 """Cells that stand for a missing value: those of `pandas.read_csv`."""
 _SAMPLE = 200
 """Rows from which the separator is found."""
-_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-"""Byte order marks and their encodings."""
-_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -38,6 +32,7 @@ class TableFormat:
         encoding: Encoding of the text, as Python names it.
         missing_values: Further cells that are missing values, beside empty ones and those of pandas.
         keep_default_missing: Whether those of pandas (`NA`, `NaN`, `null`, ...) are missing values.
+        point_columns: Columns with decimal points in a file with a decimal comma; found, never given.
 
     Raises:
         ValueError: If the separator is not one character, the decimal sign another one, or Python does not know the
@@ -49,6 +44,7 @@ class TableFormat:
     encoding: str | None = None
     missing_values: Sequence[str] = ()
     keep_default_missing: bool = True
+    point_columns: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.separator is not None and (len(self.separator) != 1 or self.separator in '"\r\n'):
@@ -70,7 +66,12 @@ class TableFormat:
 
 
 def read_table(
-    path: Path, remedy: str, given: TableFormat | None = None, names: Sequence[str] = ()
+    path: Path,
+    remedy: str,
+    given: TableFormat | None = None,
+    names: Sequence[str] = (),
+    usual_decimal: str = ".",
+    kept: Collection[str] | None = (),
 ) -> tuple[pd.DataFrame, TableFormat]:
     """Reads a CSV file with a header line.
 
@@ -81,8 +82,10 @@ def read_table(
     Args:
         path: Path of the file.
         remedy: What to do if the file is absent, for the message.
-        given: What is known of the format. A decimal sign that the file does not show is taken to be a point.
+        given: What is known of the format.
         names: Names of some columns: they decide between separators.
+        usual_decimal: Decimal sign of a file that does not show one.
+        kept: Columns that are no numbers, whose cells keep what could be separators of thousands; `None` for all.
 
     Returns:
         The cells as text, `None` where a value is missing, with decimal points in numbers: `[N, columns]`, indexed by
@@ -94,7 +97,7 @@ def read_table(
             or encoding is not certain; the message names the option that settles it.
     """
     given = given or TableFormat()
-    text, encoding = _decoded(path, remedy, given.encoding)
+    text, encoding = decoded(path, remedy, given.encoding)
     marked = re.match(r"sep=(.)\r?\n", text)
     start = marked.end() if marked else 0
     separator = given.separator or (marked[1] if marked else _separator_of(path, text, names))
@@ -109,54 +112,24 @@ def read_table(
         raise ValueError(
             f"{path}: the header names {', '.join(map(repr, sorted(repeated)))} twice; rename or remove one"
         )
-    decimal = given.decimal or _decimal_of(path, frame)
+    numeric = [] if kept is None else [name for name in frame.columns if name not in kept]
+    shown = shown_decimal(frame, numeric)
+    if not (given.decimal or shown) and usual_decimal == ".":
+        _require_certain(path, frame[numeric])
+    decimal = given.decimal or shown or usual_decimal
+    by_point: list[str] = []
+    if decimal == "," or shown == ".":  # a point that is only usual does not tell what a comma is
+        frame, by_point = plain_numbers(frame, numeric, decimal, path)
     if decimal == ",":
-        frame = frame.apply(_with_points)
+        frame = frame.apply(with_decimal_points)
     if len(missing_numbers(given.missing_values)):  # in whatever way they are written
         frame = frame.apply(without_missing, missing=given.missing())
-    return frame, replace(given, separator=separator, decimal=decimal, encoding=encoding)
+    return frame, replace(given, separator=separator, decimal=decimal, encoding=encoding, point_columns=tuple(by_point))
 
 
 def clean_name(name: object) -> str:
     """Returns a column's name as it is compared: stripped, and in Unicode's composed form (NFC)."""
     return unicodedata.normalize("NFC", str(name)).strip()
-
-
-def _decoded(path: Path, remedy: str, encoding: str | None) -> tuple[str, str]:
-    """Returns the text of a file, and its encoding."""
-    try:
-        require_file(path)
-        data = path.read_bytes()
-        data = gzip.decompress(data) if data.startswith(_GZIP) else data
-    except (EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is no intact gzip file: {error}") from error
-    except OSError as error:
-        raise FileNotFoundError(f"{path} cannot be read ({error.strerror or error}); {remedy}") from error
-    marked = next((codec for mark, codec in _MARKS.items() if data.startswith(mark)), None)
-    if encoding is None and marked is None and b"\0" in data:
-        raise ValueError(
-            f"{path} is not a CSV file: it has bytes that are 0; save a workbook as CSV, or name the encoding of the "
-            "text in data.encoding"
-        )
-    try:
-        return data.decode(encoding or marked or "utf-8"), encoding or marked or "utf-8"
-    except UnicodeDecodeError as error:
-        problem = f"{path} is not a CSV file: {error}; name its encoding in data.encoding, for example cp1252"
-        if encoding or marked:
-            raise ValueError(problem) from error
-    try:
-        text = data.decode("cp1252")
-    except UnicodeDecodeError:
-        raise ValueError(problem) from None
-    letters = "".join(dict.fromkeys(character for character in text if ord(character) > 127))
-    if any(unicodedata.category(character) == "Cc" and character not in "\t\r\n" for character in text):
-        raise ValueError(problem)
-    warnings.warn(
-        f"{path} is not UTF-8: it is read as cp1252 (Western European), with the characters {letters[:20]}; if these "
-        "are wrong, name its encoding in data.encoding",
-        stacklevel=2,
-    )
-    return text, "cp1252"
 
 
 def _rows(text: str, separator: str) -> Iterator[list[str]]:
@@ -204,29 +177,11 @@ def _cells(
     return [clean_name(name) for name in header], rows, [number for number, _ in body]
 
 
-def _decimal_of(path: Path, frame: pd.DataFrame) -> str:
-    """Finds the decimal sign: a comma if a column has numbers with one that cannot separate thousands."""
-    doubtful: tuple[str, str] | None = None
-    for name in frame:
-        if not (with_comma := [cell for cell in frame[name] if cell and "," in cell]):
-            continue
-        if not all(map(DECIMAL_COMMA.fullmatch, with_comma)):
-            continue
-        if not all(map(THOUSANDS.fullmatch, with_comma)):
-            return ","
-        doubtful = str(name), with_comma[0]
-    if doubtful:
-        name, cell = doubtful
+def _require_certain(path: Path, frame: pd.DataFrame) -> None:
+    """Refuses commas that may be decimal signs or separators of thousands."""
+    if found := doubtful_comma(frame):
+        name, cell = found
         raise ValueError(
             f"{path}: column {name!r} has cells such as {cell!r}, a decimal comma or a separator of thousands; set "
             "data.decimal to ',' for the first, else remove the separators"
         )
-    return "."
-
-
-def _with_points(cells: pd.Series) -> pd.Series:
-    """Returns cells with a decimal point instead of a comma in those that are numbers."""
-    changed = [
-        cell.replace(",", ".") if cell and "," in cell and DECIMAL_COMMA.fullmatch(cell) else cell for cell in cells
-    ]
-    return pd.Series(changed, index=cells.index, dtype=object)

@@ -88,7 +88,8 @@ def days_of(cells: pd.Series, date_format: str, name: str, where: str) -> np.nda
         if (wrong := known & times.isna().to_numpy()).any():
             raise ValueError(
                 f"{where}: column {name!r} has dates ({date_format}), but {texts[wrong].iloc[0]!r} in "
-                f"row {texts[wrong].index[0]} is none"
+                f"row {texts[wrong].index[0]} is none: write all dates of the column in this format; in a training "
+                "the column can also be named in data.categorical_columns or data.drop_columns"
             )
     years = times.dt.year.to_numpy()
     if (unreal := known & ((years < YEARS.start) | (years >= YEARS.stop))).any():

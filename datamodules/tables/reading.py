@@ -119,6 +119,7 @@ class TableReading:
         """Returns the reading as plain numbers, texts, lists and dictionaries, for a checkpoint or JSON."""
         state = asdict(self)
         state["format"]["missing_values"] = list(map(str, self.format.missing_values))
+        state["format"]["point_columns"] = list(self.format.point_columns)
         state["columns"] = [{**column, "periods": list(column["periods"])} for column in state["columns"]]
         return state
 
@@ -168,7 +169,7 @@ class TableReading:
         rows, found = self._read(path, remedy)
         written = TableFormat(found.separator, ".", found.encoding, keep_default_missing=False)
         names = [column.name for column in self.columns]
-        return rows, read_table(Path(path).expanduser(), remedy, written, names)[0].fillna("")
+        return rows, read_table(Path(path).expanduser(), remedy, written, names, kept=None)[0].fillna("")
 
     def tensor(self, table: pd.DataFrame | str | Path, where: str | None = None) -> Tensor:
         """Returns the inputs of rows, float32 `[N, F]`.
@@ -231,14 +232,17 @@ class TableReading:
 
     def _read(self, path: str | Path, remedy: str) -> tuple[pd.DataFrame, TableFormat]:
         path, names = Path(path).expanduser(), [column.name for column in self.columns]
+        usual = self.format.decimal or "."
+        words = {column.name for column in self.columns if column.kind != "number"}
+        kept = {*words, *self._other_columns, *self.format.point_columns}
         try:
             unknown = replace(self.format, separator=None, decimal=None, encoding=None)
-            rows, found = read_table(path, remedy, unknown, names)
+            rows, found = read_table(path, remedy, unknown, names, usual, kept)
         except ValueError:
             try:
-                rows, found = read_table(path, remedy, replace(unknown, decimal=self.format.decimal), names)
+                rows, found = read_table(path, remedy, replace(unknown, decimal=usual), names, usual, kept)
             except ValueError:
-                rows, found = read_table(path, remedy, replace(self.format, encoding=None), names)
+                rows, found = read_table(path, remedy, replace(self.format, encoding=None), names, usual, kept)
         rows.attrs["file"] = str(path)  # for messages
         return rows, found
 

@@ -14,7 +14,7 @@ from litzoo.datamodules.dataset import IndexedDataset
 from litzoo.datamodules.splits.core import Split, count_of, split_train_val
 from litzoo.datamodules.splits.membership import draw_members
 from litzoo.datamodules.tables.categories import categories_of
-from litzoo.datamodules.tables.columns import LARGEST
+from litzoo.datamodules.tables.columns import LARGEST, WITH_SIGNS
 
 if TYPE_CHECKING:
     from litzoo.datamodules.tables.base import TableDataModule
@@ -52,8 +52,11 @@ class NumberTargets(_Table):
         values = np.asarray(pd.to_numeric(texts, errors="coerce"), dtype=np.float64)
         if not (finite := np.isfinite(values)).all():
             wrong = texts[~finite]
-            words = np.isnan(values).all()
-            hint = "; for classes use CSVClassificationDataModule with an MLPClassifier" if words else ""
+            hint = ""
+            if WITH_SIGNS.fullmatch(wrong.iloc[0]):
+                hint = "; write numbers without currency, unit and separators of thousands, such as 1234.5"
+            elif np.isnan(values).all():
+                hint = "; for classes use CSVClassificationDataModule with an MLPClassifier"
             raise ValueError(
                 f"{self.where}: the target column {self.target!r} has cells that are empty or not a number; the first "
                 f"is {wrong.iloc[0]!r} in row {wrong.index[0]}{hint}"

@@ -24,8 +24,9 @@ DATE_FEATURES = (
 )
 """How the numbers of a date are computed, for the metadata."""
 CELLS = (
-    "names of columns and cells are stripped of spaces at both ends; a number has a decimal point; missing_values are "
-    "missing in every column, placeholders only in those of numbers, dates and booleans; a missing word is ''"
+    "names of columns and cells are stripped of spaces at both ends; a number has a decimal point and no separators of "
+    "thousands; missing_values are missing in every column, placeholders only in those of numbers, dates and booleans; "
+    "a missing word is ''"
 )
 """How cells are read, for the metadata."""
 BOOLEAN_CELLS = "boolean_words in lower case; NaN where missing"

@@ -129,9 +129,13 @@ def _predicted(predictor: Any, place: Path, unreadable: str) -> tuple[dict[str, 
 
 
 def _print_summary(predictions: Any, output: Path) -> None:
+    from litzoo.callbacks.reporting.predictions_csv import label_note
+
     if skipped := predictions.unreadable:
         more = [f"... and {len(skipped) - SHOWN} more"] if len(skipped) > SHOWN else []
         print(f"{counted(len(skipped), 'file was', 'files were')} skipped:", *skipped[:SHOWN], *more, sep="\n  ")
     unknown = int(predictions.unknown.sum())
     found = f", {unknown} of them unknown" if predictions.unknown_score is not None else ""
     print(f"{counted(len(predictions), 'prediction')}{found} in {display_path(output.absolute())}")
+    if note := label_note(predictions.class_names):
+        print(note)

@@ -40,7 +40,7 @@ def listed_images(table: Path) -> tuple[list[Path], dict[str, list[str]]]:
         FileNotFoundError: If it cannot be read, or an image is absent.
         ValueError: If it has no column of files.
     """
-    frame, _ = read_table(table, "name a CSV file with --input")
+    frame, _ = read_table(table, "name a CSV file with --input", kept=None)
     column = next((name for name in FILE_COLUMNS if name in frame), None)
     if column is None:
         raise ValueError(

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from litzoo.datamodules import UNKNOWN, DigitsDataModule, SymmetricNoise
+from litzoo.datamodules.splits.corrections_file import read_corrections
 
 
 def write(rows, path="corrections.csv"):
@@ -123,6 +124,29 @@ def test_files_that_do_not_fit_are_refused(rows, message, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=rf"data\.corrections: corrections\.csv.*{message}"):
         digits(corrections=write(rows))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("separator", [";", "\t", ","])
+@pytest.mark.filterwarnings("ignore:data.corrections. corrections.csv is not UTF-8. it is read as cp1252")
+def test_a_file_saved_by_a_spreadsheet_is_read(separator, encoding, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = ["file,action,label", "Bär.png,relabel,Käfer", ",,", '"a, b; c.png",drop,']
+    lines = [line if line.startswith('"') else line.replace(",", separator) for line in lines]
+    lines[3] = lines[3].replace('",drop,', f'"{separator}drop{separator}')
+    Path("corrections.csv").write_bytes("\r\n".join([*lines, ""]).encode(encoding))
+    found = read_corrections(Path("corrections.csv"))
+    assert [(each.row, each.file, each.action, each.label) for each in found] == [
+        (2, "Bär.png", "relabel", "Käfer"),
+        (4, "a, b; c.png", "drop", ""),
+    ]
+
+
+def test_a_workbook_and_bytes_that_are_no_text_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("corrections.csv").write_bytes(b"PK\x03\x04\0\0")
+    with pytest.raises(ValueError, match=r"data\.corrections: corrections\.csv is not a CSV file: .*save it as UTF-8"):
+        read_corrections(Path("corrections.csv"))
 
 
 def test_an_absent_file_is_refused():

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -171,6 +173,25 @@ def test_more_folds_than_samples_of_a_class_are_refused(case, message):
     folds = 2000 if case == "diabetes" else 200
     with pytest.raises(ValueError, match=message):
         CASES[case](folds=folds, fold=0).setup("fit")
+
+
+@pytest.mark.parametrize("case", ["table with classes", "folder"])
+def test_a_fold_by_content_that_holds_a_whole_class_is_refused_with_what_helps(case):
+    with open("table.csv", "a", encoding="utf-8") as file:
+        file.write("7,7,14,rare\n" * 4)  # equal rows are in one fold
+    for number in range(4):
+        save(f"photos/rare/{number}.png", noise(8, 8, 3, 999))
+    refused = []
+    for fold in range(3):
+        try:
+            CASES[case](folds=3, fold=fold).setup("fit")
+        except ValueError as error:
+            refused.append(str(error))
+        CASES[case](folds=3, fold=fold, known_classes=[0, 1]).setup("fit")
+    assert len(refused) == 1
+    assert re.match(r"data.folds 3: fold . of 3 holds all 4 samples of the class 'rare' that are not for", refused[0])
+    assert "data.known_classes, or collect more samples" in refused[0]
+    assert "val_size" not in refused[0]
 
 
 def test_official_validation_samples_are_refused():

@@ -96,6 +96,21 @@ def test_copies_are_counted_where_the_table_is_described(capsys):
     assert "1 row is a copy of another row: " in capsys.readouterr().out
 
 
+def test_columns_from_which_nothing_can_be_learned_are_named_where_the_table_is_described(capsys):
+    body = rows()
+    extra = [[str(7000 - row), "DE", "1.0" if row % 2 else "1", ""] for row in range(len(body))]
+    write([each + more for each, more in zip(body, extra, strict=True)], [*HEADER, "Nr", "land", "rate", "empty"])
+    with pytest.warns(UserWarning, match="'empty' is empty in all training rows"):
+        table()
+    found = capsys.readouterr().out
+    assert "a single value in all training rows, from which nothing can be learned: land, rate; leave " in found
+    assert "a running number, another one in each row, which is an input: Nr; if it only names the rows, " in found
+    extra[3][0] = "7001"
+    write([each + more[:1] for each, more in zip(body, extra, strict=True)], [*HEADER, "Nr"])
+    table()
+    assert "running" not in capsys.readouterr().out
+
+
 def test_categories_in_several_spellings_are_warned_of_with_the_remedy():
     body = rows()
     body[5][3] = body[7][3] = "Red"

@@ -149,6 +149,15 @@ def test_days_and_months_that_cannot_be_told_apart_are_refused_with_the_option()
     assert days["%m/%d/%Y"][0, 0] == 18263
 
 
+def test_dates_in_two_formats_are_refused_with_the_way_out_also_after_one_format_is_given():
+    text = "day,y\n01/02/2020,1\n2020-03-06,2\n"
+    with pytest.raises(ValueError, match=r"not all of one format: give .*data\.date_formats: \{day: '%d/%m/%Y'\}"):
+        csv_table(text)
+    remedy = r"write all dates of the column in this format; .* data\.categorical_columns or data\.drop_columns"
+    with pytest.raises(ValueError, match=rf"'2020-03-06' in row 3 is none: {remedy}"):
+        csv_table(text, date_formats={"day": "%d/%m/%Y"})
+
+
 def test_a_few_words_among_numbers_are_refused_and_a_placeholder_is_a_missing_value():
     for words, typed in (
         (["k,A,"] * 2, "k,A,"),
@@ -165,7 +174,7 @@ def test_a_few_words_among_numbers_are_refused_and_a_placeholder_is_a_missing_va
 
 
 @pytest.mark.parametrize(
-    "cells", [["$1.50", "$20"], ["12 %", "7%"], ["1.234,5", "2.000,1"], ["1'000", "20"], ["-€5", "€1"]]
+    "cells", [["$1.50", "$20"], ["12 %", "7%"], ["1.234,5", "2.5"], ["1'000", "20"], ["-€5", "€1"]]
 )
 def test_numbers_with_signs_are_not_taken_for_categories(cells):
     text = "price;y\n" + "".join(f"{cell};{row}\n" for row, cell in enumerate(cells))

@@ -9,6 +9,7 @@ import torch
 from litzoo import Predictor
 from litzoo.__main__ import main
 from litzoo.callbacks import BestCheckpoint, ConformalIntervals, MaxLogit, PredictionsCSV, UnknownClassDetector
+from litzoo.callbacks.reporting.predictions_csv import label_note
 from litzoo.datamodules import CSVClassificationDataModule, CSVRegressionDataModule
 from litzoo.lit_modules import MLPClassifier, Regressor
 from tests.scripts.helpers import lines_of_error
@@ -154,3 +155,23 @@ def test_intervals_around_large_numbers_are_written_to_the_digit():
         assert np.array_equal(np.float32(columns[name]), values.numpy())
         assert all("e" not in cell for cell in columns[name])
     assert (np.float64(columns["upper"]) > np.float64(columns["lower"])).all()
+
+
+def test_classes_with_other_numbers_than_their_positions_are_explained(monkeypatch, capsys):
+    grades = np.where(write_table("table.csv", 60)["place"] == "sea", "3", "1")
+    write_table("table.csv", 60, kind=grades)
+    data = CSVClassificationDataModule(file="table.csv", target="kind", root=".")
+    model = MLPClassifier(data.input_shape, data.num_classes, class_names=data.class_names, hidden=[8])
+    trainer = cpu_trainer(callbacks=[PredictionsCSV(), BestCheckpoint()], max_epochs=1, enable_checkpointing=True)
+    trainer.fit(model, data)
+    note = "The column prediction counts the classes from 0, class_name has the label: prediction 0 is the class 1\n"
+    capsys.readouterr()
+    trainer.predict(model, data)
+    assert note in capsys.readouterr().out
+    arguments = ["litzoo", "predict", "--ckpt_path=run/checkpoints/best.ckpt", "--input=table.csv", "--device=cpu"]
+    monkeypatch.setattr("sys.argv", arguments)
+    main()
+    assert note in capsys.readouterr().out
+    assert not label_note(["0", "1", "2"])
+    assert not label_note(["1", "two"])
+    assert not label_note(())
