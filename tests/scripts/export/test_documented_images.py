@@ -1,4 +1,4 @@
-"""The program for exported image models in docs/deploy.md answers files of phones and cameras as `litzoo predict` does."""
+"""The program for exported image models in docs/deploy.md reads files of phones as `litzoo predict` does."""
 
 import csv
 from pathlib import Path

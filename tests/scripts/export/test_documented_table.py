@@ -13,6 +13,7 @@ from litzoo.scripts.export.files import export
 from tests.scripts.export.exported import documented
 from tests.training import cpu_trainer
 
+
 def houses():
     random = np.random.default_rng(0)
     days = pd.date_range("1950-03-01", periods=60, freq="397D")
