@@ -29,7 +29,15 @@ Range = tuple[float, float]
 
 
 class DamagedImageError(ValueError):
-    """A file that cannot be read as an image."""
+    """A file that cannot be read as an image, or several.
+
+    Attributes:
+        problems: Message about each of several files.
+        total: Number of all files that were read.
+    """
+
+    problems: Sequence[str] = ()
+    total = 0
 
 
 @cache
@@ -226,12 +234,13 @@ def refusal(problems: Sequence[str], total: int, skip: str) -> DamagedImageError
         skip: How they are left out; empty if they cannot be.
     """
     skip = skip and f", or {skip}"
-    if len(problems) == 1:
-        return DamagedImageError(f"{problems[0]}; repair or remove it{skip}")
-    named = "\n  ".join([*problems[:NAMED], *(["..."] if problems[NAMED:] else [])])
-    return DamagedImageError(
-        f"{len(problems):,} of {total:,} images cannot be read; repair or remove them{skip}:\n  {named}"
-    )
+    message = f"{problems[0]}; repair or remove it{skip}"
+    if len(problems) > 1:
+        named = "\n  ".join([*problems[:NAMED], *(["..."] if problems[NAMED:] else [])])
+        message = f"{len(problems):,} of {total:,} images cannot be read; repair or remove them{skip}:\n  {named}"
+    error = DamagedImageError(message)
+    error.problems, error.total = problems, total
+    return error
 
 
 def _damage(path: Path, error: Exception) -> DamagedImageError:
