@@ -10,7 +10,7 @@ from litzoo.callbacks.contracts import ServesParts
 from litzoo.callbacks.pseudo_labels.curriculum import CurriculumLabels, check_rounds, round_at, warn_if_never
 from litzoo.callbacks.pseudo_labels.pool import require_pool, scatter_by_position
 from litzoo.callbacks.unknown._evidence import linear_head_of, part_evidence, require_features
-from litzoo.callbacks.unknown.calibration import acceptance_threshold
+from litzoo.callbacks.unknown.calibration import acceptance_threshold, require_samples
 from litzoo.callbacks.unknown.scores import UnknownScore
 
 
@@ -66,8 +66,7 @@ class UnknownPoolFilter(Callback):
                 "remove the callback"
             )
         if datamodule.val_set is not None:
-            # Raises before the training if there will be too few scores.
-            acceptance_threshold(torch.zeros(len(datamodule.val_set)), self.acceptance)
+            require_samples("UnknownPoolFilter", len(datamodule.val_set), self.acceptance)
         order = [type(each) for each in trainer.callbacks]  # type: ignore[attr-defined]
         if CurriculumLabels in order[: order.index(type(self))]:
             raise ValueError(

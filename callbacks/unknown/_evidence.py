@@ -17,7 +17,7 @@ from litzoo.callbacks.contracts import (
 )
 from litzoo.callbacks.evaluation import evaluate_part, test_time_option
 from litzoo.callbacks.plain_modules import parts_of, predicts
-from litzoo.callbacks.unknown.calibration import acceptance_threshold
+from litzoo.callbacks.unknown.calibration import require_samples
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import Evidence, UnknownScore
 
@@ -148,8 +148,7 @@ def require_open_set(
             "threshold; a trainer with loaders of your own needs val_dataloaders"
         )
     if stage == "fit" and detection.fixed_threshold is None and datamodule.val_set is not None:
-        # Raises before the training if there will be too few scores.
-        acceptance_threshold(torch.zeros(len(calibration_part(datamodule)[1])), detection.acceptance)
+        require_samples(name, len(calibration_part(datamodule)[1]), detection.acceptance)
     require_before_csv(callback, trainer, stage)
 
 

@@ -1,11 +1,16 @@
 """Split-conformal calibration of the threshold below which samples are accepted as known."""
 
 from fractions import Fraction
-from math import ceil
+from math import ceil, sqrt
 
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from litzoo.callbacks.calibration.conformal import exact_ceil
+
+SPREAD = 0.1
+"""Standard deviation of the accepted fraction, over calibration sets of one size, above which it is warned of."""
 
 
 def acceptance_threshold(known_scores: Tensor, acceptance: float) -> float:
@@ -37,6 +42,30 @@ def acceptance_threshold(known_scores: Tensor, acceptance: float) -> float:
             f"{ceil(fraction / (1 - fraction))}: calibrate on more samples, or lower the acceptance"
         )
     return float(known_scores.sort().values[rank - 1])
+
+
+def require_samples(name: str, count: int, acceptance: float) -> None:
+    """Checks before a training that a threshold can be calibrated on a number of samples; warns if they are few.
+
+    The fraction that a threshold of n samples really accepts follows the distribution Beta(k, n + 1 - k), where k is
+    the rank of the threshold (Vovk 2012).
+
+    Args:
+        name: The callback, for messages.
+        count: Number of the calibration samples.
+        acceptance: The fraction of known samples to accept.
+
+    Raises:
+        ValueError: If there are too few for the acceptance.
+    """
+    acceptance_threshold(torch.zeros(count), acceptance)
+    mean = exact_ceil(acceptance, count + 1) / (count + 1)
+    if (spread := sqrt(mean * (1 - mean) / (count + 2))) > SPREAD:
+        rank_zero_warn(
+            f"{name}.acceptance: {acceptance} is calibrated on {count} validation samples only, so that the threshold "
+            f"accepts {mean:.0%} ± {spread:.0%} of the known samples (mean and standard deviation over such sets); "
+            "raise data.val_size"
+        )
 
 
 def accepted_fraction(scores: Tensor, acceptance: float, threshold: float | None = None) -> float | None:

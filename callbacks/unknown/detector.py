@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
@@ -29,7 +28,7 @@ from litzoo.callbacks.unknown._evidence import (
     require_open_set,
 )
 from litzoo.callbacks.unknown._results import OpenSetResults, log_open_set_metrics, publish_open_set_figures
-from litzoo.callbacks.unknown.calibration import acceptance_threshold, accepted_fraction
+from litzoo.callbacks.unknown.calibration import accepted_fraction, require_samples
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import UnknownScore
 from litzoo.datamodules.batch import UNKNOWN
@@ -127,7 +126,7 @@ class UnknownClassDetector(CollectsTestOutputs):
         """
         self.detection.load_state_dict({})
         if self.calibrates and (count := plain_sample_count(trainer)) is not None:
-            acceptance_threshold(torch.zeros(count), self.detection.acceptance)
+            require_samples("UnknownClassDetector", count, self.detection.acceptance)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Discards the outputs of an interrupted validation."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from litzoo.datamodules.counted import counted
 from litzoo.datamodules.images.folder_samples import FolderSamples, Samples
 from litzoo.datamodules.io.class_folders import images_in
-from litzoo.datamodules.io.decoding import formats
+from litzoo.datamodules.io.decoding import formats, to_convert
 from litzoo.datamodules.io.image_layouts import ClassFolders, ImageLayout
 from litzoo.datamodules.io.label_files import LabelFile
 from litzoo.datamodules.io.paths import find_path, require_file
@@ -194,7 +194,7 @@ class FolderFiles:
         left = counted(len(names), "file is left out", "files are left out")
         if total is not None:
             left = f"{len(names)} of {total} files are left out"
-        rank_zero_warn(f"{left}: {named} ({reason})")
+        rank_zero_warn(f"{left}: {named} ({reason}){to_convert(names)}")
 
     def all_left_out(self) -> list[str]:
         """Returns the names of files that are left out, such as damaged ones and copies."""
@@ -268,6 +268,6 @@ def _pool_files(folder: Path, others: list[Path]) -> list[Path]:
     if not folder.is_dir() or not (files := images_in(folder, others)):
         raise FileNotFoundError(
             f"data.unlabeled_folder: {folder} {'holds no image' if folder.is_dir() else 'is not a folder'}; it is "
-            "looked up in the working folder, then in data.root"
+            f"looked up in the working folder, then in data.root{to_convert(map(str, others))}"
         )
     return files

@@ -13,7 +13,7 @@ from torchvision.transforms import v2
 from litzoo.datamodules.dataset import Rows
 from litzoo.datamodules.images.photos import EvaluationReader
 from litzoo.datamodules.io.decisions import Decisions
-from litzoo.datamodules.io.decoding import Range
+from litzoo.datamodules.io.decoding import Range, refusal
 from litzoo.datamodules.io.images import (
     DamagedImageError,
     ImageReader,
@@ -29,6 +29,7 @@ from litzoo.datamodules.transforms.policies import Choice, steps_of
 
 AUGMENTS: dict[str, Choice] = {"augment": "none", "strong_augment": "strong"}
 """Options of augmentation and their defaults."""
+HOW_TO_SKIP = "leave them out with data.corrupt skip"
 _DETAIL = 4
 """How many times larger than its small version a JPEG is decoded: its own way of shrinking an image is not Pillow's, by
 which the copy in a PNG is shrunk."""
@@ -117,10 +118,15 @@ class FolderReading:
             keep=torch.Size(self.reader.shape).numel() * len(paths) <= limit,
             skip=skip,
             decisions=decisions,
-            how_to_skip="leave them out with data.corrupt skip",
+            how_to_skip=HOW_TO_SKIP,
         )
         rows = ImagesOnDisk([paths[position] for position in kept], self.rows) if images is None else images
         return rows, kept, decisions.report(where, self.reader, self.page_is_chosen)
+
+    def with_damage_in(self, paths: Sequence[Path], error: DamagedImageError) -> DamagedImageError:
+        """Adds what cannot be read of another set to an error, so that all damaged files are named at once."""
+        *_, problems = read_all(paths, self.rows, keep=False, skip=True)
+        return refusal([*error.problems, *problems], error.total + len(paths), HOW_TO_SKIP)
 
     def restore(self, saved: ImageReader) -> bool:
         """Takes the range of values from a checkpoint unless it is an option; warns about other differences.

@@ -84,7 +84,7 @@ class FolderSamples:
     ) -> None:
         self.layout, self.pool, self.name, self.corrected = layout, list(pool), name, corrected
         self.test_size, self.val_size, self.seed, self.known = test_size, val_size, seed, known
-        self.contents = FileContents(thumbnail)
+        self.contents = FileContents(thumbnail, name)
         self.has_val, self.has_test = "val" in layout.parts, "test" in layout.parts
         self.by_content = not (self.has_val and self.has_test)
         self.duplicates: dict[Path, Path] = {}

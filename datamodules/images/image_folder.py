@@ -17,7 +17,7 @@ from litzoo.datamodules.images.folder_reading import FolderReading, Thumbnails, 
 from litzoo.datamodules.images.folder_restoring import read_again, restore_reading, restore_samples
 from litzoo.datamodules.images.photos import Photos, PhotoViews
 from litzoo.datamodules.images.statistics import STATISTICS_IMAGES, channel_statistics
-from litzoo.datamodules.io.images import ImageReader
+from litzoo.datamodules.io.images import DamagedImageError, ImageReader
 from litzoo.datamodules.io.paths import data_root
 from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
 from litzoo.datamodules.splits.folds import Fold
@@ -171,7 +171,12 @@ class ImageFolderDataModule(ImageDataModule):
         if not train:
             reading.check_range(paths, where)
         limit = 0 if train and self.original_size else self._most_bytes
-        rows, kept, texts = reading.read_all(paths, where, limit, skip=self.corrupt == "skip")
+        try:
+            rows, kept, texts = reading.read_all(paths, where, limit, skip=self.corrupt == "skip")
+        except DamagedImageError as error:
+            if not train:
+                raise
+            raise reading.with_damage_in(found.files(train=False)[0], error) from error
         names = [found.name(path) for path in paths]
         if unreadable := [names[position] for position in sorted(set(range(len(names))) - set(kept))]:
             found.leave_out(part, sorted(unreadable), f"unreadable, in {self.folder}", len(names))

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from litzoo.datamodules.counted import counted
-from litzoo.datamodules.io.decoding import is_image
+from litzoo.datamodules.io.decoding import is_image, to_convert
 
 EXTENSIONS = {*IMG_EXTENSIONS, ".gif"}
 """Endings of image files; a file with another one is an image if its content is."""
@@ -129,7 +129,7 @@ def images_to_predict(folder: str) -> tuple[list[Path], list[str]]:
     if not paths:
         raise FileNotFoundError(
             f"data.predict_folder: {folder!r} {'holds no image' if folder and place.is_dir() else 'is not a folder'}; "
-            "name one with the images to predict"
+            f"name one with the images to predict{to_convert(map(str, others))}"
         )
     warn_of_others(place, others)
     return paths, [path.relative_to(place).as_posix() for path in paths]
@@ -144,4 +144,4 @@ def warn_of_others(folder: Path, others: Sequence[Path]) -> None:
         left_out = counted(
             len(others), "file is left out, which is no image", "files are left out, which are no images"
         )
-        rank_zero_warn(f"{folder}: {left_out}: {named}")
+        rank_zero_warn(f"{folder}: {left_out}: {named}{to_convert(map(str, others))}")

@@ -17,13 +17,15 @@ TEXTS = {
     "clipped": "{count} have values outside of {low:g} to {high:g} (data.value_range), which are clipped",
     "upper bits": "{count} have 16 bits per channel, of which the upper 8 are read; save them as PNG to keep all",
     "turned": "{count} are rotated or mirrored as their EXIF orientation says",
+    "cropped": "{count} lose more than half of their area by the crop to data.size; give it their shape, cut them into "
+    "several images, or resize them whole (data.original_size, see Size in docs/data.md)",
     "CMYK": "{count} are in CMYK, which is converted",
     "palette": "{count} have a palette, which is converted",
     "grey": "{count} are grey and repeated to three channels (data.grey true reads one channel)",
     "colour": "{count} are in colour and converted to grey",
 }
 """Decision -> its description."""
-WARNINGS = ("clipped", "upper bits")
+WARNINGS = ("clipped", "upper bits", "cropped")
 """Decisions that lose something."""
 
 

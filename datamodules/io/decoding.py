@@ -1,7 +1,7 @@
 """Decodes image files: the rules by which whatever Pillow reads becomes grey or colour images of 8 bits."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,25 @@ PAGES = ("DCX", "FLI", "GIF", "PNG", "SPIDER", "TIFF", "WEBP", "AVIF")
 """Formats whose frames are pages; in others, such as a phone's MPO, further frames are previews or layers."""
 ORIENTATION = 0x0112
 """EXIF tag of the camera's orientation."""
+UNREAD = (".heic", ".heif", ".hif", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf")
+"""Endings of photos of phones (HEIF) and of raw photos, which Pillow cannot decode."""
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""Bytes 8 to 12 of HEIF files, after `ftyp`; phones and apps also name them `.jpg`."""
 NAMED = 10
 """Number of files that an error names."""
 Range = tuple[float, float]
 
 
 class DamagedImageError(ValueError):
-    """A file that cannot be read as an image."""
+    """A file that cannot be read as an image, or several.
+
+    Attributes:
+        problems: Message about each of several files.
+        total: Number of all files that were read.
+    """
+
+    problems: Sequence[str] = ()
+    total = 0
 
 
 @cache
@@ -226,13 +238,33 @@ def refusal(problems: Sequence[str], total: int, skip: str) -> DamagedImageError
         skip: How they are left out; empty if they cannot be.
     """
     skip = skip and f", or {skip}"
-    if len(problems) == 1:
-        return DamagedImageError(f"{problems[0]}; repair or remove it{skip}")
-    named = "\n  ".join([*problems[:NAMED], *(["..."] if problems[NAMED:] else [])])
-    return DamagedImageError(
-        f"{len(problems):,} of {total:,} images cannot be read; repair or remove them{skip}:\n  {named}"
-    )
+    message = f"{problems[0]}; repair or remove it{skip}"
+    if len(problems) > 1:
+        named = "\n  ".join([*problems[:NAMED], *(["..."] if problems[NAMED:] else [])])
+        message = f"{len(problems):,} of {total:,} images cannot be read; repair or remove them{skip}:\n  {named}"
+    error = DamagedImageError(message)
+    error.problems, error.total = problems, total
+    return error
+
+
+def to_convert(names: Iterable[str]) -> str:
+    """Returns the advice to convert photos, if there are any in a format that is not read; else nothing."""
+    photo = next((name for name in names if name.lower().endswith(UNREAD)), None)
+    return "" if photo is None else f"; convert HEIC and raw photos, such as {photo}, to JPEG or PNG"
 
 
 def _damage(path: Path, error: Exception) -> DamagedImageError:
-    return DamagedImageError(f"{path} cannot be read as an image: {str(error) or type(error).__name__}")
+    reason = str(error) or type(error).__name__
+    if _is_heif(path) or path.name.lower().endswith(UNREAD):
+        reason = "it is a HEIC or raw photo; convert it to JPEG or PNG"
+    return DamagedImageError(f"{path} cannot be read as an image: {reason}")
+
+
+def _is_heif(path: Path) -> bool:
+    try:
+        require_file(path)
+        with path.open("rb") as stream:
+            start = stream.read(12)
+    except OSError:
+        return False
+    return start[4:8] == b"ftyp" and start[8:] in HEIF_BRANDS

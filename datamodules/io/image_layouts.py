@@ -9,6 +9,7 @@ from torch import Tensor
 
 from litzoo.datamodules.class_spellings import warn_of_spellings
 from litzoo.datamodules.io.class_folders import class_folders_in, images_in, is_hidden, is_image_file
+from litzoo.datamodules.io.decoding import to_convert
 
 PART_NAMES: Mapping[str, str] = {
     "train": "train",
@@ -68,7 +69,7 @@ class ClassFolders:
         self.left_out: dict[str, list[str]] = {}
         known = {path for place in self._places.values() for path in (place, place.parent)} & {folder}
         files = [path for place in {*self._places.values(), *known} for path in _visible(place) if not path.is_dir()]
-        loose = [path for path in files if is_image_file(path)]
+        loose = [path for path in files if is_image_file(path) or to_convert([path.name])]
         if self._places["train"] != folder:
             loose += [path for path in _visible(folder) if path.is_dir() and path not in self._places.values()]
         if loose:
@@ -94,7 +95,8 @@ class ClassFolders:
             self.left_out[f"no images, in {part}"] = [path.relative_to(self.folder).as_posix() for path in others]
         empty = [name for name, paths in zip(self.class_names, by_class, strict=True) if not paths]
         if empty and (part == "train" or len(empty) == len(by_class)):
-            raise ValueError(f"{place}: no image in the class folder {', '.join(empty)}; fill or remove it")
+            advice = to_convert(map(str, others))
+            raise ValueError(f"{place}: no image in the class folder {', '.join(empty)}; fill or remove it{advice}")
         counts = torch.tensor([len(paths) for paths in by_class])
         return [path for paths in by_class for path in paths], torch.arange(len(by_class)).repeat_interleave(counts)
 

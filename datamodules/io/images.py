@@ -22,6 +22,8 @@ CHUNK = 1000
 CHUNK_BYTES = 2**25
 """Largest size of the images that are read at a time, unless these are fewer than `LEAST_CHUNK`."""
 LEAST_CHUNK = 16
+LEAST_AREA = 0.5
+"""Fraction of an image below which what the crop leaves is a decision to report."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ class ImageReader:
                 f"{path} has {image.size[1]}×{image.size[0]} pixels, other images {height}×{width}: set data.size "
                 "to resize all images"
             )
+        if notes is not None and _cropped_to(image.size, (width, height)) < LEAST_AREA:
+            notes.add("cropped")
         return self._as_tensor(image)
 
     read = __call__
@@ -101,6 +105,12 @@ class ImageReader:
         """Returns the reader whose `state` this is."""
         values: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in state.items()}
         return cls(**values)
+
+
+def _cropped_to(size: tuple[int, int], wanted: tuple[int, int]) -> float:
+    """Returns the fraction of an image's area that is left when it is cropped to the shape of another size."""
+    ratio = size[0] * wanted[1] / (size[1] * wanted[0])
+    return min(ratio, 1 / ratio)
 
 
 def chunk_of(shape: Sequence[int]) -> int:

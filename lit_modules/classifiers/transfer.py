@@ -133,16 +133,17 @@ class TransferClassifier(PretrainedWeights, Classifier):
         source, normalisation = self.source, None
         if self.network is None:
             assert isinstance(source, Path)
-            origin, state = f"model.backbone {source}", trunk_weights(source)
+            origin, state, remedy = f"model.backbone {source}", trunk_weights(source), ""
         else:
             assert isinstance(self.net, TorchvisionNetwork)
             require_file(source)
             path = weights_path(source)
             origin, state = f"model.weights {path}", read_weights(path)
+            remedy = " with torchvision's names; those of other libraries need a network of your own (docs/transfer.md)"
             self.net.keep_trunk(state)
             normalisation = normalisation_of(self.network, source)
         if misfit := first_misfit(state, self.net.trunk):
-            raise ValueError(f"{origin}: are of another network: {misfit}; give weights of the same network")
+            raise ValueError(f"{origin}: are of another network: {misfit}; give weights of the same network{remedy}")
         self.net.trunk.load_state_dict(state)
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         if normalisation is not None and hasattr(datamodule, "scaling"):

@@ -91,7 +91,11 @@ def first_misfit(saved: Mapping[str, Any], module: nn.Module, prefix: str = "") 
     weights = dict(module.named_parameters())  # first, since they are clearer than buffers that differ with them
     for name in [*weights, *shapes, *saved_shapes]:
         if name.startswith(prefix) and shapes.get(name) != saved_shapes.get(name):
-            there, here = (each.get(name, "missing") for each in (saved_shapes, shapes))
+            there, here = (each.get(name) for each in (saved_shapes, shapes))
+            if there is None:
+                return f"{name} is missing there, and has the shape {here} in the {type(module).__name__}"
+            if here is None:
+                return f"{name} has the shape {there} there, and is missing in the {type(module).__name__}"
             return f"{name} has the shape {there} there, {here} in the {type(module).__name__}"
     for name, weight in weights.items():
         if name.startswith(prefix) and saved[name].is_floating_point() != weight.is_floating_point():

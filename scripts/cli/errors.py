@@ -27,6 +27,7 @@ IGNORED_WARNINGS = (
     ".*args parameter is intended",
     "Total length of `list`",  # validation is off
     "Checkpoint directory .* exists and is not empty",  # that of a resumed run
+    "Glyph .* missing from font",  # such as emoji in the name of a class, drawn as boxes in figures
     "Using `DistributedSampler` with the dataloaders",  # metrics count each sample once
 )
 

@@ -70,6 +70,7 @@ def _run(program: list[str], words: list[str], environment: dict[str, str], log:
         os.execve(program[0], [*program, *words], environment)
     _replace_environment(environment)
     sys.argv = ["litzoo", *words]
+    sys.modules.pop("litzoo.__main__", None)  # from the installed script, which multiprocessing runs in each process
     runpy.run_module("litzoo", run_name="__main__", alter_sys=True)  # as `python -m litzoo` does
 
 

@@ -172,6 +172,7 @@ def program_of(predictor: Predictor) -> tuple[Answer, tuple[Tensor, ...], dict[s
             "network_size": [height, width],
             "resize": "antialiased bilinear to cover the network's size, centre crop (as Pillow's ImageOps.fit)",
             "normalisation": {"mean": list(preparation.mean), "std": list(preparation.std)},
+            "orientation": "turned upright as EXIF says (as Pillow's ImageOps.exif_transpose)",
             "decoding": preparation.reader.state(),
         }
         example = torch.zeros(2, channels, height + 3, width + 5, dtype=torch.uint8)

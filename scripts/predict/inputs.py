@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from litzoo.datamodules.io.class_folders import images_in, warn_of_others
+from litzoo.datamodules.io.decoding import to_convert
 from litzoo.datamodules.tables.csv_files import read_table
 
 FILE_COLUMNS = ("file", "path", "filename", "image")
@@ -28,7 +29,8 @@ def image_files(place: Path) -> list[Path]:
         raise FileNotFoundError(f"{place}: there is no such file or folder; name one with the images to predict")
     others: list[Path] = []
     if not (found := images_in(place, others)):
-        raise FileNotFoundError(f"{place}: holds no image; name a folder with the images to predict")
+        advice = to_convert(map(str, others))
+        raise FileNotFoundError(f"{place}: holds no image; name a folder with the images to predict{advice}")
     warn_of_others(place, others)
     return found
 

@@ -110,7 +110,7 @@ def test_a_teacher_with_other_classes_raises(options, words):
     ("options", "words"),
     [
         ({"hidden": [8]}, "net.trunk.1.weight has the shape [8, 784] there, [16, 784] in the MLPClassifier"),
-        ({"batch_norm": False}, "net.trunk.2.weight has the shape missing there, [16] in the MLPClassifier"),
+        ({"batch_norm": False}, "net.trunk.2.weight is missing there, and has the shape [16] in the MLPClassifier"),
     ],
     ids=["width", "batch norm"],
 )

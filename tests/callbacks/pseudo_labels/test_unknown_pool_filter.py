@@ -1,7 +1,10 @@
+import re
+
 import pytest
 import torch
 
 from litzoo.callbacks import CurriculumLabels, MaxLogit, NearestNeighbors, UnknownClassDetector, UnknownPoolFilter
+from litzoo.callbacks.unknown.calibration import acceptance_threshold, require_samples
 from litzoo.lit_modules import Classifier, OnlinePseudoLabels
 from tests.callbacks.labeled_pools import (
     RecordsEpochs,
@@ -158,6 +161,28 @@ def test_unsuitable_modules_and_data_raise_before_training(options, error, words
     with pytest.raises(error, match=words):
         fit(UnknownPoolFilter(NearestNeighbors(3)), records, **options)
     assert not records.weights
+
+
+@pytest.mark.parametrize("make", [UnknownPoolFilter, UnknownClassDetector])
+def test_a_threshold_of_few_samples_is_warned_of_with_its_spread(make):
+    words = rf"{make.__name__}\.acceptance: 0\.8 is calibrated on 6 .*accepts 86% ± 12% of .*; raise data\.val_size"
+    with pytest.warns(UserWarning, match=words):
+        fit(make(MaxLogit(), 0.8), model=learner(), datamodule=digits(val_size=6), max_epochs=1)
+
+
+@pytest.mark.parametrize(("acceptance", "count"), [(0.8, 19), (0.95, 19), (0.99, 99), (0.5, 23)])
+def test_enough_samples_are_not_warned_of(acceptance, count, recwarn):
+    require_samples("UnknownPoolFilter", count, acceptance)
+    assert not recwarn.list
+
+
+def test_the_spread_is_that_of_drawn_samples(recwarn):
+    require_samples("UnknownPoolFilter", 6, 0.8)
+    mean, spread = map(int, re.search(r"accepts (\d+)% ± (\d+)%", str(recwarn[0].message)).groups())
+    draws = torch.rand(20_000, 6, generator=torch.Generator().manual_seed(0))
+    accepted = torch.tensor([acceptance_threshold(each, 0.8) for each in draws])  # of a uniform distribution
+    assert 100 * accepted.mean().item() == pytest.approx(mean, abs=1)
+    assert 100 * accepted.std().item() == pytest.approx(spread, abs=1)
 
 
 def test_a_score_of_logits_needs_no_features():

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -96,3 +97,37 @@ def test_a_class_whose_files_are_all_left_out_is_refused(pets):
         DAMAGES["text"](path)
     with pytest.warns(UserWarning, match="20 of 40"), pytest.raises(ValueError, match="class 'dog'"):
         folder_data(corrupt="skip").setup("fit")
+
+
+@pytest.mark.parametrize("test", [0, 4], ids=["test set drawn", "test files"])
+def test_damaged_files_of_all_parts_are_named_at_once(test):
+    names = ["train/cat/001.png", "train/cat/005.png", "train/dog/007.png", "train/dog/011.png"]
+    names += ["test/dog/002.png"] if test else []
+    write_pets(test=test)
+    for name, damage in zip(names, [*DAMAGES.values(), DAMAGES["text"]], strict=False):
+        damage(Path("pets", name))
+    options = {} if test else {"test_size": 12}
+    with pytest.raises(ValueError, match=rf"{len(names)} of {48 if test else 40} images cannot be read") as caught:
+        folder_data(**options).setup("fit")
+    assert all(name in str(caught.value) for name in names)
+
+
+@pytest.mark.parametrize("damage", [DAMAGES["no bytes"], DAMAGES["text"], DAMAGES["link to nothing"]])
+@pytest.mark.parametrize("test", [0, 4], ids=["test set drawn", "test files"])
+def test_damaged_files_of_the_same_content_are_no_copies(damage, test, recwarn):
+    write_pets(test=test)
+    for name in ("train/cat/003.png", "train/dog/003.png", *(["test/dog/003.png"] if test else [])):
+        damage(Path("pets", name))
+    datamodule = folder_data(corrupt="skip", val_size=4, **({} if test else {"test_size": 12}))
+    datamodule.setup("fit")
+    assert not [each for each in recwarn if "cop" in str(each.message)]
+    left_out = datamodule.split_report()["left_out"]
+    assert set(left_out) <= {"train", "test"}
+    assert sum(map(len, left_out.values())) == (3 if test else 2)
+
+
+def test_copies_that_can_be_read_stay_copies():
+    write_pets()
+    Path("pets/train/dog/003.png").write_bytes(Path("pets/train/cat/003.png").read_bytes())
+    with pytest.warns(UserWarning, match="2 files have a copy with another label: train/cat/003"):
+        folder_data().setup("fit")

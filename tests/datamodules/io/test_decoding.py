@@ -9,7 +9,7 @@ from litzoo.datamodules.io.decisions import Decisions
 from litzoo.datamodules.io.decoding import DamagedImageError, is_image
 from litzoo.datamodules.io.images import ImageReader, require_background, require_page, require_value_range
 from litzoo.datamodules.io.value_range import measured_range
-from tests.datamodules.image_folder import noise, save
+from tests.datamodules.image_folder import folder_data, noise, save, write_pets
 
 COLOUR = noise(8, 10)
 RGB, GREY = (3, 8, 10), (1, 8, 10)
@@ -217,6 +217,33 @@ def test_decisions_are_counted_and_one_file_is_named(recwarn):
     assert not recwarn.list
     with pytest.warns(UserWarning, match=r"here: 2 of 5 files have several pages: page 0 is read.*2\.tif"):
         decisions.report("here", ImageReader(RGB, False), page_is_chosen=False)
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted", "is_cropped"),
+    [
+        ((20, 3000), (32, 32), True),
+        ((3000, 20), (32, 32), True),
+        ((3000, 20), (150, 1), False),
+        ((90, 44), (32, 32), True),
+        ((88, 44), (32, 32), False),
+        ((640, 360), (32, 32), False),
+        ((40, 40), (96, 40), True),
+        ((32, 32), (32, 32), False),
+    ],
+)
+def test_images_that_lose_most_of_their_area_are_noted(own, wanted, is_cropped):
+    notes = set()
+    ImageReader((3, *wanted[::-1]), resize=True)(save("a.png", noise(*own[::-1])), notes)
+    assert notes == ({"cropped"} if is_cropped else set())
+
+
+def test_a_training_counts_the_images_that_lose_most_of_their_area():
+    write_pets(test=0)
+    for number in (2, 5):
+        save(f"pets/train/dog/{number:03}.png", noise(20, 300, seed=number))
+    with pytest.warns(UserWarning, match=r"2 of \d+ files lose more than half of their area.*data\.original_size"):
+        folder_data(size=32, test_size=2).setup("fit")
 
 
 @pytest.mark.parametrize(("colour", "expected"), [("white", (255,) * 3), ("#0a0b0c", (10, 11, 12)), ([1, 2, 3],) * 2])

@@ -8,6 +8,15 @@ from tests.malice import RAN, RunsCode
 
 FILES = {
     "another network": (lambda: torchvision.models.get_model("resnet18").state_dict(), "are of another network: "),
+    "names of another library": (
+        lambda: {"conv_stem.weight": torch.zeros(64, 3, 3, 3)},
+        r"features.0.weight is missing there, and has the shape \[64, 3, 3, 3\] in the SqueezeNet; give weights of the "
+        r"same network with torchvision's names; those of other libraries need a network of your own \(docs/transfer",
+    ),
+    "one entry too many": (
+        lambda: torchvision.models.get_model(NET).state_dict() | {"extra": torch.zeros(3)},
+        r"extra has the shape \[3\] there, and is missing in the SqueezeNet; give weights",
+    ),
     "one entry of another shape": (
         lambda: torchvision.models.get_model(NET).state_dict() | {"features.0.bias": torch.zeros(3)},
         r"features.0.bias has the shape \[3\] there, \[64\] in the SqueezeNet; give weights of the same network",

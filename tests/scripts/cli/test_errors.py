@@ -2,8 +2,10 @@ import errno
 
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
-from litzoo.scripts.cli.errors import explain
+from litzoo.scripts.cli.errors import explain, filter_messages
 
 
 def test_message_keeps_its_lines_between_the_prefix_and_the_debug_hint():
@@ -59,3 +61,11 @@ def test_long_word_is_not_echoed():
     message = explain(ValueError(f"no such name: {'x' * 10_000}"))[0]
     assert len(message) < 150
     assert "10,000 characters" in message
+
+
+def test_emoji_in_class_names_cause_no_warnings_in_figures(recwarn):
+    filter_messages()
+    figure = Figure()
+    figure.suptitle("cars \N{AUTOMOBILE}")
+    FigureCanvasAgg(figure).draw()
+    assert not recwarn.list

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -122,3 +123,16 @@ def test_a_file_system_that_emulates_locks_by_records_is_accepted(kind, monkeypa
     monkeypatch.setattr(fcntl, "flock", fcntl.lockf)  # as NFS does: a shared one needs a file open for reading
     with kind(Path("folder")):
         assert Path("folder/.lock").exists()
+
+
+def test_a_run_of_the_installed_script_warns_of_nothing():
+    """Like the script that pip installs, this one imports `litzoo.__main__`, and the processes that it starts do."""
+    Path("litzoo").write_text(
+        "import os, pathlib\n"
+        "from litzoo.__main__ import main\n"
+        "from litzoo.scripts.compare.worker import LITZOO, start\n"
+        "if __name__ == '__main__':\n"
+        "    start(LITZOO, ['--version'], os.environ, pathlib.Path('log'), []).join()\n"
+    )
+    subprocess.run([sys.executable, "litzoo"], check=True)
+    assert re.fullmatch(r"litzoo [0-9.]+\n", Path("log").read_text())

@@ -1,5 +1,6 @@
-"""Exports predictors and runs the files."""
+"""Exports predictors and runs the files; programs of the documentation that do the same without litzoo."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,15 @@ from litzoo.datamodules.io.images import ImageReader
 from litzoo.scripts.export.files import export
 
 SHAPE = (3, 32, 32)
+PAGE = Path(__file__).parents[3] / "docs" / "deploy.md"
+
+
+def documented(name):
+    """Returns the program in docs/deploy.md that reads the exported file of this name."""
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    (block,) = (each for each in blocks if name in each)
+    assert "from litzoo" not in block
+    return block
 
 
 def require_format(form):

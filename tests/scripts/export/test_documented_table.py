@@ -1,5 +1,4 @@
 import csv
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +10,8 @@ from litzoo import BestCheckpoint, CSVRegressionDataModule, Predictor, Regressor
 from litzoo.__main__ import main
 from litzoo.datamodules.tables import TableReading
 from litzoo.scripts.export.files import export
+from tests.scripts.export.exported import documented
 from tests.training import cpu_trainer
-
-PAGE = Path(__file__).parents[3] / "docs" / "deploy.md"
-
-
-def documented():
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    (block,) = (each for each in blocks if "table.onnx" in each)
-    assert "from litzoo" not in block
-    return block
 
 
 def houses():
@@ -53,7 +44,7 @@ def test_the_documented_program_without_litzoo_gives_the_predictions(columns):
     predictor = Predictor(Regressor((reading.num_features,), 200.0, 30.0), reading, device="cpu")
     export(predictor, Path("table.onnx"), "onnx")
     names: dict = {}
-    exec(documented(), names)
+    exec(documented("table.onnx"), names)
     expected = predictor("new_rows.csv").prediction
     torch.testing.assert_close(torch.from_numpy(names["answer"]["value"]), expected, atol=1e-3, rtol=1e-5)
 
@@ -84,12 +75,12 @@ def test_cells_as_people_write_them_are_answered_as_litzoo_predict_does(monkeypa
         expected = [float(row["prediction"]) for row in csv.DictReader(stream)]
     capsys.readouterr()
     names: dict = {}
-    exec(documented(), names)
+    exec(documented("table.onnx"), names)
     assert capsys.readouterr().out == "column place: 5 of 9 rows have a word that training did not have\n"
     np.testing.assert_allclose(names["answer"]["value"], expected, rtol=1e-4, atol=1e-3)
     new.drop(columns="seen").to_csv("new_rows.csv", index=False)
     with pytest.raises(ValueError, match=r"new_rows\.csv has no column seen"):
-        exec(documented(), {})
+        exec(documented("table.onnx"), {})
     new.assign(garden="maybe").to_csv("new_rows.csv", index=False)
     with pytest.raises(KeyError, match="maybe"):
-        exec(documented(), {})
+        exec(documented("table.onnx"), {})
