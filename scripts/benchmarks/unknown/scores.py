@@ -188,6 +188,7 @@ def table(result: Mapping[str, Any]) -> str:
             name,
             *(cell(runs, part) for part in parts),
             *(mean_and_std([each[norm] for each in runs], 1) for norm in ("known_norm", "unknown_norm")),
+            cell(runs, "known_norm_spread"),
             cell(runs, "acc"),
         ]
         for name, runs in variants.items()
@@ -199,6 +200,7 @@ def table(result: Mapping[str, Any]) -> str:
         "cosine alone",
         "known norm",
         "unknown norm",
+        "std of known norm, %",
         "known acc, %",
     ]
     sizes = "; ".join(

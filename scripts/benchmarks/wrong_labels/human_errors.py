@@ -59,10 +59,22 @@ def rows_of(path: Path) -> list[Row]:
         return list(csv.DictReader(file))
 
 
+def corrections_of(suspects: list[Row], change: Callable[[Row], Row]) -> list[Row]:
+    """Returns the flagged samples with what is done to them as `action` and `label`."""
+    flagged = [row for row in suspects if row["flagged"] == "True"]
+    return [change(row | {"action": "relabel", "label": row["suggested"]}) for row in flagged]
+
+
+def wrong_after(suspects: list[Row], change: Callable[[Row], Row]) -> float:
+    """Returns the fraction of labels that are wrong when the flagged samples are corrected."""
+    plain = [row | {"action": "keep", "label": row["given"]} for row in suspects if row["flagged"] != "True"]
+    kept = [row for row in plain + corrections_of(suspects, change) if row["action"] != "drop"]
+    return statistics.mean(row["label"] != row["true"] for row in kept)
+
+
 def write_corrections(path: Path, suspects: list[Row], change: Callable[[Row], Row]) -> Path:
     """Writes a file of corrections of the flagged samples."""
-    flagged = [row | {"action": "relabel", "label": row["suggested"]} for row in suspects if row["flagged"] == "True"]
-    changed = [change(row) for row in flagged]
+    changed = corrections_of(suspects, change)
     write_csv(path, {name: [row[name] for row in changed] for name in ("index", "given", "action", "label")})
     return path
 
@@ -76,16 +88,16 @@ def measure(seed: int, common: Sequence[str]) -> dict[str, Any]:
     audited = audit([f"--config={CONFIG}", *words, f"--folds={FOLDS}", f"--output={folder / 'audit'}"])
     judged = [row for row in rows_of(audited / "suspects.csv") if row["part"] == "train"]
     methods = {"`NoisyLabelFinder`": ranked(suspects), "`litzoo audit`": ranked(judged)}
-    accuracies = {"noisy": accuracy(noisy)}
+    wrong = sum(row["given"] != row["true"] for row in suspects)
+    accuracies, left = {"noisy": accuracy(noisy)}, {"noisy": wrong / len(suspects), "clean": 0.0}
     for state, (_, change) in list(STATES.items())[1:]:
         options = ["--data.label_noise=null", "--data.noisy_val=false"]
         if state != "clean":
             corrections = write_corrections(folder / f"{state}.csv", suspects, change)
-            options = [f"--data.corrections={corrections}"]
+            options, left[state] = [f"--data.corrections={corrections}"], wrong_after(suspects, change)
         accuracies[state] = accuracy(fit(folder / state, [*words, *options]))
     methods |= by_cleanlab(audited, judged)
-    wrong = sum(row["given"] != row["true"] for row in judged)
-    return {"samples": len(judged), "wrong": wrong, "methods": methods, "accuracies": accuracies}
+    return {"samples": len(suspects), "wrong": wrong, "methods": methods, "accuracies": accuracies, "left": left}
 
 
 def ranked(rows: list[Row]) -> dict[str, float]:
@@ -139,9 +151,15 @@ def tables(result: dict[str, Any]) -> str:
         cut = [f"{statistics.mean(flagged):,.0f}", mean_and_std(f1, 3)] if flagged else ["", ""]
         rows.append([method, *cut, *(mean_and_std(values, 3) for values in ranks)])
     mean = {state: statistics.mean(each["accuracies"][state] for each in seeds) for state in STATES}
+    left = {state: statistics.mean(each["left"][state] for each in seeds) for state in STATES}
     cost = mean["clean"] - mean["noisy"]
     again = [
-        [title, f"{100 * mean[state]:.2f} %", f"{(mean[state] - mean['noisy']) / cost:.0%}" if cost else ""]
+        [
+            title,
+            f"{left[state]:.1%}",
+            f"{100 * mean[state]:.2f} %",
+            f"{(mean[state] - mean['noisy']) / cost:.0%}" if cost else "",
+        ]
         for state, (title, _) in STATES.items()
     ]
     wrong = statistics.mean(each["wrong"] for each in seeds)
@@ -152,7 +170,7 @@ def tables(result: dict[str, Any]) -> str:
             f"{wrong:,.0f} of {seeds[0]['samples']:,} training labels are wrong. The finder has one training; audit "
             f"and cleanlab have the same {FOLDS} folds, which hold the validation and test samples too.",
             "Training again with what the finder proposes, tested on right labels:",
-            markdown_table(["trained on", "test accuracy", "recovered"], again),
+            markdown_table(["trained on", "of them wrong", "test accuracy", "recovered"], again),
             f"`{CONFIG}`{options}, last epoch, seed {', '.join(result['seeds'])}. {format_environment(result)}.",
         ]
     )

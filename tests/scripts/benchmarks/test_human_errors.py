@@ -2,7 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from litzoo.scripts.benchmarks.wrong_labels.human_errors import STATES, ranked, rows_of, write_corrections
+from litzoo.scripts.benchmarks.wrong_labels.human_errors import (
+    STATES,
+    ranked,
+    rows_of,
+    write_corrections,
+    wrong_after,
+)
 
 SUSPECTS = """rank,index,given,flagged,suggested,probability,true
 1,7,cat,True,dog,0.9000,dog
@@ -24,15 +30,16 @@ def test_quality_of_a_ranking(suspects: list[dict[str, str]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "actions"),
+    ("state", "actions", "wrong"),
     [
-        ("relabelled", [("7", "relabel", "dog"), ("3", "relabel", "frog")]),
-        ("confident", [("7", "relabel", "dog"), ("3", "drop", "")]),
-        ("dropped", [("7", "drop", ""), ("3", "drop", "")]),
+        ("relabelled", [("7", "relabel", "dog"), ("3", "relabel", "frog")], 2 / 4),
+        ("confident", [("7", "relabel", "dog"), ("3", "drop", "")], 1 / 3),
+        ("dropped", [("7", "drop", ""), ("3", "drop", "")], 1 / 2),
     ],
 )
 def test_corrections_of_a_state(
-    state: str, actions: list[tuple[str, str, str]], suspects: list[dict[str, str]]
+    state: str, actions: list[tuple[str, str, str]], wrong: float, suspects: list[dict[str, str]]
 ) -> None:
     path = write_corrections(Path(f"{state}.csv"), suspects, STATES[state][1])
     assert [(row["index"], row["action"], row["label"]) for row in rows_of(path)] == actions
+    assert wrong_after(suspects, STATES[state][1]) == pytest.approx(wrong)

@@ -37,6 +37,7 @@ def test_norm_and_cosine_are_the_parts_of_a_logit():
 def test_tables_have_a_column_or_row_for_each_variant():
     row = {"auroc": 0.9, "fpr95_known_positive": 0.5, "found": 0.25, "accepted": 0.95}
     parts = {"logit_auroc": 0.9, "norm_auroc": 0.8, "cosine_auroc": 0.7, "known_norm": 4.0, "unknown_norm": 3.0}
+    parts["known_norm_spread"] = 0.2
     values = {"scores": {"`MaxLogit`": row}, "acc": 0.99, **parts, "training": 12000, "options": "`config`"}
     other = {**values, "scores": {"`MaxLogit`": {**row, "auroc": 0.8}}}
     far = {**values, "scores": {"`MaxLogit`": {**row, "far": {"MNIST": 0.975}}}}
@@ -44,7 +45,7 @@ def test_tables_have_a_column_or_row_for_each_variant():
     assert "| two | MNIST | 97.5 |" in text
     assert "one, n = 2 | two, n = 1 |" in text
     assert "| `MaxLogit` | 85.0 ± 7.1 (25.0 ± 0.0) | 90.0 (25.0) |" in text
-    assert "| two | 90.0 | 80.0 | 70.0 | 4.0 | 3.0 | 99.0 |" in text
+    assert "| two | 90.0 | 80.0 | 70.0 | 4.0 | 3.0 | 20.0 | 99.0 |" in text
     runs = {"0": {"acc": 0.9, "seconds": 10.0, "MaxLogit": 0.8}, "1": {"acc": 0.9, "seconds": 12.0, "MaxLogit": 0.7}}
     text = pilots.table({**ENVIRONMENT, "samples": 12000, "variants": {"plain": runs}})
     assert "| plain | 2 | 90.0 ± 0.0 | 75.0 ± 7.1 | 11 ± 1 |" in text
