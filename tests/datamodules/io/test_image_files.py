@@ -208,6 +208,6 @@ def test_a_program_that_is_named_like_an_image_is_not_run(monkeypatch):
     assert ran.pop()
     for resize in (False, True):
         with pytest.raises(DamagedImageError, match=r"a\.png cannot be read as an image"):
-            read("a.png", resize=resize)
+            read(Path("a.png"), resize=resize)
     assert not ran
     count("inputs refused")
