@@ -56,7 +56,9 @@ def test_estimate_of_a_correct_classifier_is_the_noise_for_any_confidence(scale)
 
 def test_a_class_that_is_never_predicted_gets_a_row_of_the_identity():
     loss = ForwardCorrection(warm_up=1)
-    loss(5 * torch.eye(3)[[0] * 12 + [1] * 5], torch.tensor([0, 0, 2] * 4 + [1] * 5), epoch=0)
+    plain = 5 * torch.eye(3)[[0] * 12 + [1] * 5]
+    between = torch.tensor([[5.0, 0, 4]])  # raises the mean probability of class 2, so that nothing is a tie
+    loss(torch.cat([plain, between]), torch.tensor([0, 0, 2] * 4 + [1] * 5 + [2]), epoch=0)
     loss(torch.zeros(1, 3), torch.tensor([0]), epoch=1)
     expected = torch.tensor([[2 / 3, 0, 1 / 3], [0, 1, 0], [0, 0, 1]])
     torch.testing.assert_close(loss.matrix, expected, atol=2e-6, rtol=0)
