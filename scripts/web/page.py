@@ -208,7 +208,7 @@ def _fields(reading: TableReading) -> list[Any]:
             form = "2024-12-31" if column.date_format == "ISO8601" else column.date_format
             fields.append(gr.Textbox(label=column.name, placeholder=form))
         else:
-            fields.append(gr.Number(value=float(text_of(first[0])), label=column.name))
+            fields.append(gr.Number(value=float(f"{first[0]:.6g}"), label=column.name))
     return fields
 
 
