@@ -161,4 +161,6 @@ def test_a_form_has_the_columns_of_the_table(predicted):
         {"rooms": 6.0, "garden": "true", "built": None, "place": "hill"}
     ]
     own = pd.DataFrame({"rooms": [6.0], "garden": ["yes"], "built": [None], "place": ["hill"]})
-    assert shown == f"{float(predictor(own).prediction[0]):.6g}" == f"{float(predictions.prediction[0]):.6g}"
+    expected = float(predictor(own).prediction[0])
+    assert float(shown) == pytest.approx(expected, rel=1e-7)  # all digits, as in predictions.csv
+    assert expected == pytest.approx(float(predictions.prediction[0]), rel=1e-6)
