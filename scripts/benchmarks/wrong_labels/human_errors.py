@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from litzoo.callbacks.files import read_json, write_csv
+from litzoo.datamodules import CIFAR10DataModule
 from litzoo.scripts.audit.command import audit
 from litzoo.scripts.benchmarks.harness import environment, format_environment, publish
 from litzoo.scripts.benchmarks.wrong_labels.evaluation import quality
@@ -122,7 +123,7 @@ def by_cleanlab(audited: Path, judged: list[Row]) -> dict[str, dict[str, float]]
     row_of = np.full(position.max() + 1, -1)
     row_of[position] = np.arange(len(position))
     probabilities = probabilities[row_of[[int(row["index"]) for row in judged]]]  # training samples come first
-    names = sorted({row["true"] for row in judged}, key=_class_order)
+    names = list(CIFAR10DataModule.class_names)
     given = np.array([names.index(row["given"]) for row in judged])
     wrong = np.array([row["given"] != row["true"] for row in judged])
     found = {}
@@ -131,12 +132,6 @@ def by_cleanlab(audited: Path, judged: list[Row]) -> dict[str, dict[str, float]]
         issues = find_label_issues(given, probabilities) if method == "self_confidence" else None
         found[f"cleanlab {method}"] = quality(wrong, score, issues)
     return found
-
-
-def _class_order(name: str) -> int:
-    from litzoo.datamodules import CIFAR10DataModule
-
-    return list(CIFAR10DataModule.class_names).index(name)
 
 
 def tables(result: dict[str, Any]) -> str:
