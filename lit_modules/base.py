@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
@@ -21,6 +22,7 @@ from litzoo.lit_modules._schedules import (
 )
 from litzoo.lit_modules.losses.base import requested_extras, require_loss
 from litzoo.lit_modules.metrics import EpochMeans
+from litzoo.lit_modules.mixed_precision import WHY, slow_on_this_cpu
 from litzoo.lit_modules.networks.stages import Stage as NetworkStage
 from litzoo.lit_modules.networks.stages import stages_of
 from litzoo.lit_modules.optimization import optimizer_config, optimizer_steps, require_factories
@@ -179,7 +181,9 @@ class LitModule(LightningModule, ABC):
     # Lightning's hooks.
 
     def setup(self, stage: str) -> None:
-        """Converts the weights to channels-last memory format if requested."""
+        """Converts the weights to channels-last memory format if requested; warns of a precision that is slow here."""
+        if slow_on_this_cpu(self.trainer.precision, self.trainer.accelerator):
+            rank_zero_warn(f"trainer.precision: {self.trainer.precision} is slower than 32-true: {WHY}")
         if self.channels_last and self.trainer.strategy.root_device.type != "mps":
             self.net.to(memory_format=torch.channels_last)
 

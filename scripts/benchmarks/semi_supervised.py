@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from litzoo.lit_modules.mixed_precision import emulates_bf16
 from litzoo.scripts.benchmarks.harness import format_environment, format_ratio, run_benchmark, time_interleaved
 from litzoo.scripts.benchmarks.training_loops import epoch_seconds
 from litzoo.scripts.cli.litzoo_cli import LitzooCLI
@@ -89,8 +90,8 @@ def measure_precision(precision: str, rounds: int) -> dict[str, list[float]]:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measures both precisions."""
-    precisions = ("32-true", "bf16-mixed")
+    """Measures both precisions, or one where the CPU has no instructions for the other."""
+    precisions = ("32-true",) if emulates_bf16() else ("32-true", "bf16-mixed")
     return {"seconds": {precision: measure_precision(precision, arguments.rounds) for precision in precisions}}
 
 

@@ -18,6 +18,7 @@ import tempfile
 from functools import partial
 from typing import Any
 
+from litzoo.lit_modules.mixed_precision import WHY, emulates_bf16
 from litzoo.scripts.benchmarks.harness import environment, format_environment, run_benchmark, time_interleaved
 from litzoo.scripts.benchmarks.training_loops import TrainingLoops
 from litzoo.scripts.tables import markdown_table
@@ -42,6 +43,9 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     rates: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, (config, batch_size, options) in CASES.items():
+            if "bf16-mixed" in options and emulates_bf16():
+                print(f"{name}: left out, since {WHY}")
+                continue
             loops = TrainingLoops(config, batch_size, options, SAMPLES, folder)
             rates[name] = {loop: [] for loop in LOOPS}
             for _ in range(arguments.rounds + 1):

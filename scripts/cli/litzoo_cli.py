@@ -20,6 +20,7 @@ from litzoo import (
 )
 from litzoo.callbacks.checkpoints.atomic_io import use_atomic_checkpoints
 from litzoo.datamodules.restored import restored_from
+from litzoo.lit_modules.mixed_precision import WHY, slow_on_this_cpu
 from litzoo.scripts.cli.automatic_resume import (
     checkpoint_to_resume,
     mark_finished,
@@ -214,6 +215,10 @@ class LitzooCLI(LightningCLI):
             warn_of_changed_options(self.config_dump, resumed / "config.yaml")
         self._dump_config()
         distinguishing = distinguishing_options(self.config_dump)
+        precision = built.trainer.precision
+        if slow_on_this_cpu(precision, built.trainer.accelerator) and not built.trainer.plugins:
+            kwargs["precision"] = "32-true"  # only here: the config goes to other machines
+            rank_zero_info(f"trainer.precision: 32-true instead of {precision}, since {WHY}")
         given = _as_list(built.trainer.callbacks)
         defaults = default_callbacks(self.model, self.datamodule, distinguishing)
         kwargs["callbacks"] = with_defaults(given, built.checkpoint, defaults, built.trainer)

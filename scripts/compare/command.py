@@ -11,6 +11,10 @@ one which has imported everything; `{seed}` in its options is its seed.
 not for testing, and compared on that fifth, with the weights of the last epoch. The test set is not used. Differences
 are paired by fold.
 
+`--earlier results.json` takes finished runs from the results of an earlier comparison with the same variants, such as
+one of other seeds that was trained on another machine: they are not trained again. Of their curves there are only those
+in that file.
+
 `--run 3` trains only the fourth of the runs (seed by seed, within a seed fold by fold, and then the variants in their
 order), and shows no results: for the tasks of a job array. The same command without it then finds them finished.
 
@@ -50,6 +54,7 @@ from litzoo.scripts.compare.on_ray import RayQueue
 from litzoo.scripts.compare.options import parse
 from litzoo.scripts.compare.printed import print_table
 from litzoo.scripts.compare.queue import Queue, interrupt_on_termination, shared
+from litzoo.scripts.compare.recorded_run import with_earlier
 from litzoo.scripts.compare.results import choose_metric, collect, table, wide_table
 from litzoo.scripts.tables import markdown_table, replace_between, replace_within_lines
 
@@ -75,6 +80,8 @@ def compare(arguments: list[str]) -> None:
         for fold in ([None] if args.folds is None else [Fold(number, args.folds) for number in range(args.folds)])
         for variant, options in args.variants.items()
     ]
+    if args.earlier is not None:
+        runs = with_earlier(runs, args.earlier, args.epoch)
     if args.run is not None:
         runs = [_chosen(runs, args.run)]
         with shared(args.runs / experiment) as lock:
@@ -83,11 +90,23 @@ def compare(arguments: list[str]) -> None:
         failed = _queue(args).train(runs, args.runs / experiment)
     finished = [run for run in runs if run not in failed]
     if finished and args.run is None:
-        _report(args, finished, failed, f"litzoo compare {shlex.join(arguments)}")
+        _report(args, finished, failed, f"litzoo compare {shlex.join(_without_earlier(arguments))}")
     if failed:
         unchanged = f"; {args.write} is unchanged" if args.write else ""
         print(f"{len(failed)} of {len(runs)} runs failed{unchanged}: {'; '.join(map(str, failed))}", file=sys.stderr)
         sys.exit(1)
+
+
+def _without_earlier(arguments: Sequence[str]) -> list[str]:
+    """Returns the command that trains all runs itself, by which the results are reproduced."""
+    words = iter(arguments)
+    kept: list[str] = []
+    for word in words:
+        if word == "--earlier":
+            next(words, None)
+        elif not word.startswith("--earlier="):
+            kept.append(word)
+    return kept
 
 
 def _way(args: argparse.Namespace) -> str:
@@ -210,8 +229,8 @@ def _caption(args: argparse.Namespace, metric: str, results: Mapping[str, Mappin
     differences = f"; differences are paired by {pairs}, with Student's t intervals" if len(results) > 1 else ""
     if differences and args.folds is not None:
         differences += ", which are somewhat too narrow, since the folds' training sets overlap"
-    date = max(run["date"] for run in runs)
-    return f"{epoch}, seeds {seeds}{differences}. {hardware}, {precision}, torch {torch}, {ways}, {date}."
+    dates = " to ".join(dict.fromkeys((min(run["date"] for run in runs), max(run["date"] for run in runs))))
+    return f"{epoch}, seeds {seeds}{differences}. {hardware}, {precision}, torch {torch}, {ways}, {dates}."
 
 
 def _curve_values(histories: Histories, metrics: Sequence[str]) -> dict[str, Any]:

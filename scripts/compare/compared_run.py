@@ -79,6 +79,10 @@ class ComparedRun:
         is_same = recorded.get("identity") == self._identity and newest > recorded["older"]
         return self.folder / f"version_{newest}" if is_same else None
 
+    def contents(self) -> dict[str, str]:
+        """Returns the hash of the content of each config and other file that the options name."""
+        return {word: content for word, content in self._identity["contents"].items() if content is not None}
+
     def changed(self) -> str | None:
         """Says what differs from the options and configs with which this run was trained before, if anything does."""
         before = _read_json(self.folder / "compared.json").get("identity", self._identity)

@@ -9,12 +9,14 @@ from litzoo.scripts.compare.compared_run import ComparedRun
 
 def changed_data(runs: Sequence[ComparedRun]) -> str | None:
     """Says which variants with the same options of the data were trained on several versions of them."""
-    found: dict[str, dict[str, set[str]]] = {}  # options of the data -> fingerprint -> variants
+    found: dict[str, dict[str, set[str]]] = {}  # variant, and options of the data -> fingerprint -> variants
     for run in runs:
         fingerprint = run.record().get("split_fingerprint")
         if fingerprint is not None and not any("{seed}" in word for word in run.options):
-            data = json.dumps([run.config().get("data"), str(run.fold)], sort_keys=True, default=str)
-            found.setdefault(data, {}).setdefault(fingerprint, set()).add(run.variant)
+            config = run.config()  # not known of a run of an earlier comparison
+            for options in (run.variant, config.get("data")) if config else (run.variant,):
+                key = json.dumps([options, str(run.fold)], sort_keys=True, default=str)
+                found.setdefault(key, {}).setdefault(fingerprint, set()).add(run.variant)
     changed = set().union(*(variants for each in found.values() if len(each) > 1 for variants in each.values()))
     several = [variant for variant in dict.fromkeys(run.variant for run in runs) if variant in changed]
     if not several:

@@ -153,6 +153,12 @@ def _make_parser(description: str) -> argparse.ArgumentParser:
         type=float,
         help="with --launcher ray: GPUs of each run, also a fraction (default: 1, if there are any)",
     )
+    parser.add_argument(
+        "--earlier",
+        type=Path,
+        metavar="FILE",
+        help="results.json of an earlier comparison, such as on another machine: its runs are not trained again",
+    )
     parser.add_argument("--run", type=int, metavar="N", help="train only this run, from 0: for a task of a job array")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of all runs (default: runs)")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="Markdown page to write the results to")

@@ -97,8 +97,8 @@ def collect(runs: Sequence[ComparedRun], metric: str, epoch: str) -> dict[str, d
     """Collects the results of finished runs.
 
     Returns:
-        Variant -> its `options`, its `runs` (seed, fold if there are any, metrics and the content of `run.json`) and
-        its `difference` to the first variant.
+        Variant -> its `options`, its `runs` (seed, fold if there are any, metrics, the content of `run.json`, and what
+        `with_earlier` needs to use it again) and its `difference` to the first variant.
     """
     results: dict[str, dict[str, Any]] = {}
     values: dict[str, dict[tuple[int, int], float]] = {}  # variant -> fold, or else seed, and seed -> value
@@ -106,6 +106,9 @@ def collect(runs: Sequence[ComparedRun], metric: str, epoch: str) -> dict[str, d
         metrics = run.metrics(epoch)
         fold = {} if run.fold is None else {"fold": run.fold.number}
         entry = {"seed": run.seed, **fold, "metrics": metrics, **{k: v for k, v in run.record().items() if k != "seed"}}
+        entry |= {"ways": run.ways(), "contents": run.contents(), "corrections": run.corrections()}
+        entry["wrong_validation_labels"] = run.wrong_validation_labels()
+        entry["validation_samples"] = run.validation_samples()
         results.setdefault(run.variant, {"options": run.options, "runs": []})["runs"].append(entry)
         values.setdefault(run.variant, {})[fold.get("fold", run.seed), run.seed] = metrics[metric]
     first = next(iter(values), "")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from litzoo.callbacks.calibration.conformal import Conformal
@@ -20,6 +21,7 @@ from litzoo.datamodules.io.images import require_value_range
 from litzoo.datamodules.io.threads import in_threads
 from litzoo.datamodules.io.value_range import measured_range, range_in_memory, warn_of_range
 from litzoo.datamodules.tables.reading import TableReading
+from litzoo.lit_modules.mixed_precision import WHY, slow_on_this_cpu
 from litzoo.scripts.predict.inputs import listed
 from litzoo.scripts.predict.loading import load_trained
 from litzoo.scripts.predict.predictions import Predictions, joined
@@ -76,6 +78,8 @@ class Predictor:
                 raise ValueError("value_range: is for images, but the checkpoint is of a table; leave it out")
             preparation.reader = replace(preparation.reader, value_range=require_value_range(value_range))
         self.device = usable_device(device)
+        if slow_on_this_cpu(precision, self.device.type):
+            rank_zero_warn(f"precision: {precision} is slower than 32-true: {WHY}")
         self.module, self.preparation, self.detection = module.eval().to(self.device), preparation, detection
         self.batch_size, self.precision, self.conformal = batch_size, precision, conformal
         self.class_names: list[str] = list(getattr(module, "class_names", ()))

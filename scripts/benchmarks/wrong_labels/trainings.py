@@ -25,6 +25,7 @@ from litzoo.datamodules import (
 from litzoo.datamodules.splits.core import Split
 from litzoo.lit_modules import CNNClassifier
 from litzoo.lit_modules.label_judgement import judge_labels
+from litzoo.lit_modules.mixed_precision import emulates_bf16
 
 EPOCHS, FOLDS = 10, 3
 NOISE: dict[str, Any] = {
@@ -81,7 +82,7 @@ def train(datamodule: Any, data: str, seed: int) -> tuple[Any, Tensor, float]:
     quiet: dict[str, Any] = dict.fromkeys(["logger", "enable_progress_bar", "enable_model_summary"], False)
     trainer = Trainer(
         accelerator="cpu",
-        precision="bf16-mixed",
+        precision="32-true" if emulates_bf16() else "bf16-mixed",
         max_epochs=EPOCHS,
         callbacks=[recorded],
         enable_checkpointing=False,
