@@ -85,11 +85,13 @@ def predict_part(trainer: Trainer, module: LightningModule, part: Part, *names: 
 
 def options_at_test_time(module: LightningModule) -> dict[str, Any]:
     """Returns the options of a module that change the logits of tests and predictions but not its weights."""
-    return {
+    options: dict[str, Any] = {
         "posthoc_tau": float(getattr(module, "posthoc_tau", 0.0)),
         "tta": str(getattr(module, "tta", "none")),
         "temperature": float(getattr(module, "temperature", 1.0)),
     }
+    bias = getattr(module, "class_bias", None)
+    return options if bias is None else {**options, "class_bias": bias.tolist()}
 
 
 def _run(

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from litzoo.callbacks.calibration.part import calibration_part, plain_sample_count
-from litzoo.callbacks.calibration.temperature import fit_temperature, require_enough
+from litzoo.callbacks.calibration.shift import shifted_classes
+from litzoo.callbacks.calibration.temperature import fit_temperature, fit_temperature_and_bias, require_enough
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
 from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.contracts import STEP_OUTPUTS
@@ -23,7 +24,10 @@ from litzoo.lit_modules.metrics import CalibrationError
 
 
 class TemperatureScaling(CollectsTestOutputs):
-    """Fits the temperature of a classifier whose option `calibrate` is `temperature`; every run of the command has it.
+    """Fits the temperature of a classifier whose option `calibrate` is set; every run of the command has it.
+
+    With `calibrate: temperature_and_bias` it fits a bias for each class as well. With `temperature` it warns of classes
+    whose probability is on average another than their fraction of the samples, which a temperature cannot repair.
 
     At the end of training it is fitted with the weights of each checkpoint on the validation samples that a callback
     has reserved for the calibration, else on all validation samples, and stored among the weights. Tests and
@@ -33,7 +37,7 @@ class TemperatureScaling(CollectsTestOutputs):
     `figures/reliability.png`: accuracy over confidence, before and after.
 
     A module of your own has a buffer `temperature`, a scalar of 1, by which its `test_step` and `predict_step` divide
-    the logits.
+    the logits; one with another buffer `class_bias`, zeros `[K]`, which they add afterwards, has that fitted too.
 
     Callbacks that are calibrated on the logits, such as `UnknownClassDetector` and `PredictionSets`, come after it.
     """
@@ -52,7 +56,8 @@ class TemperatureScaling(CollectsTestOutputs):
         if not predicts(pl_module) or not isinstance(getattr(pl_module, "temperature", None), torch.Tensor):
             raise TypeError(
                 f"TemperatureScaling needs a classifier with the option calibrate: temperature, which this "
-                f"{type(pl_module).__name__} has not: set model.calibrate, or remove the callback. Or "
+                f"{type(pl_module).__name__} has not: set model.calibrate, in Python the module's "
+                'calibrate="temperature", or remove the callback. Or '
                 f"{STEP_OUTPUTS}; and register a buffer `temperature`, torch.ones(()), by which test_step and "
                 "predict_step divide the logits"
             )
@@ -69,27 +74,26 @@ class TemperatureScaling(CollectsTestOutputs):
             return
         if not datamodule.validates:
             raise ValueError(
-                "model.calibrate: temperature is fitted on validation samples, but data.val_size is 0: set it, or set "
-                "model.calibrate to none; a trainer with loaders of your own needs val_dataloaders"
+                f"model.calibrate: {_option(pl_module)} is fitted on validation samples, but data.val_size is 0: set "
+                "it, or set model.calibrate to none; a trainer with loaders of your own needs val_dataloaders"
             )
         if datamodule.val_set is not None:
             require_enough(len(calibration_part(datamodule)[1]))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Resets the temperature, which was fitted to weights that change from now on."""
-        _temperature(pl_module).fill_(1)
+        """Resets temperature and bias, which were fitted to weights that change from now on."""
+        _reset(pl_module)
         if (count := plain_sample_count(trainer)) is not None:
             require_enough(count)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fits the temperature for the weights of each checkpoint, and adds it to its file."""
+        """Fits temperature and bias for the weights of each checkpoint, and adds them to its file."""
         options = options_at_test_time(pl_module)
         # The option too: it may have been added to a finished training.
-        entries = {"hyper_parameters": {"calibrate": "temperature"}} if hasattr(pl_module, "calibrate") else {}
+        entries = {"hyper_parameters": {"calibrate": pl_module.calibrate}} if hasattr(pl_module, "calibrate") else {}
         entries["calibrated_with"] = {name: options[name] for name in ("posthoc_tau", "tta")}
-        add_state_to_checkpoints(
-            self, trainer, pl_module, lambda: self._fit(trainer, pl_module), ["temperature"], entries
-        )
+        buffers = ["temperature", *(["class_bias"] if _bias(pl_module) is not None else [])]
+        add_state_to_checkpoints(self, trainer, pl_module, lambda: self._fit(trainer, pl_module), buffers, entries)
 
     def evaluate_test(self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor]) -> None:
         """Logs the metrics and draws the figure."""
@@ -100,31 +104,38 @@ class TemperatureScaling(CollectsTestOutputs):
         pl_module.log("test/temperature", temperature, sync_dist=True)
         if not len(target):
             return
-        before = logits * temperature
+        bias = _bias(pl_module)
+        before = (logits if bias is None else logits - bias.cpu()) * temperature
         error = CalibrationError()
         error.update(before, target)
         pl_module.log("test/ece_uncalibrated", float(error.local()), sync_dist=True)
         if trainer.is_global_zero:
-            drawn = before, logits, target, temperature
+            drawn = before, logits, target, f"temperature {temperature:.3g}" + (" and bias" if bias is not None else "")
             card = draw_reliability(*drawn, is_card=True)
             publish_figure(trainer, "reliability", draw_reliability(*drawn), run_folder, card)
 
     def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fits the temperature for the current weights of the module."""
-        temperature = _temperature(pl_module)
-        temperature.fill_(1)
+        """Fits temperature and bias for the current weights of the module."""
+        _reset(pl_module)
         part, _ = calibration_part(parts_of(trainer))
         outputs = evaluate_part(trainer, pl_module, part, "logits", test_time=True)
-        fitted = fit_temperature(outputs["logits"], outputs["target"])
-        temperature.fill_(fitted.temperature)
+        bias = _bias(pl_module)
+        fitted = (fit_temperature if bias is None else fit_temperature_and_bias)(outputs["logits"], outputs["target"])
+        _temperature(pl_module).fill_(fitted.temperature)
+        if bias is not None:
+            assert fitted.bias is not None
+            bias.copy_(fitted.bias)
+        else:
+            _warn_of_shift(pl_module, outputs["logits"] / fitted.temperature, outputs["target"])
+        fitted_parts = "Temperature" if bias is None else "Bias for each class and temperature"
         rank_zero_info(
-            f"Temperature {fitted.temperature:.4g}: the cross-entropy of {fitted.samples:,} calibration samples is "
+            f"{fitted_parts} {fitted.temperature:.4g}: the cross-entropy of {fitted.samples:,} calibration samples is "
             f"{fitted.after:.4g}, {fitted.before:.4g} without"
         )
 
 
 def draw_reliability(
-    before: Tensor, after: Tensor, target: Tensor, temperature: float, bins: int = 15, is_card: bool = False
+    before: Tensor, after: Tensor, target: Tensor, fitted: str, bins: int = 15, is_card: bool = False
 ) -> Figure:
     """Draws accuracy over confidence in bins of equal width, before and after temperature scaling.
 
@@ -134,7 +145,7 @@ def draw_reliability(
         before: Logits `[N, K]` before.
         after: Logits `[N, K]` after.
         target: Classes `[N]`.
-        temperature: For the title.
+        fitted: What was fitted, for the title.
         bins: How many bins.
         is_card: Whether the panels are one below the other, for a card of TensorBoard.
     """
@@ -143,7 +154,7 @@ def draw_reliability(
     grid = figure.subplots(rows, 4 // rows, sharex=True, sharey="row", height_ratios=(4, 1) * (rows // 2))
     panels, below = grid.reshape(rows, -1)[::2].ravel(), grid.reshape(rows, -1)[1::2].ravel()
     for panel, samples, logits, name in zip(
-        panels, below, (before, after), ("before", f"after, temperature {temperature:.3g}"), strict=True
+        panels, below, (before, after), ("before", f"after, {fitted}"), strict=True
     ):
         error = CalibrationError(bins)
         error.update(logits, target)
@@ -163,6 +174,32 @@ def draw_reliability(
     panels[0].set_ylabel(f"accuracy on {len(target):,} test samples")
     panels[0].legend(loc="upper left", fontsize=8)
     return figure
+
+
+def _warn_of_shift(module: Any, logits: Tensor, target: Tensor) -> None:
+    """Warns of classes whose probability a temperature leaves wrong."""
+    names = list(getattr(module, "class_names", ()))
+    if shifted := shifted_classes(logits.double().softmax(dim=1), target, names):
+        rank_zero_warn(
+            f"model.calibrate: temperature leaves probabilities wrong: {shifted}. No temperature repairs what class "
+            "weights, balanced sampling or a loss for imbalance shift; give model.calibrate: temperature_and_bias, "
+            "which changes predicted classes too"
+        )
+
+
+def _option(module: Any) -> str:
+    return str(getattr(module, "calibrate", "temperature"))
+
+
+def _reset(module: Any) -> None:
+    _temperature(module).fill_(1)
+    if (bias := _bias(module)) is not None:
+        bias.zero_()
+
+
+def _bias(module: Any) -> Tensor | None:
+    bias = getattr(module, "class_bias", None)
+    return bias if isinstance(bias, torch.Tensor) else None
 
 
 def _temperature(module: Any) -> Tensor:

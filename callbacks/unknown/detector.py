@@ -245,6 +245,8 @@ class UnknownClassDetector(CollectsTestOutputs):
         """Restores what was fitted."""
         self.detection.load_state_dict(state_dict)
         self._fitted_with = {name: state_dict.get(name, value) for name, value in _PLAIN.items()}
+        if "class_bias" in state_dict:
+            self._fitted_with["class_bias"] = state_dict["class_bias"]
 
     def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fits scores and threshold for the current weights of the module."""

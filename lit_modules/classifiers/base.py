@@ -13,7 +13,9 @@ from litzoo.datamodules.batch import UNKNOWN, Batch
 from litzoo.lit_modules.base import LitModule, Stage
 from litzoo.lit_modules.classifiers._temperature import (
     Calibrate,
+    calibrated,
     load_temperature,
+    register_calibration,
     require_calibrate,
     warn_if_unfitted,
 )
@@ -53,7 +55,8 @@ class Classifier(LitModule):
             predictions, which doubles their time. Training and validation do without.
         calibrate: `temperature` divides the logits of tests and predictions by a temperature, so that the predicted
             probabilities are calibrated. The callback `TemperatureScaling`, which the command adds, fits it at the end
-            of training on validation samples.
+            of training on validation samples. `temperature_and_bias` adds a bias for each class, which repairs what
+            class weights, balanced sampling and losses for imbalance shift, and changes predicted classes.
         **options: See `LitModule`.
 
     Raises:
@@ -63,6 +66,7 @@ class Classifier(LitModule):
     Attributes:
         keeps_features: Whether evaluation and prediction also return `features` `[B, D]`; set by callbacks.
         temperature: The temperature, with the option `calibrate`; 1 until it is fitted.
+        class_bias: The bias of each class, float32 `[K]`, with `temperature_and_bias`; 0 until it is fitted.
         fits_temperature: Whether a callback fits it; set by the callback.
     """
 
@@ -71,6 +75,7 @@ class Classifier(LitModule):
     loss_extras = ("index", "epoch", *CLASS_STATISTICS)
     class_counts: Tensor
     temperature: Tensor
+    class_bias: Tensor
     _counts_known = False
 
     def __init__(
@@ -95,7 +100,7 @@ class Classifier(LitModule):
                 "remembers predictions for single samples: use one of the two"
             )
         require_tta(tta)
-        require_calibrate(calibrate)
+        require_calibrate(calibrate, posthoc_tau)
         self.mix, self.posthoc_tau, self.tta, self.calibrate = mix, posthoc_tau, tta, calibrate
         self.pseudo_labels, self.semi_supervised = pseudo_labels, pseudo_labels is not None
         if self.semi_supervised:
@@ -108,8 +113,7 @@ class Classifier(LitModule):
         # int64, which half-precision training does not convert; 0 until known.
         self.register_buffer("class_counts", torch.zeros(num_classes, dtype=torch.int64))
         self.fits_temperature = False
-        if calibrate == "temperature":
-            self.register_buffer("temperature", torch.ones(()))
+        register_calibration(self, num_classes)
         if "class_weights" in self.requested_extras:
             self.register_buffer("class_weights", torch.ones(num_classes))
 
@@ -157,12 +161,12 @@ class Classifier(LitModule):
 
         Args:
             x: Inputs `[B, ...]`.
-            test_time: Whether test-time augmentation and temperature are used, as in tests and predictions.
+            test_time: Whether test-time augmentation and calibration are used, as in tests and predictions.
         """
         if test_time:
             predict = self.features_and_logits
             extra, logits = mean_over_flips(predict, x) if self.tta == "flip" else predict(x)
-            return extra, logits.float() / self.temperature if self.calibrate == "temperature" else logits
+            return extra, calibrated(self, logits)
         if not self.keeps_features:
             return {}, self.adjust_logits(self(x))
         net: Any = self.net
@@ -223,7 +227,7 @@ class Classifier(LitModule):
 
     def default_callbacks(self, datamodule: Any) -> list[str]:
         """Names the fit of a temperature, the report on pseudo-labels, and the figures of images or a table."""
-        names = ["TemperatureScaling"] if self.calibrate == "temperature" else []
+        names = [] if self.calibrate == "none" else ["TemperatureScaling"]
         names += ["PseudoLabelReport"] if self.semi_supervised else []
         if hasattr(type(datamodule), "feature_groups"):
             return [*names, "ConfusionMatrixFigure", "PermutationImportance", "Projector"]
@@ -240,7 +244,7 @@ class Classifier(LitModule):
             ValueError: If the datamodule lacks one that is needed, or no callback fits the temperature.
         """
         super().setup(stage)
-        if stage == "fit" and self.calibrate == "temperature" and not self.fits_temperature:
+        if stage == "fit" and self.calibrate != "none" and not self.fits_temperature:
             raise ValueError(
                 "calibrate: nothing fits the temperature; add the callback litzoo.callbacks.TemperatureScaling() to "
                 "the trainer, or leave calibrate out"

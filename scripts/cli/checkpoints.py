@@ -20,7 +20,7 @@ TRAINING = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "opti
 """What a resumed training needs beside the weights."""
 EVALUATION_ONLY = ("min_score", "posthoc_tau")
 """Options of a module that only affect evaluation."""
-ADDED_BUFFERS = ("temperature",)
+ADDED_BUFFERS = ("temperature", "class_bias")
 """Names of buffers that a checkpoint of a training without the option `calibrate` lacks."""
 
 

@@ -163,6 +163,8 @@ def program_of(predictor: Predictor) -> tuple[Answer, tuple[Tensor, ...], dict[s
         }
     if hasattr(predictor.module, "temperature"):
         metadata["temperature"] = float(predictor.module.temperature)  # type: ignore[arg-type]
+    if hasattr(predictor.module, "class_bias"):
+        metadata["class_bias"] = predictor.module.class_bias.tolist()  # type: ignore[operator]
     if predictor.conformal is not None:
         metadata["conformal"] = predictor.conformal.options()
     if isinstance(preparation, ImagePreparation):

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
 
-from litzoo.callbacks import fit_temperature
+from litzoo.callbacks import fit_temperature, fit_temperature_and_bias
+from litzoo.callbacks.calibration.shift import shifted_classes
 
 
 def sampled(temperature, n=4000, classes=5, seed=0):
@@ -98,3 +100,73 @@ def test_targets_that_are_no_classes_are_refused():
     for broken in (target.float(), target > 2):
         with pytest.raises(ValueError, match=r"fit_temperature: target is of torch\.(float32|bool)"):
             fit_temperature(logits, broken)
+
+
+def test_the_bias_the_labels_were_drawn_with_is_found():
+    generator = torch.Generator().manual_seed(0)
+    logits, bias = 4 * torch.randn(40_000, 5, generator=generator), torch.tensor([-0.5, 0.5, -2.5, 0.0, 2.5])
+    target = (logits / 2.5 + bias).softmax(dim=1).multinomial(1, generator=generator).squeeze(1)
+    found = fit_temperature_and_bias(logits, target)
+    assert found.temperature == pytest.approx(2.5, rel=0.03)
+    assert found.bias.tolist() == pytest.approx(bias.tolist(), abs=0.08)
+    assert found.after < fit_temperature(logits, target).after
+    assert found.after == pytest.approx(
+        float(F.cross_entropy(logits.double() / found.temperature + found.bias, target)), rel=1e-12
+    )
+
+
+def test_of_two_classes_it_is_a_logistic_regression_on_the_difference_of_the_logits():
+    generator = torch.Generator().manual_seed(1)
+    logits = 2 * torch.randn(3000, 2, generator=generator)
+    target = (logits / 1.5 + torch.tensor([2.0, -1.0])).softmax(dim=1).multinomial(1, generator=generator).squeeze(1)
+    found = fit_temperature_and_bias(logits, target)
+    difference = (logits[:, 1:] - logits[:, :1]).double().numpy()
+    reference = LogisticRegression(C=1e8, tol=1e-10, max_iter=1000).fit(difference, target.numpy())
+    assert 1 / found.temperature == pytest.approx(reference.coef_.item(), rel=0.002)  # which has no penalty
+    assert float(found.bias[1] - found.bias[0]) == pytest.approx(reference.intercept_.item(), rel=0.002)
+
+
+def test_the_bias_of_weighted_cross_entropy_is_the_logarithm_of_the_weights():
+    # With weights w its best logits are those of the probabilities w p / sum(w p).
+    generator = torch.Generator().manual_seed(2)
+    true, weights = torch.randn(60_000, 3, generator=generator), torch.tensor([1.0, 1.0, 20.0])
+    target = true.softmax(dim=1).multinomial(1, generator=generator).squeeze(1)
+    found = fit_temperature_and_bias(true + weights.log(), target)
+    expected = -weights.log() + weights.log().mean()
+    assert found.temperature == pytest.approx(1, rel=0.03)
+    assert found.bias.tolist() == pytest.approx(expected.tolist(), abs=0.05)
+
+
+def test_a_class_without_samples_has_a_finite_bias():
+    logits, target = sampled(1.0, n=300)
+    found = fit_temperature_and_bias(logits[target != 4], target[target != 4])
+    assert -10 < float(found.bias[4]) < -2
+    assert float(found.bias.mean()) == pytest.approx(0, abs=1e-6)
+
+
+def test_what_a_temperature_cannot_be_fitted_to_has_no_bias_either():
+    logits, _ = sampled(1.0, n=200)
+    with pytest.raises(ValueError, match=r"200 of 200 calibration samples are classified correctly"):
+        fit_temperature_and_bias(logits, logits.argmax(dim=1))
+
+
+def test_classes_whose_mean_probability_is_wrong_are_named_with_the_numbers():
+    target = torch.tensor([0] * 980 + [1] * 20)
+    right = torch.full((1000, 2), 0.02)
+    right[:, 0] = 0.98
+    assert shifted_classes(right, target, ["fine", "fraud"]) is None
+    wrong = torch.full((1000, 2), 0.1)
+    wrong[:, 0] = 0.9
+    text = shifted_classes(wrong, target, ["fine", "fraud"])
+    assert text == "class fraud has 10 % on average, but 2 % of 1,000 calibration samples are of it"
+    # Three instead of two standard errors in few samples: chance.
+    assert shifted_classes(wrong[940:], target[940:]) is not None
+    assert shifted_classes(wrong[:20], target[:20]) is None
+    many = torch.eye(6).repeat(100, 1)
+    assert "and 2 other classes" in shifted_classes(many, torch.arange(600) % 6 // 5 * 5)
+
+
+def test_classes_of_well_calibrated_samples_are_not_named():
+    for seed in range(50):
+        logits, target = sampled(1.0, n=300, classes=10, seed=seed)
+        assert shifted_classes(logits.softmax(dim=1), target) is None

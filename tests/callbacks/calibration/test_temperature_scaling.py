@@ -1,4 +1,5 @@
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,25 @@ from litzoo.callbacks import (
     TemperatureScaling,
     UnknownClassDetector,
     fit_temperature,
+    fit_temperature_and_bias,
 )
 from litzoo.callbacks.calibration.temperature_scaling import draw_reliability
 from litzoo.lit_modules import CNNClassifier, LabelSmoothing, MLPClassifier
+from litzoo.lit_modules.metrics import CalibrationError
 from tests.callbacks.open_set_digits import BEST, LAST, conformal, digits, evidence, fit, module_in, perceptron
 from tests.training import cpu_trainer
 
 
 def calibrated(**options):
     return perceptron(**{"calibrate": "temperature", "loss": LabelSmoothing(0.3), **options})
+
+
+class Favouring(torch.nn.Module):
+    """Cross-entropy whose best logits are too large by 4 for the third class, as by a weight of exp(4)."""
+
+    def forward(self, logits, target):
+        """Returns the mean loss."""
+        return torch.nn.functional.cross_entropy(logits - 4 * (torch.arange(7) == 2), target)
 
 
 def weights_in(path):
@@ -167,6 +178,60 @@ def test_another_adjustment_than_it_was_fitted_with_is_warned_of():
         MLPClassifier.load_from_checkpoint(BEST, posthoc_tau=1.0)
 
 
+def test_weights_shift_probabilities_which_only_a_bias_repairs():
+    loss = Favouring()
+    with pytest.warns(UserWarning, match=r"wrong: class 3 has .* give model.calibrate: temperature_and_bias"):
+        fit(TemperatureScaling(), model=perceptron(calibrate="temperature", loss=loss))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*leaves probabilities wrong")
+        _, _, data = fit(TemperatureScaling(), model=perceptron(calibrate="temperature_and_bias", loss=loss))
+    for path in (BEST, LAST):
+        module = module_in(path)
+        known, target = evidence(module, data, "val")
+        found = fit_temperature_and_bias(known.logits, target)
+        assert float(module.temperature) == pytest.approx(found.temperature, rel=1e-3)
+        torch.testing.assert_close(module.class_bias, found.bias.float(), rtol=1e-2, atol=1e-2)
+    assert int(module.class_bias.argmin()) == 2
+    assert float(module.class_bias[2]) < float(module.class_bias.mean()) - 2
+    expected = evidence(module, data, "test")[0].logits / module.temperature + module.class_bias
+    trainer = cpu_trainer(callbacks=[TemperatureScaling()])
+    batches = trainer.predict(module, data)
+    torch.testing.assert_close(torch.cat([batch["logits"] for batch in batches]), expected)
+    answers = Predictor.load(LAST, device="cpu")(data.test_set.inputs)
+    assert torch.equal(answers.prediction, expected.argmax(dim=1))
+    (tested,) = trainer.test(module, data, verbose=False)
+    before = CalibrationError()
+    logits, target = evidence(module, data, "test")
+    before.update(logits.logits[target >= 0], target[target >= 0])
+    assert tested["test/ece_uncalibrated"] == pytest.approx(float(before.compute()), abs=1e-5)
+
+
+def test_a_bias_is_left_out_with_a_warning_and_added_as_zeros():
+    fit(TemperatureScaling(), model=calibrated(calibrate="temperature_and_bias"))
+    with pytest.warns(UserWarning, match=r"was fitted together with a bias for each class"):
+        without = type(module_in(LAST)).load_from_checkpoint(LAST, calibrate="temperature")
+    assert not hasattr(without, "class_bias")
+    assert type(without).load_from_checkpoint(LAST, calibrate="none").calibrate == "none"
+    fit(TemperatureScaling(), model=calibrated())
+    added = type(without).load_from_checkpoint(LAST, calibrate="temperature_and_bias")
+    assert not added.class_bias.any()
+
+
+def test_detector_and_sets_are_fitted_on_the_logits_with_the_bias():
+    model = calibrated(calibrate="temperature_and_bias", loss=Favouring())
+    callbacks = [TemperatureScaling(), UnknownClassDetector(MaxSoftmax(), report=[])]
+    fit(*callbacks, model=model)
+    trainer = cpu_trainer(callbacks=[TemperatureScaling(), UnknownClassDetector(MaxSoftmax(), report=[])])
+    trainer.test(module_in(LAST), digits(), ckpt_path=LAST, verbose=False)
+    other = module_in(LAST)
+    other.class_bias.zero_()
+    content = torch.load(LAST, weights_only=True)
+    content["state_dict"]["class_bias"] = torch.zeros(7)
+    torch.save(content, "other.ckpt")
+    with pytest.raises(ValueError, match=r"UnknownClassDetector: fitted with class_bias \["):
+        trainer.test(other, digits(), ckpt_path="other.ckpt", verbose=False)
+
+
 @pytest.mark.parametrize(
     ("callbacks", "model", "data", "error", "message"),
     [
@@ -191,7 +256,7 @@ def test_what_cannot_work_is_refused_before_the_training(callbacks, model, data,
 
 
 def test_an_option_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="calibrate: 'platt' is neither none nor temperature"):
+    with pytest.raises(ValueError, match="calibrate: 'platt' is none of none, temperature, temperature_and_bias"):
         perceptron(calibrate="platt")
 
 
@@ -209,7 +274,7 @@ def test_a_model_worse_than_chance_is_refused_and_its_checkpoints_stay():
 def test_the_figure_says_how_many_samples_a_bin_has_and_shows_dots_at_the_edges_whole():
     confident = torch.tensor([[9.0, 0.0], [9.0, 0.0], [0.5, 0.0], [0.45, 0.0]])
     target = torch.tensor([0, 0, 1, 1])
-    figure = draw_reliability(confident, confident / 2, target, 2.0, bins=5)
+    figure = draw_reliability(confident, confident / 2, target, "temperature 2", bins=5)
     before, after, *below = figure.axes
     assert [bar.get_height() for bar in below[0].patches] == [0, 0, 0, 2, 2]  # confidences 0.61 and 1
     (dots,) = [line for line in before.lines if line.get_marker() == "o"]

@@ -52,20 +52,23 @@ def test_a_training_calibrates_and_later_commands_use_it(drawn_figures, monkeypa
     assert float(row["confidence"]) == pytest.approx(float(predicted[0]["confidence"]), rel=1e-3)
 
 
-def test_a_finished_training_is_calibrated_later():
+@pytest.mark.parametrize("calibrate", ["temperature", "temperature_and_bias"])
+def test_a_finished_training_is_calibrated_later(calibrate):
     litzoo("fit", *CONFIG)
     before = metrics()
-    litzoo("fit", "--config", str(RUN / "config.yaml"), "--ckpt_path=last", "--model.calibrate=temperature")
+    litzoo("fit", "--config", str(RUN / "config.yaml"), "--ckpt_path=last", f"--model.calibrate={calibrate}")
     after = metrics()
     assert after["test/temperature"] != 1
     assert after["test/ece_uncalibrated"] == pytest.approx(before["test/ece"], abs=1e-5)
-    assert after["test/acc"] == before["test/acc"]
-    with pytest.warns(UserWarning, match="model.calibrate: temperature, not none"):
+    if calibrate == "temperature":  # which changes no predicted class
+        assert after["test/acc"] == before["test/acc"]
+    with pytest.warns(UserWarning, match=f"model.calibrate: {calibrate}, not none"):
         litzoo("test", *CONFIG, "--ckpt_path=best")
     assert metrics()["test/ece"] == after["test/ece"]
     content = torch.load(RUN / "checkpoints" / "best.ckpt", weights_only=True)
-    assert content["hyper_parameters"]["calibrate"] == "temperature"
+    assert content["hyper_parameters"]["calibrate"] == calibrate
     assert hasattr(Predictor.load(RUN / "checkpoints" / "best.ckpt", device="cpu").module, "temperature")
+    assert ("class_bias" in content["state_dict"]) == (calibrate == "temperature_and_bias")
 
 
 def test_bad_options_are_refused(capsys, monkeypatch):

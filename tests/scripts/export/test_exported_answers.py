@@ -78,10 +78,11 @@ def test_every_classifier_is_exported(name, form):
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["torch", "onnx"])
 @pytest.mark.parametrize(("method", "per_class"), [("lac", False), ("aps", False), ("aps", True)])
-def test_a_temperature_and_prediction_sets_are_exported(method, per_class, form):
+def test_temperature_bias_and_prediction_sets_are_exported(method, per_class, form):
     torch.manual_seed(0)
-    module = CNNClassifier(SHAPE, 5, widths=[4, 8], calibrate="temperature").eval()
+    module = CNNClassifier(SHAPE, 5, widths=[4, 8], calibrate="temperature_and_bias").eval()
     module.temperature.fill_(0.05)
+    module.class_bias.copy_(torch.tensor([0.5, -0.5, 0.2, 0.0, -0.2]))
     images, target = torch.randint(256, (200, *SHAPE), dtype=torch.uint8), torch.arange(200) % 5
     predictor = predictor_of(module)
     with torch.no_grad():
@@ -97,6 +98,7 @@ def test_a_temperature_and_prediction_sets_are_exported(method, per_class, form)
         torch.export.load("a.pt2", extra_files=files)
         metadata = json.loads(files[METADATA])
         assert metadata["temperature"] == pytest.approx(0.05)
+        assert metadata["class_bias"] == pytest.approx([0.5, -0.5, 0.2, 0.0, -0.2])
         assert metadata["conformal"] == {"coverage": 0.7, "method": method, "per_class": per_class}
 
 
