@@ -96,8 +96,9 @@ class Regressor(LitModule):
             metrics[name].update(self._standardize(prediction), self._standardize(target))
 
     def default_callbacks(self, datamodule: Any) -> list[str]:
-        """Names the figures of a test: residuals, and for a table the importance of its columns."""
-        return ["ResidualPlot", *(["PermutationImportance"] if hasattr(type(datamodule), "feature_groups") else [])]
+        """Names the baseline and the figures of a test: residuals, and for a table the importance of its columns."""
+        of_tables = ["PermutationImportance"] if hasattr(type(datamodule), "feature_groups") else []
+        return ["Baseline", "ResidualPlot", *of_tables]
 
     def setup(self, stage: str) -> None:
         """Rejects half-precision training, for which Lightning would round the targets in every batch.

@@ -1,5 +1,6 @@
 """Figures, tables and records in the run folder and in TensorBoard."""
 
+from litzoo.callbacks.reporting.baseline import Baseline
 from litzoo.callbacks.reporting.classification import ConfusionMatrixFigure, PredictionGrid
 from litzoo.callbacks.reporting.detection import DetectionProgress
 from litzoo.callbacks.reporting.history import EpochHistory, TrainingCurves
@@ -16,6 +17,7 @@ from litzoo.callbacks.reporting.split_summary import SplitSummary
 from litzoo.callbacks.reporting.tensorboard_overview import TensorBoardOverview
 
 __all__ = [
+    "Baseline",
     "ConfusionMatrixFigure",
     "DetectionProgress",
     "EpochHistory",

@@ -226,8 +226,8 @@ class Classifier(LitModule):
             metrics.update(preds=outputs["logits"][known], target=outputs["target"][known])
 
     def default_callbacks(self, datamodule: Any) -> list[str]:
-        """Names the fit of a temperature, the report on pseudo-labels, and the figures of images or a table."""
-        names = [] if self.calibrate == "none" else ["TemperatureScaling"]
+        """Names the baseline of a test, reports on temperature and pseudo-labels, and figures of images or a table."""
+        names = [*([] if self.calibrate == "none" else ["TemperatureScaling"]), "Baseline"]
         names += ["PseudoLabelReport"] if self.semi_supervised else []
         if hasattr(type(datamodule), "feature_groups"):
             return [*names, "ConfusionMatrixFigure", "PermutationImportance", "Projector"]
