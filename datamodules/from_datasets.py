@@ -227,6 +227,10 @@ class ArrayDatasetsDataModule(DatasetParts, ClassLabels, BaseDataModule):
                 )
         super().setup(stage)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Adds what predicting with a checkpoint alone needs to know of the inputs."""
+        return super().state_dict() | {"arrays": {"shape": list(self.input_shape)}}
+
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Makes the two views of unlabeled samples, on their device."""
         if "unlabeled" in batch:
