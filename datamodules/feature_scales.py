@@ -9,7 +9,7 @@ LARGE = 10
 """Mean or standard deviation from which on a feature is far from standardised."""
 RATIO = 100
 """Ratio of two standard deviations from which on the smaller feature is lost."""
-_NORMALISATIONS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
+_NORMALISATIONS = (nn.BatchNorm1d, nn.SyncBatchNorm, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm)
 
 
 def unsuitable_scales(rows: Tensor) -> str:
