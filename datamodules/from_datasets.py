@@ -12,6 +12,7 @@ from litzoo.datamodules.base import BaseDataModule
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.class_labels import ClassLabels
 from litzoo.datamodules.dataset import Rows
+from litzoo.datamodules.feature_scales import normalises_first, unsuitable_scales
 from litzoo.datamodules.images.base import ImageDataModule
 from litzoo.datamodules.images.statistics import STATISTICS_IMAGES, channel_statistics
 from litzoo.datamodules.io.map_datasets import are_images, is_random, read_dataset, require_map_style
@@ -191,8 +192,9 @@ class ImageDatasetsDataModule(DatasetParts, ImageDataModule):
 class ArrayDatasetsDataModule(DatasetParts, ClassLabels, BaseDataModule):
     """Feature vectors, series or other arrays of one shape of torch data sets, as float32 and as they are.
 
-    Nothing is normalised or augmented. The strong view of an unlabeled vector takes a fraction of its features from
-    another one of the batch, as in SCARF (Bahri et al. 2022); the weak view is the vector itself.
+    Nothing is normalised or augmented; a training on feature vectors of large or very different scales is warned of.
+    The strong view of an unlabeled vector takes a fraction of its features from another one of the batch, as in SCARF
+    (Bahri et al. 2022); the weak view is the vector itself.
 
     Args:
         *parts: `train`, `val` and `test`.
@@ -212,6 +214,22 @@ class ArrayDatasetsDataModule(DatasetParts, ClassLabels, BaseDataModule):
             raise ValueError(f"data.strong_swap: {strong_swap} is not a fraction in [0, 1]")
         self.strong_swap = strong_swap
         super().__init__(*parts, **options)
+
+    def setup(self, stage: str) -> None:
+        """Reads and splits what `stage` needs; before a training, warns of vectors that are not standardised."""
+        if stage == "fit" and self.train_set is None and len(self.input_shape) == 1:
+            module = getattr(self.trainer, "lightning_module", None)
+            if not normalises_first(module) and (problem := unsuitable_scales(self._inputs["train"])):
+                rank_zero_warn(
+                    f"inputs are not standardised: {problem}, from which networks learn badly. Subtract the mean and "
+                    "divide by the standard deviation of the training samples in all parts, or begin the network with "
+                    f"torch.nn.BatchNorm1d({self.input_shape[0]})"
+                )
+        super().setup(stage)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Adds what predicting with a checkpoint alone needs to know of the inputs."""
+        return super().state_dict() | {"arrays": {"shape": list(self.input_shape)}}
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Makes the two views of unlabeled samples, on their device."""

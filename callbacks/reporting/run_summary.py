@@ -23,7 +23,7 @@ class RunSummary(EpochHistory):
     their own metrics; where a `validate` of `best.ckpt` differs from the training's own validation, since its options
     do, that stays, with a warning. `validate` and `test` of `last.ckpt` write to `metrics_last.json` instead.
 
-    A callback with a list `remarks` has them printed below the metrics of a test.
+    A callback or module with a list `remarks` has them printed below the metrics of a test.
 
     Attributes:
         validations: One entry per validation: `epoch` and the value of each `val/...` metric.
@@ -111,7 +111,8 @@ class RunSummary(EpochHistory):
             rank_zero_warn(f"{display_path(path)} {kept}: {differs}")
         if is_written and not (differs and own):
             write_json(path, {name: value for name, value in previous.items() if not name.startswith(prefix)} | metrics)
-        remarks = [each for callback in trainer.callbacks for each in getattr(callback, "remarks", ())]  # type: ignore[attr-defined]
+        parts = [*trainer.callbacks, trainer.lightning_module]  # type: ignore[attr-defined]
+        remarks = [each for part in parts for each in getattr(part, "remarks", ())]
         _print_summary(metrics, run_folder, remarks if prefix == "test/" else [])
 
     def state_dict(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from litzoo.callbacks.plain_modules import parts_of
 from litzoo.callbacks.reporting.figures import CARD_COLUMNS, publish_figure
 from litzoo.callbacks.unknown._figures import GallerySamples, draw_gallery, draw_scores
 from litzoo.callbacks.unknown.detection import UnknownDetection
-from litzoo.callbacks.unknown.metrics import auroc, known_rates, open_set_scores
+from litzoo.callbacks.unknown.metrics import auroc, auroc_deviation, known_rates, open_set_scores
 from litzoo.datamodules.batch import UNKNOWN
 
 
@@ -57,22 +57,31 @@ def log_open_set_metrics(
     metrics["unknown/threshold"] = detection.threshold
     for name, value in metrics.items():
         module.log(f"test/{name}", value, sync_dist=True)
-    return _remarks(metrics, detection)
+    return _remarks(metrics, detection, int((~unknown).sum()), int(unknown.sum()))
 
 
-def _remarks(metrics: Mapping[str, float], detection: UnknownDetection) -> list[str]:
+def _remarks(metrics: Mapping[str, float], detection: UnknownDetection, known: int, unknown: int) -> list[str]:
     name, area = detection.score_name, metrics.get("unknown/auroc")
     if area is None:
         return [
             "No test sample is of an unknown class: how many unknown samples would be found is not known. Leave a "
             "class out of data.known_classes, or give other data as data.unknowns, to measure it."
         ]
-    if area < 0.5:
-        return [
+    # With few samples, a score without any information is often below 0.5.
+    limit = 0.5 - 2 * auroc_deviation(known, unknown)
+    remarks = []
+    if area < limit:
+        remarks.append(
             f"{name} is worse than chance here: AUROC {area:.3f}, below 0.5. Choose another score, for example one of "
-            "logits such as MaxLogit; `report` compares several."
-        ]
-    return []
+            "logits such as MaxLogit; `report` compares several (docs/unknown_classes.md)."
+        )
+    areas = {score: metrics.get(f"unknown/auroc/{score}", 1.0) for score in detection.scores if score != name}
+    if worse := ", ".join(f"{score} (AUROC {each:.3f})" for score, each in areas.items() if each < limit):
+        remarks.append(
+            f"Of the reported scores, worse than chance here: {worse}. Do not decide by them on data like these; "
+            "docs/unknown_classes.md says which score suits which data."
+        )
+    return remarks
 
 
 def publish_open_set_figures(

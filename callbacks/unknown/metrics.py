@@ -5,7 +5,7 @@ or a score is NaN.
 """
 
 from collections.abc import Sequence
-from math import isnan
+from math import isnan, sqrt
 from typing import Literal
 
 import numpy as np
@@ -107,6 +107,16 @@ def auroc(scores: Tensor, unknown: Tensor) -> float:
         ValueError: If there is no known or no unknown sample, or a score is NaN.
     """
     return float(roc_auc_score(unknown.cpu().numpy(), _ranks(scores, unknown).numpy()))
+
+
+def auroc_deviation(known: int, unknown: int) -> float:
+    """Returns the standard deviation of the AUROC of a score without information (Mann and Whitney 1947).
+
+    Args:
+        known: Number of known samples.
+        unknown: Number of unknown samples.
+    """
+    return sqrt((known + unknown + 1) / (12 * known * unknown))
 
 
 def aupr(scores: Tensor, unknown: Tensor, positive: Literal["unknown", "known"] = "unknown") -> float:

@@ -72,7 +72,7 @@ def read_dataset(
         place = f"{name}[{index}]"
         if not index:
             grey = isinstance(x, Image.Image) and x.mode in ("1", "L", "I", "F", "I;16")
-        row = _image(place, x, grey) if images else _array(place, x)
+        row = _image(place, x, grey) if images else numbers_of(place, x)
         if inputs is None:
             inputs = row.new_empty(len(dataset), *row.shape)
         if row.shape != inputs.shape[1:]:
@@ -199,8 +199,16 @@ def _image(place: str, x: Any, grey: bool) -> Tensor:
     return (values.float() * 255).round().to(torch.uint8)
 
 
-def _array(place: str, x: Any) -> Tensor:
-    """Returns numbers of any shape, float32."""
+def numbers_of(place: str, x: Any) -> Tensor:
+    """Returns numbers of any shape, float32.
+
+    Args:
+        place: What they are called in messages.
+        x: A tensor, an array, a data frame or nested lists.
+
+    Raises:
+        ValueError: If they are no finite numbers, or a single one.
+    """
     try:
         values = x.as_subclass(Tensor).cpu() if isinstance(x, Tensor) else torch.from_numpy(np.array(x))
         values = values.to(torch.float32)

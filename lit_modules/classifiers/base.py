@@ -26,6 +26,7 @@ from litzoo.lit_modules.metrics import (
     ClassRecall,
     CrossEntropy,
     EpochMeans,
+    TwoClassRanking,
 )
 from litzoo.lit_modules.mixing import BatchMix
 from litzoo.lit_modules.semi_supervised import PseudoLabels
@@ -118,6 +119,13 @@ class Classifier(LitModule):
             self.register_buffer("class_weights", torch.ones(num_classes))
 
     @property
+    def remarks(self) -> list[str]:
+        """What the summary of a test says below its metrics."""
+        if len(self.class_names) != 2:
+            return []
+        return [f"average_precision and auroc are of the class {self.class_names[1]}, the second one."]
+
+    @property
     def remembers_samples(self) -> bool:
         """Whether the loss keeps a state for each sample, so that it must see every sample once and unmixed."""
         return "index" in self.requested_extras or getattr(self.loss, "remembers", False)
@@ -190,6 +198,24 @@ class Classifier(LitModule):
         fractions = self.class_counts.float() / self.class_counts.sum()
         return logits - self.posthoc_tau * fractions.log()
 
+    @torch.no_grad()
+    def probabilities(self, x: Tensor) -> Tensor:
+        """Returns the predicted probabilities `[B, K]`: those of tests and predictions, in evaluation mode.
+
+        Unlike `forward`, this includes the options `posthoc_tau`, `tta` and `calibrate`. A threshold has to be chosen
+        on these, since they are what `predict_step` and `Predictor` return.
+
+        Args:
+            x: Inputs `[B, ...]`, prepared as in training.
+        """
+        modes = {module: module.training for module in self.modules()}
+        self.eval()
+        try:
+            return self.features_and_logits(x.to(self.device), test_time=True)[1].float().softmax(dim=1)
+        finally:
+            for module, training in modes.items():  # `train()` would also change what callbacks keep frozen
+                module.training = training
+
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Returns `index`, `logits`, the `prediction` (a class) and its `confidence` (its softmax value)."""
         features, logits = self.features_and_logits(batch["input"], test_time=True)
@@ -203,7 +229,10 @@ class Classifier(LitModule):
         return outputs | features
 
     def metrics(self, stage: Stage) -> dict[str, Metric]:
-        """Returns loss and accuracy; for a test also macro F1, calibration errors and the accuracy of each class."""
+        """Returns loss and accuracy; for a test also macro F1, calibration errors and the accuracy of each class.
+
+        For two classes there are also average precision and AUROC of the second one.
+        """
         classes = len(self.class_names)
         metrics: dict[str, Metric] = {
             "loss": CrossEntropy(),
@@ -217,6 +246,8 @@ class Classifier(LitModule):
                 "adaptive_ece": AdaptiveCalibrationError(),
                 "class_recall": ClassRecall(self.class_names),
             }
+        if classes == 2:
+            metrics["ranking"] = TwoClassRanking()
         return metrics
 
     def update_metrics(self, metrics: MetricCollection, outputs: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from litzoo.lit_modules.metrics.detection import DetectionMetrics, DetectionOutp
 from litzoo.lit_modules.metrics.epoch_means import EpochMeans
 from litzoo.lit_modules.metrics.epoch_outputs import EpochOutputs
 from litzoo.lit_modules.metrics.regression import R2
+from litzoo.lit_modules.metrics.two_classes import TwoClassRanking
 
 __all__ = [
     "R2",
@@ -23,6 +24,7 @@ __all__ = [
     "DetectionOutputs",
     "EpochMeans",
     "EpochOutputs",
+    "TwoClassRanking",
     "decoded",
     "mask_areas",
 ]

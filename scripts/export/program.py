@@ -16,6 +16,7 @@ from litzoo.datamodules.tables.columns import BOOLEAN_WORDS
 from litzoo.datamodules.tables.dates import PERIODS
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.lit_modules.networks.resampling import resize_and_crop
+from litzoo.scripts.predict.loading import require_files
 from litzoo.scripts.predict.predictor import Predictor
 
 DATE_FEATURES = (
@@ -153,7 +154,7 @@ class TableAnswer(Answer):
 
 def program_of(predictor: Predictor) -> tuple[Answer, tuple[Tensor, ...], dict[str, Any]]:
     """Returns the module to export, inputs for example (two samples), and its metadata as plain values."""
-    preparation = predictor.preparation
+    preparation = require_files("the checkpoint", predictor.preparation)
     metadata: dict[str, Any] = {"litzoo": version("litzoo"), "class_names": predictor.class_names}
     if predictor.detection is not None:
         metadata["unknown"] = {

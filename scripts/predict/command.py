@@ -66,7 +66,7 @@ def predict(words: Sequence[str]) -> Path:
         raise FileExistsError(f"--output {output}: is there already; name another file, or add --overwrite")
     from litzoo.datamodules.tables.naming import apart
     from litzoo.datamodules.tables.reading import TableReading
-    from litzoo.scripts.predict.loading import named_class
+    from litzoo.scripts.predict.loading import named_class, require_files
     from litzoo.scripts.predict.predictor import Predictor
 
     predictor = Predictor.load(
@@ -77,6 +77,7 @@ def predict(words: Sequence[str]) -> Path:
         precision=options.precision,
         value_range=options.value_range,
     )
+    require_files(f"--ckpt_path {options.ckpt_path}", predictor.preparation)
     columns, predictions = _predicted(predictor, Path(options.input).expanduser(), options.unreadable)
     table = predictions.columns(options.probabilities)
     if isinstance(predictor.preparation, TableReading):  # its columns are those of training, and cannot be renamed

@@ -3,6 +3,7 @@
 No code that the checkpoint names is run.
 """
 
+import inspect
 import warnings
 from collections.abc import Mapping
 from importlib import import_module
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning.pytorch import LightningModule
+from torch import nn
 
 from litzoo import lit_modules
 from litzoo.callbacks.calibration.conformal import Conformal
@@ -18,6 +20,7 @@ from litzoo.callbacks.calibration.intervals import ConformalIntervals
 from litzoo.callbacks.calibration.sets import ConformalSets
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import UnknownScore
+from litzoo.datamodules.array_preparation import ArrayPreparation
 from litzoo.datamodules.images.preparation import ImagePreparation
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.lit_modules.weights.checkpoint_files import first_misfit, read_checkpoint
@@ -28,7 +31,10 @@ TRAINING_ONLY = (*OBJECTS, "compile")
 """Options of a module that do not affect predictions."""
 TRAINING_STATE = ("loss.", "pseudo_labels.", "class_weights")
 """Beginnings of the names of weights that do not affect predictions."""
+PREDICTION_OPTIONS = ("posthoc_tau", "tta")
+"""Options of a module that change its predictions and are not seen in its weights."""
 DETECTOR = "UnknownClassDetector"
+Preparation = ImagePreparation | TableReading | ArrayPreparation
 
 
 class Trained(NamedTuple):
@@ -36,19 +42,22 @@ class Trained(NamedTuple):
 
     Attributes:
         module: The module with its weights, in evaluation mode, on the CPU.
-        preparation: How files become inputs.
+        preparation: How files or arrays become inputs.
         detection: The fitted unknown-class detection, if the training had one.
         conformal: The calibrated prediction sets or intervals, if the training had them.
     """
 
     module: LightningModule
-    preparation: ImagePreparation | TableReading
+    preparation: Preparation
     detection: UnknownDetection | None
     conformal: Conformal | None = None
 
 
 def load_trained(
-    path: str | Path, module: type[LightningModule] | LightningModule | None = None, score: UnknownScore | None = None
+    path: str | Path,
+    module: type[LightningModule] | LightningModule | None = None,
+    score: UnknownScore | None = None,
+    net: nn.Module | None = None,
 ) -> Trained:
     """Reads a checkpoint; nothing that it names is imported.
 
@@ -58,6 +67,7 @@ def load_trained(
         path: The checkpoint.
         module: The class of the module if it is not one of litzoo's, or a module to load the weights into.
         score: The unknown-class score, if it is not one of litzoo's.
+        net: The network, if the module takes one, such as `Classifier`; the other options are those of the checkpoint.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -67,7 +77,13 @@ def load_trained(
     require_checkpoint(origin, path)
     content = read_checkpoint(origin, path)
     preparation = _preparation(origin, content)
-    built = module if isinstance(module, LightningModule) else _build(origin, content, module)
+    if isinstance(module, LightningModule):
+        if net is not None:
+            raise ValueError("net: is part of the module that is passed; give one of the two")
+        built = module
+        _adapt(origin, content.get("hyper_parameters", {}), built)
+    else:
+        built = _build(origin, content, module, net)
     _load_weights(origin, content["state_dict"], built)
     _warn_of_temperature(origin, built)
     return Trained(built.eval(), preparation, _detection(origin, content, score), _conformal(content))
@@ -89,21 +105,42 @@ def named_class(name: str) -> type[LightningModule]:
     return found
 
 
-def _preparation(origin: str, content: Mapping[str, Any]) -> ImagePreparation | TableReading:
+def require_files(origin: str, preparation: Preparation) -> ImagePreparation | TableReading:
+    """Returns how files become inputs, for the commands, which predict files.
+
+    Raises:
+        ValueError: If the model was trained on arrays in memory.
+    """
+    if isinstance(preparation, ArrayPreparation):
+        raise ValueError(
+            f"{origin}: was trained on arrays in memory, and the command takes images and tables; predict in Python, "
+            "`Predictor.load(CHECKPOINT)(arrays)`, or the test set of a run with `litzoo predict --config "
+            "RUN/config.yaml`"
+        )
+    return preparation
+
+
+def _preparation(origin: str, content: Mapping[str, Any]) -> Preparation:
     """Returns what the datamodule has saved in its state, which is under the name of its class."""
     for state in content.values():
         if isinstance(state, dict) and "mean" in state.get("images", {}):
             return ImagePreparation.from_state(state["images"])
         if isinstance(state, dict) and "columns" in state.get("reading", {}):
             return TableReading.from_state(state["reading"])
+        if isinstance(state, dict) and "shape" in state.get("arrays", {}):
+            return ArrayPreparation.from_state(state["arrays"])
     name = content.get("module") or "module"
     raise ValueError(
         f"{origin}: a {name} without the preprocessing of its training data, such as a Mask R-CNN, a checkpoint of "
-        "litzoo 0.1 or one of another datamodule. Predict with `litzoo predict --config RUN/config.yaml`"
+        "litzoo 0.1, or one of data loaders or another datamodule. Predict a run of the command with `litzoo predict "
+        "--config RUN/config.yaml`; in Python load the module, `load_from_checkpoint`, and give its `predict_step`, or "
+        "`probabilities` of a classifier, inputs that are prepared as in training"
     )
 
 
-def _build(origin: str, content: Mapping[str, Any], owner: type[LightningModule] | None) -> LightningModule:
+def _build(
+    origin: str, content: Mapping[str, Any], owner: type[LightningModule] | None, net: nn.Module | None
+) -> LightningModule:
     options = content.get("hyper_parameters", {})
     name = str(options.get("_class_path") or content.get("module") or "")
     if owner is None:
@@ -120,13 +157,33 @@ def _build(origin: str, content: Mapping[str, Any], owner: type[LightningModule]
             f"{origin}: its option {nested[0]} is an object of {given[nested[0]]['class_path']}, which is not imported "
             "from a checkpoint: create the module in Python and pass it, `module=MyClass(...)`"
         )
+    parameter = inspect.signature(owner).parameters.get("net")
+    if net is None and parameter is not None and parameter.default is parameter.empty:
+        raise ValueError(
+            f"{origin}: does not hold the network of its {owner.__name__}, but its weights only: in Python pass a "
+            "network of the same layers, `Predictor.load(..., net=net)`"
+        )
+    if net is not None and parameter is None:
+        raise ValueError(f"net: a {owner.__name__} creates its own network; leave it out")
     try:
-        return owner(**given)
+        return owner(**given) if net is None else owner(net=net, **given)
     except TypeError as error:
         raise ValueError(
             f"{origin}: a {owner.__name__} cannot be created from its options ({error}); create it in Python and pass "
             "it, `module=MyClass(...)`"
         ) from error
+
+
+def _adapt(origin: str, options: Mapping[str, Any], module: LightningModule) -> None:
+    """Gives a module that was created by hand the class names of a checkpoint; warns where its options differ."""
+    names, own = options.get("class_names"), getattr(module, "class_names", None)
+    if names and own == [str(label) for label in range(len(names))]:  # those of a module that was given none
+        module.class_names = list(names)  # type: ignore[assignment]
+    for name in PREDICTION_OPTIONS:
+        if hasattr(module, name) and name in options and options[name] != (given := getattr(module, name)):
+            warnings.warn(
+                f"{origin}: was trained with {name} {options[name]}, but the module has {given}", stacklevel=3
+            )
 
 
 def _own_names(name: str) -> tuple[str, ...]:

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities import rank_zero_warn
-from torch import Tensor
+from torch import Tensor, nn
 
 from litzoo.callbacks.calibration.conformal import Conformal
 from litzoo.callbacks.unknown._evidence import evidence_from, observed
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.scores import UnknownScore
+from litzoo.datamodules.array_preparation import ArrayPreparation
 from litzoo.datamodules.images.preparation import ImagePreparation
 from litzoo.datamodules.io.decoding import DamagedImageError, refusal
 from litzoo.datamodules.io.images import require_value_range
@@ -23,7 +24,7 @@ from litzoo.datamodules.io.value_range import measured_range, range_in_memory, w
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.lit_modules.mixed_precision import WHY, slow_on_this_cpu
 from litzoo.scripts.predict.inputs import listed
-from litzoo.scripts.predict.loading import load_trained
+from litzoo.scripts.predict.loading import Preparation, load_trained
 from litzoo.scripts.predict.predictions import Predictions, joined
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -61,7 +62,7 @@ class Predictor:
     def __init__(
         self,
         module: LightningModule,
-        preparation: ImagePreparation | TableReading,
+        preparation: Preparation,
         detection: UnknownDetection | None = None,
         batch_size: int = 256,
         device: str | torch.device | None = None,
@@ -75,7 +76,7 @@ class Predictor:
             raise ValueError(f"precision: {precision!r} is not one of 32-true, {', '.join(_AUTOCAST)}")
         if value_range is not None:
             if not isinstance(preparation, ImagePreparation):
-                raise ValueError("value_range: is for images, but the checkpoint is of a table; leave it out")
+                raise ValueError("value_range: is for images, which the checkpoint is not of; leave it out")
             preparation.reader = replace(preparation.reader, value_range=require_value_range(value_range))
         self.device = usable_device(device)
         if slow_on_this_cpu(precision, self.device.type):
@@ -98,6 +99,7 @@ class Predictor:
         checkpoint: str | Path,
         module: type[LightningModule] | LightningModule | None = None,
         score: UnknownScore | None = None,
+        net: nn.Module | None = None,
         **options: Any,
     ) -> "Predictor":
         """Builds a predictor from a checkpoint. No code that the checkpoint contains or names is run.
@@ -106,13 +108,15 @@ class Predictor:
             checkpoint: Such as `best.ckpt`.
             module: Class of the module if it is not one of litzoo's, or a module to load the weights into.
             score: The unknown-class score if it is not one of litzoo's.
+            net: The network if it is your own and the module takes one, as `Classifier` does: a checkpoint holds its
+                weights only, which are loaded into it.
             **options: `batch_size`, `device`, `precision` and `value_range`; see `Predictor`.
 
         Raises:
             FileNotFoundError: If there is no such file.
             ValueError: If the checkpoint is damaged or of another kind; the message says which.
         """
-        trained = load_trained(checkpoint, module, score)
+        trained = load_trained(checkpoint, module, score, net)
         return cls(trained.module, trained.preparation, trained.detection, conformal=trained.conformal, **options)
 
     def __call__(
@@ -122,10 +126,11 @@ class Predictor:
 
         Args:
             inputs: For a model of tables a pandas data frame or the path of a CSV file, with the columns of training in
-                any order. For a model of images a folder, an image file or a list of files; a Pillow image, an array
-                uint8 `[H, W]`, `[N, H, W]`, `[H, W, C]` or `[N, H, W, C]` (channels last, RGB), a tensor uint8
-                `[C, H, W]` or `[N, C, H, W]`, or a list of these. Images of other sizes are resized and centre-cropped
-                to that of the training images.
+                any order. For a model of arrays a tensor, an array or a data frame `[N, ...]`, or a map-style data set;
+                see `ArrayPreparation`. For a model of images a folder, an image file or a list of files; a Pillow
+                image, an array uint8 `[H, W]`, `[N, H, W]`, `[H, W, C]` or `[N, H, W, C]` (channels last, RGB), a
+                tensor uint8 `[C, H, W]` or `[N, C, H, W]`, or a list of these. Images of other sizes are resized and
+                centre-cropped to that of the training images.
             unreadable: Whether an image file that cannot be read is an error, or skipped and listed.
             progress: Is called after each batch with the number of samples done.
 
@@ -137,7 +142,9 @@ class Predictor:
         if unreadable not in ("refuse", "skip"):
             raise ValueError(f"unreadable: {unreadable!r} is not one of refuse, skip")
         if isinstance(self.preparation, TableReading):
-            return self._predict_table(inputs, progress)
+            return self._predict_rows(self._table_rows(inputs), progress)
+        if isinstance(self.preparation, ArrayPreparation):
+            return self._predict_rows(self.preparation.tensor(inputs), progress)
         samples = listed(inputs)
         files = [str(each) for each in samples if isinstance(each, (str, Path))]
         if files and len(files) != len(samples):
@@ -163,8 +170,8 @@ class Predictor:
         """Returns the outputs for a batch, on the predictor's device, each `[B, ...]`.
 
         Args:
-            inputs: Images, uint8 `[B, C, H, W]`, of the size of the training images; or rows, float32 `[B, F]`, as
-                `TableReading` prepares them.
+            inputs: Images, uint8 `[B, C, H, W]`, of the size of the training images; or rows, float32 `[B, ...]`,
+                as `TableReading` or `ArrayPreparation` prepares them.
         """
         with torch.inference_mode(), self._autocast():
             inputs = inputs.to(self.device)
@@ -183,7 +190,7 @@ class Predictor:
                 kept["unknown_score"], kept["prediction"] = self.detection.decide(evidence, kept["prediction"])
         return kept
 
-    def _predict_table(self, table: Any, progress: Callable[[int], None] | None) -> Predictions:
+    def _table_rows(self, table: Any) -> Tensor:
         assert isinstance(self.preparation, TableReading)
         if isinstance(table, (str, Path)):
             table = self.preparation.read(table)
@@ -196,6 +203,9 @@ class Predictor:
         self.preparation.warn_of_unseen(table, where)
         if not len(rows):
             raise ValueError(f"inputs: {where} has no row")
+        return rows
+
+    def _predict_rows(self, rows: Tensor, progress: Callable[[int], None] | None) -> Predictions:
         parts = []
         for batch in rows.split(self.batch_size):
             parts.append(self.predict_batch(batch))

@@ -21,6 +21,7 @@ from litzoo.datamodules.images.preparation import ImagePreparation
 from litzoo.datamodules.io.decoding import DamagedImageError
 from litzoo.datamodules.tables.columns import Column
 from litzoo.datamodules.tables.reading import TableReading
+from litzoo.scripts.predict.loading import require_files
 from litzoo.scripts.predict.predictions import Predictions
 from litzoo.scripts.predict.predictor import Predictor
 
@@ -46,7 +47,7 @@ def build(predictor: Predictor, name: str) -> gr.Blocks:
         predictor: Of images or of tables.
         name: Of the checkpoint, for the heading.
     """
-    preparation = predictor.preparation
+    preparation = require_files(name, predictor.preparation)
     with gr.Blocks(title=f"litzoo try: {name}", analytics_enabled=False) as app:
         gr.Markdown(f"## {name}: {type(predictor.module).__name__}\n{_described(predictor)}")
         with gr.Row():

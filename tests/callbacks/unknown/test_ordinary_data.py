@@ -60,11 +60,12 @@ def test_known_rates_are_those_of_the_open_set_scores():
         assert value == pytest.approx(every[name])
 
 
-def test_a_score_worse_than_chance_is_remarked_on(capsys):
-    class Reversed(MaxLogit):
-        def __call__(self, known: Evidence):
-            return -super().__call__(known)
+class Reversed(MaxLogit):
+    def __call__(self, known: Evidence):
+        return -super().__call__(known)
 
+
+def test_a_score_worse_than_chance_is_remarked_on(capsys):
     trainer, model, data = fit(UnknownClassDetector(Reversed(), count=1), RunSummary())
     (found,) = trainer.test(model, data, verbose=False)
     assert found["test/unknown/auroc"] < 0.5
@@ -72,6 +73,23 @@ def test_a_score_worse_than_chance_is_remarked_on(capsys):
     assert f"Reversed is worse than chance here: AUROC {found['test/unknown/auroc']:.3f}, below 0.5" in text
     trainer, model, data = fit(UnknownClassDetector(MaxLogit(), count=1), RunSummary())
     trainer.test(model, data, verbose=False)
+    assert "worse than chance" not in capsys.readouterr().out
+
+
+def test_a_reported_score_worse_than_chance_is_remarked_on(capsys):
+    trainer, model, data = fit(UnknownClassDetector(MaxLogit(), report=[MaxSoftmax(), Reversed()]), RunSummary())
+    (found,) = trainer.test(model, data, verbose=False)
+    area = found["test/unknown/auroc/Reversed"]
+    assert f"worse than chance here: Reversed (AUROC {area:.3f})." in capsys.readouterr().out
+
+
+def test_few_unknown_samples_say_little_about_a_score(capsys):
+    trainer, model, data = fit(UnknownClassDetector(Reversed(), count=1), RunSummary())
+    data.setup("test")
+    unknown = (data.test_set.targets == -1).nonzero()[:, 0]
+    data.test_set = data.test_set.subset(torch.isin(torch.arange(359), unknown[1:]).logical_not())
+    (found,) = trainer.test(model, data, verbose=False)
+    assert found["test/unknown/auroc"] < 0.5
     assert "worse than chance" not in capsys.readouterr().out
 
 

@@ -4,7 +4,7 @@ import torch
 from scipy.integrate import trapezoid
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
-from litzoo.callbacks.unknown.metrics import aupr, auroc, false_positive_rate, oscr
+from litzoo.callbacks.unknown.metrics import aupr, auroc, auroc_deviation, false_positive_rate, oscr
 from litzoo.datamodules import UNKNOWN
 
 NAN, INF = float("nan"), float("inf")
@@ -61,6 +61,14 @@ def test_aupr_is_the_precision_weighted_by_the_increase_in_recall(values, positi
         before = recall
     assert aupr(scores, target < 0, positive) == pytest.approx(area, abs=1e-6)
     assert aupr(scores, target < 0, positive) == pytest.approx(average_precision_score(positives, found), abs=1e-12)
+
+
+@pytest.mark.parametrize(("known", "unknown"), [(30, 5), (7, 100)])
+def test_the_deviation_of_the_auroc_is_that_of_random_scores(known, unknown):
+    torch.manual_seed(0)
+    labels = torch.arange(known + unknown) >= known
+    areas = torch.tensor([auroc(torch.rand(known + unknown), labels) for _ in range(4000)])
+    assert auroc_deviation(known, unknown) == pytest.approx(float(areas.std()), rel=0.05)
 
 
 @values

@@ -2,11 +2,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import accuracy_score, log_loss
+from torch import nn
 from torch.utils.data import DataLoader
 
 from litzoo.datamodules import UNKNOWN, DigitsDataModule
 from litzoo.datamodules.dataset import IndexedDataset, identity
-from litzoo.lit_modules import MLPClassifier, SoftmaxRegression
+from litzoo.lit_modules import Classifier, MLPClassifier, SoftmaxRegression
 from tests.training import cpu_trainer
 
 
@@ -63,3 +64,22 @@ def test_classes_without_names_are_numbered():
 def test_as_many_names_as_classes_are_needed():
     with pytest.raises(ValueError, match="class_names: 2 names for 3 classes"):
         SoftmaxRegression((5,), 3, class_names=["a", "b"])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_probabilities_are_those_of_predictions(training):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
+    model = Classifier(net, 3, posthoc_tau=1.0, tta="flip", calibrate="temperature")
+    model.class_counts.copy_(torch.tensor([5, 1, 1]))
+    model.temperature.fill_(2.5)
+    images = torch.randn(4, 1, 6, 6)
+    model.train(training)
+    net[2].eval()  # as frozen layers are
+    found = model.probabilities(images)
+    assert [net[2].training, net[3].training, model.training] == [False, training, training]
+    assert not found.requires_grad
+    outputs = model.eval().predict_step({"input": images, "index": torch.arange(4)}, 0)
+    assert torch.equal(found, outputs["logits"].softmax(dim=1))
+    both = [net(each).detach() - torch.tensor([5, 1, 1]).div(7).log() for each in (images, images.flip(3))]
+    assert torch.allclose(found, ((both[0] + both[1]) / 2 / 2.5).softmax(dim=1), atol=1e-6)
