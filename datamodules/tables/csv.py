@@ -16,6 +16,7 @@ from litzoo.datamodules.tables.cells import canonical_texts
 from litzoo.datamodules.tables.checks import require_known, warn_of_word_spellings
 from litzoo.datamodules.tables.columns import is_identifier, named_like_identifier, useless_columns
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
+from litzoo.datamodules.tables.leaks import leaking_columns
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.datamodules.tables.targets import NumberTargets, RowClasses
 
@@ -182,6 +183,11 @@ class CSVFile(_Base):
             format=self.format,
         )
         _print(self._description(frame, rows, reading))
+        for remark in leaking_columns(frame, rows, reading.columns, self.target, isinstance(self, RowClasses)):
+            rank_zero_warn(
+                f"{self.where}: {remark}. If it is made from the target, or known only after it, results will be too "
+                "good: leave it out with data.drop_columns"
+            )
         decided = {*self.categorical_columns, *self.date_formats}
         for column in reading.columns:
             if named_like_identifier(column.name) and column.name not in decided:
