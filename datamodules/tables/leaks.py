@@ -104,8 +104,12 @@ def _for_numbers(column: Column, values: np.ndarray, numbers: np.ndarray, among:
         ranks = pd.DataFrame({"values": values, "numbers": numbers}).rank()
         if abs(correlation := ranks["values"].corr(ranks["numbers"])) >= LEAST_RANKED:
             equal = int(np.isclose(values, numbers, rtol=1e-6, atol=0).sum())
-            same = f"equals the target in {equal:,} of them" if equal else "a function of the column gives the target"
-            yield f"has the order of the target, with a rank correlation of {correlation:.4f} in {among}: {same}"
+            same = (
+                f"it equals the target in {equal:,} of them"
+                if 2 * equal > len(numbers)
+                else "one follows from the other"
+            )
+            yield f"has the order of the target, with a rank correlation of {correlation:.4f} in {among}; {same}"
             return
     if (explained := _explained_by_value(values, numbers)) >= LEAST_RANKED:
         count = len(np.unique(values))

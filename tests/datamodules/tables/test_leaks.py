@@ -58,8 +58,8 @@ def test_a_column_that_gives_the_class_away_is_named(leak, words):
 @pytest.mark.parametrize(
     ("leak", "words"),
     [
-        (lambda y, r: y, "correlation of 1.0000 in 1,000 training rows: equals the target in 1,000"),
-        (lambda y, r: 3 - 1.2 * y, "correlation of -1.0000 in 1,000 training rows: a function"),
+        (lambda y, r: y, "correlation of 1.0000 in 1,000 training rows; it equals the target in 1,000"),
+        (lambda y, r: 3 - 1.2 * y, "correlation of -1.0000 in 1,000 training rows; one follows"),
         (lambda y, r: np.exp(y / 4), "correlation of 1.0000"),
         (lambda y, r: y + r.normal(0, 0.01, len(y)), "correlation of 0.9999"),
     ],
