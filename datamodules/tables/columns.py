@@ -15,7 +15,7 @@ from litzoo.datamodules.tables.dates import date_format_of, days_of, look_like_d
 LARGEST = 1e18
 """Largest number in a column; squares of larger ones overflow float32."""
 MOST_CATEGORIES = 100
-"""Largest number of categories in a column."""
+"""Largest number of categories in a column, unless an option limits its features."""
 BOOLEANS = ({"false", "true"}, {"no", "yes"}, {"f", "t"}, {"n", "y"})
 """Pairs of words for false and true, in any case."""
 BOOLEAN_WORDS = {word: place for pair in BOOLEANS for place, word in enumerate(sorted(pair))} | {"0": 0, "1": 1}
@@ -54,7 +54,12 @@ class Column:
 
 
 def column_of(
-    cells: pd.Series, name: str, date_format: str | None = None, categorical: bool = False, where: str = "the table"
+    cells: pd.Series,
+    name: str,
+    date_format: str | None = None,
+    categorical: bool = False,
+    where: str = "the table",
+    is_limited: bool = False,
 ) -> Column:
     """Decides what the cells of a column are.
 
@@ -64,6 +69,7 @@ def column_of(
         date_format: Format of its dates, if the user gave one.
         categorical: Whether the user says that its cells are categories, also where they are numbers.
         where: Name of the file, for messages.
+        is_limited: Whether the rarest of many categories are pooled, so that any number is accepted.
 
     Raises:
         ValueError: If that is not certain (numbers among which there are words, dates whose day and month cannot be
@@ -100,10 +106,11 @@ def column_of(
                 f"{missing_option(words.unique())} (NA, NaN, null and others are missing values in any case); if these "
                 "are categories, name the column in data.categorical_columns"
             )
-    if (count := texts_of(filled).nunique()) > MOST_CATEGORIES:
+    if not is_limited and (count := texts_of(filled).nunique()) > MOST_CATEGORIES:
         raise ValueError(
             f"{place} has {count:,} categories, more than {MOST_CATEGORIES}; name it in data.id_columns if it "
-            "names the rows, else in data.drop_columns, or merge categories"
+            f"names the rows, or in data.drop_columns to leave it out; data.max_categories {MOST_CATEGORIES} keeps the "
+            f"most frequent and pools the rarest into one, data.max_categories {count + 1} keeps all"
         )
     return Column(name, "category")
 

@@ -16,6 +16,7 @@ from litzoo.datamodules.tables.cells import canonical_texts
 from litzoo.datamodules.tables.checks import require_known, warn_of_word_spellings
 from litzoo.datamodules.tables.columns import is_identifier, named_like_identifier, useless_columns
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
+from litzoo.datamodules.tables.leaks import leaking_columns
 from litzoo.datamodules.tables.reading import TableReading
 from litzoo.datamodules.tables.targets import NumberTargets, RowClasses
 
@@ -39,6 +40,9 @@ class CSVFile(_Base):
         id_columns: Names of columns that only name the rows: no inputs, but written into `predictions.csv`. A column
             whose name says so (`id`, `customer_id`, ...) and whose cells all differ is one without being named.
         categorical_columns: Names of columns whose numbers are codes of categories.
+        max_categories: Largest number of features of a column of categories. If it has more different words in the
+            training rows, the rarest share one feature, as in scikit-learn's `OneHotEncoder`. By default all have their
+            own, and columns with more than 100 words are refused.
         date_formats: Column -> format of its dates, as in `strftime` (`%d/%m/%Y`), where it is not certain.
         predict_file: CSV file, anywhere, with rows for `predict` to use instead of the test set. It must have the
             columns used in training, in any order, and no others; target and identifiers may be absent.
@@ -73,6 +77,7 @@ class CSVFile(_Base):
         encoding: str | None = None,
         missing_values: list[str] | None = None,
         keep_default_missing: bool = True,
+        max_categories: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -80,6 +85,12 @@ class CSVFile(_Base):
             raise ValueError("data.file: is empty; name a CSV file")
         if not test_size:
             raise ValueError(f"data.test_size: {test_size} leaves no test set; give a count or a fraction")
+        if max_categories is not None and max_categories < 2:
+            raise ValueError(
+                f"data.max_categories: {max_categories} leaves no category of its own beside the pooled ones; give at "
+                "least 2"
+            )
+        self.max_categories = max_categories
         self.path = find_path(file, self.root)
         self.where, self.where_new = str(self.path), str(predict_file)
         self.file, self.predict_file, self.test_size = file, predict_file, test_size
@@ -174,6 +185,7 @@ class CSVFile(_Base):
             rows,
             date_formats=self.date_formats,
             categorical=self.categorical_columns,
+            max_categories=self.max_categories,
             where=self.where,
             ignored=self.drop_columns,
             id_columns=list(self.identifiers(frame)),
@@ -182,6 +194,11 @@ class CSVFile(_Base):
             format=self.format,
         )
         _print(self._description(frame, rows, reading))
+        for remark in leaking_columns(frame, rows, reading.columns, self.target, isinstance(self, RowClasses)):
+            rank_zero_warn(
+                f"{self.where}: {remark}. If it is made from the target, or known only after it, results will be too "
+                "good: leave it out with data.drop_columns"
+            )
         decided = {*self.categorical_columns, *self.date_formats}
         for column in reading.columns:
             if named_like_identifier(column.name) and column.name not in decided:
@@ -221,6 +238,7 @@ class CSVFile(_Base):
         if missing := [f"{name} {count:,}" for name, count in gaps.items() if count]:
             lines.append(f"  missing values: {', '.join(missing)}")
         lines += [f"  {remark}" for remark in useless_columns(frame, rows, reading.columns)]
+        lines += [f"  {remark}" for remark in reading.pooled(frame.iloc[rows])]
         left_out = [name for name in self.names_outside_content(frame) if name in frame.columns]
         contents = zip(self._ids or self._content_ids(), canonical_texts(frame[[self.target]]), strict=True)
         if copies := len(frame) - len(set(contents)):

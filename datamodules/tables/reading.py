@@ -13,7 +13,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
 
-from litzoo.datamodules.tables.categories import categories_of, recognised
+from litzoo.datamodules.tables.categories import categories_of, pooled_remarks, recognised
 from litzoo.datamodules.tables.cells import without_missing
 from litzoo.datamodules.tables.checks import require_columns, warn_of_unseen_words
 from litzoo.datamodules.tables.columns import Column, column_of, values_of
@@ -27,7 +27,8 @@ class TableReading:
 
     Columns are found by name. Missing numbers become the median of the training rows and are marked in an indicator
     column, if the training rows lack some too; then all are standardised. Categories are one-hot encoded; a missing
-    cell is a category, and a category that did not occur in training is encoded as zeros, with a warning.
+    cell is a category, and a category that did not occur in training is encoded as zeros, with a warning. With a
+    limit on the categories of a column, the rarest share one feature.
 
     It consists of plain numbers, texts and lists, so that a checkpoint holds it: `state` and `from_state`. Predicting
     needs nothing else, neither the training data nor a datamodule:
@@ -41,7 +42,9 @@ class TableReading:
         gaps: Positions of the values with an indicator.
         means: Means of the values and indicators, in this order, over the training rows.
         scales: Their standard deviations; 1 for a constant one.
-        categories: Categories of each column of categories, in order.
+        categories: Words of each column of categories that occurred in training: those with a feature of their own, in
+            order, then the pooled ones.
+        word_features: Number of features of each column of categories. Words from the last feature on share it.
         ignored: Other columns that a table may have: target, identifiers and those that were left out.
         id_columns: Names of the identifiers.
         target: Name of the target column.
@@ -55,11 +58,16 @@ class TableReading:
     means: list[float] = field(default_factory=list)
     scales: list[float] = field(default_factory=list)
     categories: list[list[str]] = field(default_factory=list)
+    word_features: list[int] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     id_columns: list[str] = field(default_factory=list)
     target: str = ""
     class_names: list[str] = field(default_factory=list)
     format: TableFormat = field(default_factory=TableFormat)
+
+    def __post_init__(self) -> None:
+        if not self.word_features:  # an earlier checkpoint, without pooled words
+            self.word_features = [len(known) for known in self.categories]
 
     @classmethod
     def fit(
@@ -69,6 +77,7 @@ class TableReading:
         *,
         date_formats: Mapping[str, str] | None = None,
         categorical: Sequence[str] = (),
+        max_categories: int | None = None,
         where: str = "the table",
         **others: Any,
     ) -> "TableReading":
@@ -79,6 +88,8 @@ class TableReading:
             rows: Positions of the training rows, which everything else is fitted on; `None` for all.
             date_formats: Column -> format of its dates.
             categorical: Columns of categories that could be mistaken for numbers, such as codes.
+            max_categories: Largest number of features of a column of categories, of which the last stands for the
+                rarest words if there are more; `None` refuses columns with more than 100 words.
             where: Name of the file, for messages.
             **others: `ignored`, `id_columns`, `target`, `class_names` and `format`, see the attributes.
 
@@ -89,8 +100,9 @@ class TableReading:
         names = [name for name in frame.columns if name not in ignored]
         if not names:
             raise ValueError(f"{where}: no column is left to predict {others.get('target', '')!r} from")
+        formats, is_limited = date_formats or {}, max_categories is not None
         columns = [
-            column_of(frame[name], name, (date_formats or {}).get(name), name in categorical, where) for name in names
+            column_of(frame[name], name, formats.get(name), name in categorical, where, is_limited) for name in names
         ]
         reading = cls(columns, **others)
         fitted = frame if rows is None else frame.iloc[np.asarray(rows)]
@@ -111,8 +123,13 @@ class TableReading:
                     reading.scales[position] = 1.0
         words = reading._words(fitted)
         if words.shape[1]:
-            encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(words)
-            reading.categories = [list(map(str, each)) for each in encoder.categories_]
+            encoder = OneHotEncoder(max_categories=max_categories, handle_unknown="ignore").fit(words)
+            pools = encoder.infrequent_categories_ if is_limited else [None] * words.shape[1]
+            for known, pool in zip(encoder.categories_, pools, strict=True):
+                pooled = [] if pool is None else list(map(str, pool))
+                own = [str(word) for word in known if word not in {*pooled}]
+                reading.categories.append([*own, *pooled])
+                reading.word_features.append(len(own) + bool(pooled))
         return reading
 
     def state(self) -> dict[str, Any]:
@@ -136,7 +153,7 @@ class TableReading:
     @property
     def num_features(self) -> int:
         """F, the number of inputs of a row."""
-        return len(self.means) + sum(map(len, self.categories))
+        return len(self.means) + sum(self.word_features)
 
     @property
     def feature_groups(self) -> dict[str, list[int]]:
@@ -144,7 +161,7 @@ class TableReading:
         value_owners = [column.name for column in self.columns for _ in column.value_names]
         owners = [*value_owners, *(value_owners[position] for position in self.gaps)]
         words = [column.name for column in self.columns if column.kind == "category"]
-        owners += [name for name, known in zip(words, self.categories, strict=True) for _ in known]
+        owners += [name for name, count in zip(words, self.word_features, strict=True) for _ in range(count)]
         groups: dict[str, list[int]] = {column.name: [] for column in self.columns}
         for position, name in enumerate(owners):
             groups[name].append(position)
@@ -194,9 +211,8 @@ class TableReading:
             filled = np.where(gaps, self.medians, values)
             everything = np.concatenate([filled, gaps[:, self.gaps]], axis=1)
             parts.append((everything - np.array(self.means)) / np.array(self.scales))
-        words = self._words(table)
-        for position, known in enumerate(self.categories):
-            parts.append(words[:, [position]] == np.array(known, dtype=object))
+        for codes, count in zip(self._codes(table).T, self.word_features, strict=True):
+            parts.append(np.minimum(codes, count - 1)[:, None] == np.arange(count))
         return torch.from_numpy(np.concatenate(parts, axis=1, dtype=np.float32))
 
     def raw(self, table: pd.DataFrame, where: str = "the table") -> tuple[np.ndarray, np.ndarray]:
@@ -204,15 +220,17 @@ class TableReading:
 
         Returns:
             Numbers, float64 `[N, A]`, NaN where missing; and for each column of categories the position of the cell in
-            `categories`, int64 `[N, C]`, -1 if it is not there.
+            `categories`, int64 `[N, C]`, -1 if it is not there. Pooled words keep their positions.
         """
         table = self._named(table, where)
-        words = self._words(table)
-        codes = np.full(words.shape, -1, dtype=np.int64)
-        for position, known in enumerate(self.categories):
-            places = {word: place for place, word in enumerate(known)}
-            codes[:, position] = [places.get(str(word), -1) for word in words[:, position]]
-        return self._values(table, where), codes
+        return self._values(table, where), self._codes(table)
+
+    def pooled(self, rows: pd.DataFrame) -> list[str]:
+        """Returns a remark on each column whose rarest words share a feature, with their number in training rows."""
+        names = [column.name for column in self.columns if column.kind == "category"]
+        if self.word_features == [len(known) for known in self.categories]:
+            return []
+        return pooled_remarks(names, self._words(rows), self.categories, self.word_features)
 
     def warn_of_unseen(self, table: pd.DataFrame, where: str) -> None:
         """Warns of categories that did not occur in training, with the number of rows.
@@ -264,6 +282,14 @@ class TableReading:
         return np.concatenate(
             [np.empty((len(frame), 0)), *(values_of(column, frame[column.name], where) for column in columns)], axis=1
         )
+
+    def _codes(self, frame: pd.DataFrame) -> np.ndarray:
+        words = self._words(frame)
+        codes = np.full(words.shape, -1, dtype=np.int64)
+        for position, known in enumerate(self.categories):
+            places = {word: place for place, word in enumerate(known)}
+            codes[:, position] = [places.get(str(word), -1) for word in words[:, position]]
+        return codes
 
     def _words(self, frame: pd.DataFrame) -> np.ndarray:
         names = [column.name for column in self.columns if column.kind == "category"]

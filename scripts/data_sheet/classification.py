@@ -15,6 +15,8 @@ from litzoo.scripts.data_sheet.augmented import augmented_dataset, views_of
 MAX_CLASSES = 12
 SAMPLES = 6
 """Samples of each class."""
+LARGEST_RATIO = 20
+"""Ratio of the tallest to the shortest bar from which on they are drawn on a log scale, or short ones would vanish."""
 VIEWS = 8
 """Columns of the augmented views, the original included."""
 COLOURS = {"train": "tab:blue", "val": "tab:orange", "unlabeled": "tab:green", "test": "tab:gray"}
@@ -69,7 +71,11 @@ def draw_histogram(figure: SubFigure, datamodule: ImageDataModule) -> None:
     for number, (part, values) in enumerate(counts.items()):
         shift = (number - (len(counts) - 1) / 2) * width
         panel.bar(places + shift, values, width, label=part, color=COLOURS.get(part, "tab:purple"))
-    panel.set(yscale="log", ylabel="samples (log scale)", ylim=(0.5, None))
+    sizes = [size for values in counts.values() for size in values if size]
+    if sizes and max(sizes) > LARGEST_RATIO * min(sizes):
+        panel.set(yscale="log", ylabel="samples (log scale)", ylim=(0.5, None))
+    else:
+        panel.set(ylabel="samples", ylim=(0, None))
     panel.set_title(sheet_title(datamodule.split_report()), fontsize=10)
     if datamodule.num_classes <= 20:
         long = max(map(len, datamodule.class_names)) > 3

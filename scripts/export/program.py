@@ -129,7 +129,7 @@ class TableAnswer(Answer):
         super().__init__(predictor)
         reading = predictor.preparation
         assert isinstance(reading, TableReading)
-        self.gaps, self.sizes = reading.gaps, [len(known) for known in reading.categories]
+        self.gaps, self.sizes = reading.gaps, reading.word_features
         for name in ("medians", "means", "scales"):
             values = torch.tensor(getattr(reading, name), dtype=torch.float64)
             self.register_buffer(name, values, persistent=False)
@@ -139,7 +139,8 @@ class TableAnswer(Answer):
 
         Args:
             numbers: float64 `[B, A]`, NaN where missing.
-            codes: int64 `[B, C]`, the position in each column's vocabulary, -1 for words that are not in it.
+            codes: int64 `[B, C]`, the position in each column's vocabulary, -1 for words that are not in it. Pooled
+                words are the last ones: they share the last feature.
         """
         parts = []
         if len(self.medians):
@@ -148,7 +149,8 @@ class TableAnswer(Answer):
             everything = torch.cat([filled, missing[:, self.gaps].to(torch.float64)], dim=1)
             parts.append(((everything - self.means) / self.scales).to(torch.float32))
         for position, size in enumerate(self.sizes):
-            parts.append((codes[:, position : position + 1] == torch.arange(size)).to(torch.float32))
+            own = codes[:, position : position + 1].clamp(max=size - 1)
+            parts.append((own == torch.arange(size)).to(torch.float32))
         return self.answer(torch.cat(parts, dim=1))
 
 

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,9 @@ PLAIN = "file,label\na.png,oak\nsub/b.png,elm\nc.png,elm\nd.png,oak\n"
         PLAIN.replace("\n", "\r\n"),
         "\n" + PLAIN + "\n\n",
         "Label, FILE ,who\noak,a.png,x\nelm,sub/b.png,y\nelm,c.png,z\noak, d.png ,\n",
+        PLAIN.replace("file", "Image Path"),
+        PLAIN.replace("file,label", "filename,class"),
+        "path,file,class,label\nx,a.png,x,oak\nx,sub/b.png,x,elm\nx,c.png,x,elm\nx,d.png,x,oak\n",
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -60,9 +64,48 @@ def test_files_without_a_row_are_named():
 
 def test_absent_files_are_refused_or_left_out():
     text = PLAIN + "gone.png,oak\n"
-    with pytest.raises(FileNotFoundError, match=r"1 of 5 files that are not in shots: gone\.png.*data\.corrupt skip"):
+    with pytest.raises(
+        FileNotFoundError, match=r"1 of 5 files that it names are not in shots: gone\.png.*data\.corrupt skip"
+    ):
         labels(text)
     assert labels(text, skip_absent=True).left_out == {"named in labels.csv, but absent": ["gone.png"]}
+
+
+def test_rows_that_are_alike_count_once_with_a_warning():
+    with pytest.warns(
+        UserWarning, match=r"labels\.csv: 2 files are listed twice with the same label.*: a\.png, c\.png"
+    ):
+        layout = labels(PLAIN + "a.png,oak\nc.png,elm\nc.png,elm\n")
+    assert found(layout, "train") == [("c.png", "elm"), ("sub/b.png", "elm"), ("a.png", "oak"), ("d.png", "oak")]
+
+
+def test_all_contradictions_and_absent_files_are_in_one_message():
+    text = PLAIN + "a.png,elm\nc.png,elm\nd.png,elm\nd.png,ash\n" + "".join(f"gone{n}.png,oak\n" for n in range(5))
+    with pytest.raises(ValueError, match="listed twice") as error:
+        labels(text)
+    assert str(error.value) == (
+        "labels.csv: 3 files are listed twice, 2 of them with different labels: a.png (oak in row 2, elm in row 6), "
+        "d.png (oak in row 5, elm in row 8, ash in row 9); keep one row of each. Also, 5 of 9 files that it names are "
+        "not in shots: gone0.png, gone1.png, gone2.png, …; put them there, set data.folder, or leave them out with "
+        "data.corrupt skip"
+    )
+    with pytest.raises(ValueError, match=r"d\.png \(.*\); keep one row of each$"):
+        labels(text, skip_absent=True)
+
+
+def test_the_documented_lines_leave_out_contradictions():
+    page = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"^```python\n([^`]*clean_labels.*?)^```", page, re.DOTALL | re.MULTILINE)
+    Path("labels.csv").write_text((PLAIN + "a.png,elm\nc.png,elm\n").replace(",", ";"))
+    exec(program, {})
+    assert Path("clean_labels.csv").read_text() == "file;label\nsub/b.png;elm\nc.png;elm\nd.png;oak\n"
+
+
+def test_a_file_in_two_splits_is_refused():
+    with pytest.raises(
+        ValueError, match=r"1 file is listed twice, 1 in different splits: a\.png \(train in row 2, test"
+    ):
+        labels("file,label,split\na.png,oak,train\nc.png,elm,train\na.png,oak,test\n")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +120,14 @@ def test_absent_files_are_refused_or_left_out():
         ("file,label\n,oak\n", "row 2 has no file"),
         ("file,label,split\na.png,oak,train\nc.png,elm,\n", "row 3 has no split"),
         ("file,label,split\na.png,oak,dev\n", "row 2 has the split 'dev'; give one of train, training, val"),
-        (PLAIN + "a.png,elm\n", r"row 6 names a\.png again, after row 2"),
+        (
+            "filename,image,label\na.png,a.png,oak\n",
+            "needs one column 'file'; it has 'filename', 'image', 'label'.*path",
+        ),
+        (
+            "file,label\na.png,\nc.png,oak\n,elm\nd.png,\n",
+            r"row 2 has no label \(3 such rows; row 4 has no file, row 5 has no label\); put images without",
+        ),
         ("file,label\na.png,oak\nc.png,oak\n", r"1 class \(oak\) in training; it needs at least 2"),
         ("file,label,split\na.png,oak,test\nc.png,elm,test\n", "no row has the split train"),
         ("file,label\na.png,o\x07ak\n", "row 2 has a label that cannot be displayed"),

@@ -79,6 +79,12 @@ def test_a_class_of_one_sample_has_a_bar_that_can_be_seen():
     panel = axes_of(draw_histogram, digits(imbalance=LongTailed(128), train_size={"per_class": 128}))[0]
     assert bars(panel)["train"][-1] == 1
     assert panel.get_ylim()[0] < 1
+    assert (panel.get_yscale(), panel.get_ylabel()) == ("log", "samples (log scale)")
+
+
+def test_bars_of_similar_classes_have_heights_in_proportion():
+    panel = axes_of(draw_histogram, digits())[0]
+    assert (panel.get_yscale(), panel.get_ylabel(), panel.get_ylim()[0]) == ("linear", "samples", 0)
 
 
 def test_what_an_epoch_serves_is_drawn_where_it_is_not_each_sample_once():

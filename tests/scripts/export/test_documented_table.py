@@ -49,6 +49,28 @@ def test_the_documented_program_without_litzoo_gives_the_predictions(columns):
     torch.testing.assert_close(torch.from_numpy(names["answer"]["value"]), expected, atol=1e-3, rtol=1e-5)
 
 
+def test_the_documented_program_pools_rare_words_as_the_predictor_does(capsys):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    frame = pd.DataFrame({"job": [f"job {number // 3 if number < 30 else number}" for number in range(200)]})
+    frame["rooms"] = np.arange(200) % 7
+    reading = TableReading.fit(frame, target="price", max_categories=6)
+    assert (len(reading.categories[0]), reading.word_features) == (180, [6])
+    torch.manual_seed(0)
+    predictor = Predictor(Regressor((reading.num_features,), 200.0, 30.0), reading, device="cpu")
+    export(predictor, Path("table.onnx"), "onnx")
+    new = pd.concat([frame, pd.DataFrame({"job": ["new", "job 0"], "rooms": [1, 2]})])
+    new.to_csv("new_rows.csv", index=False)
+    names: dict = {}
+    exec(documented("table.onnx"), names)
+    assert "1 of 202 rows" in capsys.readouterr().out
+    with pytest.warns(UserWarning, match="'new'"):
+        expected = predictor("new_rows.csv").prediction
+    torch.testing.assert_close(torch.from_numpy(names["answer"]["value"]), expected, atol=1e-3, rtol=1e-5)
+    assert expected[40] == pytest.approx(float(expected[40 + 7 * 5]))  # other pooled words with the same number
+
+
 def test_cells_as_people_write_them_are_answered_as_litzoo_predict_does(monkeypatch, capsys):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxscript")

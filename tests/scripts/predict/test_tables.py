@@ -12,6 +12,7 @@ from litzoo.callbacks import BestCheckpoint, ConformalIntervals, MaxLogit, Predi
 from litzoo.callbacks.reporting.predictions_csv import label_note
 from litzoo.datamodules import CSVClassificationDataModule, CSVRegressionDataModule
 from litzoo.lit_modules import MLPClassifier, Regressor
+from tests.scripts.export.exported import documented
 from tests.scripts.helpers import lines_of_error
 from tests.training import cpu_trainer
 
@@ -61,6 +62,24 @@ def test_rows_are_predicted_without_the_training_table(classifier, monkeypatch):
     assert {row["class_name"] for row in found} == {"large", "small", "unknown"}
     predictor = Predictor.load(checkpoint)
     assert predictor(new).names == predictor("new.csv").names == [row["class_name"] for row in tested]
+
+
+def test_the_documented_lines_make_a_file_of_identifiers_and_classes(monkeypatch):
+    frame = write_table("table.csv", id=[f"{number:04}" for number in range(300)], kind=["01", "NA"] * 150)
+    data = CSVClassificationDataModule(file="table.csv", target="kind", keep_default_missing=False, root=".")
+    model = MLPClassifier(data.input_shape, data.num_classes, class_names=data.class_names, hidden=[8])
+    cpu_trainer(callbacks=[BestCheckpoint()], max_epochs=1, enable_checkpointing=True).fit(model, data)
+    frame.drop(columns="kind").to_csv("new.csv", index=False)
+    checkpoint = "--ckpt_path=run/checkpoints/best.ckpt"
+    monkeypatch.setattr("sys.argv", ["litzoo", "predict", checkpoint, "--input=new.csv"])
+    main()
+    exec(documented("submission.csv"), {})
+    with Path("submission.csv").open(newline="") as stream:
+        header, *rows = csv.reader(stream)
+    assert header == ["id", "target"]
+    assert [name for name, _ in rows] == frame["id"].tolist()
+    assert [kind for _, kind in rows] == Predictor.load("run/checkpoints/best.ckpt")("new.csv").names
+    assert {kind for _, kind in rows} <= {"01", "NA"}
 
 
 def test_a_regressor_gives_values_in_the_units_of_the_target():
