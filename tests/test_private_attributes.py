@@ -35,6 +35,7 @@ OWNERS = {
     "_TrainingEpochLoop": training_epoch_loop._TrainingEpochLoop,
     "batchnorm": batchnorm,
     "torch": torch,
+    "mkldnn": torch.ops.mkldnn,
     "models": torchvision.models,
     "RandAugment": v2.RandAugment,
     "AugMix": v2.AugMix,
