@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from litzoo.datamodules import CIFAR10DataModule
+from litzoo.lit_modules.mixed_precision import emulates_bf16
 from litzoo.scripts.benchmarks.harness import format_environment, format_ratio, run_benchmark
 from litzoo.scripts.benchmarks.training_loops import bare_epoch, epoch_seconds
 from litzoo.scripts.cli.litzoo_cli import LitzooCLI
@@ -61,7 +62,7 @@ class CIFARLoops:
         batches = torch.randperm(len(self.targets))[: self.num_samples].split(self.batch_size)
         loaded = ((self.inputs.index_select(0, each), self.targets.index_select(0, each)) for each in batches)
         optimizer = torch.optim.SGD(self.model.net.parameters(), 0.01, 0.85, nesterov=True, weight_decay=0.001)
-        return bare_epoch(self.model, optimizer, loaded, True, self.model.loss)
+        return bare_epoch(self.model, optimizer, loaded, not emulates_bf16(), self.model.loss)
 
     def litzoo(self) -> float:
         """`litzoo fit` without augmentation."""

@@ -24,6 +24,7 @@ from litzoo.callbacks.unknown.metrics import auroc
 from litzoo.callbacks.unknown.scores import Evidence
 from litzoo.datamodules import FashionMNISTDataModule, MNISTDataModule
 from litzoo.datamodules.transforms.policies import augmentation_of
+from litzoo.lit_modules.mixed_precision import emulates_bf16
 from litzoo.lit_modules.networks import CNN
 from litzoo.scripts.benchmarks.harness import environment, format_environment, publish
 from litzoo.scripts.tables import markdown_table, mean_and_std
@@ -88,7 +89,7 @@ def train(images: Tensor, target: Tensor, epochs: int, outliers: Any) -> CNN:
             inputs, labels = augment(images[rows]).float(), target[rows]
             if outliers is not None:
                 inputs = torch.cat([inputs, outliers(inputs, labels)])
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=not emulates_bf16()):
                 logits = net(normalised(inputs)).float()
             loss = F.cross_entropy(logits[: len(rows)], labels, label_smoothing=0.1)
             if outliers is not None:
