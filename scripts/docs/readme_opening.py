@@ -33,7 +33,10 @@ ABOUT_TROUBLES = (
     "original files: not measured. Each method with its command: [docs/losses.md](docs/losses.md#comparisons), "
     "[docs/pseudo_labels.md](docs/pseudo_labels.md#cifar-10)."
 )
-ABOUT_TIMES = "Times on CIFAR-10 are those of single runs on an otherwise idle machine with two cores."
+ABOUT_TIMES = (
+    "Times on CIFAR-10 are those of single runs on an otherwise idle machine with two cores that have instructions for "
+    "bf16; other CPUs take [several times as long](docs/performance.md#making-your-training-faster)."
+)
 PLAIN = "cross-entropy"
 
 
