@@ -40,6 +40,9 @@ class ComparedRun:
         way: How a command that trains this run does it, in words.
     """
 
+    found = "already finished"
+    """What is printed of a run that does not have to be trained."""
+
     def __init__(
         self,
         variant: str,

@@ -88,7 +88,7 @@ class RayQueue:
         failed: list[ComparedRun] = []
         for run in runs:
             if run.next_command(self.epoch) is None:
-                self._finish(run, "already finished")
+                self._finish(run, run.found)
             else:
                 print_change(self._console, run)
                 running[task.remote(run, self.epoch, str(Path.cwd()), str(folder), LITZOO, passed)] = run

@@ -101,7 +101,7 @@ class Queue:
             print_change(self._console, run)
             jobs[slot] = self._start(run, command, slot, self._bars.add_task(str(run), total=None))
         else:
-            self._finish(run, "already finished")
+            self._finish(run, run.found)
 
     def _start(self, run: ComparedRun, command: list[str], slot: int, bar: TaskID) -> _Job:
         run.begin(command)

@@ -36,7 +36,8 @@ def edit(path, change):
 def test_only_missing_seeds_are_trained_and_the_results_are_those_of_all(earlier, capsys):
     compare([*OPTIONS, "--earlier", str(earlier)])
     assert set(calls()) == {"ce/seed_1", "gce/seed_1"}
-    capsys.readouterr()
+    told = capsys.readouterr().out
+    assert "ce, seed 0: from an earlier comparison\n" in told
     text = Path("runs/compare_noise/results.md").read_text()
     mixed = json.loads(Path("runs/compare_noise/results.json").read_text())
     shutil.rmtree("runs")
@@ -85,7 +86,7 @@ def test_dates_and_machines_of_both_are_said(earlier):
     assert "2025-12-31 to 2026-01-02." in text
 
 
-def test_files_without_the_facts_of_each_run_have_those_of_all_runs(earlier):
+def test_files_without_the_facts_of_each_run_have_those_of_all_runs(earlier, capsys):
     def older(content):
         for variant in content["variants"].values():
             for name in ("ways", "contents", "wrong_validation_labels", "validation_samples", "corrections"):
@@ -95,6 +96,8 @@ def test_files_without_the_facts_of_each_run_have_those_of_all_runs(earlier):
     compare([*CONFIGS_AND_NAME, "--seeds", "0", "--earlier", str(earlier)])
     found = json.loads(Path("runs/compare_noise/results.json").read_text())
     assert (found["wrong_validation_labels"], found["validation_samples"]) == ([0.3], [50])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "ce, seed 0: from an earlier comparison, whose file does not say with which content of its configs" in told
 
 
 @pytest.mark.parametrize(
