@@ -96,6 +96,12 @@ def test_a_module_created_by_hand_gets_the_class_names_of_the_checkpoint():
         Predictor.load("best.ckpt", module=Classifier(network(), 3), net=network())
 
 
+def test_a_module_created_by_hand_without_the_calibration_is_warned_of():
+    trained(TemperatureScaling(), calibrate="temperature")
+    with pytest.warns(UserWarning, match=r"was trained with calibrate temperature, but the module has none"):
+        Predictor.load("best.ckpt", module=Classifier(network(), 3))
+
+
 def test_a_checkpoint_does_not_hold_a_network_of_ones_own():
     trained()
     with pytest.raises(ValueError, match=r"does not hold the network of its Classifier.*net=net"):
