@@ -31,7 +31,7 @@ TRAINING_ONLY = (*OBJECTS, "compile")
 """Options of a module that do not affect predictions."""
 TRAINING_STATE = ("loss.", "pseudo_labels.", "class_weights")
 """Beginnings of the names of weights that do not affect predictions."""
-PREDICTION_OPTIONS = ("posthoc_tau", "tta", "calibrate")
+PREDICTION_OPTIONS = ("posthoc_tau", "tta")
 """Options of a module that change its predictions and are not seen in its weights."""
 DETECTOR = "UnknownClassDetector"
 Preparation = ImagePreparation | TableReading | ArrayPreparation

@@ -96,9 +96,9 @@ def test_a_module_created_by_hand_gets_the_class_names_of_the_checkpoint():
         Predictor.load("best.ckpt", module=Classifier(network(), 3), net=network())
 
 
-def test_a_module_created_by_hand_without_the_calibration_is_warned_of():
+def test_a_module_created_by_hand_without_the_calibration_is_refused():
     trained(TemperatureScaling(), calibrate="temperature")
-    with pytest.warns(UserWarning, match=r"was trained with calibrate temperature, but the module has none"):
+    with pytest.raises(ValueError, match=r"temperature has the shape \[\] there, and is missing in the Classifier"):
         Predictor.load("best.ckpt", module=Classifier(network(), 3))
 
 
