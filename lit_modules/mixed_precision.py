@@ -3,8 +3,8 @@
 import torch
 from lightning.pytorch.accelerators import CPUAccelerator
 
-MIXED = ("bf16-mixed", "16-mixed")
-"""Precisions of Lightning that compute in bf16 on a CPU."""
+MIXED = ("bf16-mixed", "16-mixed", "bf16", "16", 16)
+"""Precisions of Lightning that compute in bf16 on a CPU; the short ones are its other names for the first two."""
 WHY = (
     "this CPU has no instructions for bf16 (AVX-512 or AMX), and PyTorch's replacement for them makes convolutions "
     "about ten times slower"

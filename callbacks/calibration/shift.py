@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from scipy.stats import norm
+from scipy.stats import norm, poisson
 from torch import Tensor
 
 from litzoo.callbacks.calibration.checks import known_samples
@@ -17,7 +17,8 @@ _NAMED = 3
 def shifted_classes(probabilities: Tensor, target: Tensor, class_names: Sequence[str] = ()) -> str | None:
     """Says which classes have on average another probability than their fraction of the samples.
 
-    If the probabilities are right, the difference of a class has the variance Σ p (1 - p) / N².
+    If the probabilities are right, the number of samples of a class has the variance Σ p (1 - p), and less probable
+    tails than normal where few are expected: at most those of a Poisson distribution.
 
     Args:
         probabilities: `[N, K]`.
@@ -31,8 +32,9 @@ def shifted_classes(probabilities: Tensor, target: Tensor, class_names: Sequence
     fraction = torch.bincount(target, minlength=len(mean)) / len(target)
     error = (probabilities * (1 - probabilities)).sum(dim=0).sqrt() / len(target)
     larger, smaller = torch.maximum(mean, fraction), torch.minimum(mean, fraction)
-    standard_errors = float(norm.isf(CHANCE / 2 / len(mean)))
-    shifted = ((mean - fraction).abs() > standard_errors * error) & (larger > FACTOR * smaller)
+    level = CHANCE / 2 / len(mean)
+    shifted = ((mean - fraction).abs() > float(norm.isf(level)) * error) & (larger > FACTOR * smaller)
+    shifted &= _exceeds_poisson(len(target) * mean, len(target) * fraction, len(target), level)
     if not shifted.any():
         return None
     factors = (larger / smaller.clamp(min=1e-12)).where(shifted, torch.zeros(()).double())
@@ -45,3 +47,11 @@ def shifted_classes(probabilities: Tensor, target: Tensor, class_names: Sequence
     ]
     more = int(shifted.sum()) - len(worst)
     return "; ".join(named) + (f"; and {counted(more, 'other class', 'other classes')}" if more else "")
+
+
+def _exceeds_poisson(expected: Tensor, counts: Tensor, samples: int, level: float) -> Tensor:
+    """Returns for which classes a count is also too improbable by the Poisson distribution, of the rarer side."""
+    many = expected > samples / 2
+    expected, counts = expected.where(~many, samples - expected), counts.where(~many, samples - counts)
+    below, above = poisson.cdf(counts.round(), expected), poisson.sf(counts.round() - 1, expected)
+    return torch.from_numpy((below < level) | (above < level))

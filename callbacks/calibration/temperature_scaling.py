@@ -11,7 +11,8 @@ from torch import Tensor
 
 from litzoo.callbacks.calibration.part import calibration_part, plain_sample_count
 from litzoo.callbacks.calibration.shift import shifted_classes
-from litzoo.callbacks.calibration.temperature import fit_temperature, fit_temperature_and_bias, require_enough
+from litzoo.callbacks.calibration.temperature import fit_temperature, require_enough
+from litzoo.callbacks.calibration.temperature_and_bias import FEW, fit_temperature_and_bias
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
 from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.callbacks.contracts import STEP_OUTPUTS
@@ -125,12 +126,13 @@ class TemperatureScaling(CollectsTestOutputs):
         if bias is not None:
             assert fitted.bias is not None
             bias.copy_(fitted.bias)
+            _warn_of_few(pl_module, outputs["target"], len(bias))
         else:
             _warn_of_shift(pl_module, outputs["logits"] / fitted.temperature, outputs["target"])
         fitted_parts = "Temperature" if bias is None else "Bias for each class and temperature"
         rank_zero_info(
-            f"{fitted_parts} {fitted.temperature:.4g}: the cross-entropy of {fitted.samples:,} calibration samples is "
-            f"{fitted.after:.4g}, {fitted.before:.4g} without"
+            f"{fitted_parts} {fitted.temperature:.4g}: the cross-entropy of {fitted.samples:,} calibration samples, on "
+            f"which it was fitted, is {fitted.after:.4g}, {fitted.before:.4g} without"
         )
 
 
@@ -185,6 +187,21 @@ def _warn_of_shift(module: Any, logits: Tensor, target: Tensor) -> None:
             "weights, balanced sampling or a loss for imbalance shift; give model.calibrate: temperature_and_bias, "
             "which changes predicted classes too"
         )
+
+
+def _warn_of_few(module: Any, target: Tensor, classes: int) -> None:
+    """Warns of classes whose bias is hardly known."""
+    counts = torch.bincount(target[target != UNKNOWN], minlength=classes).tolist()
+    few = {number: count for number, count in enumerate(counts) if count < FEW}
+    if not few:
+        return
+    names = list(getattr(module, "class_names", ())) or [str(number) for number in range(classes)]
+    shown = ", ".join(f"{names[number]} ({count})" for number, count in list(few.items())[:5])
+    rank_zero_warn(
+        f"model.calibrate: temperature_and_bias has fewer than {FEW} calibration samples of {len(few)} of {classes} "
+        f"classes: {shown}{', …' if len(few) > 5 else ''}. Their bias is uncertain, and a class without samples comes "
+        "out rarer than it is; raise data.val_size, or set model.calibrate to temperature"
+    )
 
 
 def _option(module: Any) -> str:

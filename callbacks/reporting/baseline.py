@@ -57,15 +57,18 @@ def _of_classes(module: Any, target: Tensor, answer: Tensor) -> list[str]:
         f"Always answering {module.class_names[most]!r}, the most frequent class in training, is right in "
         f"{right / len(target):.2%} of these samples"
     )
+    stands_out = right * len(module.class_counts) >= NOTEWORTHY * len(target)
+    if own <= right and not stands_out:
+        return [f"{text}, and the model in {own / len(target):.2%}: it is no better."]
     if own <= right:
         return [
             f"{text}, and the model in {own / len(target):.2%}: judge it by the accuracy of each class, not by acc."
         ]
-    return [f"{text}."] if right * len(module.class_counts) >= NOTEWORTHY * len(target) else []
+    return [f"{text}."] if stands_out else []
 
 
 def _of_numbers(mean: float, target: Tensor, answer: Tensor) -> str:
     target, answer = target.double(), answer.double()
     constant, own = (float((target - each).square().mean().sqrt()) for each in (mean, answer))
     text = f"Always answering {mean:,.6g}, the mean of the training targets, has an RMSE of {constant:,.6g} here"
-    return f"{text}, and the model of {own:,.6g}: it is no better." if own >= constant else f"{text}."
+    return f"{text}, and the model of {own:,.6g}: it is no better." if not own < constant else f"{text}."

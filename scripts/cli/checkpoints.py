@@ -21,7 +21,7 @@ TRAINING = ("callbacks", "epoch", "global_step", "loops", "lr_schedulers", "opti
 EVALUATION_ONLY = ("min_score", "posthoc_tau")
 """Options of a module that only affect evaluation."""
 ADDED_BUFFERS = ("temperature", "class_bias")
-"""Names of buffers that a checkpoint of a training without the option `calibrate` lacks."""
+"""Names of buffers that depend on the option `calibrate`, which may differ from that of the checkpoint's training."""
 
 
 def config_of_run(files: Sequence[Any]) -> Path | None:
@@ -118,7 +118,8 @@ def check_fits(path: str, content: Mapping[str, Any], module: nn.Module) -> None
     """
     own = module.state_dict()
     added = {name: own[name] for name in ADDED_BUFFERS if name in own}
-    if misfit := first_misfit(added | content["state_dict"], module):
+    saved = {name: each for name, each in content["state_dict"].items() if name in own or name not in ADDED_BUFFERS}
+    if misfit := first_misfit(added | saved, module):
         raise ValueError(
             f"--ckpt_path {path}: is of another architecture: {misfit} asked for; use the config.yaml beside the "
             "checkpoint"

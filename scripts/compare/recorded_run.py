@@ -120,6 +120,20 @@ def _read(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"--earlier {file}: cannot be read as JSON: {error}") from None
-    if not isinstance(content, dict) or not {"epoch", "variants", "curves"} <= content.keys():
+    if not _is_result(content):
         raise ValueError(f"--earlier {file}: takes the results.json of a comparison")
     return content
+
+
+def _is_result(content: Any) -> bool:
+    """Whether a file has what is read of it."""
+    if not isinstance(content, dict) or not {"epoch", "variants", "curves"} <= content.keys():
+        return False
+    if not isinstance(content["variants"], dict) or not isinstance(content["curves"], dict):
+        return False
+    variants = content["variants"].values()
+    if not all(isinstance(each, dict) for each in variants):
+        return False
+    return all({"options", "runs"} <= each.keys() for each in variants) and all(
+        isinstance(run, dict) and {"seed", "metrics"} <= run.keys() for each in variants for run in each["runs"]
+    )

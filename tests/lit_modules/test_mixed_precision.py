@@ -38,6 +38,8 @@ def test_the_processor_s_own_flags_say_the_same():
     [
         ("bf16-mixed", "cpu", True),
         ("16-mixed", CPUAccelerator(), True),
+        ("bf16", "cpu", True),
+        (16, "cpu", True),
         ("32-true", "cpu", False),
         (None, "cpu", False),
         ("bf16-mixed", "cuda", False),

@@ -206,6 +206,12 @@ def test_weights_shift_probabilities_which_only_a_bias_repairs():
     assert tested["test/ece_uncalibrated"] == pytest.approx(float(before.compute()), abs=1e-5)
 
 
+def test_classes_with_few_calibration_samples_are_named():
+    match = r"has fewer than 20 calibration samples of 7 of 7 classes: 1 \(\d+\), 2 \(\d+\)"
+    with pytest.warns(UserWarning, match=match):
+        fit(TemperatureScaling(), model=calibrated(calibrate="temperature_and_bias"))
+
+
 def test_a_bias_is_left_out_with_a_warning_and_added_as_zeros():
     fit(TemperatureScaling(), model=calibrated(calibrate="temperature_and_bias"))
     with pytest.warns(UserWarning, match=r"was fitted together with a bias for each class"):

@@ -65,7 +65,7 @@ def test_it_equals_sklearns_dummy_classifier():
     constant.net.head.bias.data = 9 * torch.eye(3)[rarest]
     (text,) = said_after(constant, data, max_epochs=1, limit_train_batches=0)
     assert f"'3', the most frequent class in training, is right in {dummy.score(test_inputs, test_target):.2%}" in text
-    assert f"and the model in {np.mean(test_target == rarest):.2%}: judge" in text
+    assert f"and the model in {np.mean(test_target == rarest):.2%}: it is no better." in text
 
 
 def test_the_error_of_the_mean_equals_that_of_sklearns_dummy_regressor():
@@ -85,6 +85,9 @@ def test_a_regressor_that_is_no_better_is_called_so():
     torch.nn.init.constant_(module.net.head.bias, 3.0)
     (text,) = said_after(module, data, max_epochs=1, limit_train_batches=0)
     assert text.endswith(": it is no better.")
+    torch.nn.init.constant_(module.net.head.bias, torch.nan)
+    (text,) = said_after(module, data, max_epochs=1, limit_train_batches=0)
+    assert text.endswith("of nan: it is no better.")
 
 
 def test_of_a_regressor_that_does_not_know_the_mean_nothing_is_said():

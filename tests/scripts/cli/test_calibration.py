@@ -71,6 +71,14 @@ def test_a_finished_training_is_calibrated_later(calibrate):
     assert ("class_bias" in content["state_dict"]) == (calibrate == "temperature_and_bias")
 
 
+def test_a_bias_is_left_out_of_a_test_that_asks_for_a_temperature():
+    litzoo("fit", *CONFIG, "--model.calibrate=temperature_and_bias")
+    before = metrics()
+    with pytest.warns(UserWarning, match="was fitted together with a bias for each class"):
+        litzoo("test", *CONFIG, "--ckpt_path=best", "--model.calibrate=temperature")
+    assert metrics()["test/loss"] != before["test/loss"]
+
+
 def test_bad_options_are_refused(capsys, monkeypatch):
     lines = lines_of_error(command, ["fit", *CONFIG, "--model.calibrate=platt"], capsys, monkeypatch)
     assert any("calibrate" in line for line in lines)

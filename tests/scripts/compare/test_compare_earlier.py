@@ -109,6 +109,8 @@ def test_files_without_the_facts_of_each_run_have_those_of_all_runs(earlier, cap
         (None, ["--seeds", "7"], "has none of these runs; it has seeds of ce, gce"),
         (lambda path: path.write_text("[]"), [], "takes the results.json of a comparison"),
         (lambda path: path.write_text("{"), [], "cannot be read as JSON"),
+        (lambda path: edit(path, lambda each: each["variants"].update(ce=[])), [], "takes the results.json of a"),
+        (lambda path: edit(path, lambda each: each["variants"]["ce"]["runs"][0].pop("metrics")), [], "takes the res"),
         (lambda path: path.unlink(), [], "cannot be read as JSON: .*No such file"),
     ],
 )
