@@ -87,6 +87,16 @@ def read_dataset(
     return inputs, torch.tensor(labels) if labeled else None
 
 
+def inputs_of(name: str, dataset: Any) -> list[Any]:
+    """Returns the inputs of a map-style data set or a list as they are: samples, or parts of pairs or dictionaries.
+
+    Raises:
+        ValueError: If a sample cannot be read, or a dictionary has no input.
+    """
+    indices = range(len(dataset)) if isinstance(dataset, (list, tuple)) else _indices(name, dataset)
+    return [_sample(name, dataset, index, keys=None, labeled=False)[0] for index in indices]
+
+
 def _indices(name: str, dataset: Any) -> Iterator[int]:
     count = len(dataset)
     if count < PROGRESS_BAR_FROM:
