@@ -1,6 +1,7 @@
 """How arrays in memory become inputs of a network that was trained on `ArrayDatasetsDataModule`."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 from torch import Tensor
@@ -28,8 +29,8 @@ class ArrayPreparation:
 
         Args:
             inputs: A tensor, an array or a data frame `[N, *shape]`, or `[*shape]` for a single sample; a list of
-                samples; or a map-style data set of inputs, `(input, label)` pairs or dictionaries, whose labels are not
-                read.
+                samples, or of lists or tuples of numbers; or a map-style data set of inputs, `(input, label)` pairs or
+                dictionaries, whose labels are not read.
 
         Raises:
             TypeError: If they are something else.
@@ -55,5 +56,7 @@ class ArrayPreparation:
 def _are_samples(inputs: Any) -> bool:
     """Whether inputs are samples to read one by one; else they are numbers."""
     if isinstance(inputs, (list, tuple)):
-        return not inputs or not isinstance(inputs[0], (int, float, list))
-    return not hasattr(inputs, "__array__")  # which tensors, arrays and data frames have
+        first = inputs[0] if inputs else None
+        is_row = isinstance(first, tuple) and all(isinstance(each, Real) for each in first)  # no (input, label)
+        return not (isinstance(first, (Real, list)) or is_row)
+    return not (hasattr(inputs, "__array__") or hasattr(inputs, "toarray"))  # tensors, arrays, data frames; sparse ones

@@ -61,10 +61,10 @@ class ImagePreparation:
 
         Args:
             image: A Pillow image, an array uint8 `[H, W]` or `[H, W, C]` (channels last, RGB), an array uint16
-                `[H, W]`, or a tensor uint8 `[C, H, W]` (channels first).
+                `[H, W]`, or a tensor `[C, H, W]` (channels first), uint8 or floats from 0 to 1.
 
         Raises:
-            TypeError: If it is something else, or not of uint8.
+            TypeError: If it is something else.
         """
         if self.transforms_originals:
             original = self.reader.convert(as_pillow(image), resize=False)
@@ -101,13 +101,19 @@ def pixel_scaling(mean: Sequence[float], std: Sequence[float], device: torch.dev
 def as_pillow(image: Any) -> Image.Image:
     """Returns a Pillow image, an array `[H, W]` or `[H, W, C]`, or a tensor `[C, H, W]`, uint8, as a Pillow image.
 
+    Tensors may also hold floats from 0 to 1, which become uint8 as in the training of `from_datasets`.
+
     Raises:
         TypeError: If it is something else.
     """
     if isinstance(image, Image.Image):
         return image
+    original = image
     if isinstance(image, Tensor):
-        image = image.cpu().movedim(0, -1).numpy() if image.ndim == 3 else image.cpu().numpy()
+        if image.is_floating_point() and image.numel() and image.min() >= 0 and image.max() <= 1:
+            image = (image.float() * 255).round().to(torch.uint8)
+        image = image.detach().cpu()
+        image = image.movedim(0, -1).numpy() if image.ndim == 3 else image.numpy()
     if isinstance(image, np.ndarray) and image.dtype == np.uint16 and image.ndim == 2:
         return Image.fromarray(image)
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size:
@@ -115,9 +121,20 @@ def as_pillow(image: Any) -> Image.Image:
             image = image[:, :, 0]
         if image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4)):
             return Image.fromarray(np.ascontiguousarray(image))
-    given = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
+    is_array = isinstance(image, np.ndarray)
+    fix = ": scale pixels to 0...255 and convert them to uint8" if is_array and image.dtype != np.uint8 else ""
     raise TypeError(
-        f"an image is a Pillow image, an array uint8 [H, W] or [H, W, C], or a tensor uint8 [C, H, W], with 1, 3 or 4 "
-        f"channels; got {given}: scale pixels to 0...255 and convert them with `.astype('uint8')`, or give "
-        "the path of a file"
+        "an image is a Pillow image, an array uint8 [H, W] or [H, W, C], or a tensor [C, H, W] of uint8 or of floats "
+        f"from 0 to 1, with 1, 3 or 4 channels, or the path of a file; got {_described(original)}{fix}"
     )
+
+
+def _described(image: Any) -> str:
+    if isinstance(image, Tensor):
+        numbers = f"a tensor {str(image.dtype).removeprefix('torch.')} {list(image.shape)}"
+        if image.is_floating_point() and image.numel():
+            return f"{numbers} with values from {float(image.min()):.4g} to {float(image.max()):.4g}"
+        return numbers
+    if isinstance(image, np.ndarray):
+        return f"an array {image.dtype} {list(image.shape)}"
+    return f"a {type(image).__name__}"

@@ -87,6 +87,16 @@ def read_dataset(
     return inputs, torch.tensor(labels) if labeled else None
 
 
+def inputs_of(name: str, dataset: Any) -> list[Any]:
+    """Returns the inputs of a map-style data set or a list as they are: samples, or parts of pairs or dictionaries.
+
+    Raises:
+        ValueError: If a sample cannot be read, or a dictionary has no input.
+    """
+    indices = range(len(dataset)) if isinstance(dataset, (list, tuple)) else _indices(name, dataset)
+    return [_sample(name, dataset, index, keys=None, labeled=False)[0] for index in indices]
+
+
 def _indices(name: str, dataset: Any) -> Iterator[int]:
     count = len(dataset)
     if count < PROGRESS_BAR_FROM:
@@ -207,9 +217,12 @@ def numbers_of(place: str, x: Any) -> Tensor:
         x: A tensor, an array, a data frame or nested lists.
 
     Raises:
-        ValueError: If they are no finite numbers, or a single one.
+        ValueError: If they are no finite numbers, a single one, or of a kind of which something would be lost.
     """
+    _refuse_loss(place, x)
     try:
+        if hasattr(x, "iloc") and hasattr(x, "columns"):
+            x = x.to_numpy(np.float64, na_value=np.nan)
         values = x.as_subclass(Tensor).cpu() if isinstance(x, Tensor) else torch.from_numpy(np.array(x))
         values = values.to(torch.float32)
     except (TypeError, ValueError) as error:
@@ -219,6 +232,24 @@ def numbers_of(place: str, x: Any) -> Tensor:
     if not values.isfinite().all():
         raise ValueError(f"{place} has values that are not finite; replace or remove them")
     return values
+
+
+def _refuse_loss(place: str, x: Any) -> None:
+    """Refuses sparse, masked and complex numbers, and data frames with columns of something else than numbers."""
+    if hasattr(x, "toarray") or (isinstance(x, Tensor) and x.layout != torch.strided):
+        dense = "to_dense" if isinstance(x, Tensor) else "toarray"
+        raise ValueError(f"{place} is sparse; make it dense with .{dense}()")
+    if np.ma.is_masked(x):
+        raise ValueError(f"{place} has masked values; replace them, such as with .filled(0)")
+    if hasattr(x, "iloc") and hasattr(x, "columns"):
+        for name, dtype in zip(x.columns, x.dtypes, strict=True):
+            if dtype.kind not in "biuf":
+                raise ValueError(
+                    f"{place}: the column {name!r} has the dtype {dtype}, which is not of real numbers; convert it, or "
+                    "leave it out as in training"
+                )
+    elif x.is_complex() if isinstance(x, Tensor) else np.iscomplexobj(x):
+        raise ValueError(f"{place} has complex numbers; give real and imaginary part as numbers of their own")
 
 
 def _label(place: str, y: Any) -> int:

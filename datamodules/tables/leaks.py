@@ -18,6 +18,9 @@ FEWEST_ROWS = 20
 FEWEST_FOR_LIMITS = 500
 """Rows from which limits on a single number that separate the classes are suspicious: in small tables of well chosen
 measurements, such as two of the irises, they are not."""
+MANY_VALUES = 50
+"""A column of more values is judged by rows that differ, since copies of a row agree in everything. Its values may also
+be those of groups of rows, such as the weight at birth of a patient with several visits."""
 _SCREENED = 20_000
 """Rows that are looked at first: only columns that leak there are looked at in all rows."""
 
@@ -29,6 +32,7 @@ def leaking_columns(
 
     What a value says of a row is learned from the other rows with this value. So a column of different values, such as
     an identifier, says nothing, unless limits on it separate the classes, or it has the order of a numeric target.
+    Of rows that are alike, one counts in columns of many values.
 
     Args:
         frame: Cells of all rows.
@@ -40,13 +44,29 @@ def leaking_columns(
     cells = frame[target].iloc[rows]
     known = pd.factorize(texts_of(cells))[0] if is_class else numbers_of(texts_of(cells))
     first = _screened(known, is_class)
+    names = [*(column.name for column in columns), target]
+    is_new = _is_new(frame, rows[first], names)
+    is_new_of_all: np.ndarray | None = None
     remarks = []
     for column in columns:
         own = frame[column.name].iloc[rows]
-        if next(_found(column, own.iloc[first], known[first], is_class), None):
+        if next(_found(column, own.iloc[first], known[first], is_new, is_class), None):
             # Which way it leaks is decided anew, in all rows.
-            remarks += [f"column {column.name!r} {text}" for text in list(_found(column, own, known, is_class))[:1]]
+            is_new_of_all = _is_new(frame, rows, names) if is_new_of_all is None else is_new_of_all
+            found = list(_found(column, own, known, is_new_of_all, is_class))
+            remarks += [f"column {column.name!r} {text}" for text in found[:1]]
     return remarks
+
+
+def _is_new(frame: pd.DataFrame, rows: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Returns which rows `[n]` differ from all earlier ones in some of the columns named."""
+    groups = np.zeros(len(rows), dtype=np.int64)
+    for name in names:
+        codes = pd.factorize(frame[name].iloc[rows])[0] + 1  # 0 is a missing cell
+        groups, found = pd.factorize(groups * (len(rows) + 1) + codes)
+        if len(found) == len(rows):  # usual after a column or two; the others need not be looked at
+            break
+    return ~pd.Series(groups).duplicated().to_numpy()
 
 
 def _screened(known: np.ndarray, is_class: bool) -> np.ndarray:
@@ -60,12 +80,15 @@ def _screened(known: np.ndarray, is_class: bool) -> np.ndarray:
     return np.sort(np.concatenate([each[:: max(1, len(each) // share)] for each in classes]))
 
 
-def _found(column: Column, cells: pd.Series, known: np.ndarray, is_class: bool) -> Iterator[str]:
+def _found(column: Column, cells: pd.Series, known: np.ndarray, is_new: np.ndarray, is_class: bool) -> Iterator[str]:
     """Yields the ways in which a column gives the target away, as the end of a sentence on it."""
     values, is_missing = _values(column, cells)
     filled = ~is_missing
     if filled.sum() >= len(filled) / 2:
-        among = f"{filled.sum():,} training rows" + (" where it is filled" if is_missing.any() else "")
+        kind = "training rows"
+        if not is_new.all() and len(np.unique(values[filled])) > MANY_VALUES:
+            filled, kind = filled & is_new, "different training rows"
+        among = f"{filled.sum():,} {kind}" + (" where it is filled" if is_missing.any() else "")
         yield from (_for_classes if is_class else _for_numbers)(column, values[filled], known[filled], among)
     if is_class and is_missing.any() and _is_leak(right := _right_by_value(is_missing, known), known):
         yield f"is empty in some rows, and that alone gives the class of {right:,} of {len(known):,} training rows"
@@ -84,7 +107,8 @@ def _for_classes(column: Column, values: np.ndarray, labels: np.ndarray, among: 
     if _is_leak(right := _right_by_value(values, labels), labels):
         count = len(np.unique(values))
         each = "each" if right == len(labels) else "nearly each"
-        yield f"gives the class of {right:,} of {among}: {each} of its {count:,} values goes with one class"
+        text = f"gives the class of {right:,} of {among}: {each} of its {count:,} values goes with one class"
+        yield text + _of_groups(count)
     elif column.kind in ("number", "date") and len(labels) >= FEWEST_FOR_LIMITS:
         count = len(np.unique(labels))
         tree = DecisionTreeClassifier(max_leaf_nodes=max(2, count), min_samples_leaf=5, random_state=0)
@@ -113,7 +137,15 @@ def _for_numbers(column: Column, values: np.ndarray, numbers: np.ndarray, among:
             return
     if (explained := _explained_by_value(values, numbers)) >= LEAST_RANKED:
         count = len(np.unique(values))
-        yield f"gives the target, with R² = {explained:.4f} in {among}: its {count:,} values go with one number each"
+        text = f"gives the target, with R² = {explained:.4f} in {among}: its {count:,} values go with one number each"
+        yield text + _of_groups(count)
+
+
+def _of_groups(count: int) -> str:
+    """Returns the other reason why each of so many values may go with one class or number, if they are many."""
+    if count <= MANY_VALUES:
+        return ""
+    return ". Perhaps rows with the same value belong together, such as visits of one patient, and the split parts them"
 
 
 def _is_leak(right: int, labels: np.ndarray) -> bool:

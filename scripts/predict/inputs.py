@@ -1,6 +1,6 @@
 """Finds the samples that `--input` names, and the columns that are kept beside their predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from litzoo.datamodules.io.class_folders import images_in, warn_of_others
 from litzoo.datamodules.io.decoding import to_convert
+from litzoo.datamodules.io.map_datasets import inputs_of
 from litzoo.datamodules.tables.csv_files import read_table
 
 FILE_COLUMNS = ("file", "path", "filename", "image")
@@ -56,7 +57,7 @@ def listed_images(table: Path) -> tuple[list[Path], dict[str, list[str]]]:
 
 
 def listed(inputs: Any) -> Any:
-    """Returns a sequence of samples, each a path or an image."""
+    """Returns a sequence of samples, each a path or an image, without the labels of a data set."""
     if isinstance(inputs, (str, Path)):
         return image_files(Path(inputs))
     if isinstance(inputs, Image.Image):
@@ -66,9 +67,10 @@ def listed(inputs: Any) -> Any:
         return list(inputs) if is_batch else [inputs]
     if isinstance(inputs, Tensor):
         return inputs if inputs.ndim == 4 else [inputs]
-    if isinstance(inputs, Sequence):
-        return list(inputs)
+    is_other = isinstance(inputs, Mapping) or hasattr(inputs, "iloc")  # a dictionary or a data frame
+    if hasattr(inputs, "__len__") and hasattr(inputs, "__getitem__") and not is_other:
+        return inputs_of("inputs", inputs)
     raise TypeError(
         f"inputs: {type(inputs).__name__} is neither a path nor an image; give a folder, a file, a Pillow image, an "
-        "array, a tensor, or a list of these"
+        "array, a tensor, a list of these, or a map-style data set"
     )

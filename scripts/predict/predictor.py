@@ -129,8 +129,9 @@ class Predictor:
                 any order. For a model of arrays a tensor, an array or a data frame `[N, ...]`, or a map-style data set;
                 see `ArrayPreparation`. For a model of images a folder, an image file or a list of files; a Pillow
                 image, an array uint8 `[H, W]`, `[N, H, W]`, `[H, W, C]` or `[N, H, W, C]` (channels last, RGB), a
-                tensor uint8 `[C, H, W]` or `[N, C, H, W]`, or a list of these. Images of other sizes are resized and
-                centre-cropped to that of the training images.
+                tensor `[C, H, W]` or `[N, C, H, W]`, uint8 or floats from 0 to 1; a list of these, or a map-style data
+                set, also of `(image, label)` pairs or dictionaries, whose labels are not read. Images of other sizes
+                are resized and centre-cropped to that of the training images.
             unreadable: Whether an image file that cannot be read is an error, or skipped and listed.
             progress: Is called after each batch with the number of samples done.
 

@@ -101,6 +101,71 @@ def test_the_documented_lines_leave_out_contradictions():
     assert Path("clean_labels.csv").read_text() == "file;label\nsub/b.png;elm\nc.png;elm\nd.png;oak\n"
 
 
+def test_contradictions_of_both_kinds_are_shown():
+    text = "file,label,split\na.png,oak,train\na.png,elm,train\nc.png,elm,train\nc.png,elm,test\n"
+    with pytest.raises(ValueError, match="listed twice") as error:
+        labels(text)
+    assert str(error.value) == (
+        "labels.csv: 2 files are listed twice, 1 of them with different labels, 1 in different splits: a.png (oak in "
+        "row 2, elm in row 3), c.png (train in row 4, test in row 5); keep one row of each"
+    )
+
+
+def test_an_image_has_one_label_however_its_path_is_written():
+    inside = (Path("shots") / "a.png").absolute()
+    Path("link").symlink_to("shots")
+    for file in ("sub/../a.png", "./a.png", str(inside), str(inside.parent / "sub/../a.png"), ".\\a.png"):
+        with pytest.raises(ValueError, match=r"listed twice.*: a\.png \(oak in row 2, elm in row 6\)"):
+            labels(PLAIN + f"{file},elm\n")
+        layout = labels(PLAIN.replace("a.png", file))
+        assert layout.left_out == {}
+        assert found(layout, "train")[2] == ("a.png", "oak")
+    assert LabelFile(Path("labels.csv"), Path("link")).left_out == {}
+
+
+def test_paths_of_windows_name_files_in_subfolders():
+    assert found(labels(PLAIN.replace("/", "\\")), "train") == found(labels(PLAIN), "train")
+    save("shots/sub\\b.png", noise(5, 5, seed=9))  # a name that Linux and macOS allow
+    layout = labels(PLAIN.replace("/", "\\"))
+    assert layout.left_out == {"not named in labels.csv": ["sub/b.png"]}
+
+
+def test_a_folder_is_no_image():
+    with pytest.raises(FileNotFoundError, match=r"1 of 5 files that it names are not in shots: sub \(a folder\);"):
+        labels(PLAIN + "sub,oak\n")
+
+
+def test_files_that_are_there_in_other_case_are_named():
+    text = PLAIN.replace("a.png", "a.PNG").replace("b.png", "B.png") + "gone.png,oak\n"
+    with pytest.raises(FileNotFoundError) as error:
+        labels(text)
+    assert str(error.value) == (
+        "labels.csv: 3 of 5 files that it names are not in shots: a.PNG, sub/B.png, gone.png; 2 of these are there in "
+        "other case, such as a.png for a.PNG: write the names as the files have them; put them there, set data.folder, "
+        "or leave them out with data.corrupt skip"
+    )
+
+
+def test_files_that_are_all_absent_are_refused_in_any_case():
+    text = "file,label,split\nx.png,oak,train\ny.png,elm,train\n"
+    for skip in (False, True):
+        with pytest.raises(
+            FileNotFoundError, match=r"all of 2 files that it names are not in shots: x\.png, y\.png; put"
+        ):
+            labels(text, skip_absent=skip)
+    with pytest.raises(ValueError, match="all files of the split train are absent;"):
+        labels(text + "a.png,oak,test\n", skip_absent=True)
+
+
+def test_cells_may_hold_line_breaks_and_rows_are_numbered_by_their_lines():
+    text = '\nfile,label,note\n\na.png,oak,"two\nlines"\n \nsub/b.png,elm,\n'
+    assert found(labels(text), "train") == [("sub/b.png", "elm"), ("a.png", "oak")]
+    with pytest.raises(ValueError, match="row 8 has no label"):
+        labels(text + "\nc.png,,\n".lstrip("\n"))
+    with pytest.raises(ValueError, match=r"row 2 has a label that cannot be displayed, 'o\\nak'"):
+        labels('file,label\na.png,"o\nak"\n')
+
+
 def test_a_file_in_two_splits_is_refused():
     with pytest.raises(
         ValueError, match=r"1 file is listed twice, 1 in different splits: a\.png \(train in row 2, test"

@@ -80,6 +80,41 @@ def test_a_category_that_gives_a_number_away_is_named():
     ]
 
 
+@pytest.mark.parametrize("is_class", [True, False])
+def test_honest_columns_of_repeated_rows_are_not_accused(is_class):
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(500, 4)), columns=list("abcd"))
+    frame["y"] = random.integers(0, 2, 500) if is_class else random.normal(size=500)
+    assert remarks(pd.concat([frame] * 2, ignore_index=True), is_class=is_class) == []
+
+
+def test_leaks_in_repeated_rows_are_found():
+    frame = table()
+    frame["few"] = np.where(frame["y"] == 1, "B", "A")
+    frame["many"] = frame["y"] + 2 * (np.arange(ROWS) // 10 % 30)
+    few, many = remarks(pd.concat([frame] * 2, ignore_index=True))
+    assert "'few' gives the class of 2,000 of 2,000 training rows: each of its 2 values" in few
+    assert "'many' gives the class of 1,000 of 1,000 different training rows: each of its 60 values" in many
+
+
+def test_a_leak_is_found_where_few_rows_differ():
+    y = np.arange(ROWS) % 2
+    frame = pd.DataFrame({"flag": np.where(y == 1, "B", "A"), "place": np.where(y == 1, "sea", "hill"), "y": y})
+    assert len(remarks(frame)) == 2
+
+
+@pytest.mark.parametrize("is_class", [True, False])
+def test_values_of_groups_are_said_to_be_perhaps_of_groups(is_class):
+    random, patient = np.random.default_rng(0), np.repeat(np.arange(300), 5)
+    frame = pd.DataFrame({"born": random.normal(size=300)[patient], "pulse": random.normal(size=1500)})
+    frame["y"] = (random.integers(0, 2, 300) if is_class else random.normal(size=300))[patient]
+    (found,) = remarks(frame, is_class=is_class)
+    assert found.startswith("column 'born' gives the ")
+    assert found.endswith(
+        "Perhaps rows with the same value belong together, such as visits of one patient, and the split parts them"
+    )
+
+
 def test_only_training_rows_count():
     frame = table()
     frame["half"] = np.where(np.arange(ROWS) < 600, frame["y"], 0)

@@ -76,14 +76,19 @@ def test_cells_as_people_write_them_are_answered_as_litzoo_predict_does(monkeypa
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
     table = houses().assign(price=range(60), place=np.resize(["town", "sea", "-"], 60))
+    table["kind"], table["lot"] = np.resize(["1", "2", "-3", "07"], 60), np.resize(["1.0", "2.0", "A"], 60)
     table.to_csv("table.csv", index=False)
-    data = CSVRegressionDataModule(file="table.csv", target="price", missing_values=["k.A."], root=".")
+    data = CSVRegressionDataModule(
+        file="table.csv", target="price", missing_values=["k.A."], categorical_columns=["kind", "lot"], root="."
+    )
     torch.manual_seed(0)
     model = Regressor(data.input_shape, data.target_mean, data.target_std, hidden=[16])
     cpu_trainer(callbacks=[BestCheckpoint()], max_epochs=3, enable_checkpointing=True).fit(model, data)
     new = table.drop(columns="price").head(9).rename(columns={"rooms": " rooms "})
     new["place"] = [" town ", "sea", "-", " - ", "NA", "k.A.", "?", "moon", ""]
     new[" rooms "] = [" 3 ", "-", "?", "k.A.", "NA", "", "4.0", "1e0", "..."]
+    new["kind"] = ["1.0", "2", "2.0", "-3.0", "07", "8.0", "", "1.00", "9.0"]
+    new["lot"] = ["1", "2", "A", "A.0", "1.0", "2.0", "3", "", "-1"]
     new["garden"] = [" YES", "no ", "?", "-", "NA", "t", "0", "N", "k.A."]
     new.loc[[2, 3, 4], "built"], new.loc[5, "seen"] = ["-", " k.A. ", "?"], f" {new['seen'][5]} "
     new.to_csv("new_rows.csv", index=False, encoding="utf-8-sig")
@@ -98,7 +103,10 @@ def test_cells_as_people_write_them_are_answered_as_litzoo_predict_does(monkeypa
     capsys.readouterr()
     names: dict = {}
     exec(documented("table.onnx"), names)
-    assert capsys.readouterr().out == "column place: 5 of 9 rows have a word that training did not have\n"
+    assert capsys.readouterr().out.splitlines() == [
+        f"column {name}: {count} of 9 rows have a word that training did not have"
+        for name, count in {"place": 5, "kind": 4, "lot": 4}.items()
+    ]
     np.testing.assert_allclose(names["answer"]["value"], expected, rtol=1e-4, atol=1e-3)
     new.drop(columns="seen").to_csv("new_rows.csv", index=False)
     with pytest.raises(ValueError, match=r"new_rows\.csv has no column seen"):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_array
 from torch import nn
 
 from litzoo import Classifier, MLPClassifier, Predictor, from_datasets
@@ -67,6 +68,9 @@ def test_arrays_of_every_kind_are_the_same():
         vectors.x.double().numpy(),
         list(vectors.x.numpy()),
         pd.DataFrame(vectors.x.numpy()),
+        pd.DataFrame(vectors.x.numpy()).astype("Float32"),
+        list(map(tuple, vectors.x.tolist())),
+        np.ma.masked_array(vectors.x.numpy(), mask=False),
     ]
     for inputs in kinds:
         assert torch.equal(predictor(inputs).probabilities, expected)
@@ -118,6 +122,14 @@ def test_a_checkpoint_does_not_hold_a_network_of_ones_own():
         ([], ValueError, "inputs: the data set is empty"),
         (np.full((2, 8), np.nan), ValueError, "not finite"),
         (3, TypeError, "int is no map-style data set"),
+        (pd.DataFrame({"a": [1.0], "b": ["x"]}), ValueError, "inputs: the column 'b' has the dtype (object|str)"),
+        (pd.DataFrame({"a": [1, None]}, dtype="Int64"), ValueError, "not finite"),
+        (torch.eye(8).to_sparse(), ValueError, r"inputs is sparse; make it dense with \.to_dense\(\)"),
+        (torch.eye(8).to_sparse_csr(), ValueError, r"inputs is sparse; .*to_dense"),
+        (csr_array(np.eye(8)), ValueError, r"inputs is sparse; make it dense with \.toarray\(\)"),
+        (np.ma.masked_array(np.ones((2, 8)), mask=np.eye(2, 8)), ValueError, r"inputs has masked values; .*filled"),
+        (np.ones((2, 8)) * 1j, ValueError, "inputs has complex numbers"),
+        (torch.ones(2, 8) * 1j, ValueError, "inputs has complex numbers"),
     ],
 )
 def test_other_inputs_are_refused(inputs, error, message):

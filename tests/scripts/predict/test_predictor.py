@@ -80,6 +80,23 @@ def test_files_images_arrays_and_tensors_are_the_same(best_ckpt):
         assert float(score) == pytest.approx(float(expected.unknown_score[0]), abs=1e-5)
 
 
+def test_data_sets_pairs_dictionaries_and_floats_are_read_as_in_training(best_ckpt):
+    images = images_of_test()[:6]
+    floats = images.float() / 255  # as torchvision's ToTensor makes them
+    predictor = Predictor.load(best_ckpt, device="cpu")
+    expected = predictor(images).probabilities
+    kinds = [
+        torch.utils.data.TensorDataset(floats, torch.zeros(6)),
+        torch.utils.data.TensorDataset(images),
+        [(Image.fromarray(each[0].numpy()), 0) for each in images],
+        [{"image": each, "label": 0} for each in floats],
+        floats,
+        list(floats),
+    ]
+    for inputs in kinds:
+        assert torch.equal(predictor(inputs).probabilities, expected)
+
+
 def test_images_of_another_size_are_resized_as_in_training(best_ckpt):
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 60, 3), dtype=np.uint8))
     image.save("large.png")
@@ -110,8 +127,15 @@ def test_unreadable_files_are_refused_or_listed(best_ckpt):
     [
         (3, TypeError, "int is neither a path nor an image"),
         ([], ValueError, "there is no sample"),
-        (torch.rand(2, 1, 28, 28), TypeError, r"got float32 \[28, 28, 1\]"),
-        (np.zeros((3, 5, 5, 2), np.uint8), TypeError, r"got uint8 \[5, 5, 2\]"),
+        (
+            torch.full((2, 1, 28, 28), -1.5),
+            TypeError,
+            r"a tensor float32 \[1, 28, 28\] with values from -1\.5 to -1\.5: sc",
+        ),
+        (np.zeros((3, 5, 5, 2), np.uint8), TypeError, r"got an array uint8 \[5, 5, 2\]$"),
+        ([({"a": 1}, 0)], TypeError, "got a dict$"),
+        ([{"picture": 1}], ValueError, r"inputs\[0\] has no input, of picture"),
+        ({"image": 1}, TypeError, "dict is neither a path nor an image"),
         ("none", FileNotFoundError, "none: there is no such file or folder"),
         (["a.png", Image.new("L", (5, 5))], TypeError, "mixed"),
         ([Image.new("F", (5, 5), 1e6)], ValueError, r"data\.value_range"),
