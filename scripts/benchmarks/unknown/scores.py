@@ -176,12 +176,15 @@ def table(result: Mapping[str, Any]) -> str:
         for name in names
     ]
     rows = [[each if each != " ()" else "" for each in row] for row in rows]
-    far = [
-        [variant, name, *(cell(runs, "scores", score, "far", name) for score in names)]
-        for variant, runs in variants.items()
-        for name in runs[0]["scores"][names[0]].get("far", {})
+    pairs = [
+        (variant, name) for variant, runs in variants.items() for name in runs[0]["scores"][names[0]].get("far", {})
     ]
-    far_table = f"{markdown_table(['', 'far data, AUROC %', *names], far)}\n\n" if far else ""
+    far = [
+        [score, *(cell(variants[variant], "scores", score, "far", name) for variant, name in pairs)] for score in names
+    ]
+    far = [row for row in far if any(row[1:])]
+    columns = [f"{variant} against {name}" for variant, name in pairs]
+    far_table = f"{markdown_table(['AUROC of score on far data, %', *columns], far)}\n\n" if far else ""
     parts = ["logit_auroc", "norm_auroc", "cosine_auroc"]
     second = [
         [

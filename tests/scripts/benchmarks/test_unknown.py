@@ -42,7 +42,8 @@ def test_tables_have_a_column_or_row_for_each_variant():
     other = {**values, "scores": {"`MaxLogit`": {**row, "auroc": 0.8}}}
     far = {**values, "scores": {"`MaxLogit`": {**row, "far": {"MNIST": 0.975}}}}
     text = scores.table({**ENVIRONMENT, "variants": {"one": {"0": values, "1": other}, "two": {"0": far}}})
-    assert "| two | MNIST | 97.5 |" in text
+    assert "| AUROC of score on far data, % | two against MNIST |" in text
+    assert "| `MaxLogit` | 97.5 |" in text
     assert "one, n = 2 | two, n = 1 |" in text
     assert "| `MaxLogit` | 85.0 ± 7.1 (25.0 ± 0.0) | 90.0 (25.0) |" in text
     assert "| two | 90.0 | 80.0 | 70.0 | 4.0 | 3.0 | 20.0 | 99.0 |" in text
