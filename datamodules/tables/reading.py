@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from torch import Tensor
 
 from litzoo.datamodules.tables.categories import categories_of, pooled_remarks, recognised
@@ -18,7 +16,7 @@ from litzoo.datamodules.tables.cells import without_missing
 from litzoo.datamodules.tables.checks import require_columns, warn_of_unseen_words
 from litzoo.datamodules.tables.columns import Column, column_of, values_of
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
-from litzoo.datamodules.tables.dates import CONSTANT_WAVE
+from litzoo.datamodules.tables.encoding import codes_of, fit_numbers, fit_words
 
 
 @dataclass
@@ -113,23 +111,10 @@ class TableReading:
             )
         values = reading._values(fitted, where)
         if values.shape[1]:
-            imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True).fit(values)
-            scaler = StandardScaler().fit(imputer.transform(values))
-            reading.medians = [float(each) for each in imputer.statistics_]
-            reading.gaps = [int(each) for each in imputer.indicator_.features_]
-            reading.means, reading.scales = scaler.mean_.tolist(), scaler.scale_.tolist()
-            for position in np.flatnonzero(reading._are_waves()):
-                if reading.scales[position] < CONSTANT_WAVE:  # else dates on another day would become huge inputs
-                    reading.scales[position] = 1.0
+            reading.medians, reading.gaps, reading.means, reading.scales = fit_numbers(values, reading._are_waves())
         words = reading._words(fitted)
         if words.shape[1]:
-            encoder = OneHotEncoder(max_categories=max_categories, handle_unknown="ignore").fit(words)
-            pools = encoder.infrequent_categories_ if is_limited else [None] * words.shape[1]
-            for known, pool in zip(encoder.categories_, pools, strict=True):
-                pooled = [] if pool is None else list(map(str, pool))
-                own = [str(word) for word in known if word not in {*pooled}]
-                reading.categories.append([*own, *pooled])
-                reading.word_features.append(len(own) + bool(pooled))
+            reading.categories, reading.word_features = fit_words(words, max_categories)
         return reading
 
     def state(self) -> dict[str, Any]:
@@ -211,7 +196,7 @@ class TableReading:
             filled = np.where(gaps, self.medians, values)
             everything = np.concatenate([filled, gaps[:, self.gaps]], axis=1)
             parts.append((everything - np.array(self.means)) / np.array(self.scales))
-        for codes, count in zip(self._codes(table).T, self.word_features, strict=True):
+        for codes, count in zip(codes_of(self._words(table), self.categories).T, self.word_features, strict=True):
             parts.append(np.minimum(codes, count - 1)[:, None] == np.arange(count))
         return torch.from_numpy(np.concatenate(parts, axis=1, dtype=np.float32))
 
@@ -223,7 +208,7 @@ class TableReading:
             `categories`, int64 `[N, C]`, -1 if it is not there. Pooled words keep their positions.
         """
         table = self._named(table, where)
-        return self._values(table, where), self._codes(table)
+        return self._values(table, where), codes_of(self._words(table), self.categories)
 
     def pooled(self, rows: pd.DataFrame) -> list[str]:
         """Returns a remark on each column whose rarest words share a feature, with their number in training rows."""
@@ -282,14 +267,6 @@ class TableReading:
         return np.concatenate(
             [np.empty((len(frame), 0)), *(values_of(column, frame[column.name], where) for column in columns)], axis=1
         )
-
-    def _codes(self, frame: pd.DataFrame) -> np.ndarray:
-        words = self._words(frame)
-        codes = np.full(words.shape, -1, dtype=np.int64)
-        for position, known in enumerate(self.categories):
-            places = {word: place for place, word in enumerate(known)}
-            codes[:, position] = [places.get(str(word), -1) for word in words[:, position]]
-        return codes
 
     def _words(self, frame: pd.DataFrame) -> np.ndarray:
         names = [column.name for column in self.columns if column.kind == "category"]

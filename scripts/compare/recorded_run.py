@@ -27,7 +27,7 @@ class RecordedRun(ComparedRun):
     """
 
     def __init__(self, run: ComparedRun, entry: Mapping[str, Any], history: dict[str, dict[int, float]]) -> None:
-        self.__dict__.update(run.__dict__)
+        self.__dict__.update(run.__dict__)  # the same variant, seed, options and folder
         self._entry, self.__dict__["history"] = entry, history
         unchecked = "" if "contents" in entry else ", whose file does not say with which content of its configs"
         self.found = f"from an earlier comparison{unchecked}"
