@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from scipy.stats import beta
 from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
 
 from litzoo import Predictor
@@ -55,6 +56,20 @@ def require_threshold(found):
     (again,) = found["trainer"].test(rare, data, verbose=False)
     assert again["test/average_precision"] == pytest.approx(average_precision_score(truth, scores), abs=1e-6)
     assert again["test/auroc"] == pytest.approx(roc_auc_score(truth, scores), abs=1e-6)
+
+
+def test_the_ranges_of_the_recall_are_those_of_an_order_statistic():
+    text = " ".join(PAGE.split())
+    said = re.search(
+        r"between ([\d.]+) and ([\d.]+) with (\d+) of them, ([\d.]+) and ([\d.]+) with (\d+), "
+        r"([\d.]+) and ([\d.]+) with (\d+)\.",
+        text,
+    )
+    numbers = [float(each) for each in said.groups()]
+    for low, high, n in zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True):
+        rank = (n + 1) // 10  # of the threshold among the n probabilities
+        missed = beta(rank, n + 1 - rank)
+        assert (low, high) == (round(1 - missed.ppf(0.95), 2), round(1 - missed.ppf(0.05), 2))
 
 
 @pytest.mark.slow
