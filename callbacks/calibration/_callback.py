@@ -104,7 +104,7 @@ class ConformalCallback(CollectsTestOutputs):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Calibrates for the weights of each checkpoint, and adds the result to its file."""
-        add_state_to_checkpoints(self, trainer, pl_module, lambda: self._fit(trainer, pl_module))
+        add_state_to_checkpoints(self, trainer, pl_module, lambda _: self._fit(trainer, pl_module))
         if self.rule.scores is not None:
             rank_zero_info(f"{type(self).__name__}: {self.rule.promise()}")
 

@@ -9,9 +9,10 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from litzoo.callbacks.calibration.outlier import Outlier, find_outlier
 from litzoo.callbacks.calibration.part import calibration_part, plain_sample_count
 from litzoo.callbacks.calibration.shift import shifted_classes
-from litzoo.callbacks.calibration.temperature import fit_temperature, require_enough
+from litzoo.callbacks.calibration.temperature import FittedTemperature, fit_temperature, require_enough
 from litzoo.callbacks.calibration.temperature_and_bias import FEW, fit_temperature_and_bias
 from litzoo.callbacks.checkpoints.atomic_io import add_state_to_checkpoints
 from litzoo.callbacks.collecting import CollectsTestOutputs
@@ -94,7 +95,9 @@ class TemperatureScaling(CollectsTestOutputs):
         entries = {"hyper_parameters": {"calibrate": pl_module.calibrate}} if hasattr(pl_module, "calibrate") else {}
         entries["calibrated_with"] = {name: options[name] for name in ("posthoc_tau", "tta")}
         buffers = ["temperature", *(["class_bias"] if _bias(pl_module) is not None else [])]
-        add_state_to_checkpoints(self, trainer, pl_module, lambda: self._fit(trainer, pl_module), buffers, entries)
+        add_state_to_checkpoints(
+            self, trainer, pl_module, lambda weights: self._fit(trainer, pl_module, weights), buffers, entries
+        )
 
     def evaluate_test(self, trainer: Trainer, pl_module: LightningModule, outputs: dict[str, Tensor]) -> None:
         """Logs the metrics and draws the figure."""
@@ -115,13 +118,14 @@ class TemperatureScaling(CollectsTestOutputs):
             card = draw_reliability(*drawn, is_card=True)
             publish_figure(trainer, "reliability", draw_reliability(*drawn), run_folder, card)
 
-    def _fit(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fits temperature and bias for the current weights of the module."""
+    def _fit(self, trainer: Trainer, pl_module: LightningModule, weights: str) -> None:
+        """Fits temperature and bias for the current weights of the module, which have this name."""
         _reset(pl_module)
         part, _ = calibration_part(parts_of(trainer))
         outputs = evaluate_part(trainer, pl_module, part, "logits", test_time=True)
         bias = _bias(pl_module)
-        fitted = (fit_temperature if bias is None else fit_temperature_and_bias)(outputs["logits"], outputs["target"])
+        fit = fit_temperature if bias is None else fit_temperature_and_bias
+        fitted = fit(outputs["logits"], outputs["target"])
         _temperature(pl_module).fill_(fitted.temperature)
         if bias is not None:
             assert fitted.bias is not None
@@ -131,9 +135,11 @@ class TemperatureScaling(CollectsTestOutputs):
             _warn_of_shift(pl_module, outputs["logits"] / fitted.temperature, outputs["target"])
         fitted_parts = "Temperature" if bias is None else "Bias for each class and temperature"
         rank_zero_info(
-            f"{fitted_parts} {fitted.temperature:.4g}: the cross-entropy of {fitted.samples:,} calibration samples, on "
-            f"which it was fitted, is {fitted.after:.4g}, {fitted.before:.4g} without"
+            f"{fitted_parts} {fitted.temperature:.4g} for {weights}: the cross-entropy of {fitted.samples:,} "
+            f"calibration samples, on which it was fitted, is {fitted.after:.4g}, {fitted.before:.4g} without"
         )
+        if outlier := find_outlier(fit, outputs["logits"], outputs["target"], fitted.temperature):
+            _warn_of_outlier(parts_of(trainer), pl_module, outputs, outlier, fitted)
 
 
 def draw_reliability(
@@ -201,6 +207,25 @@ def _warn_of_few(module: Any, target: Tensor, classes: int) -> None:
         f"model.calibrate: temperature_and_bias has fewer than {FEW} calibration samples of {len(few)} of {classes} "
         f"classes: {shown}{', …' if len(few) > 5 else ''}. Their bias is uncertain, and a class without samples comes "
         "out rarer than it is; raise data.val_size, or set model.calibrate to temperature"
+    )
+
+
+def _warn_of_outlier(
+    data: Any, module: Any, outputs: dict[str, Tensor], outlier: Outlier, fitted: FittedTemperature
+) -> None:
+    """Warns of a temperature that rests on one sample."""
+    index, target = int(outputs["index"][outlier.position]), int(outputs["target"][outlier.position])
+    named = data.sample_names() if hasattr(data, "sample_names") else {}
+    names = list(getattr(module, "class_names", ())) or [str(each) for each in range(outputs["logits"].shape[1])]
+    sample = next((f"{column} {cells[index]}" for column, cells in named.items()), f"training sample {index}")
+    without = "there would be none, since all others are classified correctly"
+    if outlier.without is not None:
+        without = f"it would be {outlier.without:.3g}"
+    rank_zero_warn(
+        f"model.calibrate: the temperature {fitted.temperature:.3g} rests on one of {fitted.samples:,} calibration "
+        f"samples, {sample}: its label is {names[target]}, predicted is {names[outlier.predicted]} with a confidence "
+        f"of {outlier.confidence:.3g}. Without it {without}. All probabilities may come out too small: check this "
+        "label, or raise data.val_size"
     )
 
 

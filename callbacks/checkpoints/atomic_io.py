@@ -67,7 +67,7 @@ def add_state_to_checkpoints(
     callback: Callback,
     trainer: Trainer,
     module: LightningModule,
-    fit: Callable[[], None],
+    fit: Callable[[str], None],
     fitted_buffers: Sequence[str] = (),
     entries: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
@@ -80,13 +80,13 @@ def add_state_to_checkpoints(
         callback: Its `state_dict` is written into the files.
         trainer: Its `ModelCheckpoint` callbacks know the files.
         module: Is given the weights of each file in turn.
-        fit: Fits the callback to the module's current weights.
+        fit: Fits the callback to the module's current weights, which are those that it is given the name of.
         fitted_buffers: Names of entries of the module's `state_dict` that `fit` sets; they are written too.
         entries: Further entries, each added to a mapping of this name in the files.
     """
     if trainer.fast_dev_run or not trainer.global_step:  # type: ignore[attr-defined]
         return
-    fit()
+    fit("the weights at the end of training")
     weights = copy.deepcopy(module.state_dict())
     state = callback.state_dict()
     # Other processes may be on machines that do not have the files: the first one reads and writes them.
@@ -98,7 +98,7 @@ def add_state_to_checkpoints(
         if others is not None:
             # A checkpoint of a training without the option may lack the buffers, which `fit` sets anyway.
             module.load_state_dict(others | {name: weights[name] for name in fitted_buffers})
-            fit()
+            fit(path.name)
         fitted, buffers = callback.state_dict(), module.state_dict()
         if trainer.is_global_zero:
             if fitted or callback.state_key in content["callbacks"]:

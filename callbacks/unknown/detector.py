@@ -161,7 +161,7 @@ class UnknownClassDetector(CollectsTestOutputs):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Fits scores and threshold for the weights of each checkpoint, and adds them to its file."""
-        add_state_to_checkpoints(self, trainer, pl_module, lambda: self._fit(trainer, pl_module))
+        add_state_to_checkpoints(self, trainer, pl_module, lambda _: self._fit(trainer, pl_module))
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Checks that everything was fitted, and warns of reported scores that were not.

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 
 from litzoo.datamodules.counted import counted
+from litzoo.datamodules.splits.folds import Fold
 from litzoo.scripts.compare.compared_run import ComparedRun
 
 
@@ -30,12 +31,15 @@ def changed_data(runs: Sequence[ComparedRun]) -> str | None:
 def other_labels(runs: Sequence[ComparedRun]) -> str | None:
     """Says which variants are evaluated on labels that others have not, since `data.corrections` changes them."""
     part = "test" if all(run.fold is None for run in runs) else "val"
-    applied: dict[str, tuple[str, int]] = {}  # variant -> its file of corrections, and how many labels that changes
+    files: dict[str, str] = {}  # variant -> its file of corrections
+    changes: dict[str, dict[Fold | None, int]] = {}  # variant -> fold -> how many labels they change; seeds share them
     for run in runs:
         used = run.corrections()
         number = sum(used.get(action, {}).get(part, 0) for action in ("relabelled", "dropped"))
-        before = applied.get(run.variant, ("", 0))
-        applied[run.variant] = (str(used["file"]) if number else before[0], max(number, before[1]))
+        files[run.variant] = str(used["file"]) if number else files.get(run.variant, "")
+        folds = changes.setdefault(run.variant, {})
+        folds[run.fold] = max(number, folds.get(run.fold, 0))
+    applied = {name: (file, sum(changes[name].values())) for name, file in files.items()}
     if len(set(applied.values())) < 2:
         return None
     changed = [f"{counted(number, 'label', 'labels')} of {name}" for name, (_, number) in applied.items() if number]

@@ -56,7 +56,7 @@ class Holds(Callback):
         self.sum = 0.0
 
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
-        def fit() -> None:
+        def fit(_: str) -> None:
             self.sum = float(pl_module.net.head.weight.double().abs().sum())
 
         # The second process is on a machine without the files.

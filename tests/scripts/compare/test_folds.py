@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
+from litzoo.datamodules import DigitsDataModule
 from litzoo.scripts.compare.command import compare
 from litzoo.scripts.compare.options import parse
 from litzoo.scripts.tables import mean_interval
@@ -149,3 +150,21 @@ def test_the_real_command_cross_validates(monkeypatch):
         sizes.append(split["sizes"]["val"])
         assert 0.1 < float(row["val/acc"]) <= 1
     assert abs(sizes[0] - sizes[1]) <= 1
+
+
+@pytest.mark.slow
+def test_labels_that_corrections_change_are_counted_over_all_folds(monkeypatch, capsys):
+    use_the_real_command(monkeypatch)
+    data = DigitsDataModule()
+    data.setup("fit")
+    rows = [f"{number},train,{old},relabel,{(old + 1) % 10}" for number, old in enumerate(data.targets[:5].tolist())]
+    Path("fixed.csv").write_text("\n".join(["index,part,given,action,label", *rows]) + "\n")
+    options = "--trainer.max_epochs=1 --trainer.accelerator=cpu --model.hidden=[8] --trainer.limit_train_batches=2"
+    command = [str(CONFIGS / "digits_mlp.yaml"), "--folds", "2", "--name", "labels", f"--common={options}"]
+    compare([*command, "--variant", "before:", "--variant", "after: --data.corrections fixed.csv"])
+    assert "data.corrections changes 5 labels of after, and none of before." in capsys.readouterr().out
+    counts = [
+        json.loads(path.read_text())["corrections"]["relabelled"].get("val", 0)
+        for path in Path("runs/compare_labels/after").glob("*/version_0/splits.json")
+    ]
+    assert len(counts) == 2 and sum(counts) == 5 and max(counts) < 5
