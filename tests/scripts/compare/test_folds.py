@@ -167,4 +167,6 @@ def test_labels_that_corrections_change_are_counted_over_all_folds(monkeypatch, 
         json.loads(path.read_text())["corrections"]["relabelled"].get("val", 0)
         for path in Path("runs/compare_labels/after").glob("*/version_0/splits.json")
     ]
-    assert len(counts) == 2 and sum(counts) == 5 and max(counts) < 5
+    assert len(counts) == 2
+    assert sum(counts) == 5
+    assert max(counts) < 5
