@@ -1,23 +1,28 @@
-"""What a test says of the answer that needs no model: always the most frequent class, or the mean of the targets."""
+"""What a test says beside its metrics: how exactly the accuracy is known, and what needs no model."""
 
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
+from scipy.stats import binomtest
 from torch import Tensor
 
 from litzoo.callbacks.collecting import CollectsTestOutputs
 from litzoo.datamodules.batch import UNKNOWN
+from litzoo.datamodules.counted import counted
 
 NOTEWORTHY = 1.5
 """How many times as often as by chance the most frequent class has to occur for its accuracy to be said."""
 
 
 class Baseline(CollectsTestOutputs):
-    """Says below the metrics of a test how good it would be to answer always the same.
+    """Says below a test's metrics how exactly the accuracy is known, and how good always the same answer would be.
 
-    For a classifier that is the class that is most frequent in training, said where it is right in 1.5 times as many
-    test samples as one of K classes is by chance, or as often as the model; for a regressor the mean of the training
-    targets, with its RMSE. A model that is not better is called so.
+    The accuracy of a classifier gets a 95 % interval (Wilson 1927): where that of many more samples like these would
+    be. It does not cover what another training or another split would change.
+
+    The constant answer of a classifier is the class that is most frequent in training, said where it is right in 1.5
+    times as many test samples as one of K classes is by chance, or as often as the model; for a regressor the mean of
+    the training targets, with its RMSE. A model that is not better is called so.
 
     Attributes:
         remarks: What the summary of a test says below its metrics.
@@ -51,11 +56,24 @@ class Baseline(CollectsTestOutputs):
 
 
 def _of_classes(module: Any, target: Tensor, answer: Tensor) -> list[str]:
+    return [_interval(target, answer), *_of_constant(module, target, answer)]
+
+
+def _interval(target: Tensor, answer: Tensor) -> str:
+    right, samples = int((target == answer).sum()), len(target)
+    low, high = binomtest(right, samples).proportion_ci(0.95, "wilson")
+    return (
+        f"{right:,} of {counted(samples, 'sample', 'samples')} are classified correctly: the accuracy for samples like "
+        f"these is from {low:.2%} to {high:.2%} (95 % interval)."
+    )
+
+
+def _of_constant(module: Any, target: Tensor, answer: Tensor) -> list[str]:
     most = int(module.class_counts.argmax())
     right, own = int((target == most).sum()), int((target == answer).sum())
     text = (
         f"Always answering {module.class_names[most]!r}, the most frequent class in training, is right in "
-        f"{right / len(target):.2%} of these samples"
+        f"{right / len(target):.2%} of them"
     )
     stands_out = right * len(module.class_counts) >= NOTEWORTHY * len(target)
     if own <= right and not stands_out:

@@ -13,6 +13,7 @@ from rich.table import Table
 from litzoo.callbacks.checkpoints.best_and_last import starts_new_training
 from litzoo.callbacks.files import display_path, read_json, run_folder_of, write_json
 from litzoo.callbacks.reporting.history import EpochHistory
+from litzoo.datamodules.counted import counted
 
 
 class RunSummary(EpochHistory):
@@ -113,7 +114,20 @@ class RunSummary(EpochHistory):
             write_json(path, {name: value for name, value in previous.items() if not name.startswith(prefix)} | metrics)
         parts = [*trainer.callbacks, trainer.lightning_module]  # type: ignore[attr-defined]
         remarks = [each for part in parts for each in getattr(part, "remarks", ())]
-        _print_summary(metrics, run_folder, remarks if prefix == "test/" else [])
+        weights = self._weights(checkpoint.name, run_folder) if own and is_written else None
+        _print_summary(metrics, run_folder, remarks if prefix == "test/" else [], weights)
+
+    def _weights(self, checkpoint: str, run_folder: Path) -> str:
+        """Returns a checkpoint of the run, and after how many epochs it was saved: those of the history in it."""
+        after, epochs = (
+            len({entry["epoch"] for entry in self.history}),
+            read_json(run_folder / "run.json").get("epochs"),
+        )
+        if not after:
+            return checkpoint
+        if isinstance(epochs, int) and epochs >= after:
+            return f"{checkpoint}, after {after} of {counted(epochs, 'epoch', 'epochs')}"
+        return f"{checkpoint}, after {counted(after, 'epoch', 'epochs')}"
 
     def state_dict(self) -> dict[str, Any]:
         """Returns history and validations, so that a resumed run reports on all of them."""
@@ -143,7 +157,9 @@ def _rounded(value: float) -> str:
     return f"{value:.3g}" if 0 < abs(value) < 0.001 else f"{value:.4f}"
 
 
-def _print_summary(metrics: dict[str, float], run_folder: Path, remarks: Sequence[str] = ()) -> None:
+def _print_summary(
+    metrics: dict[str, float], run_folder: Path, remarks: Sequence[str] = (), weights: str | None = None
+) -> None:
     console = Console()
     table = Table("metric", "value", title=f"{next(iter(metrics), '').split('/')[0]} metrics")
     per_class = {name: value for name, value in metrics.items() if name.startswith("test/acc/")}
@@ -160,6 +176,7 @@ def _print_summary(metrics: dict[str, float], run_folder: Path, remarks: Sequenc
     below = own.is_relative_to(Path.cwd()) and not shutil.which("tensorboard")
     tensorboard = display_path(own) if below else "tensorboard"
     for label, location in [
+        *([("weights", weights)] if weights else []),
         ("run folder", display_path(run_folder)),
         ("figures", display_path(run_folder / "figures")),
         ("TensorBoard", f"{tensorboard} --logdir {display_path(run_folder.parent)}"),

@@ -83,5 +83,7 @@ def write_report(folder: Path, outputs: dict[str, Tensor], pool: Pool, datamodul
         f"; {counted(found['copies_with_other_label'], 'has', 'have')} a copy with another label, "
         f"{counted(found['far'], 'is', 'are')} far from every class"
     )
+    if left_out := len(datamodule.left_out_files()):
+        line += f"; {counted(left_out, 'file is', 'files are')} left out of the data, as warned, and not judged"
     line += f": {display_path((folder / 'report.html').absolute())}"
     return "\n".join(filter(None, [line, doubt(found["agreement"]), rare_classes(found["few_labels"])]))

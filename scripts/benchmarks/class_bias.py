@@ -2,7 +2,7 @@
 
 Usage: python -m litzoo.scripts.benchmarks.class_bias [CONFIG] [--seeds 0 1 2] [--write]
 
-Each seed is trained once for each value of `model.calibrate`, with the class weights of the config, and tested.
+Each seed is trained once for each value of `model.calibrate`, with class weights, and tested.
 """
 
 import argparse
@@ -20,13 +20,14 @@ from litzoo.scripts.cli.main import run
 from litzoo.scripts.tables import markdown_table, mean_and_std
 
 NAME, DOCUMENT = "benchmark_class_bias", Path("docs/calibration.md")
+WEIGHTS = "--model.loss WeightedCrossEntropy --data.class_weighting sqrt"
 LEAST = 20
 """Test samples of a class below which its mean probability is not judged."""
 
 
 def measure(config: str, calibrate: str, seed: int) -> dict[str, float]:
     """Trains a config and returns what is measured on its test set, by name."""
-    words = [f"--config={config}", f"--seed_everything={seed}", f"--model.calibrate={calibrate}"]
+    words = [f"--config={config}", *WEIGHTS.split(), f"--seed_everything={seed}", f"--model.calibrate={calibrate}"]
     cli = run(["fit", *words, "--trainer.enable_progress_bar=false", "--data.val_size=0.2"])
     outputs: Any = cli.trainer.predict(cli.model, cli.datamodule.test_dataloader(), ckpt_path="best")
     logits, index = (torch.cat([batch[name] for batch in outputs]) for name in ("logits", "index"))
@@ -63,8 +64,8 @@ def table(result: Mapping[str, Any]) -> str:
         )
     seeds = next(iter(result["values"].values()))
     note = (
-        f"`{result['config']}` with its class weights and `--data.val_size 0.2`, seeds {', '.join(seeds)}. The columns "
-        f"of classes leave out those with fewer than {LEAST} of the {next(iter(seeds.values()))['test']:,.0f} test "
+        f"`{result['config']} {WEIGHTS} --data.val_size 0.2`, seeds {', '.join(seeds)}. The columns of "
+        f"classes leave out those with fewer than {LEAST} of the {next(iter(seeds.values()))['test']:,.0f} test "
         "samples."
     )
     return f"{markdown_table(header, rows)}\n\n{note} {format_environment(result)}."
@@ -73,7 +74,7 @@ def table(result: Mapping[str, Any]) -> str:
 def main(words: Sequence[str] | None = None) -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", nargs="?", default="csv_classifier", help="name of a config with class weights")
+    parser.add_argument("config", nargs="?", default="csv_classifier", help="name of a config of a table with classes")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--write", action="store_true", help=f"write the table to {DOCUMENT}")
     options = parser.parse_args(words)

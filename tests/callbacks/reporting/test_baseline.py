@@ -1,4 +1,4 @@
-"""What a test says of answering always the same."""
+"""What a test says of its accuracy, and of answering always the same."""
 
 import re
 
@@ -13,6 +13,8 @@ from litzoo.datamodules import ClassCounts, DiabetesDataModule, DigitsDataModule
 from litzoo.lit_modules import MLPClassifier, Regressor
 from tests.scripts.helpers import CONFIGS, litzoo
 from tests.training import cpu_trainer
+
+Z = 1.959963984540054
 
 
 def said_after(module, data, **options):
@@ -45,9 +47,9 @@ def points(train, test):
 def test_accuracy_of_the_most_frequent_class_in_training_is_said_where_the_model_is_not_better():
     torch.manual_seed(0)
     data = points(train=[90, 10], test=[180, 20])
-    (text,) = said_after(MLPClassifier((4,), 2, class_names=["fine", "fraud"], hidden=[4]), data, max_epochs=5)
+    _, text = said_after(MLPClassifier((4,), 2, class_names=["fine", "fraud"], hidden=[4]), data, max_epochs=5)
     assert re.fullmatch(
-        r"Always answering 'fine', the most frequent class in training, is right in 90.00% of these samples, and the "
+        r"Always answering 'fine', the most frequent class in training, is right in 90.00% of them, and the "
         r"model in [\d.]+%: judge it by the accuracy of each class, not by acc\.",
         text,
     )
@@ -56,14 +58,21 @@ def test_accuracy_of_the_most_frequent_class_in_training_is_said_where_the_model
 def test_it_equals_sklearns_dummy_classifier():
     data = DigitsDataModule(imbalance=ClassCounts({"1": 60, "3": 90, "5": 60}), known_classes=[1, 3, 5])
     names = {"class_names": ["1", "3", "5"]}
-    assert said_after(MLPClassifier((1, 28, 28), 3, **names), data, max_epochs=3) == []  # no oftener than by chance
+    (_,) = said_after(MLPClassifier((1, 28, 28), 3, **names), data, max_epochs=3)  # no oftener than by chance
     test_inputs, test_target = (each[rows(data.test_set)[1] >= 0] for each in rows(data.test_set))
     dummy = DummyClassifier(strategy="most_frequent").fit(*rows(data.train_set))
     rarest = int(np.bincount(test_target).argmin())
     constant = MLPClassifier((1, 28, 28), 3, **names)
     torch.nn.init.zeros_(constant.net.head.weight)
     constant.net.head.bias.data = 9 * torch.eye(3)[rarest]
-    (text,) = said_after(constant, data, max_epochs=1, limit_train_batches=0)
+    accuracy, text = said_after(constant, data, max_epochs=1, limit_train_batches=0)
+    right, samples = int((test_target == rarest).sum()), len(test_target)
+    # Where (accuracy - p)² = z² p (1 - p) / n.
+    low, high = np.sort(np.roots([1 + Z**2 / samples, -2 * right / samples - Z**2 / samples, (right / samples) ** 2]))
+    assert accuracy == (
+        f"{right} of {samples} samples are classified correctly: the accuracy for samples like these is from {low:.2%} "
+        f"to {high:.2%} (95 % interval)."
+    )
     assert f"'3', the most frequent class in training, is right in {dummy.score(test_inputs, test_target):.2%}" in text
     assert f"and the model in {np.mean(test_target == rarest):.2%}: it is no better." in text
 

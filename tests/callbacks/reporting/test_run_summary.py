@@ -126,6 +126,18 @@ def test_the_summary_names_the_lowest_class_and_the_folders(trained, capsys):
         assert line in printed
 
 
+@pytest.mark.parametrize("name", ["best", "last"])
+def test_the_summary_says_after_how_many_epochs_the_tested_weights_were_saved(trained, capsys, name):
+    trainer, model, datamodule = trained
+    saved = torch.load(CHECKPOINTS / f"{name}.ckpt", weights_only=True)["epoch"] + 1
+    assert (saved == 3) is (name == "last")
+    trainer.test(model, datamodule, ckpt_path=CHECKPOINTS / f"{name}.ckpt", verbose=False)
+    assert f"weights      {name}.ckpt, after {saved} epoch" in capsys.readouterr().out
+    Path("run/run.json").write_text('{"epochs": 3}')  # as RunRecord writes it
+    trainer.test(model, datamodule, ckpt_path=CHECKPOINTS / f"{name}.ckpt", verbose=False)
+    assert f"weights      {name}.ckpt, after {saved} of 3 epochs\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("value", "printed"),
     [(0.9876, "0.9876"), (0.0000123, "1.23e-05"), (-0.0004567, "-0.000457"), (0.0, "0.0000"), (12345.6, "12,346")],

@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -92,7 +94,10 @@ def audited(tmp_path_factory):
             black[:, ::2] = 255
             black[number] = 128
             Image.fromarray(black.numpy()).save(photos / f"dots/strange_{number}.png")
-        audit([*OPTIONS, "--folds=3", "--data.near_duplicates=keep"])
+        (photos / "dots/notes.txt").write_text("taken in May")
+        with redirect_stdout(StringIO()) as printed:
+            audit([*OPTIONS, "--folds=3", "--data.near_duplicates=keep"])
+        Path("printed.txt").write_text(printed.getvalue())
     return folder / "runs/mine/audit"
 
 
@@ -116,6 +121,11 @@ def test_the_files_and_the_page_tell_them(audited):
     assert f"2 samples have a copy with another label, {len(far)} are far from every class" in page
     flagged = [each["file"] for each in suspects if "label" in each["kinds"]]
     assert flagged == [name for name, row in rows.items() if row["flagged"] == "True"]
+
+
+def test_files_that_are_not_judged_are_counted_beside_the_result(audited):
+    printed = (audited.parents[2] / "printed.txt").read_text()
+    assert "; 1 file is left out of the data, as warned, and not judged: runs/mine/audit/report.html" in printed
 
 
 def test_rows_of_a_table_with_the_same_cells_and_another_class_are_copies(tmp_path, monkeypatch):
