@@ -95,7 +95,7 @@ def test_a_detector_has_its_metrics_in_the_table_of_runs_and_is_not_exported():
     options = metadata.parse_session_start_info_plugin_data(content).hparams
     assert options["model"].string_value == "MaskRCNNSegmenter"
     checkpoint = str(cli.run_folder / "checkpoints" / "best.ckpt")
-    with pytest.raises(ValueError, match=r"Mask R-CNN.*litzoo predict --config"):
+    with pytest.raises(ValueError, match=r"MaskRCNNSegmenter.*litzoo predict --config"):
         export_checkpoint(["--ckpt_path", checkpoint, "--format", "torch"])
 
 
