@@ -84,7 +84,7 @@ class PredictsLogits(Protocol):
 
 @runtime_checkable
 class DetectsObjects(Protocol):
-    """Module: an object detector, for `DetectionProgress`.
+    """Module: an object detector, for `DetectionProgress` and `DetectionGrid`.
 
     Attributes:
         class_names: K names; label 1 is the first (0 is the background).

@@ -121,6 +121,12 @@ class BaseDataModule(LightningDataModule, ABC):
         """Whether there is a validation set."""
         return self.val_size != 0
 
+    @property
+    def predicted_input(self) -> str | None:
+        """Folder or file that `predict` takes instead of the test set, if there is one."""
+        given = (getattr(self, name, None) for name in ("predict_folder", "predict_file"))
+        return next((each for each in given if each is not None), None)
+
     def reserve_calibration(self, fraction: float) -> None:
         """Keeps a fraction of the validation samples out of the validation, for a calibration at the end of training.
 

@@ -136,6 +136,10 @@ class MaskRCNNSegmenter(PretrainedWeights, LitModule):
         """Adds the detections of a batch."""
         metrics["detection"].update(outputs)
 
+    def default_callbacks(self, datamodule: Any) -> list[str]:
+        """Names the figure of a prediction."""
+        return ["DetectionGrid"]
+
     def setup(self, stage: str) -> None:
         """Rejects half-precision training, since boxes need float32.
 

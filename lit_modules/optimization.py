@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
 
 class CosineWithWarmup(LambdaLR):
@@ -134,10 +134,7 @@ def optimizer_config(
     try:
         scheduler = make_scheduler(optimizer, **options)
     except ZeroDivisionError as error:
-        raise ValueError(
-            f"model.scheduler: {options.get('total_steps', 'so few')} steps are too few for its phases: train for more "
-            "steps, or change its options (pct_start of a OneCycleLR)"
-        ) from error
+        raise ValueError(_too_few_steps(make_scheduler, optimizer, options)) from error
     return {
         "optimizer": optimizer,
         "lr_scheduler": {
@@ -148,6 +145,26 @@ def optimizer_config(
             "name": "train/lr",
         },
     }
+
+
+def _too_few_steps(make_scheduler: Any, optimizer: Optimizer, options: dict[str, Any]) -> str:
+    """Returns why a scheduler divides by zero: a phase of it takes no time. For a OneCycleLR with a value that works.
+
+    A OneCycleLR counts its steps from 0, so that a warm-up of exactly one step ends where it begins.
+    """
+    parameters, given = _signature_of(make_scheduler)
+    steps = options.get("total_steps", given.get("total_steps"))
+    if "pct_start" not in parameters or not steps:
+        return f"model.scheduler: {steps or 'so few'} steps are too few for its phases: train for more steps"
+    chosen = given.get("pct_start", inspect.signature(OneCycleLR).parameters["pct_start"].default)
+    problem = f"model.scheduler: {steps} steps with pct_start {chosen:g} leave no time to warm up"
+    for percent in range(math.ceil(200 / steps), 101):  # from two steps on
+        try:
+            make_scheduler(optimizer, **options, pct_start=percent / 100)
+        except ZeroDivisionError:
+            continue
+        return f"{problem}: set --model.scheduler.pct_start {percent / 100:g}, or train for more steps"
+    return f"{problem}, at any value: train for at least 2 steps, with --trainer.max_epochs or --trainer.max_steps"
 
 
 def optimizer_steps(trainer: Trainer) -> float:

@@ -3,6 +3,7 @@
 from litzoo.callbacks.reporting.baseline import Baseline
 from litzoo.callbacks.reporting.classification import ConfusionMatrixFigure, PredictionGrid
 from litzoo.callbacks.reporting.detection import DetectionProgress
+from litzoo.callbacks.reporting.detection_grid import DetectionGrid
 from litzoo.callbacks.reporting.history import EpochHistory, TrainingCurves
 from litzoo.callbacks.reporting.hyperparameters import Hyperparameters
 from litzoo.callbacks.reporting.importance import PermutationImportance
@@ -19,6 +20,7 @@ from litzoo.callbacks.reporting.tensorboard_overview import TensorBoardOverview
 __all__ = [
     "Baseline",
     "ConfusionMatrixFigure",
+    "DetectionGrid",
     "DetectionProgress",
     "EpochHistory",
     "EpochProgressBar",

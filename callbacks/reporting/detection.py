@@ -1,6 +1,7 @@
 """The detections in one image over the epochs, side by side."""
 
 import colorsys
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -9,26 +10,29 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from litzoo.callbacks.contracts import DetectsObjects
 from litzoo.callbacks.files import run_folder_of
-from litzoo.callbacks.reporting.figures import new_figure, publish_figure
+from litzoo.callbacks.reporting.figures import CHARACTERS_PER_INCH, new_figure, publish_figure
 from litzoo.datamodules import SegmentationDataModule
 from litzoo.datamodules.counted import counted
 
 Panel = dict[str, Any]
 """`epoch` (None for the true objects), `image` uint8 `[H, W, 3]` with masks painted on it, and `boxes` `[n, 4]`,
-`labels` and `scores` `[n]` of its objects."""
+`labels` and `scores` `[n]` of its objects; `name`, if there is one, stands above it instead of the epoch."""
 
-_PANEL_WIDTH, _CAPTION_HEIGHT = 2.2, 0.5
+_PANEL_WIDTH, _CAPTION_HEIGHT, _HEADING_HEIGHT = 2.2, 0.5, 0.35
 """In inches."""
+_TALLEST = 2.0
+"""Height of a panel in its widths, above which an image is made narrower."""
 _CARD_PANELS = 2
 """Panels in a row on a card of TensorBoard."""
 _OPACITY = 0.55
 """Opacity of the mask of a detection with a score of 1."""
 _MAX_LABELED = 12
-"""Number of detections up to which each is labeled with its class and score."""
+"""Number of detections up to which each is labeled with its class and score, in a panel of this width."""
 _HUE_STEP = 0.618
 """Difference in hue between an object and the next: the golden ratio keeps them apart."""
 
@@ -65,11 +69,7 @@ class DetectionProgress(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Checks module, data and position of the image."""
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(pl_module, DetectsObjects):
-            raise TypeError(
-                f"DetectionProgress draws detections, but {type(pl_module).__name__} has no detect: remove the "
-                "callback or choose a MaskRCNNSegmenter"
-            )
+        require_detector(self, pl_module)
         if stage == "fit":
             self.panels = []
             if not isinstance(datamodule, SegmentationDataModule):
@@ -124,6 +124,19 @@ class DetectionProgress(Callback):
         return {"detections": float(len(scores)), "top_score": float(scores.max()) if len(scores) else 0.0}
 
 
+def require_detector(callback: Callback, module: LightningModule) -> None:
+    """Checks that a module detects objects.
+
+    Raises:
+        TypeError: If it has no `detect`.
+    """
+    if not isinstance(module, DetectsObjects):
+        raise TypeError(
+            f"{type(callback).__name__} draws detections, but {type(module).__name__} has no detect: remove the "
+            "callback or choose a MaskRCNNSegmenter"
+        )
+
+
 def make_panel(epoch: int | None, image: Tensor, objects: Mapping[str, Tensor]) -> Panel:
     """Paints the masks of objects onto an image, those with the highest score on top.
 
@@ -145,29 +158,49 @@ def make_panel(epoch: int | None, image: Tensor, objects: Mapping[str, Tensor]) 
     return {"epoch": epoch, "image": pixels, "boxes": boxes, "labels": labels, "scores": scores}
 
 
-def draw_strip(panels: Sequence[Panel], class_names: Sequence[str], columns: int | None = None) -> Figure:
-    """Draws panels of the same image side by side.
+def draw_strip(
+    panels: Sequence[Panel],
+    class_names: Sequence[str],
+    columns: int | None = None,
+    width: float = _PANEL_WIDTH,
+    heading: str = "",
+) -> Figure:
+    """Draws panels side by side, in rows as high as their tallest image.
 
     Args:
         panels: From `make_panel`.
         class_names: K names; label 1 is the first.
         columns: Panels in a row; by default all.
+        width: Width of a panel in inches.
+        heading: Title of the figure.
     """
     columns = min(columns or len(panels), len(panels))
-    rows = -(-len(panels) // columns)
-    height, width = panels[0]["image"].shape[:2]
-    panel_height = _PANEL_WIDTH * height / width
-    total_height = panel_height + _CAPTION_HEIGHT
-    figure = new_figure(_PANEL_WIDTH * columns, total_height * rows, constrained=False)
-    for number, panel in enumerate(panels):
-        row, column = divmod(number, columns)
-        left, right, bottom = (column + 0.02) / columns, (column + 0.98) / columns, 1 - (row + 1) / rows
-        axes = figure.add_axes((left, bottom + 0.01, right - left, panel_height / total_height / rows - 0.01))
-        _draw_panel(axes, panel, class_names)
+    rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
+    heights = [width * max(min(_TALLEST, _aspect(panel)) for panel in row) for row in rows]
+    heading = textwrap.fill(heading, int(CHARACTERS_PER_INCH * width * columns))
+    heading_height = _HEADING_HEIGHT * (heading.count("\n") + 1) if heading else 0.0
+    total = sum(heights) + _CAPTION_HEIGHT * len(rows) + heading_height
+    figure = new_figure(width * columns, total, constrained=False)
+    bottom = 1 - heading_height / total
+    for row, height in zip(rows, heights, strict=True):
+        bottom -= (height + _CAPTION_HEIGHT) / total
+        for column, panel in enumerate(row):
+            left, right = (column + 0.02) / columns, (column + 0.98) / columns
+            axes = figure.add_axes((left, bottom + 0.01 / len(rows), right - left, height / total - 0.01 / len(rows)))
+            axes.set_anchor("N")
+            _draw_panel(axes, panel, class_names, most_labeled=int(_MAX_LABELED * (width / _PANEL_WIDTH) ** 2))
+    if heading:
+        figure.suptitle(heading, fontsize=10, y=1 - 0.3 * _HEADING_HEIGHT / total)
     return figure
 
 
-def _draw_panel(axes: Axes, panel: Panel, class_names: Sequence[str]) -> None:
+def _aspect(panel: Panel) -> float:
+    """Returns the height of an image in its widths."""
+    height, width = panel["image"].shape[:2]
+    return height / width
+
+
+def _draw_panel(axes: Axes, panel: Panel, class_names: Sequence[str], most_labeled: int) -> None:
     axes.imshow(panel["image"])
     axes.axis("off")
     label_height = 0.05 * panel["image"].shape[1]  # in pixels; all panels have the same width in inches
@@ -179,17 +212,18 @@ def _draw_panel(axes: Axes, panel: Panel, class_names: Sequence[str]) -> None:
         axes.add_patch(
             Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, edgecolor=colour, linewidth=0.9)
         )
-        if len(scores) <= _MAX_LABELED:
+        if len(scores) <= most_labeled:
             name = class_names[label - 1] if len(class_names) > 1 else ""
             text = name if truth else f"{name} {score:.2f}".strip()
             y, alignment = (top - 1, "bottom") if top > label_height else (top + 1, "top")
-            axes.text(left, y, text, fontsize=5, color="white", va=alignment, clip_on=True)
+            outline = [withStroke(linewidth=1, foreground="black")]  # legible on light images too
+            axes.text(left, y, text, fontsize=5, color="white", va=alignment, clip_on=True, path_effects=outline)
     if truth:
         axes.set_title(f"truth\n{len(scores)} objects", fontsize=8)
         return
     highest = f", top score {max(scores):.2f}" if scores else ""
-    epoch = panel["epoch"]
-    axes.set_title(f"{counted(epoch, 'epoch')}\n{len(scores)} found{highest}", fontsize=8)
+    name = panel.get("name") or counted(panel["epoch"], "epoch")
+    axes.set_title(f"{name}\n{len(scores)} found{highest}", fontsize=8)
 
 
 def _colour(number: int) -> tuple[float, float, float]:

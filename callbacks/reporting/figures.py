@@ -22,7 +22,8 @@ CARD_COLUMNS = 3
 """Images in a row of such a figure."""
 CARD_IMAGES = 12
 """Images in such a figure."""
-_CHARACTERS_PER_INCH = 13
+CHARACTERS_PER_INCH = 13
+"""Of a heading."""
 _GAP = 20
 """Pixels between panels that are one below the other."""
 _CELL = 1.35
@@ -124,7 +125,7 @@ def draw_image_rows(
     indent = _ROW_NAME_WIDTH * bool(names)
     wide = _CELL * columns + indent
     if columns == CARD_COLUMNS:
-        heading = textwrap.fill(heading, int(_CHARACTERS_PER_INCH * wide))
+        heading = textwrap.fill(heading, int(CHARACTERS_PER_INCH * wide))
     else:
         wide = max(_MIN_WIDTH, wide)
     heading_height = _HEADING_HEIGHT * (1 + 0.5 * heading.count("\n"))

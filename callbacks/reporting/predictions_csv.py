@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from litzoo.callbacks.contracts import HasClassNames
 from litzoo.callbacks.files import display_path, run_folder_of, write_csv, write_json
 from litzoo.callbacks.plain_modules import collect, reading
+from litzoo.callbacks.reporting._predicted_input import name_of_prediction
 from litzoo.callbacks.samples import file_column
 from litzoo.datamodules.batch import UNKNOWN
 from litzoo.datamodules.tables.naming import apart
@@ -26,7 +27,8 @@ class PredictionsCSV(Callback):
     written. For a detector there is one row per detected object: index of the image, class name, score, box and mask
     area; `detections.json` has the masks too, in COCO's format of results. If samples are files, the column `file`
     names them; for the rows of a table there are `row` and its identifiers, such as `index_in_file` if their name is
-    that of a column here.
+    that of a column here. For new samples, such as `data.predict_folder: new`, the files are `predictions_new.csv` and
+    `detections_new.json`; those of the test set stay.
 
     An `UnknownClassDetector` before it adds `unknown_score`; above the threshold the prediction is -1, `unknown`.
     `PredictionSets` adds `prediction_set`, class names joined by `|`; `PredictionIntervals` adds `lower` and `upper`.
@@ -75,12 +77,14 @@ class PredictionsCSV(Callback):
             return
         columns = _detection_columns(outputs, pl_module) if detects else prediction_columns(outputs, pl_module)
         index = torch.tensor(columns["index"], dtype=torch.int64)
-        names = apart(file_column(trainer.datamodule, "predict", index), columns, "predictions.csv")  # type: ignore[attr-defined]
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        path = run_folder / f"{name_of_prediction(run_folder, datamodule, 'predictions')}.csv"
+        names = apart(file_column(datamodule, "predict", index), columns, path.name)
         columns = {"index": columns["index"], **names, **columns}
-        path = run_folder / "predictions.csv"
         write_csv(path, columns)
         if detects:
-            write_json(run_folder / "detections.json", _coco_results(outputs, columns))
+            name = name_of_prediction(run_folder, datamodule, "detections")
+            write_json(run_folder / f"{name}.json", _coco_results(outputs, columns))
         print(f"{len(columns['index'])} predictions in {display_path(path)}")
         if "class_name" in columns and not detects and (note := label_note(pl_module.class_names)):  # type: ignore[arg-type]
             print(note)

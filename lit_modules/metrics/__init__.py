@@ -7,7 +7,7 @@ from litzoo.lit_modules.metrics.classification import (
     ClassRecall,
     CrossEntropy,
 )
-from litzoo.lit_modules.metrics.detection import DetectionMetrics, DetectionOutputs, decoded, mask_areas
+from litzoo.lit_modules.metrics.detection import DetectionMetrics, DetectionOutputs, decoded, gathered, mask_areas
 from litzoo.lit_modules.metrics.epoch_means import EpochMeans
 from litzoo.lit_modules.metrics.epoch_outputs import EpochOutputs
 from litzoo.lit_modules.metrics.regression import R2
@@ -26,5 +26,6 @@ __all__ = [
     "EpochOutputs",
     "TwoClassRanking",
     "decoded",
+    "gathered",
     "mask_areas",
 ]

@@ -70,13 +70,19 @@ class DetectionOutputs(nn.Module):
 
     def gather(self) -> dict[int, dict[str, Any]]:
         """Returns index -> `found`, `target` and `loss` from all processes, in order of index, and resets."""
-        parts = [self._images]
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            parts = [{} for _ in range(torch.distributed.get_world_size())]
-            torch.distributed.all_gather_object(parts, self._images)
+        images = gathered(self._images)
         self.reset()
-        everything = {index: image for part in parts for index, image in part.items()}
-        return dict(sorted(everything.items()))
+        return images
+
+
+def gathered(images: Mapping[int, Any]) -> dict[int, Any]:
+    """Returns index -> anything about an image from all processes, in order of index; every process has to call it."""
+    parts = [dict(images)]
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        parts = [{} for _ in range(torch.distributed.get_world_size())]
+        torch.distributed.all_gather_object(parts, dict(images))
+    everything = {index: image for part in parts for index, image in part.items()}
+    return dict(sorted(everything.items()))
 
 
 def mask_areas(objects: Mapping[str, Any]) -> list[int]:

@@ -284,7 +284,7 @@ class LitzooCLI(LightningCLI):
         try:
             self.trainer.predict(return_predictions=False, **arguments)
         except FileNotFoundError as error:
-            of_test_set = not any(getattr(self.datamodule, name, None) for name in ("predict_file", "predict_folder"))
+            of_test_set = getattr(self.datamodule, "predicted_input", None) is None
             is_alone = {"images", "reading"} & set(getattr(self.datamodule, "restored", ()))
             if error.errno is not None or not (of_test_set and is_alone):
                 raise

@@ -26,6 +26,7 @@ from litzoo.datamodules.tables.reading import TableReading
 from litzoo.lit_modules.weights.checkpoint_files import first_misfit, read_checkpoint
 from litzoo.lit_modules.weights.plain_loading import OBJECTS
 from litzoo.scripts.cli.checkpoint_options import require_checkpoint
+from litzoo.scripts.predict.unprepared import why_unprepared
 
 TRAINING_ONLY = (*OBJECTS, "compile")
 """Options of a module that do not affect predictions."""
@@ -76,7 +77,7 @@ def load_trained(
     origin = f"checkpoint {path}"
     require_checkpoint(origin, path)
     content = read_checkpoint(origin, path)
-    preparation = _preparation(origin, content)
+    preparation = _preparation(origin, path, content, type(module) if isinstance(module, LightningModule) else module)
     if isinstance(module, LightningModule):
         if net is not None:
             raise ValueError("net: is part of the module that is passed; give one of the two")
@@ -120,7 +121,9 @@ def require_files(origin: str, preparation: Preparation) -> ImagePreparation | T
     return preparation
 
 
-def _preparation(origin: str, content: Mapping[str, Any]) -> Preparation:
+def _preparation(
+    origin: str, path: str | Path, content: Mapping[str, Any], module: type[LightningModule] | None
+) -> Preparation:
     """Returns what the datamodule has saved in its state, which is under the name of its class."""
     for state in content.values():
         if isinstance(state, dict) and "mean" in state.get("images", {}):
@@ -129,28 +132,25 @@ def _preparation(origin: str, content: Mapping[str, Any]) -> Preparation:
             return TableReading.from_state(state["reading"])
         if isinstance(state, dict) and "shape" in state.get("arrays", {}):
             return ArrayPreparation.from_state(state["arrays"])
-    name = content.get("module") or "module"
-    raise ValueError(
-        f"{origin}: a {name} without the preprocessing of its training data, such as a Mask R-CNN, a checkpoint of "
-        "litzoo 0.1, or one of data loaders or another datamodule. Predict a run of the command with `litzoo predict "
-        "--config RUN/config.yaml`; in Python load the module, `load_from_checkpoint`, and give its `predict_step`, or "
-        "`probabilities` of a classifier, inputs that are prepared as in training"
-    )
+    raise ValueError(f"{origin}: {why_unprepared(path, content, module or _own_class(_class_name(content)))}")
+
+
+def _class_name(content: Mapping[str, Any]) -> str:
+    """Returns the name or class path of the module of a checkpoint, which may be empty."""
+    return str(content.get("hyper_parameters", {}).get("_class_path") or content.get("module") or "")
 
 
 def _build(
     origin: str, content: Mapping[str, Any], owner: type[LightningModule] | None, net: nn.Module | None
 ) -> LightningModule:
     options = content.get("hyper_parameters", {})
-    name = str(options.get("_class_path") or content.get("module") or "")
     if owner is None:
-        own = getattr(lit_modules, name.rsplit(".", 1)[-1], None) if name in _own_names(name) else None
-        if not (isinstance(own, type) and issubclass(own, LightningModule)):
+        name = _class_name(content)
+        if (owner := _own_class(name)) is None:
             raise ValueError(
                 f"{origin}: its module, {name or 'of unknown class'}, is not one of litzoo's: name its class, "
                 "`--module my_code.MyClass`, or in Python `module=MyClass`"
             )
-        owner = own
     given = {each: value for each, value in options.items() if not each.startswith("_") and each not in TRAINING_ONLY}
     if nested := [each for each, value in given.items() if isinstance(value, dict) and "class_path" in value]:
         raise ValueError(
@@ -184,6 +184,12 @@ def _adapt(origin: str, options: Mapping[str, Any], module: LightningModule) -> 
             warnings.warn(
                 f"{origin}: was trained with {name} {options[name]}, but the module has {given}", stacklevel=3
             )
+
+
+def _own_class(name: str) -> type[LightningModule] | None:
+    """Returns a module of litzoo by its name or class path; None if it is not one of them."""
+    own = getattr(lit_modules, name.rsplit(".", 1)[-1], None) if name in _own_names(name) else None
+    return own if isinstance(own, type) and issubclass(own, LightningModule) else None
 
 
 def _own_names(name: str) -> tuple[str, ...]:

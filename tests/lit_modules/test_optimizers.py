@@ -1,3 +1,4 @@
+import re
 from functools import partial
 
 import pytest
@@ -172,3 +173,30 @@ def test_a_schedule_ends_with_the_training(options, steps):
 def test_a_schedule_that_cannot_end_is_refused():
     with pytest.raises(ValueError, match=r"set --trainer.max_epochs or --trainer.max_steps"):
         train(CosineWithWarmup, max_epochs=-1)
+
+
+@pytest.mark.parametrize("three_phases", [False, True])
+@pytest.mark.parametrize("from_yaml", [False, True])
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_a_warm_up_of_one_step_is_refused_with_a_value_that_works(epochs, from_yaml, three_phases):
+    steps = STEPS * epochs
+    options = {"max_lr": 0.3, "three_phase": three_phases}
+
+    def one_cycle(start):
+        path = "torch.optim.lr_scheduler.OneCycleLR"
+        return (
+            from_command_line(path, pct_start=start, **options)
+            if from_yaml
+            else partial(OneCycleLR, pct_start=start, **options)
+        )
+
+    with pytest.raises(ValueError, match=rf"model\.scheduler: {steps} steps with pct_start .* no time") as refusal:
+        train(one_cycle(1 / steps), epochs=epochs)
+    named = re.search(r"set --model\.scheduler\.pct_start (\S+), or train for more steps$", str(refusal.value))
+    rates, _ = train(one_cycle(float(named[1])), epochs=epochs)
+    assert rates.index(max(rates)) in (1, 2)  # the shortest warm-up there is
+
+
+def test_a_schedule_of_a_single_step_is_refused_with_the_number_that_is_needed():
+    with pytest.raises(ValueError, match=r"1 steps with pct_start 1 .* train for at least 2 steps, with --trainer\."):
+        train(partial(OneCycleLR, max_lr=0.3, pct_start=1.0), max_steps=1)

@@ -11,8 +11,8 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
 
 from litzoo import Predictor
 from litzoo.datamodules import DigitsDataModule
-from litzoo.scripts.cli.checkpoints import config_of_run, find_checkpoint, settle_model_options
-from tests.scripts.helpers import MLP, litzoo, short_fit
+from litzoo.scripts.cli.checkpoints import EVALUATION_ONLY, config_of_run, find_checkpoint, settle_model_options
+from tests.scripts.helpers import CONFIGS, MLP, litzoo, short_fit
 
 
 @pytest.fixture
@@ -233,7 +233,13 @@ def test_resumed_training_keeps_what_the_checkpoint_was_trained_with(trained, me
     assert any("hidden" in message for message in messages())
 
 
-@pytest.mark.parametrize("name", ["min_score", "posthoc_tau"])
+def test_the_docs_name_the_options_that_do_not_give_way():
+    text = " ".join((CONFIGS.parent / "docs" / "command.md").read_text(encoding="utf-8").split())
+    exceptions = text.partition("are ignored with a warning, except")[2].partition("finished training.")[0]
+    assert all(f"`{name}`" in exceptions for name in EVALUATION_ONLY)
+
+
+@pytest.mark.parametrize("name", EVALUATION_ONLY)
 def test_options_that_only_an_evaluation_looks_at_do_not_give_way(name, recwarn):
     asked, used = (Namespace(class_path="a.B", init_args=Namespace(**{name: value})) for value in (0.5, 0.05))
     settle_model_options(asked, used, "best.ckpt")

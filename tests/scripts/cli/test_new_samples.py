@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,8 @@ VALIDATED = ["--trainer.max_steps=-1", "--trainer.max_epochs=1", "--trainer.limi
 VALIDATED += ["--trainer.check_val_every_n_epoch=1", "--model.proposals=20"]
 
 
-def rows_of(name):
-    with Path(f"runs/{name}/version_0/predictions.csv").open(newline="") as stream:
+def rows_of(name, of=""):
+    with Path(f"runs/{name}/version_0/predictions{of}.csv").open(newline="") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -51,17 +52,37 @@ def test_a_run_predicts_images_of_another_folder(new):
     assert all(Path("data/mine", row["file"]).is_file() for row in tested)
 
     litzoo("predict", "--config", "runs/mine/version_0/config.yaml", new)
-    assert [(row["index"], row["file"]) for row in rows_of("mine")] == [("0", "a.png"), ("1", "within/b.jpg")]
+    assert [(row["index"], row["file"]) for row in rows_of("mine", "_new")] == [("0", "a.png"), ("1", "within/b.jpg")]
+    assert rows_of("mine") == tested  # those of the test set stay
+
+
+def test_each_folder_and_file_that_is_predicted_has_files_of_its_own(new):
+    litzoo("fit", "--config", str(CONFIGS / "digits_cnn.yaml"), *QUIET, "--trainer.max_steps=1")
+    predict = ["predict", "--config", "runs/digits_cnn/version_0/config.yaml"]
+    shutil.copytree("new/within", "more/NEW")
+    for folder in ("new", "more/NEW", "more/../new/"):
+        litzoo(*predict, f"--data.predict_folder={folder}")
+    assert [len(rows_of("digits_cnn", of)) for of in ("_new", "_NEW-2")] == [2, 1]
+    written = {path.name for path in Path("runs/digits_cnn/version_0").glob("predict*")}
+    assert written == {"predictions_new.csv", "predictions_NEW-2.csv", "predicted_inputs.json"}
+    named = json.loads(Path("runs/digits_cnn/version_0/predicted_inputs.json").read_text())
+    assert named == {"new": str(Path("new").absolute()), "NEW-2": str(Path("more/NEW").absolute())}
 
 
 def test_a_detector_finds_objects_in_images_of_another_folder_and_writes_them_as_coco_reads_them(new):
     litzoo("fit", *SHAPES, *QUIET, "--test_after_fit=false")
-    litzoo("predict", "--config", "runs/shapes_maskrcnn/version_0/config.yaml", new, "--model.min_score=0")
-    found = rows_of("shapes_maskrcnn")
+    predict = ["predict", "--config", "runs/shapes_maskrcnn/version_0/config.yaml", "--model.min_score=0"]
+    litzoo(*predict)
+    folder = Path("runs/shapes_maskrcnn/version_0")
+    before = {name: (folder / name).read_bytes() for name in ("predictions.csv", "detections.json")}
+    litzoo(*predict, new)
+    assert {name: (folder / name).read_bytes() for name in before} == before  # those of the test set stay
+    assert {"detections.png", "detections_new.png"} <= {path.name for path in (folder / "figures").iterdir()}
+    found = rows_of("shapes_maskrcnn", "_new")
     assert {(row["index"], row["file"]) for row in found} == {("0", "a.png"), ("1", "within/b.jpg")}
     assert {row["class_name"] for row in found} <= {"circle", "square", "triangle"}
     assert max(float(row["x1"]) for row in found if row["index"] == "0") <= 70
-    path = Path("runs/shapes_maskrcnn/version_0/detections.json")
+    path = folder / "detections_new.json"
     written = json.loads(path.read_text())
     assert [(str(each["image_id"]), each["file"], each["class_name"]) for each in written] == [
         (row["index"], row["file"], row["class_name"]) for row in found
@@ -95,7 +116,7 @@ def test_a_detector_has_its_metrics_in_the_table_of_runs_and_is_not_exported():
     options = metadata.parse_session_start_info_plugin_data(content).hparams
     assert options["model"].string_value == "MaskRCNNSegmenter"
     checkpoint = str(cli.run_folder / "checkpoints" / "best.ckpt")
-    with pytest.raises(ValueError, match=r"Mask R-CNN.*litzoo predict --config"):
+    with pytest.raises(ValueError, match=r"MaskRCNNSegmenter.*litzoo predict --config"):
         export_checkpoint(["--ckpt_path", checkpoint, "--format", "torch"])
 
 

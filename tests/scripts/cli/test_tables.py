@@ -32,8 +32,8 @@ def write(name, head, body, separator):
         csv.writer(stream, delimiter=separator).writerows([head, *body])
 
 
-def predicted(folder):
-    with (folder / "predictions.csv").open(newline="") as stream:
+def predicted(folder, name="predictions.csv"):
+    with (folder / name).open(newline="") as stream:
         return {row["number"]: row["prediction"] for row in csv.DictReader(stream)}
 
 
@@ -64,7 +64,8 @@ def test_new_rows_are_predicted_without_the_training_table(tiny_data):
     with pytest.raises(FileNotFoundError, match=r"none\.csv cannot be read \([^\n]*$"):
         litzoo("predict", "--config", str(folder / "config.yaml"), "--data.predict_file=none.csv")
     litzoo("predict", "--config", str(folder / "config.yaml"), "--data.predict_file=new.csv")
-    assert list(predicted(folder)) == [f"h{number}" for number in range(7)]
+    assert list(predicted(folder, "predictions_new.csv")) == [f"h{number}" for number in range(7)]
+    assert not (folder / "predictions.csv").exists()
 
 
 def test_missing_words_are_added_to_the_default_ones_as_the_refusal_says(tiny_data):
@@ -92,7 +93,7 @@ def test_a_classifier_is_trained_on_ones_own_table(tiny_data):
         "training_curves.png",
     }
     litzoo("predict", "--config", str(folder / "config.yaml"), "--data.predict_file=german.csv")
-    with (folder / "predictions.csv").open(newline="") as stream:
+    with (folder / "predictions_german.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert list(rows[0]) == ["index", "row", "number", "prediction", "confidence", "class_name"]
     assert [row["row"] for row in rows[:2]] == ["2", "3"]

@@ -7,9 +7,11 @@ import torch
 from litzoo import Predictor
 from litzoo.callbacks import MaxLogit, NearestNeighbors, UnknownClassDetector
 from litzoo.callbacks.unknown.scores import Evidence
-from litzoo.lit_modules import Classifier, MLPClassifier
+from litzoo.datamodules import ShapesDataModule
+from litzoo.lit_modules import Classifier, MaskRCNNSegmenter, MLPClassifier
 from litzoo.scripts.predict.loading import named_class
 from tests.callbacks.open_set_digits import BEST, digits, fit, perceptron
+from tests.training import cpu_trainer
 
 OWN = """
 import pathlib, torch
@@ -71,8 +73,12 @@ def test_nothing_that_a_checkpoint_names_is_imported(best_ckpt):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c.pop("DigitsDataModule"), "without the preprocessing of its training data"),
-        (lambda c: c["DigitsDataModule"].pop("images"), "without the preprocessing of its training data"),
+        (
+            lambda c: c.pop("DigitsDataModule"),
+            "without preprocessing: it was trained on data loaders, or .*; in Pyth",
+        ),
+        (lambda c: c["DigitsDataModule"].pop("images"), "its DigitsDataModule: the checkpoint is of litzoo 0"),
+        (lambda c: c.update(Mine={"fingerprint": c.pop("DigitsDataModule")}), "of its Mine, which is not one of litz"),
         (lambda c: c["hyper_parameters"].update(widths=[4, 9]), "is of another module: "),
         (lambda c: c["hyper_parameters"].update(depths=3), "cannot be created from its options"),
         (lambda c: c["callbacks"]["UnknownClassDetector"].pop("rule"), "of litzoo 0.1"),
@@ -84,6 +90,24 @@ def test_nothing_that_a_checkpoint_names_is_imported(best_ckpt):
 def test_a_checkpoint_of_another_kind_is_refused(best_ckpt, change, message):
     with pytest.raises(ValueError, match=rf"checkpoint changed\.ckpt: .*{message}"):
         Predictor.load(changed(best_ckpt, change))
+
+
+@pytest.mark.parametrize("name", ["best", "last"])
+@pytest.mark.parametrize("is_in_run", [True, False])
+def test_a_mask_rcnn_is_refused_with_the_command_that_predicts_new_images(name, is_in_run):
+    path = Path("runs/mine/version_3/checkpoints", f"{name}.ckpt") if is_in_run else Path(f"{name}.ckpt")
+    data = ShapesDataModule(images=4, val_size=1)
+    model = MaskRCNNSegmenter(3, ("circle", "square", "triangle"), proposals=10)
+    trainer = cpu_trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0)
+    trainer.fit(model, data)
+    trainer.save_checkpoint(path)
+    if is_in_run:
+        path.parents[1].joinpath("config.yaml").touch()
+    with pytest.raises(ValueError, match=r"^checkpoint \S+: a MaskRCNNSegmenter is not predicted from") as refusal:
+        Predictor.load(path)
+    config = "runs/mine/version_3/config.yaml" if is_in_run else "RUN/config.yaml"
+    chosen = "" if is_in_run and name == "best" else f" --ckpt_path {path}"
+    assert f"`litzoo predict --config {config}{chosen} --data.predict_folder FOLDER`" in str(refusal.value)
 
 
 def test_a_file_that_is_no_checkpoint_is_refused():
