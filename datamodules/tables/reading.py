@@ -225,12 +225,11 @@ class TableReading:
                 without its leading zeros: then the column was likely changed or retyped.
         """
         table = self._named(table, where)
-        empty = [name for name in table if len(table) > 1 and name not in self._empty() and table[name].isna().all()]
-        warn_of_empty(empty, where)
+        filled = [name for name in table if name not in self._empty()] if len(table) > 1 else []
+        warn_of_empty([name for name in filled if table[name].isna().all()], where)
         names = [column.name for column in self.columns if column.kind == "category"]
         for name, cells, known in zip(names, self._words(table).T, self.categories, strict=True):
-            if name not in empty:
-                warn_of_unseen_words(name, cells, known, where)
+            warn_of_unseen_words(name, cells, known, where)
 
     def _empty(self) -> set[str]:
         """Returns the names of columns that were empty in all training rows."""

@@ -110,7 +110,8 @@ def test_columns_that_are_empty_only_in_new_rows_are_filled_in_and_warned_of():
         inputs = reading.tensor(rows)
         with pytest.warns(UserWarning, match="new rows") as caught:
             restored(reading).warn_of_unseen(rows, "new rows")
-        (warning,) = caught
+        warning, unseen = caught
+        assert "'plain' has categories in 5 of 5 rows" in str(unseen.message)  # training had no empty cell of it
         assert "new rows: column 'age', 'colour', 'day', 'smokes', 'plain' is empty in all rows" in str(warning.message)
         age, _ = reading.feature_groups["age"]
         expected = (np.nanmedian(frame["age"][:120]) - reading.means[age]) / reading.scales[age]
