@@ -99,7 +99,8 @@ def sample_names(
     ids = data.content_ids(part)
     contents = (ids, data.content_ids("all")) if len(ids) == samples else ([], [])
     # A pool's file may have the name of a labeled one, and has no label to correct.
-    return SampleNames(data.files.get(part, [])[:labeled], elsewhere, *contents)
+    names = data.test_class_names if part == "train" else ()
+    return SampleNames(data.files.get(part, [])[:labeled], elsewhere, *contents, other_names=names)
 
 
 def class_report(data: "ClassLabels") -> dict[str, Any]:

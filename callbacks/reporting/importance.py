@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from litzoo.callbacks.contracts import HasFeatureGroups
 from litzoo.callbacks.files import run_folder_of, write_csv
@@ -22,9 +23,10 @@ class PermutationImportance(Callback):
     """Measures how much worse a model gets when the cells of one column are shuffled among the test rows.
 
     Writes `importance.csv` and `figures/importance.png`, also to TensorBoard: for each column the mean and standard
-    deviation, over the repeats, of the rise in RMSE (in the target's units), or for a classifier of the fall in
-    accuracy (Breiman 2001; Fisher et al. 2019). All features of a column are shuffled together. Of two columns that
-    hold the same information each looks unimportant. At most 10,000 rows are used.
+    deviation, over the repeats, of the rise in RMSE (in the target's units), or for a classifier of the rise in
+    cross-entropy, that of `test/loss` (Breiman 2001; Fisher et al. 2019). Accuracy would not do: of a rare class that
+    is never the most probable one, it stays the same whatever is shuffled. All features of a column are shuffled
+    together. Of two columns that hold the same information each looks unimportant. At most 10,000 rows are used.
 
     Args:
         repeats: Number of shuffles of each column.
@@ -59,7 +61,8 @@ class PermutationImportance(Callback):
             return
         assert isinstance(datamodule, HasFeatureGroups)
         inputs, targets = datamodule.test_set.inputs, datamodule.test_set.targets
-        known = (targets != UNKNOWN) if not targets.is_floating_point() else torch.ones_like(targets, dtype=torch.bool)
+        has_classes = not targets.is_floating_point()
+        known = (targets != UNKNOWN) if has_classes else torch.ones_like(targets, dtype=torch.bool)
         rows = known.nonzero()[:, 0]
         rows = rows[:: -(-len(rows) // _MOST_ROWS)] if len(rows) else rows
         if len(rows) < 2:
@@ -70,7 +73,7 @@ class PermutationImportance(Callback):
             outputs = [
                 pl_module.predict_step({"input": each.to(pl_module.device), "index": None}, 0) for each in batches
             ]
-            return torch.cat([each["prediction"] for each in outputs]).cpu()
+            return torch.cat([each["logits" if has_classes else "prediction"] for each in outputs]).cpu()
 
         was_training = pl_module.training
         pl_module.eval()
@@ -79,17 +82,17 @@ class PermutationImportance(Callback):
                 predict, inputs[rows], targets[rows], datamodule.feature_groups, self.repeats
             )
         pl_module.train(was_training)
-        unit = "RMSE" if targets.is_floating_point() else "accuracy"
+        error = "cross-entropy" if has_classes else "RMSE"
         order = sorted(measured, key=lambda name: -float(np.mean(measured[name])))
         columns: dict[str, Sequence[Any]] = {
             "column": order,
-            "importance": [f"{np.mean(measured[name]):.6g}" for name in order],
+            f"rise_in_{error.lower().replace('-', '_')}": [f"{np.mean(measured[name]):.6g}" for name in order],
             "std": [f"{np.std(measured[name]):.6g}" for name in order],
         }
         write_csv(run_folder / "importance.csv", columns)
         sorted_rises = {name: measured[name] for name in order}
-        card = _draw(sorted_rises, unit, CARD_WIDTH)
-        publish_figure(trainer, "importance", _draw(sorted_rises, unit), run_folder, card)
+        card = _draw(sorted_rises, error, CARD_WIDTH)
+        publish_figure(trainer, "importance", _draw(sorted_rises, error), run_folder, card)
 
 
 def permutation_importance(
@@ -103,9 +106,9 @@ def permutation_importance(
     """Computes how much the error rises when a group of features is shuffled among the rows.
 
     Args:
-        predict: Returns the predictions `[N]`, numbers or classes, for inputs `[N, F]`.
+        predict: Returns for inputs `[N, F]` predicted numbers `[N]`, or logits of classes `[N, K]`.
         inputs: Inputs `[N, F]`.
-        targets: Targets `[N]`: the error is the RMSE for floats, and the error rate for integers.
+        targets: Targets `[N]`: the error is the RMSE for floats, and the cross-entropy for integers.
         groups: Name -> positions of the features that are shuffled together.
         repeats: Number of shuffles.
         seed: Seed of the shuffles.
@@ -117,7 +120,7 @@ def permutation_importance(
     def error(x: Tensor) -> float:
         prediction = predict(x)
         if not targets.is_floating_point():
-            return (prediction != targets).double().mean().item()
+            return cross_entropy(prediction.double(), targets).item()
         return (prediction.double() - targets.double()).square().mean().sqrt().item()
 
     random, before = np.random.RandomState(seed), error(inputs)
@@ -130,7 +133,7 @@ def permutation_importance(
     return rises
 
 
-def _draw(measured: Mapping[str, Sequence[float]], unit: str, width: float = 7.0) -> Figure:
+def _draw(measured: Mapping[str, Sequence[float]], error: str, width: float = 7.0) -> Figure:
     names = list(measured)[:_MOST_SHOWN]
     figure = new_figure(width, 1.3 + 0.27 * len(names))
     longest = 30 if width > CARD_WIDTH else 14
@@ -139,11 +142,10 @@ def _draw(measured: Mapping[str, Sequence[float]], unit: str, width: float = 7.0
     panel.barh(range(len(names)), means, xerr=[float(np.std(measured[name])) for name in names], height=0.7)
     panel.set_yticks(range(len(names)), _shortened(names, longest))
     panel.invert_yaxis()
-    change = f"rise in {unit}" if unit == "RMSE" else f"fall in {unit}"
     left = f" (the first {_MOST_SHOWN} of {len(measured)} columns)" if len(measured) > len(names) else ""
     title = f"permutation importance, test set{left}"
     figure.suptitle(title, fontsize="medium" if width > CARD_WIDTH else 8)  # a panel's would be cut
-    panel.set_xlabel(f"{change} when the column is shuffled")
+    panel.set_xlabel(f"rise in {error} when the column is shuffled")
     panel.grid(alpha=0.3, axis="x")
     return figure
 

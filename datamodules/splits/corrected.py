@@ -23,12 +23,14 @@ class SampleNames(NamedTuple):
         elsewhere: File names of the other set, and of files that are left out; `None` before they are known.
         ids: Their content ids; empty if they have none.
         all_ids: Content ids of all samples, of the other set too.
+        other_names: Names of classes that only samples of the other set can have.
     """
 
     files: list[str]
     elsewhere: list[str] | None = None
     ids: Sequence[str] = ()
     all_ids: Sequence[str] = ()
+    other_names: Sequence[str] = ()
 
 
 class AppliedCorrections:
@@ -161,7 +163,9 @@ class AppliedCorrections:
         relabelled, dropped = dict[int, int](), set[int]()
         for each in self._corrections:  # of equal rows, a later file speaks of those that are left
             ids = ["" if position in dropped else name for position, name in enumerate(samples.ids)]
-            new, gone = each.resolve(part, samples.files, labels, names, samples.elsewhere, ids, samples.all_ids)
+            new, gone = each.resolve(
+                part, samples.files, labels, names, samples.elsewhere, ids, samples.all_ids, samples.other_names
+            )
             for position, label in new.items():
                 labels[position] = label
             relabelled |= new

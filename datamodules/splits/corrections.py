@@ -1,16 +1,17 @@
 """Corrections of labels from a file, applied after the splits and the label noise have been drawn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from litzoo.datamodules.splits.corrections_file import Correction, Part, read_corrections
+from litzoo.datamodules.nearest import nearest
+from litzoo.datamodules.splits.corrections_file import Correction, Part, read_corrections, rows_text
 
 _NAMED = 5
-"""Rows that an error message names at most."""
+"""Samples or labels that a line of an error message names at most."""
 
 
 class Corrections:
@@ -20,19 +21,19 @@ class Corrections:
     `drop`) and `label` (the new class). With `index`, a column `part` (`train` or `test`) tells which set it counts in;
     `train` by default. A column `content_id` names rows of a table by their content, wherever they are now. A column
     `given` holds the labels that the corrections were made for, which are compared with those of the data. Other
-    columns are ignored.
+    columns are ignored. All that is wrong in the file is told at once, by `resolve`.
 
     Args:
         path: Path of the file.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not such a file, or rows contradict each other.
+        ValueError: If it is not such a file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows = read_corrections(path)
+        self.rows, self._problems = read_corrections(path)
 
     def resolve(
         self,
@@ -43,6 +44,7 @@ class Corrections:
         elsewhere: Sequence[str] | None = None,
         ids: Sequence[str] = (),
         other_ids: Sequence[str] = (),
+        other_names: Sequence[str] = (),
     ) -> tuple[dict[int, int], set[int]]:
         """Finds the samples of a set that the file corrects.
 
@@ -56,13 +58,14 @@ class Corrections:
                 so that they cannot be checked.
             ids: Content ids of its N samples; empty if they have none.
             other_ids: Those of all samples that are not in this set.
+            other_names: Names of classes that only samples of the other set can have.
 
         Returns:
             Position -> new label of the samples to relabel, and the positions of those to drop.
 
         Raises:
-            ValueError: If the file names a sample or a class that does not exist, or a label that the sample does not
-                have.
+            ValueError: If a row is not valid, contradicts another one, or names a sample or a class that does not
+                exist, or a label that the sample does not have. The message has all of these.
         """
         positions: dict[str, int] = {}
         for position, file in enumerate(files):
@@ -77,7 +80,7 @@ class Corrections:
         others = None if elsewhere is None else set(elsewhere)
         relabelled: dict[int, int] = {}
         dropped: set[int] = set()
-        absent, gone, unknown, changed = [], [], [], []
+        absent, gone, changed = [], [], []
         for each in self.rows:
             if each.file:
                 position = positions.get(each.file, -1)
@@ -97,8 +100,7 @@ class Corrections:
                 absent.append(f"{part} index {each.index} of {len(labels)} (row {each.row})")
                 continue
             if each.action == "relabel" and each.label not in names:
-                unknown.append(f"{each.label!r} (row {each.row})")
-                continue
+                continue  # told below
             label = int(labels[position])
             current = names[label] if label >= 0 else "unknown"
             if each.given and each.given != current and each.label != current:
@@ -107,25 +109,38 @@ class Corrections:
                 relabelled[position] = names.index(each.label)
             elif each.action == "drop":
                 dropped.add(position)
-        self._refuse(absent, "names samples that the data do not have", "use the file of this data set")
-        self._refuse(
-            gone,
-            f"names {len(gone)} rows by a content_id that the table does not have",
-            "they have been removed or their cells have changed since: remove them from the file of corrections",
-        )
-        self._refuse(unknown, "has labels that are no class", f"the classes are {', '.join(names)}")
-        self._refuse(
-            changed,
-            "was made for other labels",
-            "use the file of this data set with the same label noise, or remove these rows if the labels have been "
-            "corrected since",
-        )
+        problems = {
+            "names samples that the data do not have: {}; use the file of this data set": absent,
+            f"names {len(gone)} rows by a content_id that the table does not have: {{}}; they have been removed or "
+            "their cells have changed since: remove them from the file of corrections": gone,
+            f"has labels that are no class: {{}}; the classes are {', '.join(names)}": self._no_classes(
+                {*names, *other_names}
+            ),
+            "was made for other labels: {}; use the file of this data set with the same label noise, or remove these "
+            "rows if the labels have been corrected since": changed,
+        }
+        self._refuse([f"it {text.format(_shown(found))}" for text, found in problems.items() if found])
         return relabelled, dropped
 
-    def _refuse(self, found: list[str], problem: str, remedy: str) -> None:
-        if found:
-            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-            raise ValueError(f"data.corrections: {self.path} {problem}: {', '.join(found[:_NAMED])}{more}; {remedy}")
+    def _no_classes(self, names: Collection[str]) -> list[str]:
+        """Returns the labels of all rows, also of those of the other set, that are no class, with the nearest class."""
+        wrong: dict[str, list[int]] = {}
+        for each in self.rows:
+            if each.action == "relabel" and each.label not in names:
+                wrong.setdefault(each.label, []).append(each.row)
+        closest = {label: "".join(f"; nearest: {name!r}" for name in nearest(label, names, 1)) for label in wrong}
+        return [f"{label!r} ({rows_text(rows)}{closest[label]})" for label, rows in wrong.items()]
+
+    def _refuse(self, found: Sequence[str]) -> None:
+        problems = [*self._problems, *found]
+        if len(problems) == 1:
+            raise ValueError(f"data.corrections: {self.path}: {problems[0]}")
+        if problems:
+            raise ValueError("\n- ".join([f"data.corrections: {self.path} has {len(problems)} faults:", *problems]))
+
+
+def _shown(found: Sequence[str]) -> str:
+    return f"{', '.join(found[:_NAMED])}{f' and {len(found) - _NAMED} more' if len(found) > _NAMED else ''}"
 
 
 class _Contents:

@@ -12,6 +12,8 @@ from litzoo.datamodules.io.csv_text import SEPARATORS, decoded
 
 Part = Literal["train", "test"]
 ACTIONS = ("keep", "relabel", "drop")
+_SHOWN = 10
+"""Rows with the same fault that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,18 @@ class Correction:
         return self.file or (f"id {self.id}" if self.id else f"{self.part} {self.index}")
 
 
-def read_corrections(path: Path) -> list[Correction]:
+def read_corrections(path: Path) -> tuple[list[Correction], list[str]]:
     """Reads the rows of a file of corrections, those that are there twice once.
 
-    A spreadsheet may have saved it with another separator or encoding.
+    A spreadsheet may have saved it with another separator or encoding. Actions are taken in any case.
+
+    Returns:
+        The rows, and what is wrong with others, so that it can be told together with what the data show to be wrong:
+        one message for each fault, with the rows that have it.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not such a file, or rows contradict each other.
+        ValueError: If it is not such a file.
     """
     text, _ = decoded(path, "give the path of a corrections.csv", None, "data.corrections", "save it as UTF-8")
     try:
@@ -65,14 +71,25 @@ def read_corrections(path: Path) -> list[Correction]:
             f"data.corrections: {path} has the columns {', '.join(header) or 'of an empty file'}; it needs file or "
             "index, action (keep, relabel or drop), and label for the new class"
         )
-    rows = []
+    rows: list[Correction] = []
+    faults: dict[str, list[int]] = {}
     for number, cells in lines[1:]:
-        if len(cells) != len(header):
-            raise ValueError(
-                f"data.corrections: {path}, row {number} has {counted(len(cells), 'cell')}, the header {len(header)}"
-            )
-        rows.append(_parsed(path, number, dict(zip(header, cells, strict=True))))
-    return _without_contradictions(path, rows)
+        found: Correction | str = f"{counted(len(cells), 'cell')}, the header {len(header)}"
+        if len(cells) == len(header):
+            found = _parsed(number, dict(zip(header, cells, strict=True)))
+        if isinstance(found, str):
+            faults.setdefault(found, []).append(number)
+        else:
+            rows.append(found)
+    rows, contradictions = _without_contradictions(rows)
+    problems = [f"{rows_text(each)} {'has' if len(each) == 1 else 'have'} {fault}" for fault, each in faults.items()]
+    return rows, [*problems, *contradictions]
+
+
+def rows_text(rows: Sequence[int]) -> str:
+    """Returns `row 2`, or `rows 2, 3, 5`, for messages."""
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    return f"{'row' if len(rows) == 1 else 'rows'} {', '.join(map(str, rows[:_SHOWN]))}{more}"
 
 
 def _lines(text: str, separator: str) -> list[tuple[int, list[str]]]:
@@ -81,20 +98,18 @@ def _lines(text: str, separator: str) -> list[tuple[int, list[str]]]:
     return [(number, [cell.strip() for cell in line]) for number, line in lines if any(line)]
 
 
-def _parsed(path: Path, number: int, cells: Mapping[str, str]) -> Correction:
-    action, label, part = cells["action"], cells.get("label", ""), cells.get("part") or "train"
+def _parsed(number: int, cells: Mapping[str, str]) -> Correction | str:
+    """Returns what a row says, or what is wrong with it."""
+    action, label, part = cells["action"].lower(), cells.get("label", ""), cells.get("part") or "train"
     file, index, content = cells.get("file", ""), cells.get("index", ""), cells.get("content_id", "")
-    problem = None
     if action not in ACTIONS:
-        problem = f"the action {action!r}, which is none of {', '.join(ACTIONS)}"
-    elif action == "relabel" and not label:
-        problem = "the action relabel, but no label"
-    elif not file and not content and not (index.isascii() and index.isdigit()):
-        problem = f"neither a file nor an index, but {index!r}"
-    elif part not in ("train", "val", "test"):
-        problem = f"the part {part!r}, which is none of train, val, test"
-    if problem:
-        raise ValueError(f"data.corrections: {path}, row {number} has {problem}")
+        return f"the action {cells['action']!r}, which is none of {', '.join(ACTIONS)}"
+    if action == "relabel" and not label:
+        return "the action relabel, but no label"
+    if not file and not content and not (index.isascii() and index.isdigit()):
+        return f"neither a file nor an index, but {index!r}"
+    if part not in ("train", "val", "test"):
+        return f"the part {part!r}, which is none of train, val, test"
     return Correction(
         row=number,
         id=content,
@@ -107,17 +122,18 @@ def _parsed(path: Path, number: int, cells: Mapping[str, str]) -> Correction:
     )
 
 
-def _without_contradictions(path: Path, rows: Sequence[Correction]) -> list[Correction]:
-    """Returns the rows without repetitions; raises if two name the same sample and differ."""
+def _without_contradictions(rows: Sequence[Correction]) -> tuple[list[Correction], list[str]]:
+    """Returns the rows without repetitions, and a message on each two that name the same sample and differ."""
     first: dict[str, Correction] = {}
+    problems = []
     for row in rows:
         # Rows of a table with equal content have the same id; they differ in part or index.
         sample = f"{row.sample} {row.part} {row.index}" if row.id and not row.file else row.sample
         other = first.setdefault(sample, row)
         if (other.action, other.label) != (row.action, row.label):
             said = [f"{each.action} {each.label}".strip() for each in (other, row)]
-            raise ValueError(
-                f"data.corrections: {path} contradicts itself: {row.sample} has {said[0]!r} in row {other.row} and "
-                f"{said[1]!r} in row {row.row}; keep one of them"
+            problems.append(
+                f"it contradicts itself: {row.sample} has {said[0]!r} in row {other.row} and {said[1]!r} in row "
+                f"{row.row}; keep one of them"
             )
-    return list(first.values())
+    return list(first.values()), problems

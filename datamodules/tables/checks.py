@@ -1,12 +1,12 @@
 """Checks of a table: columns named in options exist; new rows have the columns and categories of training."""
 
-import difflib
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
 from litzoo.datamodules.class_spellings import spellings
+from litzoo.datamodules.nearest import nearest
 from litzoo.datamodules.tables.categories import without_zeros
 
 SHOWN = 5
@@ -43,23 +43,40 @@ def require_columns(names: Sequence[str], needed: Sequence[str], others: Collect
         where: Name of the table, for messages.
 
     Raises:
-        ValueError: If a column is missing, new or doubled.
+        ValueError: If a column is missing, new or doubled. One message names all that are missing and new.
     """
     absent = [name for name in needed if name not in names]
     new = [name for name in names if name not in needed and name not in others]
     if doubled := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise ValueError(f"{where}: has the column {', '.join(map(repr, doubled))} twice")
+    lines = []
     if absent:
-        likely = {name: match for name in absent for match in difflib.get_close_matches(name, new, 1)}
+        likely = {name: match for name in absent for match in nearest(name, new, 1, cutoff=0.6)}
         hint = "".join(f"; is {match!r} the renamed {name!r}?" for name, match in likely.items())
-        raise ValueError(
-            f"{where}: no column {', '.join(map(repr, absent))}, which was used in training{hint}; give the columns "
-            "the names they had in training"
-        )
+        lines.append(f"no column {', '.join(map(repr, absent))}, which was used in training{hint}")
     if new:
-        raise ValueError(
-            f"{where}: column {', '.join(map(repr, new))} did not exist in training; remove it (columns of training: "
-            f"{', '.join([*needed, *sorted(others)])})"
+        lines.append(f"column {', '.join(map(repr, new))} did not exist in training; rename or remove it")
+    if absent:
+        lines.append(
+            "give the columns the names they had in training; if the values of one are not known, add it with empty "
+            "cells, which are filled in as missing ones were in training"
+        )
+    if lines:
+        raise ValueError("\n".join([f"{where}: {lines[0]}", *lines[1:], f"columns used: {', '.join(needed)}"]))
+
+
+def warn_of_empty(names: Sequence[str], where: str) -> None:
+    """Warns of columns without a value in any of the new rows.
+
+    Args:
+        names: Names of columns that are empty, but were not in training.
+        where: Name of the table, for messages.
+    """
+    if names:
+        rank_zero_warn(
+            f"{where}: column {', '.join(map(repr, names))} is empty in all rows, but was not in training: all of its "
+            "values are filled in, numbers and dates by the median of the training rows, categories as missing ones. "
+            "Predictions are less certain than in the test"
         )
 
 

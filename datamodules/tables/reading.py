@@ -13,7 +13,7 @@ from torch import Tensor
 
 from litzoo.datamodules.tables.categories import categories_of, pooled_remarks, recognised
 from litzoo.datamodules.tables.cells import without_missing
-from litzoo.datamodules.tables.checks import require_columns, warn_of_unseen_words
+from litzoo.datamodules.tables.checks import require_columns, warn_of_empty, warn_of_unseen_words
 from litzoo.datamodules.tables.columns import Column, column_of, values_of
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
 from litzoo.datamodules.tables.encoding import codes_of, fit_numbers, fit_words
@@ -218,16 +218,27 @@ class TableReading:
         return pooled_remarks(names, self._words(rows), self.categories, self.word_features)
 
     def warn_of_unseen(self, table: pd.DataFrame, where: str) -> None:
-        """Warns of categories that did not occur in training, with the number of rows.
+        """Warns of categories that did not occur in training, with the number of rows, and of columns that are empty.
 
         Raises:
             ValueError: If most filled cells of a column have several such categories, or one is a category of training
                 without its leading zeros: then the column was likely changed or retyped.
         """
-        words = self._words(self._named(table, where))
+        table = self._named(table, where)
+        filled = [name for name in table if name not in self._empty()] if len(table) > 1 else []
+        warn_of_empty([name for name in filled if table[name].isna().all()], where)
         names = [column.name for column in self.columns if column.kind == "category"]
-        for name, cells, known in zip(names, words.T, self.categories, strict=True):
+        for name, cells, known in zip(names, self._words(table).T, self.categories, strict=True):
             warn_of_unseen_words(name, cells, known, where)
+
+    def _empty(self) -> set[str]:
+        """Returns the names of columns that were empty in all training rows."""
+        owners = [column.name for column in self.columns for _ in column.value_names]
+        missing = self.means[len(owners) :]  # of the indicators: the fraction of the rows in which a value is missing
+        words = [column.name for column in self.columns if column.kind == "category"]
+        return {owners[position] for position, rate in zip(self.gaps, missing, strict=True) if rate == 1} | {
+            name for name, known in zip(words, self.categories, strict=True) if known == [""]
+        }
 
     def _are_waves(self) -> list[bool]:
         """Whether each number of a row is the sine or cosine of a cycle of dates."""

@@ -28,6 +28,7 @@ from litzoo.lit_modules.metrics import (
     EpochMeans,
     TwoClassRanking,
 )
+from litzoo.lit_modules.metrics.two_classes import ranked_class
 from litzoo.lit_modules.mixing import BatchMix
 from litzoo.lit_modules.semi_supervised import PseudoLabels
 from litzoo.lit_modules.semi_supervised.base import add_unlabeled_loss, require_pool
@@ -69,6 +70,7 @@ class Classifier(LitModule):
         temperature: The temperature, with the option `calibrate`; 1 until it is fitted.
         class_bias: The bias of each class, float32 `[K]`, with `temperature_and_bias`; 0 until it is fitted.
         fits_temperature: Whether a callback fits it; set by the callback.
+        takes_known_classes: Whether the datamodule has an option for the order of the classes; set by `setup`.
     """
 
     train_metrics: tuple[str, ...] = ("acc",)
@@ -113,7 +115,7 @@ class Classifier(LitModule):
             raise ValueError(f"class_names: {len(self.class_names)} names for {num_classes} classes")
         # int64, which half-precision training does not convert; 0 until known.
         self.register_buffer("class_counts", torch.zeros(num_classes, dtype=torch.int64))
-        self.fits_temperature = False
+        self.fits_temperature = self.takes_known_classes = False
         register_calibration(self, num_classes)
         if "class_weights" in self.requested_extras:
             self.register_buffer("class_weights", torch.ones(num_classes))
@@ -123,7 +125,7 @@ class Classifier(LitModule):
         """What the summary of a test says below its metrics."""
         if len(self.class_names) != 2:
             return []
-        return [f"average_precision and auroc are of the class {self.class_names[1]}, the second one."]
+        return [ranked_class(self.class_names, self.class_counts.tolist(), self.takes_known_classes)]
 
     @property
     def remembers_samples(self) -> bool:
@@ -281,6 +283,7 @@ class Classifier(LitModule):
                 "the trainer, or leave calibrate out"
             )
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        self.takes_known_classes = hasattr(datamodule, "known_classes")
         if stage == "fit" and self.pseudo_labels is not None:
             require_pool(self.pseudo_labels, datamodule)
         for name in CLASS_STATISTICS if stage == "fit" else ():

@@ -1,5 +1,9 @@
 """How well two classes are ranked: average precision and AUROC, for imbalanced data beside the accuracy."""
 
+import json
+import re
+import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -43,3 +47,25 @@ class TwoClassRanking(Metric):
             "average_precision": binary_average_precision(ranks, positive),
             "auroc": binary_auroc(ranks, positive),
         }
+
+
+def ranked_class(names: Sequence[str], counts: Sequence[int], takes_known_classes: bool) -> str:
+    """Says of which class the metrics are, and how to get those of the other one if that is the rare one.
+
+    Args:
+        names: Names of the two classes.
+        counts: Their numbers of training samples; 0 if not known.
+        takes_known_classes: Whether the datamodule has the option `known_classes`, which orders the classes.
+    """
+    text = f"average_precision and auroc are of the class {names[1]}, the second one"
+    if counts[1] <= counts[0]:
+        return f"{text}."
+    # The classes of tables and folders are sorted by name: the second one need not be the one that is looked for.
+    option = shlex.quote(f"[{', '.join(map(_as_yaml, reversed(names)))}]")
+    remedy = f" in a new training with --data.known_classes {option}" if takes_known_classes else ""
+    return f"{text}, which is the more frequent one in training. For those of {names[0]}, put it second{remedy}."
+
+
+def _as_yaml(name: str) -> str:
+    """Returns a class name as an item of a YAML list; `yes` and `01` are found without quotes too."""
+    return name if re.fullmatch(r"\w([\w .-]*\w)?", name) else json.dumps(name, ensure_ascii=False)

@@ -1,6 +1,5 @@
 """Turns an exception into a few lines that a user can act on."""
 
-import difflib
 import errno
 import inspect
 import logging
@@ -8,7 +7,6 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 
@@ -17,6 +15,7 @@ from jsonargparse import ArgumentError
 from lightning.pytorch import Trainer
 
 from litzoo import callbacks, datamodules, lit_modules
+from litzoo.datamodules.nearest import nearest
 from litzoo.scripts.cli.classes import arguments_of, class_at
 
 IGNORED_WARNINGS = (
@@ -111,11 +110,11 @@ def explain(error: BaseException) -> list[str]:
     text = MISSING_ARGUMENTS.sub(r"\1 needs ", NUMBER_OR_TENSOR.sub(r"\1", OTHER_TYPES.sub(r"\1", text)))
     nested = isinstance(error, ArgumentError) or "Does not validate" in text
     lines = [line.strip() for line in (_condense(text) if nested else text.splitlines()) if line.strip()]
-    nearest: list[str] = []
+    closest: list[str] = []
     with suppress(ImportError, AttributeError, ValueError):  # the class cannot be imported
-        nearest = _nearest_names(text)
-    if nearest:
-        lines.insert(1, f"Nearest: {', '.join(nearest)}")
+        closest = _nearest_names(text)
+    if closest:
+        lines.insert(1, f"Nearest: {', '.join(closest)}")
     elif match := WRONG_BASE_CLASS.search(text):
         lines.insert(1, f"{match[2]} is not a {match[1]}")
     lines = [_shorten(line) for line in lines]
@@ -209,13 +208,13 @@ def _nearest_names(text: str) -> list[str]:
         known = arguments_of(class_at(owner)) if owner else set()
         if "optimizer" in known and match[1] in OPTIMIZER_ARGUMENTS:
             return [f"optimizer.{match[1]}"]
-        return _close(match[1], known)
+        return nearest(match[1], known)
     if match := re.search(r"(?:unrecognized arguments: --|does not accept option ')([\w.]+)", text):
-        return [f"--{name}" for name in _close(match[1], OPTIONS)]
+        return [f"--{name}" for name in nearest(match[1], OPTIONS)]
     classes = _classes()
     if match := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", text):
         if not match[1].startswith("litzoo"):
-            return [f"{match[1]}.{name}" for name in _close(match[2], dir(import_module(match[1])))]
+            return [f"{match[1]}.{name}" for name in nearest(match[2], dir(import_module(match[1])))]
         wrong = match[2]
     elif match := re.search(r"dot import path string: (\w+)", text):
         wrong = match[1]
@@ -227,7 +226,7 @@ def _nearest_names(text: str) -> list[str]:
         return []
     if wrong in classes and "No module" not in text:
         return []
-    return _close(wrong, classes)
+    return nearest(wrong, classes)
 
 
 def _classes() -> dict[str, type]:
@@ -241,9 +240,3 @@ def _optimizers_and_schedulers(classes: dict[str, type]) -> dict[str, type]:
     names = {**classes, **vars(torch.optim), **vars(torch.optim.lr_scheduler)}
     bases = (torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler)
     return {name: each for name, each in names.items() if isinstance(each, type) and issubclass(each, bases)}
-
-
-def _close(word: str, names: Iterable[str]) -> list[str]:
-    """Returns the closest names, whatever their case."""
-    known = {name.casefold(): name for name in sorted(names, reverse=True)}
-    return [known[name] for name in difflib.get_close_matches(word.casefold(), known, n=3, cutoff=0.5)]

@@ -1,24 +1,31 @@
 """The residual plot and the importance of columns, against values computed by hand and by scikit-learn."""
 
 import csv
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from sklearn.inspection import permutation_importance as of_scikit_learn
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from litzoo.callbacks import PermutationImportance, ResidualPlot
 from litzoo.callbacks.reporting.importance import _draw, _shortened, permutation_importance
 from litzoo.callbacks.reporting.regression import draw_residuals
-from litzoo.datamodules import CSVRegressionDataModule, DiabetesDataModule, DigitsDataModule, WineDataModule
-from litzoo.lit_modules import MLPClassifier, Regressor, SoftmaxRegression
+from litzoo.datamodules import (
+    CSVClassificationDataModule,
+    CSVRegressionDataModule,
+    DiabetesDataModule,
+    DigitsDataModule,
+)
+from litzoo.lit_modules import Regressor, SoftmaxRegression
 
 QUIET = {"accelerator": "cpu", "enable_progress_bar": False, "enable_model_summary": False, "max_epochs": 1}
 
@@ -39,7 +46,7 @@ def test_both_are_written_and_logged(coarse_figures):
     with open("run/importance.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert sorted(row["column"] for row in rows) == sorted(datamodule.feature_groups)
-    values = [float(row["importance"]) for row in rows]
+    values = [float(row["rise_in_rmse"]) for row in rows]
     assert values == sorted(values, reverse=True)
 
 
@@ -111,16 +118,47 @@ def test_features_of_a_column_are_shuffled_together():
     assert min(rises) > 1
 
 
-def test_a_classifier_loses_accuracy():
-    datamodule = WineDataModule()
-    model = MLPClassifier(datamodule.input_shape, 3, class_names=datamodule.class_names)
-    trainer = Trainer(**QUIET | {"max_epochs": 15}, logger=False, enable_checkpointing=False)
+def rare_class():
+    """Rows of which five in a hundred are of the second class, and a model that never predicts it."""
+    random = np.random.RandomState(0)
+    target = (random.rand(4000) < 0.05).astype(int)
+    inputs = random.normal(size=(4000, 3)) + target[:, None] * [1.5, 0.7, 0]
+    return inputs, target, LogisticRegression(C=0.002).fit(inputs, target)
+
+
+def test_importance_of_a_rare_class_agrees_with_scikit_learn():
+    inputs, target, model = rare_class()
+    assert not model.predict(inputs).any()  # so that the accuracy is the same whatever is shuffled
+    expected = of_scikit_learn(model, inputs, target, scoring="neg_log_loss", n_repeats=20)
+    found = permutation_importance(
+        lambda x: torch.from_numpy(model.predict_log_proba(x.numpy())),
+        torch.from_numpy(inputs),
+        torch.from_numpy(target),
+        {"a": [0], "b": [1], "noise": [2]},
+        repeats=20,
+    )
+    assert np.mean(found["a"]) > 2 * np.mean(found["b"]) > 0.002
+    for name, mean in zip(found, expected.importances_mean, strict=True):
+        assert np.mean(found[name]) == pytest.approx(mean, rel=0.05, abs=2e-4)
+
+
+def test_a_classifier_gains_cross_entropy(coarse_figures):
+    inputs, target, _ = rare_class()
+    words = np.where(target, "yes", "no")
+    pd.DataFrame(inputs, columns=["a", "b", "noise"]).assign(kind=words).to_csv("table.csv", index=False)
+    datamodule = CSVClassificationDataModule(file="table.csv", target="kind", root=".")
+    torch.manual_seed(0)
+    fast = partial(torch.optim.Adam, lr=0.02)
+    model = SoftmaxRegression(datamodule.input_shape, 2, class_names=datamodule.class_names, optimizer=fast)
+    trainer = Trainer(**QUIET | {"max_epochs": 5}, logger=False, enable_checkpointing=False)
     trainer.fit(model, datamodule=datamodule)
     images, _ = run_test(model, datamodule, PermutationImportance())
     assert images == {"figures/importance"}
     with open("run/importance.csv", newline="") as stream:
-        first = next(iter(csv.DictReader(stream)))
-    assert 0 < float(first["importance"]) < 1
+        rows = {row["column"]: float(row["rise_in_cross_entropy"]) for row in csv.DictReader(stream)}
+    assert next(iter(rows)) == "a"
+    assert rows["a"] > 0.01
+    assert _draw({"a": [0.1]}, "cross-entropy").axes[0].get_xlabel().startswith("rise in cross-entropy when")
 
 
 @pytest.mark.parametrize(

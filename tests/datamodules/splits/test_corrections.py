@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from litzoo.datamodules import UNKNOWN, DigitsDataModule, SymmetricNoise
+from litzoo.datamodules import UNKNOWN, CSVClassificationDataModule, DigitsDataModule, SymmetricNoise
 from litzoo.datamodules.splits.corrections_file import read_corrections
 
 
@@ -126,6 +126,45 @@ def test_files_that_do_not_fit_are_refused(rows, message, tmp_path, monkeypatch)
         digits(corrections=write(rows))
 
 
+def test_actions_are_taken_in_any_case(plain, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second, third = plain.split.train[:3].tolist()
+    other = str((int(plain.targets[first]) + 1) % 10)
+    actions = [("Relabel ", other), (" DROP", ""), ("Keep", "")]
+    rows = [row(plain, index, *each) for index, each in zip((first, second, third), actions, strict=True)]
+    report = digits(corrections=write(rows)).split_report()["corrections"]
+    assert (report["relabelled"]["train"], report["dropped"]["train"]) == (1, 1)
+
+
+def test_all_faults_are_told_at_once_with_their_rows_and_the_nearest_class():
+    table = [f"{size},{size % 2},{'Zelltyp A' if size % 2 else 'Zelltyp B'}" for size in range(60)]
+    Path("table.csv").write_text("\n".join(["size,odd,kind", *table]))
+    rows = [
+        {"index": 1, "action": "Relabel", "label": "zell typ a"},
+        {"index": 2, "action": "relable", "label": "Zelltyp A"},
+        {"index": 3, "action": "relabel", "label": "Zelltyp B"},
+        {"index": 4, "action": "relabel", "label": "zell typ a", "part": "test"},
+        {"index": 5, "action": "relabel", "label": "?", "part": "test"},
+        {"index": 6, "action": "relable", "label": "Zelltyp B"},
+        {"index": 7, "action": "relabel"},
+        {"index": 999, "action": "drop"},
+        {"index": 3, "action": "drop"},
+    ]
+    data = CSVClassificationDataModule(file="table.csv", target="kind", corrections=write(rows), root=".")
+    with pytest.raises(ValueError, match="corrections") as error:
+        data.setup("fit")
+    assert str(error.value).splitlines() == [
+        "data.corrections: corrections.csv has 5 faults:",
+        "- rows 3, 7 have the action 'relable', which is none of keep, relabel, drop",
+        "- row 8 has the action relabel, but no label",
+        "- it contradicts itself: train 3 has 'relabel Zelltyp B' in row 4 and 'drop' in row 10; keep one of them",
+        f"- it names samples that the data do not have: train index 999 of {len(data.rows_of('train'))} (row 9); use "
+        "the file of this data set",
+        "- it has labels that are no class: 'zell typ a' (rows 2, 5; nearest: 'Zelltyp A'), '?' (row 6); the classes "
+        "are Zelltyp A, Zelltyp B",
+    ]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("separator", [";", "\t", ","])
 @pytest.mark.filterwarnings("ignore:data.corrections. corrections.csv is not UTF-8. it is read as cp1252")
@@ -135,7 +174,8 @@ def test_a_file_saved_by_a_spreadsheet_is_read(separator, encoding, tmp_path, mo
     lines = [line if line.startswith('"') else line.replace(",", separator) for line in lines]
     lines[3] = lines[3].replace('",drop,', f'"{separator}drop{separator}')
     Path("corrections.csv").write_bytes("\r\n".join([*lines, ""]).encode(encoding))
-    found = read_corrections(Path("corrections.csv"))
+    found, problems = read_corrections(Path("corrections.csv"))
+    assert problems == []
     assert [(each.row, each.file, each.action, each.label) for each in found] == [
         (2, "Bär.png", "relabel", "Käfer"),
         (4, "a, b; c.png", "drop", ""),

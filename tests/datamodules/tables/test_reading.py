@@ -73,17 +73,56 @@ def test_columns_are_found_by_name_in_any_order():
     [
         (lambda frame: frame.drop(columns=["age", "colour"]), ["no column 'age', 'colour'", "used in training"]),
         (lambda frame: frame.rename(columns={"colour": "color"}), ["is 'color' the renamed 'colour'"]),
-        (lambda frame: frame.assign(weight=1), ["column 'weight' did not exist in training", "age, colour, size, y"]),
+        (
+            lambda frame: frame.assign(weight=1),
+            ["column 'weight' did not exist in training", "columns used: age, colour, size"],
+        ),
+        (
+            lambda frame: frame.drop(columns="age").rename(columns={"colour": "Color", "size": "much"}),
+            [
+                "no column 'age', 'colour', 'size', which was used in training; is 'Color' the renamed 'colour'?\n",
+                "\ncolumn 'Color', 'much' did not exist in training; rename or remove it\n",
+                "if the values of one are not known, add it with empty cells",
+                "\ncolumns used: age, colour, size",
+            ],
+        ),
         (lambda frame: frame.assign(age="old"), ["column 'age' has text, but was numeric", "'old' in row 0"]),
         (lambda frame: frame.assign(age=np.inf), ["column 'age' has infinite numbers"]),
         (lambda frame: pd.concat([frame, frame[["age"]]], axis=1), ["the column 'age' twice"]),
     ],
-    ids=["missing", "renamed", "new", "text", "infinite", "twice"],
+    ids=["missing", "renamed", "new", "both", "text", "infinite", "twice"],
 )
 def test_other_columns_are_refused_by_name(change, words):
     with pytest.raises(ValueError, match="new rows: ") as error:
         restored(fitted()).tensor(change(table()), "new rows")
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_columns_that_are_empty_only_in_new_rows_are_filled_in_and_warned_of():
+    frame = table().assign(day="2020-01-31", smokes="yes", none=None, plain=["a", "b"] * 100)
+    frame.loc[::2, ["day", "smokes"]] = ["2021-03-01", "no"]
+    with pytest.warns(UserWarning, match="'none' is empty in all training rows"):
+        reading = fitted(frame)
+    names = ["age", "colour", "day", "smokes", "plain"]
+    new = frame[["none", "size"]].reindex(columns=["none", "size", *names]).head(5)
+    new.to_csv("new.csv", index=False)
+    for rows in (new, reading.read("new.csv")):
+        inputs = reading.tensor(rows)
+        with pytest.warns(UserWarning, match="new rows") as caught:
+            restored(reading).warn_of_unseen(rows, "new rows")
+        warning, unseen = caught
+        assert "'plain' has categories in 5 of 5 rows" in str(unseen.message)  # training had no empty cell of it
+        assert "new rows: column 'age', 'colour', 'day', 'smokes', 'plain' is empty in all rows" in str(warning.message)
+        age, _ = reading.feature_groups["age"]
+        expected = (np.nanmedian(frame["age"][:120]) - reading.means[age]) / reading.scales[age]
+        assert inputs[:, age].tolist() == pytest.approx([expected] * 5)
+        assert inputs[:, reading.feature_groups["colour"]].sum(dim=1).tolist() == [1] * 5  # a category of its own
+        assert inputs[:, reading.feature_groups["plain"]].sum(dim=1).tolist() == [0] * 5
+
+
+def test_an_empty_cell_of_a_single_row_is_no_empty_column(recwarn):
+    fitted().warn_of_unseen(table().assign(size=np.nan).head(1), "new rows")
+    assert not [each for each in recwarn if "empty" in str(each.message)]
 
 
 def test_features_are_named_by_their_columns():

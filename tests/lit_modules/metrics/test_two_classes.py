@@ -1,14 +1,18 @@
 """Average precision and AUROC of the second of two classes, against scikit-learn."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import yaml
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import nn
 from torch.utils.data import TensorDataset
 from torchmetrics import MetricCollection
 
-from litzoo import Classifier, from_datasets
+from litzoo import Classifier, CSVClassificationDataModule, from_datasets
 from litzoo.callbacks import RunSummary
 from litzoo.lit_modules.metrics import TwoClassRanking
 from tests.training import cpu_trainer
@@ -93,3 +97,22 @@ def test_a_run_logs_them_and_says_of_which_class(capsys):
     assert found["test/average_precision"] == pytest.approx(average_precision_score(target, scores), abs=1e-6)
     assert found["test/auroc"] == pytest.approx(roc_auc_score(target, scores), abs=1e-6)
     assert "average_precision and auroc are of the class fraud" in capsys.readouterr().out
+
+
+def test_a_frequent_second_class_is_told_with_the_option_that_puts_the_rare_one_there(capsys):
+    _, rare_ones = rare(400)
+    rows = [f"{size},{'ja' if is_rare else 'nein: nie'}" for size, is_rare in enumerate(rare_ones.tolist())]
+    Path("table.csv").write_text("\n".join(["size,kind", *rows]), encoding="utf-8")
+    told = []
+    for known in (None, ["nein: nie", "ja"]):
+        data = CSVClassificationDataModule(file="table.csv", target="kind", known_classes=known, root=".")
+        model = Classifier(nn.Linear(1, 2), 2, class_names=data.class_names)
+        trainer = cpu_trainer(callbacks=[RunSummary()])
+        trainer.fit(model, data)
+        trainer.test(model, data, verbose=False)
+        told += model.remarks
+        assert model.remarks[0] in capsys.readouterr().out
+    assert told[1] == "average_precision and auroc are of the class ja, the second one."
+    assert "of the class nein: nie, the second one, which is the more frequent one in training" in told[0]
+    (option,) = re.findall(r"--data.known_classes '(.*)'", told[0])
+    assert yaml.safe_load(option) == ["nein: nie", "ja"]

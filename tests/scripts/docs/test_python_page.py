@@ -8,24 +8,28 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import beta
 from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
 
 from litzoo import Predictor
+from litzoo.__main__ import main
 from tests.scripts.helpers import CONFIGS, QUIET
 
 PAGE = (CONFIGS.parent / "docs" / "python.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-COMMAND = re.search(r"```bash\nlitzoo (.*?)```", PAGE, re.DOTALL)[1].replace("\\\n", "")
+COMMAND = re.search(r"```bash\nlitzoo (fit --data my_code.*?)```", PAGE, re.DOTALL)[1].replace("\\\n", "")
 
 
 OWN_CODE = "# my_code.py\n"
+THRESHOLD = "# threshold.py\n"
 
 
 def test_a_model_is_trained_loaded_and_used(capsys):
-    Path("page.py").write_text("\n".join(block for block in BLOCKS if not block.startswith(OWN_CODE)))
+    Path("page.py").write_text("\n".join(block for block in BLOCKS if not block.startswith((OWN_CODE, THRESHOLD))))
     found = runpy.run_path("page.py")
     assert "training labels are flagged" in capsys.readouterr().out
     images = Predictor.load("digits.ckpt", device="cpu")(found["images"])
@@ -82,3 +86,35 @@ def test_the_installed_command_finds_code_in_the_current_folder():
     assert re.search(r"test/acc +│ 1\.0000", ended.stdout), ended.stdout
     (record,) = Path("runs").rglob("run.json")
     assert json.loads(record.read_text())["command"].startswith("litzoo fit ")
+
+
+def test_the_threshold_for_a_run_of_the_command_is_that_of_its_validation_rows(monkeypatch, capsys):
+    random = np.random.default_rng(0)
+    is_rare = random.random(1200) < 0.15
+    frame = pd.DataFrame({"age": random.integers(18, 80, 1200), "balance": random.normal(2 * is_rare).round(4)})
+    frame["churned"] = np.where(is_rare, "ja", "nein")
+    frame[:1000].to_csv("table.csv", index=False, sep=";", decimal=",")
+    frame[1000:].drop(columns="churned").to_csv("new_rows.csv", index=False, sep=";", decimal=",")
+    options = ["--data=CSVClassificationDataModule", "--data.file=table.csv", "--data.target=churned"]
+    options += ["--data.known_classes=[nein, ja]", "--data.val_size=0.3", "--experiment=csv_classifier"]
+    options += ["--model=SoftmaxRegression", "--trainer.max_epochs=4", "--trainer.accelerator=cpu", *QUIET]
+    monkeypatch.setattr("sys.argv", ["litzoo", "fit", *options])
+    main()
+    (command,) = re.findall(r"```bash\nlitzoo (predict .*)\n```", PAGE)
+    monkeypatch.setattr("sys.argv", ["litzoo", *shlex.split(command)])
+    main()
+    (block,) = (each for each in BLOCKS if each.startswith(THRESHOLD))
+    capsys.readouterr()
+    names: dict = {}
+    exec(block, names)
+    sizes = json.loads(Path("runs/csv_classifier/version_0/splits.json").read_text())
+    val = pd.read_csv("val_predictions.csv")
+    assert val["churned"].value_counts()[["nein", "ja"]].tolist() == sizes["per_class"]["val"]
+    caught = val["probability/ja"][val["churned"] == "ja"] >= names["threshold"] - 1e-6
+    assert 0.9 <= caught.mean() < 0.9 + 2 / len(caught)
+    predicted, flagged = pd.read_csv("predictions.csv"), pd.read_csv("flagged.csv")
+    assert len(flagged) == (predicted["probability/ja"] >= names["threshold"]).sum() > 0
+    logged = json.loads(Path("runs/csv_classifier/version_0/metrics.json").read_text())
+    scores = roc_auc_score(val["churned"] == "ja", val["probability/ja"])
+    assert scores == pytest.approx(logged["val/auroc"], abs=1e-3)
+    assert f"{len(flagged)} of 200 rows are flagged" in capsys.readouterr().out

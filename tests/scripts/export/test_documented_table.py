@@ -114,3 +114,22 @@ def test_cells_as_people_write_them_are_answered_as_litzoo_predict_does(monkeypa
     new.assign(garden="maybe").to_csv("new_rows.csv", index=False)
     with pytest.raises(KeyError, match="maybe"):
         exec(documented("table.onnx"), {})
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_the_documented_program_reads_the_encodings_of_spreadsheets(encoding, capsys):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    frame = pd.DataFrame({"Straße": ["Süd", "Köln", "Ost €"] * 10, "rooms": range(30)})
+    reading = TableReading.fit(frame, target="price")
+    torch.manual_seed(0)
+    predictor = Predictor(Regressor((reading.num_features,), 200.0, 30.0), reading, device="cpu")
+    export(predictor, Path("table.onnx"), "onnx")
+    frame.to_csv("new_rows.csv", index=False, encoding=encoding)
+    names: dict = {}
+    exec(documented("table.onnx"), names)
+    expected = predictor(frame).prediction
+    torch.testing.assert_close(torch.from_numpy(names["answer"]["value"]), expected, atol=1e-3, rtol=1e-5)
+    said = "new_rows.csv is not UTF-8: it is read as cp1252\n" if encoding == "cp1252" else ""
+    assert capsys.readouterr().out == said
