@@ -181,6 +181,7 @@ def check_run(config, folder, tmp_path, epochs):
     figures |= {"importance.png"} if table else {"predictions.png"} if classifies else set()
     figures |= {"residuals.png"} if "Regressor" in text else set()
     figures |= {"detection_progress.png"} if segments else set()
+    figures |= {"detections.png"} if segments and (folder / "predictions.csv").exists() else set()
     figures |= {"unknown_scores.png", "unknown_gallery.png"} if detects else set()
     pseudo_labels = "pseudo_labels:" in config.read_text(encoding="utf-8")
     # Drawn where a wrong one was used, which is a matter of luck here.
