@@ -92,6 +92,7 @@ class RunRecord(KeepsFileOfRefused):
         path = run_folder_of(trainer) / "run.json"
         if trainer.is_global_zero:
             self._record["epochs"] = epochs
+            self._record["optimizer_steps"] = trainer.global_step
             write_json(path, self.state_dict())
 
 

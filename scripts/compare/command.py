@@ -46,7 +46,7 @@ from litzoo.datamodules.counted import counted
 from litzoo.datamodules.splits.folds import Fold
 from litzoo.scripts.cli.failures import report_errors
 from litzoo.scripts.compare.compared_run import ComparedRun
-from litzoo.scripts.compare.doubts import changed_data, other_labels
+from litzoo.scripts.compare.doubts import changed_data, other_labels, unequal_lengths
 from litzoo.scripts.compare.figure import Histories, choose_curves, draw_comparison
 from litzoo.scripts.compare.files import save_small, write_results
 from litzoo.scripts.compare.forest import draw_differences
@@ -230,7 +230,8 @@ def _caption(args: argparse.Namespace, metric: str, results: Mapping[str, Mappin
     if differences and args.folds is not None:
         differences += ", which are somewhat too narrow, since the folds' training sets overlap"
     dates = " to ".join(dict.fromkeys((min(run["date"] for run in runs), max(run["date"] for run in runs))))
-    return f"{epoch}, seeds {seeds}{differences}. {hardware}, {precision}, torch {torch}, {ways}, {dates}."
+    caption = f"{epoch}, seeds {seeds}{differences}. {hardware}, {precision}, torch {torch}, {ways}, {dates}."
+    return " ".join(filter(None, [caption, unequal_lengths(results)]))
 
 
 def _curve_values(histories: Histories, metrics: Sequence[str]) -> dict[str, Any]:

@@ -1,11 +1,16 @@
-"""What makes the differences of a comparison doubtful: data that have changed, and labels that are not the same."""
+"""What makes the differences of a comparison doubtful: other data, other labels, trainings of other lengths."""
 
 import json
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from litzoo.datamodules.counted import counted
 from litzoo.datamodules.splits.folds import Fold
 from litzoo.scripts.compare.compared_run import ComparedRun
+
+UNEQUAL = 1.5
+"""Factor between the optimizer steps of two variants from which on all are told."""
 
 
 def changed_data(runs: Sequence[ComparedRun]) -> str | None:
@@ -55,3 +60,21 @@ def other_labels(runs: Sequence[ComparedRun]) -> str | None:
         f"{text} To compare the models, test the runs of the others with the same corrections, litzoo test --config "
         "RUN/config.yaml --data.corrections FILE, and repeat this command."
     )
+
+
+def unequal_lengths(results: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Returns the optimizer steps of each variant, if those of one are 1.5 times those of another.
+
+    Epochs alone do not show it: with a pool of unlabeled samples, an epoch has many more steps.
+
+    Args:
+        results: From `collect`.
+    """
+    steps = {}
+    for variant, result in results.items():
+        found = [run["optimizer_steps"] for run in result["runs"] if run.get("optimizer_steps")]
+        if found:
+            steps[variant] = statistics.mean(found)
+    if not steps or max(steps.values()) < UNEQUAL * min(steps.values()):
+        return None
+    return f"Optimizer steps: {', '.join(f'`{variant}` {mean:,.0f}' for variant, mean in steps.items())}."

@@ -65,7 +65,8 @@ def test_the_record_has_command_seed_hardware_and_versions(monkeypatch, seed, ex
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     if seed is not None:
         monkeypatch.setenv("PL_GLOBAL_SEED", seed)
-    cpu_trainer(max_epochs=3, callbacks=[RunRecord()]).fit(Scripted())
+    trainer = cpu_trainer(max_epochs=3, callbacks=[RunRecord()])
+    trainer.fit(Scripted())
     record = json.loads(Path("run/run.json").read_text())
     assert record.pop("training_seconds") >= 0
     assert abs(date.fromisoformat(record.pop("date")) - date.today()) <= timedelta(days=1)
@@ -76,6 +77,7 @@ def test_the_record_has_command_seed_hardware_and_versions(monkeypatch, seed, ex
         "command": "litzoo fit --config 'a b.yaml' '--model.hidden=[7]'",
         "seed": expected,
         "epochs": 3,
+        "optimizer_steps": 3 * trainer.num_training_batches,
         "split_fingerprint": None,
         "processes": 1,
         "nodes": 1,

@@ -177,6 +177,17 @@ def test_seeds_trained_on_different_data_are_named(seeded, capsys):
     assert (f"**{text}" in Path("runs/compare_noise/results.md").read_text()) is not seeded
 
 
+@pytest.mark.parametrize(("steps", "told"), [((100, 149), False), ((100, 150), True), ((2300, 100), True)])
+def test_trainings_of_other_lengths_are_told(steps, told, capsys):
+    record = Path("template/run.json")
+    for number, variants in zip(steps, (["ce.yaml"], ["ce.yaml", "gce.yaml"]), strict=True):
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"optimizer_steps": number}))
+        compare([*variants, "--name", "noise", "--seeds", "0"])
+    text = f"Optimizer steps: `ce` {steps[0]:,}, `gce` {steps[1]:,}."
+    assert (text in capsys.readouterr().out.replace("\n", " ")) is told
+    assert (text in Path("runs/compare_noise/results.md").read_text()) is told
+
+
 @pytest.mark.slow
 def test_variants_evaluated_on_other_labels_are_named_until_all_are_tested_on_the_same(monkeypatch, capsys):
     use_the_real_command(monkeypatch)
