@@ -71,9 +71,8 @@ def commands_in(page):
 def arguments():
     """Returns the names of all arguments of constructors that a config or the command line can set."""
     classes = [each for each in (getattr(litzoo, name) for name in dir(litzoo)) if inspect.isclass(each)]
-    owners = {
-        owner for each in (*classes, *LOGGERS, Trainer, BestCheckpoint, torch.optim.AdamW) for owner in each.__mro__
-    }
+    others = (*LOGGERS, Trainer, BestCheckpoint, torch.optim.AdamW, torch.nn.CrossEntropyLoss)
+    owners = {owner for each in (*classes, *others) for owner in each.__mro__}
     constructors = [vars(owner)["__init__"] for owner in owners if inspect.isfunction(vars(owner).get("__init__"))]
     return {"init_args", "help"}.union(*(inspect.signature(each).parameters for each in constructors))
 
