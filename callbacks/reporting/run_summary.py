@@ -119,10 +119,8 @@ class RunSummary(EpochHistory):
 
     def _weights(self, checkpoint: str, run_folder: Path) -> str:
         """Returns a checkpoint of the run, and after how many epochs it was saved: those of the history in it."""
-        after, epochs = (
-            len({entry["epoch"] for entry in self.history}),
-            read_json(run_folder / "run.json").get("epochs"),
-        )
+        after = len({entry["epoch"] for entry in self.history})
+        epochs = read_json(run_folder / "run.json").get("epochs")
         if not after:
             return checkpoint
         if isinstance(epochs, int) and epochs >= after:
