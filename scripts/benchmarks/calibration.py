@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 from litzoo.callbacks import ConformalSets
 from litzoo.callbacks.calibration.part import calibration_part
@@ -42,22 +43,48 @@ def measure(config: str, seed: int, epochs: int | None, precision: str) -> dict[
     words += ["--trainer.callbacks+=PredictionSets", "--trainer.enable_progress_bar=false", "--test_after_fit=false"]
     cli = run([*words, *([f"--trainer.max_epochs={epochs}"] if epochs else [])])
     predictor = Predictor.load(cli.run_folder / "checkpoints" / "best.ckpt", device="cpu")
-    data = cli.datamodule
+    first = {"precision": precision, "epochs": cli.trainer.current_epoch}
+    return {**first, **evaluate(predictor, cli.datamodule)}
+
+
+def evaluate(predictor: Predictor, data: Any) -> dict[str, Any]:
+    """Returns what is measured of a calibrated network on the test set of its datamodule, by name."""
     data.setup("test")
     calibration, known = logits_of(predictor, calibration_part(data)[1])
     logits, target = logits_of(predictor, data.test_set)
     temperature = float(predictor.module.temperature)  # type: ignore[arg-type]
-    values: dict[str, Any] = {"precision": precision}
-    values |= {"epochs": cli.trainer.current_epoch, "temperature": temperature, "test": len(target)}
+    values: dict[str, Any] = {"temperature": temperature, "test": len(target)}
     values |= {"calibration": len(known), "acc": float((logits.argmax(dim=1) == target).double().mean())}
     for name, each in (("before", logits * temperature), ("after", logits)):
         values[f"ece_{name}"] = _value(CalibrationError(), each, target)
         values[f"adaptive_ece_{name}"] = _value(AdaptiveCalibrationError(), each, target)
+    values |= {"right_ece": error_of_right_probabilities(logits, CalibrationError())}
+    values |= {"right_adaptive_ece": error_of_right_probabilities(logits, AdaptiveCalibrationError())}
     for coverage in COVERAGES:
         for method in METHODS:
             found = ConformalSets(coverage, method).fit(calibration, known).evaluate(logits, target)
             values |= {f"{method}_{coverage}_{name}": value for name, value in found.items()}
     return values
+
+
+def error_of_right_probabilities(logits: Tensor, metric: Metric, draws: int = 100) -> float:
+    """Returns the mean calibration error of probabilities that are exactly right, on this many samples.
+
+    It isn't 0, since a bin's accuracy varies by chance: no calibration can be expected to get below it. The labels are
+    drawn from the probabilities, with a fixed seed.
+
+    Args:
+        logits: Logits of samples, [N, K].
+        metric: A calibration error, which is reset.
+        draws: How often the labels of all samples are drawn.
+    """
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.multinomial(logits.double().softmax(dim=1), draws, replacement=True, generator=generator)
+    errors = []
+    for target in labels.T:
+        metric.reset()
+        errors.append(_value(metric, logits, target))
+    return statistics.mean(errors)
 
 
 def logits_of(predictor: Predictor, dataset: Any) -> tuple[Tensor, Tensor]:
@@ -81,7 +108,8 @@ def table(result: Mapping[str, Any]) -> str:
         columns = {name: [each[name] for each in runs.values()] for name in next(iter(runs.values()))}
         errors = [
             f"{mean_and_std([100 * each for each in columns[f'{name}_before']], 2)} → "
-            f"{mean_and_std([100 * each for each in columns[f'{name}_after']], 2)}"
+            f"{mean_and_std([100 * each for each in columns[f'{name}_after']], 2)} "
+            f"({100 * statistics.mean(columns[f'right_{name}']):.2f})"
             for name in ("ece", "adaptive_ece")
         ]
         cells = [
@@ -98,8 +126,9 @@ def table(result: Mapping[str, Any]) -> str:
         rows.append([*first, *errors, *cells])
     sizes = next(iter(next(iter(result["configs"].values())).values()))
     note = (
-        f"Before → after temperature scaling. Sets: coverage of the {sizes['test']:,.0f} test samples, and mean number "
-        f"of classes; {sizes['calibration']:,.0f} calibration samples. Mean ± standard deviation over seeds."
+        "Before → after temperature scaling (in brackets: what probabilities that are exactly right would have, since "
+        f"the accuracy of {sizes['test']:,.0f} test samples varies by chance). Sets: coverage of the test samples, and "
+        f"mean number of classes; {sizes['calibration']:,.0f} calibration samples. Mean ± standard deviation over seeds."
     )
     return f"{markdown_table(header, rows)}\n\n{note} {format_environment(result)}."
 
@@ -135,7 +164,7 @@ def main(words: Sequence[str] | None = None) -> None:
                 publish(kind, result, formatted(result), DOCUMENT)
 
 
-def _value(metric: Any, logits: Tensor, target: Tensor) -> float:
+def _value(metric: Metric, logits: Tensor, target: Tensor) -> float:
     metric.update(logits, target)
     return float(metric.compute())
 
