@@ -13,7 +13,13 @@ import pandas as pd
 from litzoo.datamodules.counted import counted
 from litzoo.datamodules.io.csv_text import SEPARATORS, decoded
 from litzoo.datamodules.tables.cells import missing_numbers, without_missing
-from litzoo.datamodules.tables.decimals import doubtful_comma, plain_numbers, shown_decimal, with_decimal_points
+from litzoo.datamodules.tables.decimals import (
+    Plausible,
+    doubtful_comma,
+    plain_numbers,
+    shown_decimal,
+    with_decimal_points,
+)
 
 MISSING = {"", "NA", "N/A", "n/a", "<NA>", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None"}
 MISSING |= {"#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
@@ -72,6 +78,7 @@ def read_table(
     names: Sequence[str] = (),
     usual_decimal: str = ".",
     kept: Collection[str] | None = (),
+    plausible: Plausible | None = None,
 ) -> tuple[pd.DataFrame, TableFormat]:
     """Reads a CSV file with a header line.
 
@@ -86,6 +93,7 @@ def read_table(
         names: Names of some columns: they decide between separators.
         usual_decimal: Decimal sign of a file that does not show one.
         kept: Columns that are no numbers, whose cells keep what could be separators of thousands; `None` for all.
+        plausible: Whether numbers can be those of a column, see `plain_numbers`.
 
     Returns:
         The cells as text, `None` where a value is missing, with decimal points in numbers: `[N, columns]`, indexed by
@@ -101,6 +109,8 @@ def read_table(
     marked = re.match(r"sep=(.)\r?\n", text)
     start = marked.end() if marked else 0
     separator = given.separator or (marked[1] if marked else _separator_of(path, text, names))
+    given = replace(given, separator=separator, encoding=encoding)
+    usual_decimal = "." if usual_decimal == separator else usual_decimal
     header, rows, numbers = _cells(path, text[start:], separator, given.missing(), first=2 if marked else 1)
     frame = pd.DataFrame(rows, columns=header, index=numbers, dtype=object)
     for position in [at for at, name in enumerate(header) if not name]:
@@ -119,12 +129,13 @@ def read_table(
     decimal = given.decimal or shown or usual_decimal
     by_point: list[str] = []
     if decimal == "," or shown == ".":  # a point that is only usual does not tell what a comma is
-        frame, by_point = plain_numbers(frame, numeric, decimal, path)
+        frame, by_point = plain_numbers(frame, numeric, decimal, path, plausible)
     if decimal == ",":
         frame = frame.apply(with_decimal_points)
     if len(missing_numbers(given.missing_values)):  # in whatever way they are written
         frame = frame.apply(without_missing, missing=given.missing())
-    return frame, replace(given, separator=separator, decimal=decimal, encoding=encoding, point_columns=tuple(by_point))
+    usual = "." if decimal == separator else decimal  # the numbers with commas are quoted in this file
+    return frame, replace(given, decimal=usual, point_columns=tuple(by_point))
 
 
 def clean_name(name: object) -> str:

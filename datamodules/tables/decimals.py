@@ -1,7 +1,7 @@
 """The decimal sign of a table's numbers, and the separators of thousands in them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from litzoo.datamodules.tables.cells import DECIMAL_COMMA, PLACEHOLDERS, THOUSANDS, numbers_of
 
+Plausible = Callable[[str, np.ndarray], bool]
+"""Tells whether numbers `[n]`, NaN where a text is none, can be those of the column with this name."""
 _OTHER = {",": ".", ".": ","}
 _NAMES = {",": "commas", ".": "points"}
 _PLAIN = {",": DECIMAL_COMMA, ".": re.compile(r"[+-]?(\d+\.\d*|\.\d+)([eE][+-]?\d+)?")}
@@ -46,7 +48,7 @@ def doubtful_comma(frame: pd.DataFrame) -> tuple[str, str] | None:
 
 
 def plain_numbers(
-    frame: pd.DataFrame, numbers: Sequence[str], decimal: str, path: Path
+    frame: pd.DataFrame, numbers: Sequence[str], decimal: str, path: Path, plausible: Plausible | None = None
 ) -> tuple[pd.DataFrame, list[str]]:
     """Removes separators of thousands from the columns in which the other sign than the decimal one is nothing else.
 
@@ -57,21 +59,33 @@ def plain_numbers(
         numbers: Columns that can be numbers.
         decimal: The decimal sign.
         path: Path of the file, for the lines.
+        plausible: Whether numbers can be those of a column. Where they can only if the sign is a decimal one after all,
+            it stays.
 
     Returns:
         The cells; and the columns of `numbers` that have decimal points although `decimal` is a comma.
     """
-    plain, mark = frame.copy(), _OTHER[decimal]
+    plain, mark, by_point = frame.copy(), _OTHER[decimal], []
     for name in numbers:
         grouped = _with_sign(frame[name], mark)
         if not grouped or not all(map(_GROUPED[decimal].fullmatch, grouped)):
+            continue
+        if plausible is not None and _is_decimal(name, grouped, mark, decimal, plausible):
+            by_point.append(name)
+            cells = [cell.replace(mark, ".") if cell else cell for cell in frame[name]]
+            plain[name] = pd.Series(cells, index=frame.index, dtype=object)
+            _print(
+                f"{path}: {name}: {_NAMES[mark]} are decimal signs, as in {grouped[0]}: as thousands separators they "
+                "would make numbers far outside those of training"
+            )
             continue
         cells = [cell.replace(mark, "") if cell else cell for cell in frame[name]]
         if _are_mostly_numbers(cells, decimal):
             plain[name] = pd.Series(cells, index=frame.index, dtype=object)
             example = f"{grouped[0]} is {grouped[0].replace(mark, '')}"
             _print(f"{path}: {name}: {_NAMES[mark]} are thousands separators, {example}")
-    return plain, [name for name in numbers if decimal == "," and _proves(frame[name], ".")]
+    proven = [name for name in numbers if name in by_point or _proves(frame[name], ".")]
+    return plain, proven if decimal == "," else []
 
 
 def with_decimal_points(cells: pd.Series) -> pd.Series:
@@ -91,6 +105,16 @@ def _proves(cells: pd.Series, sign: str) -> bool:
     found = _with_sign(cells, sign)
     are_numbers = all(_PLAIN[sign].fullmatch(cell) or _GROUPED[sign].fullmatch(cell) for cell in found)
     return are_numbers and not all(map(_GROUPS[sign].fullmatch, found))
+
+
+def _is_decimal(name: str, grouped: Sequence[str], mark: str, decimal: str, plausible: Plausible) -> bool:
+    """Whether the numbers of a column are plausible only if a mark in them is a decimal sign, and separates nothing."""
+    separated = [cell.replace(mark, "").replace(decimal, ".") for cell in grouped]
+    pointed = [cell.replace(mark, ".") for cell in grouped]
+    as_separator, as_decimal = (
+        plausible(name, numbers_of(pd.Series(each, dtype=object))) for each in (separated, pointed)
+    )
+    return as_decimal and not as_separator
 
 
 def _has_several_groups(cells: pd.Series, sign: str) -> bool:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from litzoo.datamodules.tables.checks import require_columns, warn_of_empty, war
 from litzoo.datamodules.tables.columns import Column, column_of, values_of
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
 from litzoo.datamodules.tables.encoding import codes_of, fit_numbers, fit_words
+from litzoo.datamodules.tables.new_files import read_new_rows
+from litzoo.datamodules.tables.ranges import ranges_of, warn_of_far
 
 
 @dataclass
@@ -40,6 +42,7 @@ class TableReading:
         gaps: Positions of the values with an indicator.
         means: Means of the values and indicators, in this order, over the training rows.
         scales: Their standard deviations; 1 for a constant one.
+        ranges: Column of numbers or dates -> smallest and largest of the training rows; empty in an earlier checkpoint.
         categories: Words of each column of categories that occurred in training: those with a feature of their own, in
             order, then the pooled ones.
         word_features: Number of features of each column of categories. Words from the last feature on share it.
@@ -55,6 +58,7 @@ class TableReading:
     gaps: list[int] = field(default_factory=list)
     means: list[float] = field(default_factory=list)
     scales: list[float] = field(default_factory=list)
+    ranges: dict[str, list[float]] = field(default_factory=dict)
     categories: list[list[str]] = field(default_factory=list)
     word_features: list[int] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
@@ -112,6 +116,7 @@ class TableReading:
         values = reading._values(fitted, where)
         if values.shape[1]:
             reading.medians, reading.gaps, reading.means, reading.scales = fit_numbers(values, reading._are_waves())
+            reading.ranges = ranges_of(columns, values)
         words = reading._words(fitted)
         if words.shape[1]:
             reading.categories, reading.word_features = fit_words(words, max_categories)
@@ -218,7 +223,7 @@ class TableReading:
         return pooled_remarks(names, self._words(rows), self.categories, self.word_features)
 
     def warn_of_unseen(self, table: pd.DataFrame, where: str) -> None:
-        """Warns of categories that did not occur in training, with the number of rows, and of columns that are empty.
+        """Warns of what training did not have: categories, numbers and dates far outside, and columns that are empty.
 
         Raises:
             ValueError: If most filled cells of a column have several such categories, or one is a category of training
@@ -230,6 +235,7 @@ class TableReading:
         names = [column.name for column in self.columns if column.kind == "category"]
         for name, cells, known in zip(names, self._words(table).T, self.categories, strict=True):
             warn_of_unseen_words(name, cells, known, where)
+        warn_of_far(self.columns, self.ranges, table, where)
 
     def _empty(self) -> set[str]:
         """Returns the names of columns that were empty in all training rows."""
@@ -245,20 +251,10 @@ class TableReading:
         return [number > 0 for column in self.columns for number in range(len(column.value_names))]
 
     def _read(self, path: str | Path, remedy: str) -> tuple[pd.DataFrame, TableFormat]:
-        path, names = Path(path).expanduser(), [column.name for column in self.columns]
-        usual = self.format.decimal or "."
         words = {column.name for column in self.columns if column.kind != "number"}
         kept = {*words, *self._other_columns, *self.format.point_columns}
-        try:
-            unknown = replace(self.format, separator=None, decimal=None, encoding=None)
-            rows, found = read_table(path, remedy, unknown, names, usual, kept)
-        except ValueError:
-            try:
-                rows, found = read_table(path, remedy, replace(unknown, decimal=usual), names, usual, kept)
-            except ValueError:
-                rows, found = read_table(path, remedy, replace(self.format, encoding=None), names, usual, kept)
-        rows.attrs["file"] = str(path)  # for messages
-        return rows, found
+        names = [column.name for column in self.columns]
+        return read_new_rows(Path(path).expanduser(), remedy, self.format, names, kept, self.ranges)
 
     def _named(self, table: pd.DataFrame, where: str) -> pd.DataFrame:
         """Returns a table with clean names, after checking them; the missing words of training are missing cells."""
