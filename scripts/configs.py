@@ -8,6 +8,7 @@ precedence, and is named if its content is another one.
 """
 
 import difflib
+import itertools
 import sys
 import warnings
 from importlib import resources
@@ -58,6 +59,26 @@ def with_shipped_configs(words: list[str]) -> list[str]:
         elif position + 1 < len(words):
             found[position + 1] = find_config(words[position + 1])
     return found
+
+
+def with_configs_first(words: list[str]) -> list[str]:
+    """Returns the words of a sub-command with its configs before all other options.
+
+    Else a config would override the options before it, without a word. Several configs keep their order. A command line
+    without a sub-command at its beginning is returned unchanged.
+    """
+    if not words or words[0].startswith("-"):
+        return words
+    configs, others = words[:1], []
+    rest = iter(words[1:])
+    for word in rest:
+        if word in ("--config", "-c"):
+            configs += [word, *itertools.islice(rest, 1)]
+        elif word.startswith(("--config=", "-c=")):
+            configs.append(word)
+        else:
+            others.append(word)
+    return configs + others
 
 
 def nearest_configs(given: str) -> list[str]:

@@ -54,7 +54,7 @@ from litzoo.scripts.cli.run_folder import (
 )
 from litzoo.scripts.cli.run_options import distinguishing_options
 from litzoo.scripts.cli.workers import decided_by_first, settle_devices
-from litzoo.scripts.configs import with_shipped_configs
+from litzoo.scripts.configs import with_configs_first, with_shipped_configs
 
 DESCRIPTION = """Trains, validates, tests and predicts with what a YAML file names.
 
@@ -89,7 +89,7 @@ class LitzooCLI(LightningCLI):
                 **{name: {"exit_on_error": False} for name in self.subcommands()},
             },
             # The record of the run has the names of configs as they were typed.
-            args=with_class_paths(with_shipped_configs(args)) if isinstance(args, list) else args,
+            args=with_class_paths(with_shipped_configs(with_configs_first(args))) if isinstance(args, list) else args,
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]

@@ -186,7 +186,7 @@ def _report(args: argparse.Namespace, runs: Sequence[ComparedRun], failed: Seque
     for name, (figure, _) in drawn.items():
         figure.savefig(folder / f"{name}.png")
     images = [f"![{text}]({name}.png)" for name, (_, text) in drawn.items()]
-    doubts = [each for each in (changed_data(runs), other_labels(runs)) if each]
+    doubts = [each for each in (changed_data(runs), other_labels(runs, args.epoch)) if each]
     for doubt in doubts:
         console.print(doubt, style="red", highlight=False, soft_wrap=True)
     parts = [*(f"**{doubt}**" for doubt in doubts), *parts]

@@ -184,10 +184,23 @@ class ComparedRun:
         size = self._split_report().get("sizes", {}).get("val")
         return None if size is None else int(size)
 
-    def corrections(self) -> dict[str, Any]:
-        """Returns what `splits.json` says of the corrections that the last test, or else the training, had."""
+    def corrections(self, epoch: str) -> dict[str, Any]:
+        """Returns the corrections of labels that the evaluation of a checkpoint had: the file, and how many there are.
+
+        `splits.json` has those of the training, and of the last test. Another checkpoint may have been tested before
+        that with others, as its metrics say.
+
+        Args:
+            epoch: Checkpoint that is evaluated, `best` or `last`.
+        """
         report = self._split_report()
-        return dict(report.get("test_corrections", report.get("corrections", {})))
+        found: dict[str, Any] = dict(report.get("test_corrections", report.get("corrections", {})))
+        if found and self.fold is None:
+            metrics = self.metrics(epoch)
+            for action in ("relabelled", "dropped"):
+                tested = int(metrics.get(f"test/corrections/{action}", 0))
+                found[action] = {**found.get(action, {}), "test": tested}
+        return found
 
     def _split_report(self) -> dict[str, Any]:
         return _read_json(self.run_folder / "splits.json") if self.run_folder else {}

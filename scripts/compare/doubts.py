@@ -33,13 +33,18 @@ def changed_data(runs: Sequence[ComparedRun]) -> str | None:
     )
 
 
-def other_labels(runs: Sequence[ComparedRun]) -> str | None:
-    """Says which variants are evaluated on labels that others have not, since `data.corrections` changes them."""
+def other_labels(runs: Sequence[ComparedRun], epoch: str) -> str | None:
+    """Says which variants are evaluated on labels that others have not, since `data.corrections` changes them.
+
+    Args:
+        runs: The runs of the comparison.
+        epoch: Checkpoint that is evaluated, `best` or `last`.
+    """
     part = "test" if all(run.fold is None for run in runs) else "val"
     files: dict[str, str] = {}  # variant -> its file of corrections
     changes: dict[str, dict[Fold | None, int]] = {}  # variant -> fold -> how many labels they change; seeds share them
     for run in runs:
-        used = run.corrections()
+        used = run.corrections(epoch)
         number = sum(used.get(action, {}).get(part, 0) for action in ("relabelled", "dropped"))
         files[run.variant] = str(used["file"]) if number else files.get(run.variant, "")
         folds = changes.setdefault(run.variant, {})
@@ -58,7 +63,7 @@ def other_labels(runs: Sequence[ComparedRun]) -> str | None:
         return text
     return (
         f"{text} To compare the models, test the runs of the others with the same corrections, litzoo test --config "
-        "RUN/config.yaml --data.corrections FILE, and repeat this command."
+        f"RUN/config.yaml --ckpt_path {epoch} --data.corrections FILE, and repeat this command."
     )
 
 

@@ -60,8 +60,8 @@ class RecordedRun(ComparedRun):
         """Returns the number of validation samples; `None` where it is not known."""
         return self._entry.get("validation_samples")
 
-    def corrections(self) -> dict[str, Any]:
-        """Returns what is known of the corrections that the last test, or else the training, had."""
+    def corrections(self, epoch: str) -> dict[str, Any]:
+        """Returns what the file has of the corrections of labels that the evaluation had."""
         return dict(self._entry.get("corrections", {}))
 
 

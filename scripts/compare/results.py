@@ -106,7 +106,7 @@ def collect(runs: Sequence[ComparedRun], metric: str, epoch: str) -> dict[str, d
         metrics = run.metrics(epoch)
         fold = {} if run.fold is None else {"fold": run.fold.number}
         entry = {"seed": run.seed, **fold, "metrics": metrics, **{k: v for k, v in run.record().items() if k != "seed"}}
-        entry |= {"ways": run.ways(), "contents": run.contents(), "corrections": run.corrections()}
+        entry |= {"ways": run.ways(), "contents": run.contents(), "corrections": run.corrections(epoch)}
         entry["wrong_validation_labels"] = run.wrong_validation_labels()
         entry["validation_samples"] = run.validation_samples()
         results.setdefault(run.variant, {"options": run.options, "runs": []})["runs"].append(entry)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from litzoo.scripts.configs import find_config, main, shipped_configs, with_shipped_configs
+from litzoo.scripts.configs import find_config, main, shipped_configs, with_configs_first, with_shipped_configs
 from tests.scripts.helpers import CONFIGS
 
 NAME = "mnist_noisy_ce"
@@ -37,6 +37,20 @@ def test_only_the_values_of_config_options_are_replaced():
     assert Path(found[2]).samefile(SHIPPED)
     assert found[3] == f"-c={found[2]}"
     assert [found[place] for place in (0, 1, 4, 5, 6)] == [words[place] for place in (0, 1, 4, 5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("fit --ckpt_path last --config a.yaml", "fit --config a.yaml --ckpt_path last"),
+        ("fit --a 1 -c=a --b 2 --config b --c 3", "fit -c=a --config b --a 1 --b 2 --c 3"),
+        ("fit --a 1 --config", "fit --config --a 1"),  # refused by the parser, as before
+        ("--config a fit --config b", "--config a fit --config b"),
+        ("", ""),
+    ],
+)
+def test_configs_come_before_the_options_that_override_them(words, expected):
+    assert with_configs_first(words.split()) == expected.split()
 
 
 def test_a_file_here_that_is_not_the_shipped_experiment_of_the_same_name_is_named():

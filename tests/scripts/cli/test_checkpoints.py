@@ -198,6 +198,11 @@ def test_last_checkpoint_leaves_the_best_ones_metrics_alone(trained):
     assert (trained / "metrics.json").read_text() == before
 
 
+def test_a_config_does_not_override_an_option_before_it(trained):
+    cli = litzoo("test", "--ckpt_path=last", "--config", str(trained / "config.yaml"))  # which has ckpt_path: null
+    assert Path(cli.trainer.ckpt_path).name == "last.ckpt"
+
+
 def test_foreign_place_of_a_checkpoint_gets_a_run_folder_of_its_own(trained, tmp_path):
     shutil.copy(trained / "checkpoints" / "best.ckpt", tmp_path / "mine.ckpt")
     cli = litzoo("test", *MLP, "--ckpt_path=mine.ckpt")

@@ -206,8 +206,13 @@ def test_variants_evaluated_on_other_labels_are_named_until_all_are_tested_on_th
     assert text in capsys.readouterr().out
     assert text in Path("runs/compare_labels/results.md").read_text()
     run = Path("runs/compare_labels/before/seed_0/version_0")
-    for checkpoint in ("best", "last"):
-        litzoo("test", f"--config={run}/config.yaml", "--data.corrections=fixed.csv", f"--ckpt_path={checkpoint}")
+    corrected = ["test", f"--config={run}/config.yaml", "--data.corrections=fixed.csv"]
+    litzoo(*corrected, "--ckpt_path=best")  # the table is of the last epoch
+    compare(command)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert text in printed
+    assert "--ckpt_path last --data.corrections FILE" in printed
+    litzoo(*corrected, "--ckpt_path=last")
     compare(command)
     assert text not in capsys.readouterr().out
     assert text not in Path("runs/compare_labels/results.md").read_text()
