@@ -132,7 +132,7 @@ class TemperatureScaling(CollectsTestOutputs):
             bias.copy_(fitted.bias)
             _warn_of_few(pl_module, outputs["target"], len(bias))
         else:
-            _warn_of_shift(pl_module, outputs["logits"] / fitted.temperature, outputs["target"])
+            _warn_of_shift(pl_module, outputs["logits"] / fitted.temperature, outputs["target"], weights)
         fitted_parts = "Temperature" if bias is None else "Bias for each class and temperature"
         rank_zero_info(
             f"{fitted_parts} {fitted.temperature:.4g} for {weights}: the cross-entropy of {fitted.samples:,} "
@@ -184,14 +184,14 @@ def draw_reliability(
     return figure
 
 
-def _warn_of_shift(module: Any, logits: Tensor, target: Tensor) -> None:
+def _warn_of_shift(module: Any, logits: Tensor, target: Tensor, weights: str) -> None:
     """Warns of classes whose probability a temperature leaves wrong."""
     names = list(getattr(module, "class_names", ()))
     if shifted := shifted_classes(logits.double().softmax(dim=1), target, names):
         rank_zero_warn(
-            f"model.calibrate: temperature leaves probabilities wrong: {shifted}. No temperature repairs what class "
-            "weights, balanced sampling or a loss for imbalance shift; give model.calibrate: temperature_and_bias, "
-            "which changes predicted classes too"
+            f"model.calibrate: temperature leaves probabilities wrong for {weights}: {shifted}. No temperature repairs "
+            "what class weights, balanced sampling or a loss for imbalance shift, or a network that has not learned "
+            "enough; give model.calibrate: temperature_and_bias, which changes predicted classes too, or train longer"
         )
 
 

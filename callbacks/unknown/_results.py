@@ -11,6 +11,7 @@ from litzoo.callbacks.files import run_folder_of
 from litzoo.callbacks.plain_modules import parts_of
 from litzoo.callbacks.reporting.figures import CARD_COLUMNS, publish_figure
 from litzoo.callbacks.unknown._figures import GallerySamples, draw_gallery, draw_scores
+from litzoo.callbacks.unknown.calibration import acceptance_remark
 from litzoo.callbacks.unknown.detection import UnknownDetection
 from litzoo.callbacks.unknown.metrics import auroc, auroc_deviation, known_rates, open_set_scores
 from litzoo.datamodules.batch import UNKNOWN
@@ -62,14 +63,18 @@ def log_open_set_metrics(
 
 def _remarks(metrics: Mapping[str, float], detection: UnknownDetection, known: int, unknown: int) -> list[str]:
     name, area = detection.score_name, metrics.get("unknown/auroc")
+    remarks = []
+    if detection.fixed_threshold is None and detection.known_scores is not None:
+        accepted = round(known * metrics["known/accepted"])
+        remarks = [acceptance_remark(len(detection.known_scores), detection.acceptance, accepted, known)]
     if area is None:
         return [
+            *remarks,
             "No test sample is of an unknown class: how many unknown samples would be found is not known. Leave a "
-            "class out of data.known_classes, or give other data as data.unknowns, to measure it."
+            "class out of data.known_classes, or give other data as data.unknowns, to measure it.",
         ]
     # With few samples, a score without any information is often below 0.5.
     limit = 0.5 - 2 * auroc_deviation(known, unknown)
-    remarks = []
     if area < limit:
         remarks.append(
             f"{name} is worse than chance here: AUROC {area:.3f}, below 0.5. Choose another score, for example one of "

@@ -5,12 +5,15 @@ from math import ceil, sqrt
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
+from scipy.stats import betabinom
 from torch import Tensor
 
-from litzoo.callbacks.calibration.conformal import exact_ceil
+from litzoo.callbacks.calibration.conformal import coverage_range, exact_ceil
 
 SPREAD = 0.1
 """Standard deviation of the accepted fraction, over calibration sets of one size, above which it is warned of."""
+RARE = 0.005
+"""Probability of accepting as few known test samples by chance, below which a test says that they differ."""
 
 
 def acceptance_threshold(known_scores: Tensor, acceptance: float) -> float:
@@ -66,6 +69,33 @@ def require_samples(name: str, count: int, acceptance: float) -> None:
             f"accepts {mean:.0%} ± {spread:.0%} of the known samples (mean and standard deviation over such sets); "
             "raise data.val_size"
         )
+
+
+def acceptance_remark(count: int, acceptance: float, accepted: int, tested: int) -> str:
+    """Returns what a test says of the fraction of known samples that a calibrated threshold accepts.
+
+    Of samples exchangeable with the calibration samples, it accepts a number with a beta-binomial distribution. Fewer
+    than that explains show that the test samples are others. More do not: equal scores are all accepted.
+
+    Args:
+        count: Number of the calibration samples.
+        acceptance: The fraction to accept.
+        accepted: Number of known test samples that are accepted.
+        tested: Number of all known test samples.
+    """
+    low, high = coverage_range(count, acceptance)
+    rank = exact_ceil(acceptance, count + 1)
+    text = (
+        f"The threshold accepts known samples with a probability of at least {acceptance:.4g} on average over "
+        f"calibrations; with {count:,} calibration samples, {low:.3f} to {high:.3f} in 9 of 10. "
+        f"Of the {tested:,} known test samples it accepts {accepted / tested:.3f}"
+    )
+    if betabinom(tested, rank, count + 1 - rank).cdf(accepted) < RARE:
+        text += (
+            ", fewer than chance explains: they differ from the validation samples, or the model knows these. Expect "
+            "known samples to be called unknown more often than asked"
+        )
+    return f"{text}."
 
 
 def accepted_fraction(scores: Tensor, acceptance: float, threshold: float | None = None) -> float | None:

@@ -1,6 +1,7 @@
 """The images that a table names, as people and programs write their paths."""
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,13 +11,13 @@ def listed_image(folder: Path, file: str) -> Path:
 
     Args:
         folder: Folder that names are relative to.
-        file: Its name: with `.` and `..`, as an absolute path, or with the backslashes of Windows.
+        file: Its name: with `.` and `..`, as an absolute path, with the backslashes of Windows, or with the accents of
+            its letters composed or not, as Windows and macOS have them.
     """
-    image = _normalised(folder, file)
-    if "\\" in file and not image.is_file():  # on Linux and macOS a backslash may be part of a name
-        other = _normalised(folder, file.replace("\\", "/"))
-        return other if other.is_file() else image
-    return image
+    ways = [file, file.replace("\\", "/")]  # on Linux and macOS a backslash may be part of a name
+    ways += [unicodedata.normalize(form, way) for form in ("NFC", "NFD") for way in ways]
+    images = [_normalised(folder, way) for way in dict.fromkeys(ways)]
+    return next((image for image in images if image.is_file()), images[0])
 
 
 def _normalised(folder: Path, file: str) -> Path:

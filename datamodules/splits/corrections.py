@@ -1,5 +1,6 @@
 """Corrections of labels from a file, applied after the splits and the label noise have been drawn."""
 
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -69,7 +70,7 @@ class Corrections:
         """
         positions: dict[str, int] = {}
         for position, file in enumerate(files):
-            positions.setdefault(file, position)
+            positions.setdefault(_composed(file), position)
         by_id = _Contents(ids, [names[label] if label >= 0 else "unknown" for label in labels.tolist()])
         outside = set(other_ids)
         if not files and ids and any(not each.id and not each.file for each in self.rows):
@@ -77,7 +78,7 @@ class Corrections:
                 f"{self.path} names rows of a table by their index, which is another row as soon as rows are added, "
                 "removed or sorted: keep the column content_id of suspects.csv"
             )
-        others = None if elsewhere is None else set(elsewhere)
+        others = None if elsewhere is None else set(map(_composed, elsewhere))
         relabelled: dict[int, int] = {}
         dropped: set[int] = set()
         absent, gone, changed = [], [], []
@@ -137,6 +138,11 @@ class Corrections:
             raise ValueError(f"data.corrections: {self.path}: {problems[0]}")
         if problems:
             raise ValueError("\n- ".join([f"data.corrections: {self.path} has {len(problems)} faults:", *problems]))
+
+
+def _composed(name: str) -> str:
+    """Returns the name of a file as `read_corrections` has it, in Unicode's composed form."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _shown(found: Sequence[str]) -> str:

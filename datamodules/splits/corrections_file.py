@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,8 +94,12 @@ def rows_text(rows: Sequence[int]) -> str:
 
 
 def _lines(text: str, separator: str) -> list[tuple[int, list[str]]]:
-    """Returns the lines with a cell that is not empty, as stripped cells with their number in the file."""
-    lines = enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), start=1)
+    """Returns the lines with a cell that is not empty, as stripped cells with their number in the file.
+
+    In Unicode's composed form: a Mac writes names of files in the other one.
+    """
+    composed = unicodedata.normalize("NFC", text)
+    lines = enumerate(csv.reader(io.StringIO(composed, newline=""), delimiter=separator), start=1)
     return [(number, [cell.strip() for cell in line]) for number, line in lines if any(line)]
 
 

@@ -180,7 +180,7 @@ def test_another_adjustment_than_it_was_fitted_with_is_warned_of():
 
 def test_weights_shift_probabilities_which_only_a_bias_repairs():
     loss = Favouring()
-    with pytest.warns(UserWarning, match=r"wrong: class 3 has .* give model.calibrate: temperature_and_bias"):
+    with pytest.warns(UserWarning, match=r"wrong for \S+: class 3 has .* give model.calibrate: temperature_and_bias"):
         fit(TemperatureScaling(), model=perceptron(calibrate="temperature", loss=loss))
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*leaves probabilities wrong")

@@ -1,4 +1,5 @@
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -227,3 +228,12 @@ def test_the_datamodule_finds_the_file_in_the_working_folder_the_root_or_the_fol
         place.unlink()
     with pytest.raises(FileNotFoundError, match=r"data\.labels_file: root/labels\.csv cannot be read"):
         folder_data("shots", root="root", labels_file="labels.csv")
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("in_table", ["NFC", "NFD"])
+def test_names_are_found_with_accents_composed_or_not(on_disk, in_table):
+    name = unicodedata.normalize(on_disk, "äpfel/größe.png")
+    save(f"shots/{name}", noise(5, 5, seed=9))
+    layout = labels(PLAIN + unicodedata.normalize(in_table, "äpfel/größe.png,elm\n"))
+    assert (name, "elm") in found(layout, "train")

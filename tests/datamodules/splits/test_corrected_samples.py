@@ -1,5 +1,6 @@
 """Corrections find their samples again: among images with equal names, and among the rows of another table."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,20 @@ def test_an_image_left_out_as_a_copy_is_no_mistake(tmp_path, monkeypatch):
     copies = [text.split(" (like")[0] for text in plain.folder_files.left_out["duplicates"]]
     corrected = photos(corrections=write([{"file": copies[0], "given": "a", "action": "drop"}]))
     assert corrected.fingerprint() == plain.fingerprint()
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("in_file", ["NFC", "NFD"])
+def test_files_are_found_with_accents_composed_or_not(on_disk, in_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path / "photos", 3)
+    for folder, name in (("a", "für"), ("b", "übrig")):
+        (tmp_path / "photos" / folder).rename(tmp_path / "photos" / unicodedata.normalize(on_disk, name))
+    plain = photos()
+    index = next(index for index in plain.split.train.tolist() if plain.class_names[plain.targets[index]] == "für")
+    row = {"file": plain.files["train"][index], "given": "für", "action": "relabel", "label": "übrig"}
+    corrected = photos(corrections=write([{name: unicodedata.normalize(in_file, each) for name, each in row.items()}]))
+    assert corrected.class_names[corrected.targets[index]] == "übrig"
 
 
 def table(frame, **options):
