@@ -128,7 +128,8 @@ def table(result: Mapping[str, Any]) -> str:
     note = (
         "Before → after temperature scaling (in brackets: what probabilities that are exactly right would have, since "
         f"the accuracy of {sizes['test']:,.0f} test samples varies by chance). Sets: coverage of the test samples, and "
-        f"mean number of classes; {sizes['calibration']:,.0f} calibration samples. Mean ± standard deviation over seeds."
+        f"mean number of classes; {sizes['calibration']:,.0f} calibration samples. Mean ± standard deviation over "
+        "seeds."
     )
     return f"{markdown_table(header, rows)}\n\n{note} {format_environment(result)}."
 
