@@ -8,7 +8,6 @@ precedence, and is named if its content is another one.
 """
 
 import difflib
-import itertools
 import sys
 import warnings
 from importlib import resources
@@ -62,23 +61,19 @@ def with_shipped_configs(words: list[str]) -> list[str]:
 
 
 def with_configs_first(words: list[str]) -> list[str]:
-    """Returns the words of a sub-command with its configs before all other options.
+    """Returns the words of a sub-command with the options before its first configs after them.
 
-    Else a config would override the options before it, without a word. Several configs keep their order. A command line
-    without a sub-command at its beginning is returned unchanged.
+    Else the configs would override these options, without a word. Configs that follow other options override them, as
+    they stand. A command line without a sub-command at its beginning is returned unchanged.
     """
-    if not words or words[0].startswith("-"):
+    names = ("--config", "-c")
+    first = next((place for place, word in enumerate(words) if word.partition("=")[0] in names), None)
+    if not words or words[0].startswith("-") or first is None:
         return words
-    configs, others = words[:1], []
-    rest = iter(words[1:])
-    for word in rest:
-        if word in ("--config", "-c"):
-            configs += [word, *itertools.islice(rest, 1)]
-        elif word.startswith(("--config=", "-c=")):
-            configs.append(word)
-        else:
-            others.append(word)
-    return configs + others
+    end = first
+    while end < len(words) and words[end].partition("=")[0] in names:
+        end += 1 if "=" in words[end] else 2
+    return words[:1] + words[first:end] + words[1:first] + words[end:]
 
 
 def nearest_configs(given: str) -> list[str]:

@@ -9,6 +9,7 @@ from scipy.stats import betabinom
 from torch import Tensor
 
 from litzoo.callbacks.calibration.conformal import coverage_range, exact_ceil
+from litzoo.datamodules.counted import counted
 
 SPREAD = 0.1
 """Standard deviation of the accepted fraction, over calibration sets of one size, above which it is warned of."""
@@ -87,13 +88,13 @@ def acceptance_remark(count: int, acceptance: float, accepted: int, tested: int)
     rank = exact_ceil(acceptance, count + 1)
     text = (
         f"The threshold accepts known samples with a probability of at least {acceptance:.4g} on average over "
-        f"calibrations; with {count:,} calibration samples, {low:.3f} to {high:.3f} in 9 of 10. "
-        f"Of the {tested:,} known test samples it accepts {accepted / tested:.3f}"
+        f"calibrations; with {counted(count, 'calibration sample')}, {low:.3f} to {high:.3f} in 9 of 10. "
+        f"Of {counted(tested, 'known test sample')} it accepts {accepted / tested:.3f}"
     )
     if betabinom(tested, rank, count + 1 - rank).cdf(accepted) < RARE:
         text += (
-            ", fewer than chance explains: they differ from the validation samples, or the model knows these. Expect "
-            "known samples to be called unknown more often than asked"
+            ", fewer than chance explains: they differ from the validation samples, or the model was fitted to these. "
+            "Expect known samples to be called unknown more often than asked"
         )
     return f"{text}."
 

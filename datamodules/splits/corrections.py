@@ -70,7 +70,10 @@ class Corrections:
         """
         positions: dict[str, int] = {}
         for position, file in enumerate(files):
+            positions.setdefault(file, position)
+        for position, file in enumerate(files):  # a Mac writes names in another form than other systems
             positions.setdefault(_composed(file), position)
+        names, other_names = list(map(_composed, names)), list(map(_composed, other_names))
         by_id = _Contents(ids, [names[label] if label >= 0 else "unknown" for label in labels.tolist()])
         outside = set(other_ids)
         if not files and ids and any(not each.id and not each.file for each in self.rows):
@@ -84,9 +87,9 @@ class Corrections:
         absent, gone, changed = [], [], []
         for each in self.rows:
             if each.file:
-                position = positions.get(each.file, -1)
+                position = positions.get(each.file, positions.get(_composed(each.file), -1))
                 if position < 0:
-                    if not files or (others is not None and each.file not in others):
+                    if not files or (others is not None and _composed(each.file) not in others):
                         absent.append(f"{each.file} (row {each.row})")
                     continue
             elif each.id and ids:
@@ -141,7 +144,7 @@ class Corrections:
 
 
 def _composed(name: str) -> str:
-    """Returns the name of a file as `read_corrections` has it, in Unicode's composed form."""
+    """Returns a name in Unicode's composed form (NFC), in which names are compared."""
     return unicodedata.normalize("NFC", name)
 
 

@@ -94,12 +94,8 @@ def rows_text(rows: Sequence[int]) -> str:
 
 
 def _lines(text: str, separator: str) -> list[tuple[int, list[str]]]:
-    """Returns the lines with a cell that is not empty, as stripped cells with their number in the file.
-
-    In Unicode's composed form: a Mac writes names of files in the other one.
-    """
-    composed = unicodedata.normalize("NFC", text)
-    lines = enumerate(csv.reader(io.StringIO(composed, newline=""), delimiter=separator), start=1)
+    """Returns the lines with a cell that is not empty, as stripped cells with their number in the file."""
+    lines = enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), start=1)
     return [(number, [cell.strip() for cell in line]) for number, line in lines if any(line)]
 
 
@@ -122,8 +118,8 @@ def _parsed(number: int, cells: Mapping[str, str]) -> Correction | str:
         part="test" if part == "test" else "train",  # validation samples count in the full training set
         index=int(index) if index.isascii() and index.isdigit() and not file else -1,
         action=action,
-        label=label if action == "relabel" else "",
-        given=cells.get("given", ""),
+        label=unicodedata.normalize("NFC", label) if action == "relabel" else "",
+        given=unicodedata.normalize("NFC", cells.get("given", "")),
     )
 
 

@@ -80,6 +80,20 @@ def warn_of_empty(names: Sequence[str], where: str) -> None:
         )
 
 
+def warn_of_newly_filled(names: Sequence[str], where: str) -> None:
+    """Warns of columns with values that were empty in training.
+
+    Args:
+        names: Names of columns that were empty in all training rows, but are not in the new ones.
+        where: Name of the table, for messages.
+    """
+    if names:
+        rank_zero_warn(
+            f"{where}: column {', '.join(map(repr, names))} has values, but was empty in all training rows: they reach "
+            "weights that nothing has trained. Leave the cells empty, or train again"
+        )
+
+
 def warn_of_word_spellings(name: str, words: Collection[str], where: str) -> None:
     """Warns of categories in a column that are likely spellings of one, such as `north` and `North`.
 

@@ -16,6 +16,7 @@ from litzoo.datamodules.tables.cells import missing_numbers, without_missing
 from litzoo.datamodules.tables.decimals import (
     Plausible,
     doubtful_comma,
+    implied_decimal,
     plain_numbers,
     shown_decimal,
     with_decimal_points,
@@ -124,6 +125,8 @@ def read_table(
         )
     numeric = [] if kept is None else [name for name in frame.columns if name not in kept]
     shown = shown_decimal(frame, numeric)
+    if not (shown or given.decimal) and plausible is not None:
+        shown = implied_decimal(frame, numeric, plausible)
     if not (given.decimal or shown) and usual_decimal == ".":
         _require_certain(path, frame[numeric])
     decimal = given.decimal or shown or usual_decimal

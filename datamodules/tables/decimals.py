@@ -38,6 +38,26 @@ def shown_decimal(frame: pd.DataFrame, numbers: Sequence[str]) -> str | None:
     return None
 
 
+def implied_decimal(frame: pd.DataFrame, numbers: Sequence[str], plausible: Plausible) -> str | None:
+    """Returns the decimal sign without which the numbers of a column are not plausible; `None` if none is needed.
+
+    A decimal point is only looked for beside commas: in a file without them, each column decides for itself.
+
+    Args:
+        frame: Cells as text.
+        numbers: Columns that can be numbers.
+        plausible: Whether numbers can be those of a column.
+    """
+    signs = (",", ".") if any(_with_sign(frame[name], ",") for name in numbers) else ()
+    for sign in signs:
+        for name in numbers:
+            grouped = _with_sign(frame[name], sign)
+            are_groups = bool(grouped) and all(map(_GROUPED[_OTHER[sign]].fullmatch, grouped))
+            if are_groups and _is_decimal(name, grouped, sign, _OTHER[sign], plausible):
+                return sign
+    return None
+
+
 def doubtful_comma(frame: pd.DataFrame) -> tuple[str, str] | None:
     """Returns a column, and a cell of it, whose commas are decimal signs or separate thousands, if there is one."""
     for name in frame:

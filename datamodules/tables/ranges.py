@@ -39,7 +39,7 @@ def far_outside(numbers: np.ndarray, bounds: Sequence[float]) -> np.ndarray:
         bounds: The smallest and the largest number of the training rows.
     """
     low, high = bounds
-    width = high - low
+    width = max(high - low, 1e-6 * max(abs(low), abs(high)))  # float32 numbers are not exactly those of training
     return (numbers < low - width) | (numbers > high + width)
 
 

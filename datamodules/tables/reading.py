@@ -13,7 +13,7 @@ from torch import Tensor
 
 from litzoo.datamodules.tables.categories import categories_of, pooled_remarks, recognised
 from litzoo.datamodules.tables.cells import without_missing
-from litzoo.datamodules.tables.checks import require_columns, warn_of_empty, warn_of_unseen_words
+from litzoo.datamodules.tables.checks import require_columns, warn_of_empty, warn_of_newly_filled, warn_of_unseen_words
 from litzoo.datamodules.tables.columns import Column, column_of, values_of
 from litzoo.datamodules.tables.csv_files import TableFormat, clean_name, read_table
 from litzoo.datamodules.tables.encoding import codes_of, fit_numbers, fit_words
@@ -232,6 +232,7 @@ class TableReading:
         table = self._named(table, where)
         filled = [name for name in table if name not in self._empty()] if len(table) > 1 else []
         warn_of_empty([name for name in filled if table[name].isna().all()], where)
+        warn_of_newly_filled([name for name in self._empty() if table[name].notna().any()], where)
         names = [column.name for column in self.columns if column.kind == "category"]
         for name, cells, known in zip(names, self._words(table).T, self.categories, strict=True):
             warn_of_unseen_words(name, cells, known, where)

@@ -195,11 +195,12 @@ class ComparedRun:
         """
         report = self._split_report()
         found: dict[str, Any] = dict(report.get("test_corrections", report.get("corrections", {})))
-        if found and self.fold is None:
-            metrics = self.metrics(epoch)
-            for action in ("relabelled", "dropped"):
-                tested = int(metrics.get(f"test/corrections/{action}", 0))
-                found[action] = {**found.get(action, {}), "test": tested}
+        if self.fold is None:
+            metrics, actions = self.metrics(epoch), ("relabelled", "dropped")
+            tested = {action: int(metrics.get(f"test/corrections/{action}", 0)) for action in actions}
+            if found or any(tested.values()):
+                found = {"file": "", **found}
+                found |= {action: {**found.get(action, {}), "test": tested[action]} for action in actions}
         return found
 
     def _split_report(self) -> dict[str, Any]:

@@ -42,21 +42,26 @@ def other_labels(runs: Sequence[ComparedRun], epoch: str) -> str | None:
     """
     part = "test" if all(run.fold is None for run in runs) else "val"
     files: dict[str, str] = {}  # variant -> its file of corrections
-    changes: dict[str, dict[Fold | None, int]] = {}  # variant -> fold -> how many labels they change; seeds share them
+    changes: dict[str, dict[Fold | None, int]] = {}  # variant -> fold -> how many labels they change
+    mixed = set()  # variants of which some seeds have other labels
     for run in runs:
         used = run.corrections(epoch)
         number = sum(used.get(action, {}).get(part, 0) for action in ("relabelled", "dropped"))
         files[run.variant] = str(used["file"]) if number else files.get(run.variant, "")
         folds = changes.setdefault(run.variant, {})
-        folds[run.fold] = max(number, folds.get(run.fold, 0))
+        if folds.setdefault(run.fold, number) != number:
+            mixed.add(run.variant)
+        folds[run.fold] = max(number, folds[run.fold])
     applied = {name: (file, sum(changes[name].values())) for name, file in files.items()}
-    if len(set(applied.values())) < 2:
+    if len(set(applied.values())) < 2 and not mixed:
         return None
     changed = [f"{counted(number, 'label', 'labels')} of {name}" for name, (_, number) in applied.items() if number]
     unchanged = [name for name, (_, number) in applied.items() if not number]
     none = f", and none of {', '.join(unchanged)}" if unchanged else ""
+    some = f" (of some runs of {', '.join(sorted(mixed))} only)" if mixed else ""
     text = (
-        f"The variants are not evaluated on the same labels: data.corrections changes {' and '.join(changed)}{none}. A "
+        f"The variants are not evaluated on the same labels: data.corrections changes {' and '.join(changed)}{none}"
+        f"{some}. A "
         "part of the difference is that of the labels."
     )
     if part == "val":

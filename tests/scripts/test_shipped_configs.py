@@ -43,7 +43,8 @@ def test_only_the_values_of_config_options_are_replaced():
     ("words", "expected"),
     [
         ("fit --ckpt_path last --config a.yaml", "fit --config a.yaml --ckpt_path last"),
-        ("fit --a 1 -c=a --b 2 --config b --c 3", "fit -c=a --config b --a 1 --b 2 --c 3"),
+        ("fit --a 1 -c=a --config b --b 2", "fit -c=a --config b --a 1 --b 2"),
+        ("fit --config a --a 1 --config b --b 2", "fit --config a --a 1 --config b --b 2"),  # b overrides a's 1
         ("fit --a 1 --config", "fit --config --a 1"),  # refused by the parser, as before
         ("--config a fit --config b", "--config a fit --config b"),
         ("", ""),

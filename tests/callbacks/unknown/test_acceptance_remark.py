@@ -6,7 +6,7 @@ from litzoo.callbacks.unknown.calibration import acceptance_remark, acceptance_t
 
 TEXT = (
     "The threshold accepts known samples with a probability of at least 0.9 on average over calibrations; with 40 "
-    "calibration samples, {low:.3f} to {high:.3f} in 9 of 10. Of the {tested:,} known test samples it accepts 0.900"
+    "calibration samples, {low:.3f} to {high:.3f} in 9 of 10. Of {tested:,} known test samples it accepts 0.900"
 )
 
 
@@ -26,7 +26,7 @@ def test_the_range_and_the_alarm_are_those_of_a_simulation():
 
 def test_few_accepted_samples_are_called_so():
     assert acceptance_remark(40, 0.9, 60, 100).endswith(
-        "it accepts 0.600, fewer than chance explains: they differ from the validation samples, or the model knows "
-        "these. Expect known samples to be called unknown more often than asked."
+        "it accepts 0.600, fewer than chance explains: they differ from the validation samples, or the model was "
+        "fitted to these. Expect known samples to be called unknown more often than asked."
     )
     assert acceptance_remark(40, 0.9, 100, 100).endswith("it accepts 1.000.")  # equal scores are all accepted

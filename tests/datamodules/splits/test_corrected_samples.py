@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from litzoo.datamodules import CSVClassificationDataModule, ImageFolderDataModule
+from litzoo.datamodules.splits.corrections import Corrections
 from tests.datamodules.splits.test_corrections import write
 
 
@@ -171,3 +173,23 @@ def test_each_of_several_files_corrects_what_the_ones_before_have_left(tmp_path,
     assert both.split_report()["corrections"]["file"] == f"one.csv, {two}"
     with pytest.raises(ValueError, match="was made for other labels"):
         photos(corrections=two)
+
+
+@pytest.mark.parametrize("in_table", ["NFC", "NFD"])
+@pytest.mark.parametrize("in_file", ["NFC", "NFD"])
+def test_classes_of_a_table_are_found_with_accents_composed_or_not(in_table, in_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [unicodedata.normalize(in_table, name) for name in ("Bär", "Hündin")]
+    frame = pd.DataFrame({"a": range(40), "y": [names[row % 2] for row in range(40)]})
+    plain = table(frame)
+    index = next(index for index in plain.split.train.tolist() if plain.targets[index] == 1)
+    label = unicodedata.normalize(in_file, "Bär")
+    corrected = table(frame, corrections=write([{"index": index, "action": "relabel", "label": label}]))
+    assert corrected.targets[index] == 0
+
+
+def test_of_two_files_that_differ_in_form_the_one_named_exactly_is_meant(tmp_path):
+    composed, apart = unicodedata.normalize("NFC", "é.png"), unicodedata.normalize("NFD", "é.png")
+    path = write([{"file": apart, "action": "relabel", "label": "dog"}], str(tmp_path / "c.csv"))
+    files, labels = [composed, apart, "o.png"], torch.zeros(3, dtype=torch.int64)
+    assert Corrections(Path(path)).resolve("train", files, labels, ["cat", "dog"]) == ({1: 1}, set())

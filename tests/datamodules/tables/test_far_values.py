@@ -83,13 +83,14 @@ def test_a_state_without_ranges_warns_of_nothing(reading):
         ("-117,230", "2.500", ["-117.230", "2500"]),
         ("-117.2", "2500", ["-117.2", "2500"]),
         ("-117,230", "2.5", ["-117.230", "2.5"]),
+        ("-117.230", "2,734", ["-117.230", "2734"]),
     ],
 )
 def test_the_training_rows_tell_points_from_separators_of_thousands(reading, lon, rooms, expected, capsys):
     row = f"lon;rooms;sold;south;one\n{lon};{rooms};2020-02-01;yes;7\n"
     assert reading.read(write("new.csv", row)).iloc[0, :2].tolist() == expected
     told = "new.csv: lon: points are decimal signs, as in -117.230: as thousands separators"
-    assert capsys.readouterr().out.count(told) == (lon == "-117.230")
+    assert capsys.readouterr().out.count(told) == ((lon, rooms) == ("-117.230", "2.500"))
 
 
 def test_commas_between_cells_are_read_though_training_had_decimal_commas(reading, capsys):
@@ -103,3 +104,30 @@ def test_commas_between_cells_are_read_though_training_had_decimal_commas(readin
 def test_a_file_that_cannot_be_read_says_why_not_that_columns_are_missing(reading):
     with pytest.raises(ValueError, match=r"row 2 has 6 cells, the header 5"):
         reading.read(write("new.csv", "lon,rooms,sold,south,one\n-117,2,2000,2020-02-01,yes,7\n"))
+
+
+def test_the_range_decides_about_commas_too():
+    frame, form = read_table(Path(write("train.csv", TRAINING.replace(",", "."))), "")
+    reading = TableReading.fit(frame, format=form)
+    header = "lon;rooms;sold;south;one\n"
+    row = header + "-117,230;2734;2020-02-01;yes;7\n"
+    assert reading.read(write("new.csv", row)).iloc[0, :2].tolist() == ["-117.230", "2734"]
+    quoted = header.replace(";", ",") + '"-117,230",2734,2020-02-01,yes,7\n'
+    assert reading.read(write("new.csv", quoted)).iloc[0, :2].tolist() == ["-117.230", "2734"]
+    assert reading.tensor("new.csv").shape == (1, reading.num_features)
+
+
+def test_quoted_decimal_commas_of_three_digits_between_commas(reading):
+    row = 'lon,rooms,sold,south,one\n"-117,230",2734,2020-02-01,yes,7\n'
+    assert reading.read(write("new.csv", row)).iloc[0, :2].tolist() == ["-117.230", "2734"]
+
+
+def test_rounding_is_not_far_and_a_column_that_was_empty_is_told():
+    table = pd.DataFrame({"always": [0.1] * 20, "empty": [None] * 20, "number": range(20)})
+    with pytest.warns(UserWarning, match="'empty' is empty in all training rows"):
+        reading = TableReading.fit(table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        reading.warn_of_unseen(table.astype({"always": "float32"}), "t")
+    with pytest.warns(UserWarning, match=r"^t: column 'empty' has values, but was empty in all training rows"):
+        reading.warn_of_unseen(table.assign(empty=5.0), "t")
