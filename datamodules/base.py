@@ -1,24 +1,35 @@
 """The base class of all datamodules."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.fabric.utilities import move_data_to_device
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
+from torch.utils.data import DataLoader, DistributedSampler, Subset
 
+from litzoo.datamodules.batch import Batch
 from litzoo.datamodules.dataset import IndexedDataset
 from litzoo.datamodules.io.paths import data_root
-from litzoo.datamodules.loaders import evenly_spread, require_counts
+from litzoo.datamodules.loaders import (
+    evenly_spread,
+    make_loader,
+    part_of,
+    processes_of,
+    require_counts,
+    smallest_batch,
+)
 from litzoo.datamodules.restored import restored_of
-from litzoo.datamodules.serving import ServedBatches
+from litzoo.datamodules.samplers import EpochBatches, EvaluationBatches
 from litzoo.datamodules.splits.core import Split
 from litzoo.datamodules.splits.folds import Fold, fold_of
 from litzoo.datamodules.splits.record import describe, fingerprint, require_same_options, require_same_split
 
 
-class BaseDataModule(ServedBatches, ABC):
+class BaseDataModule(LightningDataModule, ABC):
     """Reads a data set once, splits it reproducibly, and serves whole batches of it.
 
     Subclasses read and split in `find_split` and `setup`, and download in `prepare_data` if there is something to
@@ -48,6 +59,7 @@ class BaseDataModule(ServedBatches, ABC):
         split: Indices into the full training set, part by part.
         calibration_set: Validation samples that are kept for a calibration; see `reserve_calibration`.
         targets: Targets of the full training set, as used for training.
+        new_set: Samples to predict instead of the test set, if there are any.
         files: File names of the samples, if samples are files: of the full training set (`train`), the test set
             (`test`) and `new_set` (`predict`).
         restored: What the checkpoint of a command holds of this datamodule, if it is created for one.
@@ -86,6 +98,12 @@ class BaseDataModule(ServedBatches, ABC):
         self.seed = seed
         self.split: Split | None = None
         self.targets: Tensor | None = None
+        self.train_set: IndexedDataset | None = None
+        self.val_set: IndexedDataset | None = None
+        self.calibration_set: IndexedDataset | None = None
+        self.unlabeled_set: IndexedDataset | None = None
+        self.test_set: IndexedDataset | None = None
+        self.new_set: IndexedDataset | None = None
         self._all_validation: IndexedDataset | None = None
         self.files: dict[str, list[str]] = {}
         self.restored: Mapping[str, Any] = restored_of(type(self).__qualname__)
@@ -97,6 +115,11 @@ class BaseDataModule(ServedBatches, ABC):
     @abstractmethod
     def setup(self, stage: str) -> None:
         """Reads and splits what `stage` needs; does nothing if that has been done."""
+
+    @property
+    def validates(self) -> bool:
+        """Whether there is a validation set."""
+        return self.val_size != 0
 
     @property
     def predicted_input(self) -> str | None:
@@ -213,6 +236,55 @@ class BaseDataModule(ServedBatches, ABC):
         datamodule.load_state_dict(content.get(cls.__qualname__, {}))
         return datamodule
 
+    def train_dataloader(self) -> Any:
+        """Serves the training set, in an order that depends on the seed and the epoch only.
+
+        Raises:
+            ValueError: If there are fewer samples than processes, or `drop_last` would drop every batch.
+        """
+        assert self.train_set is not None
+        if len(self.train_set) < self.batch_size:
+            rank_zero_info(
+                f"data.batch_size {self.batch_size} is larger than the training set of {len(self.train_set)} samples: "
+                "an epoch is one step; lower it for more"
+            )
+        if getattr(self.trainer, "overfit_batches", 0):
+            return self._loader(self.overfitted(self.train_set), self.batch_size)
+        return self._loader(self.train_set, None, sampler=self.train_batches())
+
+    def overfitted(self, dataset: Any) -> Any:
+        """Returns a data set in a random order that stays the same, so that `overfit_batches` trains on mixed batches.
+
+        Lightning replaces samplers that shuffle; in the order of the data a batch may be of one class.
+        """
+        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(self.seed))
+        return Subset(dataset, order.tolist())
+
+    def train_batches(self) -> EpochBatches:
+        """Returns the sampler of training batches."""
+        assert self.train_set is not None
+        return EpochBatches(len(self.train_set), self.batch_size, self.drop_last, **self._training_options())
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
+        """Serves the validation set in order, or nothing if `val_size` is 0."""
+        assert self.val_set is not None
+        return self._evaluation_loader(self.val_set) if self.validates else []
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Serves the whole test set in order."""
+        assert self.test_set is not None
+        return self._evaluation_loader(self.test_set)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Serves `new_set`, else the test set, in order; samples are repeated until all ranks have equally many.
+
+        With Lightning's own sampler a rank may get one sample fewer, or none if there are fewer samples than ranks; a
+        rank without samples skips prediction, and the others wait for it.
+        """
+        dataset = self.test_set if self.new_set is None else self.new_set
+        assert dataset is not None
+        return self._loader(dataset, self.eval_batch_size, sampler=self._evaluation_sampler(dataset))
+
     def file_names(self, part: Literal["train", "test", "predict"], index: Tensor) -> list[str]:
         """Returns the file names of samples at `index` `[n]` in the full training set, test set or prediction set.
 
@@ -225,3 +297,54 @@ class BaseDataModule(ServedBatches, ABC):
         """Returns columns that say which samples those at `index` `[n]` are: their `file`, if they are files."""
         files = self.file_names(part, index)
         return {"file": files} if files else {}
+
+    def evaluation_batches(
+        self, part: Literal["train", "val", "calibration", "unlabeled"], device: torch.device
+    ) -> Iterator[Any]:
+        """Yields this rank's samples of a part once, in order, without augmentation, as evaluation does.
+
+        All ranks get equally many samples; the first ones may be repeated. Unlabeled samples have `input` and `index`
+        only: `clean_target` must not become a label.
+
+        Args:
+            part: Part of the split.
+            device: Device of the batches.
+
+        Raises:
+            ValueError: If there is no such part.
+        """
+        dataset = part_of(self, part)
+        positions = list(self._evaluation_sampler(dataset))
+        for start in range(0, len(positions), self.eval_batch_size):
+            batch: Any = dataset.__getitems__(positions[start : start + self.eval_batch_size])
+            columns = ("input", "index") if part == "unlabeled" else tuple(batch)
+            yield self.as_evaluated({name: move_data_to_device(batch[name], device) for name in columns})
+
+    def as_evaluated(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Prepares a batch on its device as for evaluation."""
+        return batch
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Moves a batch to the device; on the CPU this skips Lightning's recursive search for tensors."""
+        return batch if device.type == "cpu" else super().transfer_batch_to_device(batch, device, dataloader_idx)
+
+    def _processes(self) -> dict[str, Any]:
+        return processes_of(self.trainer)
+
+    def _training_options(self) -> dict[str, Any]:
+        """Returns the arguments of `EpochBatches` that depend on the processes and on the module that is trained."""
+        return {**self._processes(), "least": smallest_batch(getattr(self.trainer, "lightning_module", None))}
+
+    def _evaluation_sampler(self, dataset: IndexedDataset) -> DistributedSampler[Any]:
+        return DistributedSampler(dataset, shuffle=False, **self._processes())
+
+    def _evaluation_loader(self, dataset: IndexedDataset) -> DataLoader[Batch]:
+        """Returns a loader of batches in order, in which no sample is repeated on another rank."""
+        if not len(dataset):
+            return self._loader(dataset, self.eval_batch_size)
+        return self._loader(
+            dataset, None, sampler=EvaluationBatches(len(dataset), self.eval_batch_size, **self._processes())
+        )
+
+    def _loader(self, dataset: IndexedDataset, batch_size: int | None, **options: Any) -> DataLoader[Batch]:
+        return make_loader(dataset, batch_size, self.num_workers, self.seed, self.trainer, **options)

@@ -1,6 +1,6 @@
-"""How datamodules serve data sets: loaders, and the processes that share the samples."""
+"""How datamodules serve data sets: loaders, the processes that share the samples, and parts in order."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import Trainer
@@ -8,7 +8,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from litzoo.datamodules.batch import Batch
-from litzoo.datamodules.dataset import identity
+from litzoo.datamodules.dataset import IndexedDataset, identity
+
+if TYPE_CHECKING:
+    from litzoo.datamodules.base import BaseDataModule
 
 
 def require_counts(**counts: tuple[Any, int]) -> None:
@@ -69,3 +72,23 @@ def evenly_spread(samples: int, fraction: float) -> Tensor:
     """Returns a fraction of the samples, spread evenly over all, bool `[samples]`."""
     steps = (torch.arange(samples + 1, dtype=torch.float64) * fraction).floor()
     return steps[1:] > steps[:-1]
+
+
+def part_of(data: "BaseDataModule", part: str) -> IndexedDataset:
+    """Returns the data set of a part of the split.
+
+    Raises:
+        ValueError: If there is no such part.
+    """
+    sets = {"train": data.train_set, "val": data.val_set, "unlabeled": data.unlabeled_set}
+    sets["calibration"] = data.calibration_set
+    # An empty validation set yields nothing, an empty unlabeled pool is treated as absent, like in `Split.parts`.
+    available = {
+        name: rows for name, rows in sets.items() if rows is not None and (len(rows) or name in ("train", "val"))
+    }
+    if part not in available:
+        raise ValueError(
+            f"evaluation_batches: {part!r} is not one of the available parts ({', '.join(available) or 'none'}); "
+            "setup('fit') reads them, and data.num_labeled makes an unlabeled part of data with classes"
+        )
+    return available[part]
