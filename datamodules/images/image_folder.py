@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader
 from litzoo.datamodules.batch import UNKNOWN, Batch
 from litzoo.datamodules.dataset import IndexedDataset, Rows
 from litzoo.datamodules.images.base import ImageDataModule, as_list
-from litzoo.datamodules.images.folder_files import FolderFiles
-from litzoo.datamodules.images.folder_reading import FolderReading, Thumbnails, split_augments
-from litzoo.datamodules.images.folder_restoring import read_again, restore_reading, restore_samples
+from litzoo.datamodules.images.folders.files import FolderFiles
+from litzoo.datamodules.images.folders.reading import FolderReading, Thumbnails, split_augments
+from litzoo.datamodules.images.folders.restoring import read_again, restore_reading, restore_samples
 from litzoo.datamodules.images.photos import Photos, PhotoViews
 from litzoo.datamodules.images.statistics import STATISTICS_IMAGES, channel_statistics
 from litzoo.datamodules.io.images import DamagedImageError, ImageReader

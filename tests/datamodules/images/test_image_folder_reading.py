@@ -60,7 +60,7 @@ def test_the_range_of_each_file_is_measured_once(monkeypatch):
         measured.append(path)
         return range_of(path, page)
 
-    monkeypatch.setattr("litzoo.datamodules.images.folder_reading.range_of", count)
+    monkeypatch.setattr("litzoo.datamodules.images.folders.reading.range_of", count)
     with pytest.warns(UserWarning, match="clipped"):
         folder_data("deep").setup("fit")  # compares small versions of the images, and reads them
     assert sorted(measured) == sorted(Path("deep").rglob("*.png"))

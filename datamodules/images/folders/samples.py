@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from litzoo.datamodules.batch import UNKNOWN
+from litzoo.datamodules.images.folders.recorded import among, encoded_anew, new_since, trained_before
 from litzoo.datamodules.io.file_contents import FileContents
 from litzoo.datamodules.io.image_layouts import ImageLayout
 from litzoo.datamodules.splits.duplicates_across_parts import pairs_across_parts
 from litzoo.datamodules.splits.file_labels import contradicted, corrected_labels, disputed
 from litzoo.datamodules.splits.folds import Fold, require_outside_fold
 from litzoo.datamodules.splits.membership import draw_members, draw_numbers
-from litzoo.datamodules.splits.near_duplicates import find_pairs, newcomers
+from litzoo.datamodules.splits.near_duplicates import newcomers
 from litzoo.datamodules.splits.recorded import RecordedSamples
 
 _TRAIN, _VAL, _TEST, _POOL = range(4)
@@ -116,7 +117,10 @@ class FolderSamples:
         )
         if self.by_content:
             if record is not None and resumed:
-                waits = self._take_recorded(record, paths, ids, parts)
+                waits = new_since(record, ids, [self.name(path) for path in paths], parts == _TEST)
+                self.waiting = [paths[position] for position in np.flatnonzero(waits)]
+                if not self.has_test:
+                    parts[(parts == _TRAIN) & among(ids, record.test_ids)] = _TEST
             elif not self.has_test:
                 self._draw(parts, parts == _TRAIN, ids, "data.test_size", self.test_size, "test", _TEST)
             if not self.has_val:
@@ -124,7 +128,7 @@ class FolderSamples:
                 self._draw(parts, chosen, ids, "data.val_size", self.val_size, f"val {self.seed}", _VAL)
             self.disputed = disputed(paths, ids, final, dropped)
             # Recorded samples come first, unlabeled ones last; otherwise the hash decides which of two copies stays.
-            is_new = ~_among(ids, [] if record is None else [*record.ids, *record.test_ids])
+            is_new = ~among(ids, [] if record is None else [*record.ids, *record.test_ids])
             order = np.lexsort((draw_numbers(ids, "order"), parts == _POOL, is_new)).tolist()
         pairs = self._pairs(paths, parts, is_new | (not resumed))
         left_out = newcomers(pairs, order, np.flatnonzero(dropped & self.by_content).tolist())
@@ -135,12 +139,8 @@ class FolderSamples:
         keep = ~waits & ~np.isin(np.arange(len(paths)), [*left_out])
         in_test = keep & (parts == _TEST)
         if record is not None and not resumed and not self.has_test:
-            # What corrections drop now has been trained on by a checkpoint without them: so has what is like it.
-            seen = _among(ids, record.trained_on())
-            alike = [each for pair in pairs for each, other in (pair, pair[::-1]) if seen[other]]
-            trained = _among(ids, record.ids) | self._encoded_anew(record, paths, ids, in_test)
-            trained[alike] = True
-            trained &= ~dropped  # these are not tested anyway
+            anew, self.unrecognised = encoded_anew(record, self.contents, paths, ids, in_test)
+            trained = trained_before(record, ids, pairs, anew) & ~dropped  # dropped ones are not tested anyway
             self.trained_on = [paths[position] for position in np.flatnonzero(in_test & trained)]
             in_test &= ~trained
         training, tested = np.flatnonzero(keep & (parts != _TEST)).tolist(), np.flatnonzero(in_test).tolist()
@@ -210,46 +210,6 @@ class FolderSamples:
         drawn = draw_members(option, size, [ids[each] for each in positions.tolist()], draw)
         parts[positions[drawn]] = part
 
-    def _take_recorded(
-        self, record: RecordedSamples, paths: list[Path], ids: list[str], parts: np.ndarray
-    ) -> np.ndarray:
-        """Moves recorded test samples to the test set, if it is drawn; returns which samples are new, bool `[N]`."""
-        own_test = (parts == _TEST) if self.has_test else np.zeros(len(paths), dtype=bool)
-        present = {each for each, is_test in zip(ids, own_test, strict=True) if not is_test}
-        if absent := record.absent(present):
-            named = ", ".join(absent[:3]) + (", …" if absent[3:] else "")
-            raise FileNotFoundError(
-                f"{len(absent)} of the {len(record.ids)} images that the checkpoint was trained on are absent or have "
-                f"changed: {named}; restore them, or start a new run"
-            )
-        known = record._replace(test_ids=[]) if self.has_test else record
-        waits = np.array(known.new(ids, [self.name(path) for path in paths])) & ~own_test
-        self.waiting = [paths[position] for position in np.flatnonzero(waits)]
-        if not self.has_test:
-            parts[(parts == _TRAIN) & _among(ids, record.test_ids)] = _TEST
-        return waits
-
-    def _encoded_anew(
-        self, record: RecordedSamples, paths: list[Path], ids: list[str], tested: np.ndarray
-    ) -> np.ndarray:
-        """Returns which new test files look like a training image that is recorded and absent, bool `[N]`."""
-        alike = np.zeros(len(paths), dtype=bool)
-        known = {*record.ids, *record.test_ids}
-        new = np.array([position for position in np.flatnonzero(tested) if ids[position] not in known])
-        absent = torch.tensor(record.absent_positions(set(ids)))
-        if not len(absent) or not len(new):
-            return alike
-        if record.thumbnails is None or self.contents.thumbnail is None:
-            self.unrecognised = len(absent), len(record.ids), len(new), int(tested.sum())
-            return alike
-        small = self.contents.small_images([paths[position] for position in new])
-        if small.shape[1:] == record.thumbnails.shape[1:]:
-            images = torch.cat([record.thumbnails[absent], small])
-            numbers = torch.arange(len(images))
-            pairs = find_pairs(images, numbers[: len(absent)], numbers[len(absent) :])
-            alike[new[[other - len(absent) for _, other in pairs]]] = True
-        return alike
-
     def _pairs(self, paths: list[Path], parts: np.ndarray, may_leave: np.ndarray) -> list[tuple[int, int]]:
         """Returns the pairs of files in different parts of which one has to be left out."""
         # Training files are not compared with test files of their own: both are as they were given.
@@ -275,12 +235,6 @@ class FolderSamples:
                     "validation or test, which are drawn by a hash of their content, or duplicate one there; add "
                     "images, lower data.val_size or data.test_size, or leave it out of data.known_classes"
                 )
-
-
-def _among(ids: Sequence[str], known: Collection[str]) -> np.ndarray:
-    """Returns which ids are known, bool `[N]`."""
-    table = set(known)
-    return np.array([each in table for each in ids], dtype=bool)
 
 
 def _require_pool(kept: Sequence[Path], pool: Sequence[Path]) -> None:

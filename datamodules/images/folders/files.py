@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from litzoo.datamodules.counted import counted
-from litzoo.datamodules.images.folder_samples import FolderSamples, Samples
+from litzoo.datamodules.images.folders.samples import FolderSamples, Samples
 from litzoo.datamodules.io.class_folders import images_in
 from litzoo.datamodules.io.decoding import formats, to_convert
 from litzoo.datamodules.io.image_layouts import ClassFolders, ImageLayout
