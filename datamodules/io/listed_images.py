@@ -16,8 +16,11 @@ def listed_image(folder: Path, file: str) -> Path:
     """
     ways = [file, file.replace("\\", "/")]  # on Linux and macOS a backslash may be part of a name
     ways += [unicodedata.normalize(form, way) for form in ("NFC", "NFD") for way in ways]
-    images = [_normalised(folder, way) for way in dict.fromkeys(ways)]
-    return next((image for image in images if image.is_file()), images[0])
+    image, *others = dict.fromkeys(ways)
+    written = _normalised(folder, image)
+    if not others or written.is_file():
+        return written
+    return next((found for way in others if (found := _normalised(folder, way)).is_file()), written)
 
 
 def _normalised(folder: Path, file: str) -> Path:

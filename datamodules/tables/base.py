@@ -130,8 +130,7 @@ class TableDataModule(BaseDataModule):
         """Reads, splits and preprocesses the table; for new rows with a checkpoint's preprocessing only those."""
         if stage == "predict" and (self._new is not None or (new := self.read_new()) is not None):
             self._new = new if self._new is None else self._new
-            self.new_set = IndexedDataset(self._fitted().tensor(self._new, self.where_new), None)
-            self._fitted().warn_of_unseen(self._new, self.where_new)
+            self.new_set = IndexedDataset(self._fitted().new_tensor(self._new, self.where_new), None)
         else:
             self.find_split()
             self.serve(stage)
@@ -141,7 +140,7 @@ class TableDataModule(BaseDataModule):
         """Returns the inputs of the full training set or the test set, float32 `[n, F]`."""
         rows = self.frame.iloc[self.rows_of(part)]
         if part == "test" and self._record is not None:
-            self._fitted().warn_of_unseen(rows, self.where)
+            return self._fitted().new_tensor(rows, self.where)
         return self._fitted().tensor(rows, self.where)
 
     @property

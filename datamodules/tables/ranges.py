@@ -1,13 +1,13 @@
 """Numbers of new rows that lie far outside those of the training rows, where a model has never been."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from lightning.pytorch.utilities import rank_zero_warn
 
 from litzoo.datamodules.counted import counted
-from litzoo.datamodules.tables.columns import Column, values_of
+from litzoo.datamodules.tables.columns import Column
 
 Ranges = Mapping[str, Sequence[float]]
 """Column of numbers or dates -> the smallest and the largest of the training rows; dates in days since 1970."""
@@ -20,12 +20,11 @@ def ranges_of(columns: Sequence[Column], values: np.ndarray) -> dict[str, list[f
         columns: The columns, of any kind.
         values: Their numbers in the training rows, float64 `[N, A]`, NaN where missing; those of `value_names`.
     """
-    owners = [(column, name) for column in columns for name in column.value_names]
     ranges = {}
-    for (column, name), numbers in zip(owners, values.T, strict=True):
+    for column, numbers in _numbers_of(columns, values):
         filled = numbers[~np.isnan(numbers)]
-        if len(filled) and name == column.name and column.kind != "boolean":  # not the cycles of a date
-            ranges[name] = [float(filled.min()), float(filled.max())]
+        if len(filled) and column.kind != "boolean":
+            ranges[column.name] = [float(filled.min()), float(filled.max())]
     return ranges
 
 
@@ -48,20 +47,21 @@ def are_plausible(numbers: np.ndarray, bounds: Sequence[float] | None) -> bool:
     return bounds is None or bool((far_outside(numbers, bounds) | np.isnan(numbers)).mean() <= 0.5)
 
 
-def warn_of_far(columns: Sequence[Column], ranges: Ranges, table: pd.DataFrame, where: str) -> None:
+def warn_of_far(columns: Sequence[Column], values: np.ndarray, ranges: Ranges, table: pd.DataFrame, where: str) -> None:
     """Warns of columns with numbers or dates far outside those of training.
 
     Args:
         columns: The columns of training.
+        values: Their numbers in the rows, float64 `[N, A]`, see `ranges_of`.
         ranges: From `ranges_of`.
         table: The rows.
         where: Name of the table, for messages.
     """
     parts = []
-    for column in (each for each in columns if each.name in ranges):
-        cells, bounds = table[column.name], ranges[column.name]
-        rows = np.flatnonzero(far_outside(values_of(column, cells, where)[:, 0], bounds))
-        if len(rows):
+    for column, numbers in _numbers_of(columns, values):
+        bounds = ranges.get(column.name)
+        if bounds is not None and len(rows := np.flatnonzero(far_outside(numbers, bounds))):
+            cells = table[column.name]
             low, high = (_as_text(column, each) for each in bounds)
             parts.append(
                 f"{column.name} in {len(rows):,} of {counted(len(cells), 'row')}, such as {cells.iloc[rows[0]]} in row "
@@ -73,6 +73,15 @@ def warn_of_far(columns: Sequence[Column], ranges: Ranges, table: pd.DataFrame, 
             "like these rows: their predictions, and how sure they are, mean little. Check decimal signs and units, "
             "and leave cells empty whose values are wrong"
         )
+
+
+def _numbers_of(columns: Sequence[Column], values: np.ndarray) -> Iterator[tuple[Column, np.ndarray]]:
+    """Yields each column that is not one of categories with its numbers; of a date the days, not its cycles."""
+    position = 0
+    for column in columns:
+        if column.kind != "category":
+            yield column, values[:, position]
+        position += len(column.value_names)
 
 
 def _as_text(column: Column, number: float) -> str:

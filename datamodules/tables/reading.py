@@ -194,16 +194,21 @@ class TableReading:
             table = self.read(table)
         where = where or "the table"
         table = self._named(table, where)
-        parts = []
-        if self.means:
-            values = self._values(table, where)
-            gaps = np.isnan(values)
-            filled = np.where(gaps, self.medians, values)
-            everything = np.concatenate([filled, gaps[:, self.gaps]], axis=1)
-            parts.append((everything - np.array(self.means)) / np.array(self.scales))
-        for codes, count in zip(codes_of(self._words(table), self.categories).T, self.word_features, strict=True):
-            parts.append(np.minimum(codes, count - 1)[:, None] == np.arange(count))
-        return torch.from_numpy(np.concatenate(parts, axis=1, dtype=np.float32))
+        return self._encoded(self._values(table, where), self._words(table))
+
+    def new_tensor(self, table: pd.DataFrame, where: str) -> Tensor:
+        """Returns the inputs of new rows, float32 `[N, F]`, and warns of what training did not have.
+
+        That are categories, numbers and dates far outside, and columns that are empty or were.
+
+        Raises:
+            ValueError: As `tensor`; and if most filled cells of a column have several new categories, or one is a
+                category of training without its leading zeros: then the column was likely changed or retyped.
+        """
+        table = self._named(table, where)
+        values, words = self._values(table, where), self._words(table)
+        self._warn_of_unseen(table, values, words, where)
+        return self._encoded(values, words)
 
     def raw(self, table: pd.DataFrame, where: str = "the table") -> tuple[np.ndarray, np.ndarray]:
         """Returns the inputs of rows before imputation, scaling and encoding, as an exported program takes them.
@@ -222,21 +227,28 @@ class TableReading:
             return []
         return pooled_remarks(names, self._words(rows), self.categories, self.word_features)
 
-    def warn_of_unseen(self, table: pd.DataFrame, where: str) -> None:
-        """Warns of what training did not have: categories, numbers and dates far outside, and columns that are empty.
-
-        Raises:
-            ValueError: If most filled cells of a column have several such categories, or one is a category of training
-                without its leading zeros: then the column was likely changed or retyped.
-        """
-        table = self._named(table, where)
-        filled = [name for name in table if name not in self._empty()] if len(table) > 1 else []
+    def _warn_of_unseen(self, table: pd.DataFrame, values: np.ndarray, words: np.ndarray, where: str) -> None:
+        """Warns of what training did not have in a table with clean names, its numbers `[N, A]` and words `[N, C]`."""
+        empty = self._empty()
+        filled = [name for name in table if name not in empty] if len(table) > 1 else []
         warn_of_empty([name for name in filled if table[name].isna().all()], where)
-        warn_of_newly_filled([name for name in self._empty() if table[name].notna().any()], where)
+        warn_of_newly_filled([name for name in empty if table[name].notna().any()], where)
         names = [column.name for column in self.columns if column.kind == "category"]
-        for name, cells, known in zip(names, self._words(table).T, self.categories, strict=True):
+        for name, cells, known in zip(names, words.T, self.categories, strict=True):
             warn_of_unseen_words(name, cells, known, where)
-        warn_of_far(self.columns, self.ranges, table, where)
+        warn_of_far(self.columns, values, self.ranges, table, where)
+
+    def _encoded(self, values: np.ndarray, words: np.ndarray) -> Tensor:
+        """Returns numbers `[N, A]` and words `[N, C]` imputed, scaled and encoded, float32 `[N, F]`."""
+        parts = []
+        if self.means:
+            gaps = np.isnan(values)
+            filled = np.where(gaps, self.medians, values)
+            everything = np.concatenate([filled, gaps[:, self.gaps]], axis=1)
+            parts.append((everything - np.array(self.means)) / np.array(self.scales))
+        for codes, count in zip(codes_of(words, self.categories).T, self.word_features, strict=True):
+            parts.append(np.minimum(codes, count - 1)[:, None] == np.arange(count))
+        return torch.from_numpy(np.concatenate(parts, axis=1, dtype=np.float32))
 
     def _empty(self) -> set[str]:
         """Returns the names of columns that were empty in all training rows."""

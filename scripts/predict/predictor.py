@@ -200,8 +200,7 @@ class Predictor:
                 f"inputs: {type(table).__name__} is not a table; give a pandas data frame, or the path of a CSV file"
             )
         where = table.attrs.get("file", "the table")
-        rows = self.preparation.tensor(table, where)
-        self.preparation.warn_of_unseen(table, where)
+        rows = self.preparation.new_tensor(table, where)
         if not len(rows):
             raise ValueError(f"inputs: {where} has no row")
         return rows

@@ -54,7 +54,7 @@ def test_far_values_are_named_with_number_place_and_range(reading):
         }
     )
     with pytest.warns(UserWarning, match="far outside") as caught:
-        reading.warn_of_unseen(frame, "new.csv")
+        reading.new_tensor(frame, "new.csv")
     (message,) = [str(each.message) for each in caught]
     for text in (
         "new.csv: values far outside those of the training rows: lon in 1 of 3 rows, such as -117230.0 in row 0 "
@@ -72,8 +72,8 @@ def test_a_state_without_ranges_warns_of_nothing(reading):
     del state["ranges"]  # an earlier checkpoint
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        TableReading.from_state(state).warn_of_unseen(read_table(Path("train.csv"), "")[0].replace("7", "8"), "t")
-        reading.warn_of_unseen(read_table(Path("train.csv"), "")[0], "t")  # those of training are never far
+        TableReading.from_state(state).new_tensor(read_table(Path("train.csv"), "")[0].replace("7", "8"), "t")
+        reading.new_tensor(read_table(Path("train.csv"), "")[0], "t")  # those of training are never far
 
 
 @pytest.mark.parametrize(
@@ -128,6 +128,6 @@ def test_rounding_is_not_far_and_a_column_that_was_empty_is_told():
         reading = TableReading.fit(table)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        reading.warn_of_unseen(table.astype({"always": "float32"}), "t")
+        reading.new_tensor(table.astype({"always": "float32"}), "t")
     with pytest.warns(UserWarning, match=r"^t: column 'empty' has values, but was empty in all training rows"):
-        reading.warn_of_unseen(table.assign(empty=5.0), "t")
+        reading.new_tensor(table.assign(empty=5.0), "t")

@@ -109,7 +109,7 @@ def test_columns_that_are_empty_only_in_new_rows_are_filled_in_and_warned_of():
     for rows in (new, reading.read("new.csv")):
         inputs = reading.tensor(rows)
         with pytest.warns(UserWarning, match="new rows") as caught:
-            restored(reading).warn_of_unseen(rows, "new rows")
+            restored(reading).new_tensor(rows, "new rows")
         warning, unseen = caught
         assert "'plain' has categories in 5 of 5 rows" in str(unseen.message)  # training had no empty cell of it
         assert "new rows: column 'age', 'colour', 'day', 'smokes', 'plain' is empty in all rows" in str(warning.message)
@@ -121,7 +121,7 @@ def test_columns_that_are_empty_only_in_new_rows_are_filled_in_and_warned_of():
 
 
 def test_an_empty_cell_of_a_single_row_is_no_empty_column(recwarn):
-    fitted().warn_of_unseen(table().assign(size=np.nan).head(1), "new rows")
+    fitted().new_tensor(table().assign(size=np.nan).head(1), "new rows")
     assert not [each for each in recwarn if "empty" in str(each.message)]
 
 
@@ -226,7 +226,7 @@ def test_an_unseen_category_is_encoded_as_zeros_with_a_warning():
     reading, frame = fitted(), table().assign(colour="violet")
     assert not reading.tensor(frame)[:, 3:].any()
     with pytest.warns(UserWarning, match=r"new\.csv: column 'colour' has categories in 200 of 200 rows .*: 'violet'"):
-        reading.warn_of_unseen(frame, "new.csv")
+        reading.new_tensor(frame, "new.csv")
 
 
 def test_numbers_written_differently_are_the_same_categories_of_a_data_frame():

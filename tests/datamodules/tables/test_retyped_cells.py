@@ -65,17 +65,17 @@ def test_codes_without_their_leading_zeros_are_refused():
     reading = fitted(frame())
     retyped = frame().assign(code=frame()["code"].astype(int))
     with pytest.raises(ValueError, match=r"'1234' seems to be '01234' without its leading zeros.*dtype=.'code': str"):
-        reading.warn_of_unseen(retyped, "new.csv")
+        reading.new_tensor(retyped, "new.csv")
 
 
 def test_a_column_of_mostly_unseen_categories_is_refused_and_a_single_new_one_is_not():
     reading = fitted(frame())
     with pytest.raises(ValueError, match=r"column 'code' has categories in 60 of 60 rows .* most of its cells: 'x1'"):
-        reading.warn_of_unseen(frame().assign(code=np.resize(["x1", "x2"], 60)), "new.csv")
+        reading.new_tensor(frame().assign(code=np.resize(["x1", "x2"], 60)), "new.csv")
     with pytest.warns(UserWarning, match="encoded as zeros: 'x1'"):
-        reading.warn_of_unseen(frame().assign(code="x1"), "new.csv")
+        reading.new_tensor(frame().assign(code="x1"), "new.csv")
     with pytest.warns(UserWarning, match="encoded as zeros: missing"):
-        reading.warn_of_unseen(frame().assign(code=None), "new.csv")
+        reading.new_tensor(frame().assign(code=None), "new.csv")
 
 
 def test_numbers_with_separators_of_thousands_are_refused_with_the_remedy():
